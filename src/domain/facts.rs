@@ -75,6 +75,8 @@ pub struct Facts {
     pub ledger: Option<Ledger>,
     /// The role assignments in tenants, whoever made them.
     pub roles: BTreeSet<Grant>,
+    /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
+    pub updated_at: Option<Timestamp>,
 }
 
 redacted_debug!(Facts);
@@ -91,7 +93,7 @@ impl Facts {
     ) -> Self {
         let ledger = attributes.remove(LEDGER).as_ref().and_then(Ledger::read);
         let email = email.filter(|text| !text.is_empty()).map(Email::as_returned);
-        Self { key, email, first_name, last_name, attributes, ledger, roles }
+        Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
     /// Whether this project made the user on the word of `source`.

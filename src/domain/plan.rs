@@ -79,7 +79,8 @@ impl UserWrite {
 
     /// `facts` with another ledger, and nothing else changed.
     pub(super) fn with_ledger(facts: &Facts, ledger: Ledger) -> Self {
-        let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _ } = facts.clone();
+        let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _, updated_at: _ } =
+            facts.clone();
         Self { key, email, first_name, last_name, attributes, ledger }
     }
 }
