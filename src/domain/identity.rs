@@ -103,6 +103,12 @@ impl PartialEq for Email {
 
 impl Eq for Email {}
 
+impl std::hash::Hash for Email {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
+
 /// An e-mail address that its directory has verified: the only kind that may grant anything.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedEmail(Email);

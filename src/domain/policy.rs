@@ -106,7 +106,7 @@ pub enum WhenDisabled {
 }
 
 /// What should be of one person: the identity, put through the policy.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The user's key.
     pub key: UserKey,
@@ -130,7 +130,7 @@ pub struct Desired {
 redacted_debug!(Desired);
 
 /// The grants that a rule might make, could its conditions be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Untold {
     tenant: Option<Key>,
     role: Option<Key>,
@@ -204,6 +204,29 @@ impl Policy {
     /// What each rule says of `identity`, in the order of the file: the answer to "why is Jane an editor?".
     pub fn explain<'p>(&'p self, identity: &Identity) -> Vec<(&'p Rule, Verdict<'p>)> {
         self.rules.iter().map(|rule| (rule, rule.verdict(identity))).collect()
+    }
+
+    /// Whether `tenant` is to be created where Permit lacks it: a capture may name it, and no rule does. One
+    /// that a rule names is rather a slip of the pen than a new customer.
+    pub fn creates_tenant(&self, tenant: &Key) -> bool {
+        self.create_tenants && !self.rules.iter().any(|rule| rule.tenant.as_ref() == Some(tenant))
+    }
+
+    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    pub fn uses_attribute(&self, name: &str) -> bool {
+        const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let asked =
+            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+        PROFILE.contains(&name)
+            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
+    /// Whether the group says anything to this policy.
+    pub fn uses_group(&self, group: &str) -> bool {
+        let asked =
+            |c: &Condition| matches!(c, Condition::Group(pattern) if pattern.matches(group).is_some());
+        self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 
     /// Whether any rule asks for groups: where none does, nobody need look them up.
