@@ -7,3 +7,4 @@
 //! - [`domain`]: the pure core that makes plans.
 
 pub mod domain;
+pub mod secrets;
