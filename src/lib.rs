@@ -6,5 +6,6 @@
 //!
 //! - [`domain`]: the pure core that makes plans.
 
+pub mod cognito;
 pub mod domain;
 pub mod secrets;
