@@ -7,5 +7,6 @@
 //! - [`domain`]: the pure core that makes plans.
 
 pub mod cognito;
+pub mod config;
 pub mod domain;
 pub mod secrets;
