@@ -6,4 +6,7 @@
 //!
 //! - [`domain`]: the pure core that makes plans.
 
+pub mod cognito;
+pub mod config;
 pub mod domain;
+pub mod secrets;
