@@ -4,9 +4,14 @@
 //! the operator's policy) held against **what is** (Permit's facts) gives **a plan**, and the plan is
 //! applied. The modules, in reading order:
 //!
-//! - [`domain`]: the pure core that makes plans.
+//! - [`domain`]: the pure core that makes plans;
+//! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
+//! - [`handoff`]: the use cases, which feed the core and carry its plans out;
+//! - [`config`], [`secrets`]: the settings and the API key.
 
 pub mod cognito;
 pub mod config;
 pub mod domain;
+pub mod handoff;
+pub mod oidc;
 pub mod secrets;
