@@ -4,6 +4,8 @@
 //! the operator's policy) held against **what is** (Permit's facts) gives **a plan**, and the plan is
 //! applied. The modules, in reading order:
 //!
-//! - [`domain`]: the pure core that makes plans.
+//! - [`domain`]: the pure core that makes plans;
+//! - [`permit`]: the client of Permit's REST API.
 
 pub mod domain;
+pub mod permit;
