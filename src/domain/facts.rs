@@ -123,13 +123,21 @@ mod tests {
 
     #[test]
     fn a_mark_survives() {
-        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
+        let value =
+            json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
         assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
     }
 
     #[test]
     fn what_is_no_ledger_says_nothing() {
-        for value in [json!(null), json!("x"), json!([]), json!({}), json!({"source": 1, "grants": []}), json!({"source": "p"})] {
+        for value in [
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!({}),
+            json!({"source": 1, "grants": []}),
+            json!({"source": "p"}),
+        ] {
             assert!(facts(value.clone()).ledger.is_none(), "{value}");
         }
         let odd = facts(json!({"source": "p", "grants": ["a/b", 7, "nonsense", "x/y/z"], "more": 1}));

@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn only_a_verified_email_is_a_verified_email() {
-        let verified = |flag| person(&[("sub", "u"), ("email", "J@Acme.COM"), ("email_verified", flag)]).unwrap();
+        let verified =
+            |flag| person(&[("sub", "u"), ("email", "J@Acme.COM"), ("email_verified", flag)]).unwrap();
         assert_eq!(verified("true").verified_email.unwrap().domain(), "acme.com");
         for flag in ["false", "", "TRUE", "1"] {
             assert_eq!(verified(flag).verified_email, None, "{flag}");
@@ -323,7 +324,16 @@ mod tests {
 
     #[test]
     fn what_is_no_email_is_left_out() {
-        for text in ["jane", "@acme.com", "jane@", "jane@acme", "a@b@acme.com", "ja ne@acme.com", "j@acme..com", "j@.com"] {
+        for text in [
+            "jane",
+            "@acme.com",
+            "jane@",
+            "jane@acme",
+            "a@b@acme.com",
+            "ja ne@acme.com",
+            "j@acme..com",
+            "j@.com",
+        ] {
             assert!(Email::new(text).is_none(), "{text}");
         }
         assert!(Email::new(&format!("{}@acme.com", "x".repeat(250))).is_none());
@@ -345,7 +355,8 @@ mod tests {
 
     #[test]
     fn debug_prints_nothing_personal() {
-        let identity = person(&[("sub", "u-1"), ("email", "jane@example.com"), ("given_name", "Jane")]).unwrap();
+        let identity =
+            person(&[("sub", "u-1"), ("email", "jane@example.com"), ("given_name", "Jane")]).unwrap();
         let printed = format!("{identity:?} {:?} {:?}", identity.key, identity.email);
         assert_eq!(printed, "Identity(..) UserKey(..) Some(Email(..))");
     }

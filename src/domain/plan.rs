@@ -97,7 +97,8 @@ impl Plan {
 }
 
 fn create(desired: &Desired) -> NewUser {
-    let Desired { key, source, email, first_name, last_name, attributes, grants, untold: _ } = desired.clone();
+    let Desired { key, source, email, first_name, last_name, attributes, grants, untold: _ } =
+        desired.clone();
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let ledger = Ledger { source, grants: grants.clone(), missing_since: None, adopted: false };
     NewUser { user: UserWrite { key, email, first_name, last_name, attributes, ledger }, grants }

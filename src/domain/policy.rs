@@ -245,10 +245,8 @@ impl Rule {
 
 impl Condition {
     fn holds(&self, identity: &Identity) -> Holds {
-        let known = |captures: Vec<Captures>| match captures.is_empty() {
-            true => Holds::No,
-            false => Holds::Yes(captures),
-        };
+        let known =
+            |captures: Vec<Captures>| if captures.is_empty() { Holds::No } else { Holds::Yes(captures) };
         let absent = match identity.view {
             View::Whole => Holds::No,
             View::Partial => Holds::Untold,
@@ -263,9 +261,7 @@ impl Condition {
                 None => absent,
             },
             Self::Attribute { name, equals } => match identity.attributes.get(name) {
-                Some(value) => {
-                    known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect())
-                }
+                Some(value) => known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect()),
                 None => absent,
             },
         }
