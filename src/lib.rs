@@ -5,6 +5,7 @@
 //! applied. The modules, in reading order:
 //!
 //! - [`domain`]: the pure core that makes plans;
+//! - [`permit`]: the client of Permit's REST API;
 //! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
 //! - [`handoff`]: the use cases, which feed the core and carry its plans out;
 //! - [`config`], [`secrets`]: the settings and the API key.
@@ -14,4 +15,5 @@ pub mod config;
 pub mod domain;
 pub mod handoff;
 pub mod oidc;
+pub mod permit;
 pub mod secrets;
