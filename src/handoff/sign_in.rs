@@ -114,7 +114,15 @@ impl SignIn {
     /// Asks nothing yet.
     pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
         let seen = Seen::new(settings.cache_ttl);
-        Self { permit, policy, catalog: Catalog::default(), settings, queue, breaker: Breaker::default(), seen }
+        Self {
+            permit,
+            policy,
+            catalog: Catalog::default(),
+            settings,
+            queue,
+            breaker: Breaker::default(),
+            seen,
+        }
     }
 
     /// The policy that is put to everybody.
@@ -133,7 +141,8 @@ impl SignIn {
     {
         let Arrival { mut identity, is_new } = arrival;
         let deadline = started + self.settings.budget;
-        let for_queue = if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
+        let for_queue =
+            if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
         let permit_deadline = deadline - for_queue;
         // A directory that does not answer must leave Permit its share.
         let groups_deadline = started + (permit_deadline - started) / 2;
@@ -195,7 +204,9 @@ impl SignIn {
             self.seen.note(identity, &self.policy);
         }
         Ok(match synced {
-            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => Outcome::Unchanged { roles: Some(roles) },
+            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
+                Outcome::Unchanged { roles: Some(roles) }
+            }
             synced => Outcome::Synced(synced),
         })
     }
@@ -247,8 +258,8 @@ struct Seen {
 
 impl Seen {
     fn new(ttl: Duration) -> Self {
-        let states = (!ttl.is_zero())
-            .then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
+        let states =
+            (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
         Self { states, hasher: RandomState::new() }
     }
 

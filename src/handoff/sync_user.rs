@@ -190,7 +190,9 @@ impl Sync<'_> {
         match error {
             // Not the key, which is still free or still this user's: so it is the address that is taken.
             Error::Conflict { .. }
-                if stood == actual.is_some() && self.desired.email.is_some() && self.desired.email.as_ref() != has =>
+                if stood == actual.is_some()
+                    && self.desired.email.is_some()
+                    && self.desired.email.as_ref() != has =>
             {
                 self.desired.email = None;
                 self.done.left_out.insert(LeftOut::EmailTaken);
@@ -201,7 +203,8 @@ impl Sync<'_> {
             }
             Error::NotFound { .. } => {
                 let known = self.catalog.ask(self.permit).await?;
-                let tenants: BTreeSet<Key> = self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();
+                let tenants: BTreeSet<Key> =
+                    self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();
                 for tenant in tenants.iter().filter(|tenant| !known.tenants.contains(*tenant)) {
                     if self.policy.creates_tenant(tenant) {
                         self.permit.create_tenant(tenant).await?;
