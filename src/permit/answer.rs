@@ -104,7 +104,9 @@ fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
     }
 }
 
+/// What is quoted does not count: it could be the key of a user, and that could be an address.
 fn speaks_of_email(message: &str) -> bool {
+    let message: String = message.split(['\'', '"', '`']).step_by(2).collect();
     let message = message.to_ascii_lowercase();
     message.contains("email") || message.contains("e-mail")
 }
