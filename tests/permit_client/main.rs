@@ -1,5 +1,7 @@
 //! The Permit client against the sandbox, which is as strict as Permit's contract and can be told to misbehave.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests, and what they share")]
+
 mod faults;
 mod keys;
 mod operations;

@@ -132,7 +132,7 @@ fn nothing_personal_is_kept() {
 
 #[test]
 fn retry_after_is_seconds_or_a_date() {
-    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let now = UNIX_EPOCH + Duration::from_hours(500_000);
     let date = |seconds| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
     for (value, wait) in [
         ("7".to_owned(), Some(7)),
