@@ -144,6 +144,9 @@ impl Permit {
         let http = Client::builder()
             .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.timeout.min(Duration::from_secs(2)))
+            // Shorter than the minute after which a load balancer drops a connection: a frozen function would wake up
+            // with a dead one, and lose its first write on it.
+            .pool_idle_timeout(Duration::from_secs(45))
             .redirect(redirect::Policy::none())
             .gzip(true)
             .tcp_nodelay(true)
@@ -210,7 +213,7 @@ impl Permit {
         }
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         match self.deadline {
             None => Ok(work.await),
             Some(deadline) => {
@@ -225,7 +228,7 @@ impl Permit {
         }
         let answer = self.exchange(call, key, self.shared.settings.timeout).await;
         if let (Some(pacer), Err(Error::RateLimited { retry_after })) = (&self.pacer, &answer) {
-            pacer.pause(call.class(), retry_after.unwrap_or(Duration::from_secs(1))).await;
+            pacer.pause(call.class(), retry_after.unwrap_or(Duration::from_secs(1)));
         }
         answer
     }
