@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use crate::moto::text;
@@ -10,9 +9,6 @@ use crate::{AwsApi, Error};
 
 /// The password of everyone who has one.
 pub const PASSWORD: &str = "Correct-horse-9";
-
-/// Requests under way at once while a pool is filled. moto works on one at a time; more only keep it from waiting.
-const CONCURRENCY: usize = 4;
 
 /// Someone to be put into a user pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +104,10 @@ impl UserPool {
     }
 
     /// Puts people in, their groups first, and gives each one's `sub` in the same order. Groups that are there already
-    /// are left as they are. moto takes about 5 ms for a person, and as long for each membership.
+    /// are left as they are.
+    ///
+    /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then fails a write
+    /// that meets another.
     pub async fn add_all(&self, people: &[Person]) -> Result<Vec<String>, Error> {
         let groups: BTreeSet<&str> =
             people.iter().flat_map(|person| &person.groups).map(String::as_str).collect();
@@ -118,7 +117,11 @@ impl UserPool {
                 result => result?,
             }
         }
-        stream::iter(people).map(|person| self.create_user(person)).buffered(CONCURRENCY).try_collect().await
+        let mut subs = Vec::with_capacity(people.len());
+        for person in people {
+            subs.push(self.create_user(person).await?);
+        }
+        Ok(subs)
     }
 
     async fn create_user(&self, person: &Person) -> Result<String, Error> {
