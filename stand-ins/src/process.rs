@@ -108,7 +108,8 @@ impl Process {
         Error::TimedOut { name: self.name.clone(), seconds: after.as_secs(), log: self.log_tail() }
     }
 
-    fn log_tail(&self) -> String {
+    /// The last 20 lines of the log.
+    pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
