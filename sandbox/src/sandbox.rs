@@ -271,7 +271,9 @@ impl Builder {
         world.set_semantics(semantics);
         world.seed(&seed)?;
         let mut faults = Faults::new(random_seed);
-        first_faults.into_iter().for_each(|fault| faults.inject(fault));
+        for fault in first_faults {
+            faults.inject(fault);
+        }
 
         let listening = async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
