@@ -5,10 +5,12 @@
 //! - [`sync_user`]: one person, from identity to facts: read, plan, apply, and again where Permit disagrees;
 //! - [`catalog`]: the roles and tenants that exist;
 //! - [`sign_in`]: the same within a budget, with the [`breaker`], and with the [`overflow`] queue where
-//!   Permit does not answer in time.
+//!   Permit does not answer in time;
+//! - [`trigger`]: a sign-in as Cognito's trigger brings it.
 
 pub mod breaker;
 pub mod catalog;
 pub mod overflow;
 pub mod sign_in;
 pub mod sync_user;
+pub mod trigger;

@@ -8,8 +8,10 @@
 //! - [`permit`]: the client of Permit's REST API;
 //! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
 //! - [`handoff`]: the use cases, which feed the core and carry its plans out;
-//! - [`config`], [`secrets`]: the settings and the API key.
+//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them;
+//! - [`telemetry`]: logs and metrics, without personal data.
 
+pub mod clients;
 pub mod cognito;
 pub mod config;
 pub mod domain;
@@ -17,3 +19,4 @@ pub mod handoff;
 pub mod oidc;
 pub mod permit;
 pub mod secrets;
+pub mod telemetry;
