@@ -44,8 +44,10 @@ async fn a_new_user_costs_one_request_and_the_scope_is_asked_once() {
     let permit = plain(&sandbox);
     let (first, second) = (permit.until(soon(9_000)), permit.patient(0.7));
     let (u1, u2) = (new_user("u1", &["default/viewer"]), new_user("u2", &[]));
-    let (first, second) = tokio::join!(first.create_user(&u1), second.create_user(&u2));
-    let (first, second) = (first.unwrap(), second.unwrap());
+    // On tasks of their own: what a handle does can be sent between threads.
+    let first = tokio::spawn(async move { first.create_user(&u1).await.unwrap() });
+    let second = tokio::spawn(async move { second.create_user(&u2).await.unwrap() });
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
     assert_eq!((first.roles.len(), second.roles.len()), (1, 0));
     let counts = sandbox.counts();
     assert_eq!((counts.of("GET api-key/scope"), counts.of("POST users"), counts.all), (1, 2, 3));
