@@ -8,8 +8,7 @@
 //! - [`permit`]: the client of Permit's REST API;
 //! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
 //! - [`handoff`]: the use cases, which feed the core and carry its plans out;
-//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them;
-//! - [`telemetry`]: logs and metrics, without personal data.
+//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them.
 
 pub mod clients;
 pub mod cognito;
@@ -19,4 +18,3 @@ pub mod handoff;
 pub mod oidc;
 pub mod permit;
 pub mod secrets;
-pub mod telemetry;

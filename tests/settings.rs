@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use permit_handoff::permit::Limits;
 use permit_handoff::config::{
     BulkSync, Drain, Handoff, InvalidSettings, KeySetting, OnFailure, SignIn, SignInGroups,
 };
+use permit_handoff::permit::Limits;
 use secrecy::ExposeSecret;
 
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";

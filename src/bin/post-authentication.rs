@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use lambda_runtime::{LambdaEvent, service_fn};
+use permit_handoff::clients;
 use permit_handoff::cognito::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
 use permit_handoff::handoff::overflow::Queue;
 use permit_handoff::handoff::sign_in::{Settings, SignIn};
 use permit_handoff::handoff::trigger::{Groups, Pools, Trigger};
-use permit_handoff::{clients, telemetry};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    telemetry::init("post-authentication");
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
         config::SignIn::new(|name| std::env::var(name).ok())?;
     let aws = clients::aws().await;
@@ -35,7 +34,11 @@ async fn main() -> anyhow::Result<()> {
 
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let started = Instant::now();
-        trigger.handle(started, event.payload.get()).await.map(|()| event.payload)
+        let answer = trigger.handle(started, event.payload.get()).await;
+        answer.map(|()| event.payload).map_err(|turned_away| turned_away.to_string())
     });
-    lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed).context("the Lambda runtime stopped")
+    lambda_runtime::run(handler)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+        .context("the Lambda runtime stopped")
 }

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::sign_in::{Arrival, Outcome, SignIn};
-use crate::cognito::UserPoolId;
 use crate::cognito::event::{Kind, TriggerEvent};
 use crate::cognito::pool::{UserPool, groups_of};
-use crate::cognito::retry::Patience;
+use crate::cognito::{Patience, UserPoolId};
 
 /// The error that Cognito shows to a person whom it turns away, behind words of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
