@@ -10,3 +10,4 @@ pub mod cognito;
 pub mod config;
 pub mod domain;
 pub mod secrets;
+pub mod telemetry;
