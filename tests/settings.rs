@@ -6,6 +6,7 @@ use std::time::Duration;
 use permit_handoff::config::{
     BulkSync, Drain, Handoff, InvalidSettings, KeySetting, OnFailure, SignIn, SignInGroups,
 };
+use permit_handoff::permit::Limits;
 use secrecy::ExposeSecret;
 
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
@@ -33,9 +34,9 @@ fn faults<T>(result: Result<T, InvalidSettings>) -> Vec<(&'static str, String)> 
 fn the_defaults_are_the_documented_ones() {
     let settings = SignIn::new(with(&[])).unwrap();
     let permit = &settings.common.permit;
-    assert_eq!(permit.api_url.as_str(), "https://api.permit.io/");
+    assert_eq!(permit.api_url.to_string(), "https://api.permit.io/");
     assert!(matches!(&permit.key, KeySetting::SecretId(id) if id == "permit/api-key"));
-    assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits.is_none());
+    assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits == Limits::default());
     assert_eq!((settings.groups, settings.on_failure), (SignInGroups::Lookup, OnFailure::Admit));
     assert_eq!(
         (settings.budget, settings.cache_ttl),
@@ -71,11 +72,11 @@ fn every_setting_is_read() {
     let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } = settings.sign_in;
     let KeySetting::Key(key) = &common.permit.key else { panic!("not the key") };
     assert_eq!(key.expose_secret(), "permit_key_x");
-    assert_eq!(common.permit.api_url.as_str(), "http://127.0.0.1:7000/base/");
+    assert_eq!(common.permit.api_url.to_string(), "http://127.0.0.1:7000/base/");
     let (project, environment) = common.permit.environment.unwrap();
     assert_eq!((project.as_str(), environment.len()), ("main", 36));
-    assert_eq!(common.permit.pdp_url.unwrap().as_str(), "http://[::1]:7766/");
-    assert_eq!(common.permit.limits.as_deref(), Some("write=300, bulk=10"));
+    assert_eq!(common.permit.pdp_url.unwrap().to_string(), "http://[::1]:7766/");
+    assert_eq!(common.permit.limits, "write=300, bulk=10".parse().unwrap());
     assert_eq!((groups, on_failure), (SignInGroups::Skip, OnFailure::Deny));
     assert_eq!((budget, cache_ttl), (Duration::from_millis(100), Duration::ZERO));
     assert_eq!(overflow_queue_url.unwrap(), "https://sqs.eu-west-1.amazonaws.com/123456789012/overflow");

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! A local stand-in for the Permit API, as strict as its contract, that can be told to misbehave.
+//!
+//! It keeps users, tenants, roles and role assignments in memory; refuses what does not fit the contract; answers in
+//! Permit's shapes, errors among them; enforces the documented rate limits; has a [switch](Semantics) for each answer that
+//! the documents leave open; injects [faults](Fault); and tells [what it was asked](Counts).
+//!
+//! Start with [`Sandbox`].
+
+mod answers;
+mod call;
+mod contract;
+mod control;
+mod error;
+mod faults;
+mod ids;
+mod limits;
+mod pipeline;
+mod requests;
+mod routes;
+mod rows;
+mod sandbox;
+mod schema;
+mod semantics;
+mod server;
+mod settings;
+mod snapshot;
+mod views;
+mod world;
+
+pub use contract::CONTRACT;
+pub use faults::{Action, At, Fault};
+pub use limits::{Limits, LimitsError, RetryAfter};
+pub use requests::{Counts, Kind, Request};
+pub use sandbox::{API_KEY, Builder, Sandbox, StartError};
+pub use semantics::{
+    BulkAssignExisting, BulkRoleAssignments, BulkUnassignMissing, EmailCase, FailedBulk, ListOrder,
+    PostExistingUser, PutRoleAssignments, PutWithoutAttributes, Semantics,
+};
+pub use settings::{KeyScope, Pdp, Stats};
+pub use snapshot::{SeedError, Snapshot, UserState};

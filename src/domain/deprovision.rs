@@ -49,7 +49,8 @@ impl Departure {
             Some(since) if now.duration_since(since) < grace => Self::Wait,
             _ if delete => Self::Delete,
             since => {
-                let kept = Ledger { grants: BTreeSet::new(), missing_since: since.or(Some(now)), ..ledger.clone() };
+                let kept =
+                    Ledger { grants: BTreeSet::new(), missing_since: since.or(Some(now)), ..ledger.clone() };
                 Self::Unassign(Change {
                     key: facts.key.clone(),
                     revoke: ledger.grants.intersection(&facts.roles).cloned().collect(),
@@ -133,7 +134,8 @@ mod tests {
     #[test]
     fn a_missing_user_is_marked_then_waited_for_then_unassigned() {
         let rule = rule(WhenMissing::Unassign, 24);
-        let Departure::Mark(mark) = Departure::new(&facts(&["a/b"], &["a/b"], None, false), &rule, now()) else {
+        let Departure::Mark(mark) = Departure::new(&facts(&["a/b"], &["a/b"], None, false), &rule, now())
+        else {
             panic!("not marked")
         };
         let ledger = mark.write.unwrap().ledger;
@@ -143,7 +145,9 @@ mod tests {
         assert_eq!(Departure::new(&waiting, &rule, now()), Departure::Wait);
 
         let due = facts(&["a/b", "a/c"], &["a/b", "x/y"], Some("2026-11-23T08:00:00Z"), false);
-        let Departure::Unassign(change) = Departure::new(&due, &rule, now()) else { panic!("not unassigned") };
+        let Departure::Unassign(change) = Departure::new(&due, &rule, now()) else {
+            panic!("not unassigned")
+        };
         assert_eq!(change.revoke, BTreeSet::from(["a/b".parse().unwrap()]));
         let ledger = change.write.unwrap().ledger;
         assert!(ledger.grants.is_empty() && ledger.missing_since.is_some());

@@ -75,6 +75,8 @@ pub struct Facts {
     pub ledger: Option<Ledger>,
     /// The role assignments in tenants, whoever made them.
     pub roles: BTreeSet<Grant>,
+    /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
+    pub updated_at: Option<Timestamp>,
 }
 
 redacted_debug!(Facts);
@@ -91,7 +93,7 @@ impl Facts {
     ) -> Self {
         let ledger = attributes.remove(LEDGER).as_ref().and_then(Ledger::read);
         let email = email.filter(|text| !text.is_empty()).map(Email::as_returned);
-        Self { key, email, first_name, last_name, attributes, ledger, roles }
+        Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
     /// Whether this project made the user on the word of `source`.
@@ -123,13 +125,21 @@ mod tests {
 
     #[test]
     fn a_mark_survives() {
-        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
+        let value =
+            json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
         assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
     }
 
     #[test]
     fn what_is_no_ledger_says_nothing() {
-        for value in [json!(null), json!("x"), json!([]), json!({}), json!({"source": 1, "grants": []}), json!({"source": "p"})] {
+        for value in [
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!({}),
+            json!({"source": 1, "grants": []}),
+            json!({"source": "p"}),
+        ] {
             assert!(facts(value.clone()).ledger.is_none(), "{value}");
         }
         let odd = facts(json!({"source": "p", "grants": ["a/b", 7, "nonsense", "x/y/z"], "more": 1}));

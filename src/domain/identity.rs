@@ -29,7 +29,9 @@ impl UserKey {
             return Err(InvalidIdentity::NoSub);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
-        if key.len() > MAX_KEY || !key.chars().all(allowed) {
+        // In a URL these two would be another path.
+        let is_path = key == "." || key == "..";
+        if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
             return Err(InvalidIdentity::SubIsNoKey);
         }
         Ok(Self(key.into()))
@@ -102,6 +104,12 @@ impl PartialEq for Email {
 }
 
 impl Eq for Email {}
+
+impl std::hash::Hash for Email {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
 
 /// An e-mail address that its directory has verified: the only kind that may grant anything.
 #[derive(Clone, PartialEq, Eq)]
@@ -282,7 +290,7 @@ mod tests {
     fn a_key_is_taken_as_it_is_or_refused() {
         assert_eq!(UserKey::new("auth0|5f7c.A+b@c_d-e").unwrap().as_str(), "auth0|5f7c.A+b@c_d-e");
         assert_eq!(UserKey::new(""), Err(InvalidIdentity::NoSub));
-        for key in ["a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
+        for key in [".", "..", "a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
             assert_eq!(UserKey::new(key), Err(InvalidIdentity::SubIsNoKey), "{key}");
         }
     }
@@ -313,7 +321,8 @@ mod tests {
 
     #[test]
     fn only_a_verified_email_is_a_verified_email() {
-        let verified = |flag| person(&[("sub", "u"), ("email", "J@Acme.COM"), ("email_verified", flag)]).unwrap();
+        let verified =
+            |flag| person(&[("sub", "u"), ("email", "J@Acme.COM"), ("email_verified", flag)]).unwrap();
         assert_eq!(verified("true").verified_email.unwrap().domain(), "acme.com");
         for flag in ["false", "", "TRUE", "1"] {
             assert_eq!(verified(flag).verified_email, None, "{flag}");
@@ -323,7 +332,16 @@ mod tests {
 
     #[test]
     fn what_is_no_email_is_left_out() {
-        for text in ["jane", "@acme.com", "jane@", "jane@acme", "a@b@acme.com", "ja ne@acme.com", "j@acme..com", "j@.com"] {
+        for text in [
+            "jane",
+            "@acme.com",
+            "jane@",
+            "jane@acme",
+            "a@b@acme.com",
+            "ja ne@acme.com",
+            "j@acme..com",
+            "j@.com",
+        ] {
             assert!(Email::new(text).is_none(), "{text}");
         }
         assert!(Email::new(&format!("{}@acme.com", "x".repeat(250))).is_none());
@@ -345,7 +363,8 @@ mod tests {
 
     #[test]
     fn debug_prints_nothing_personal() {
-        let identity = person(&[("sub", "u-1"), ("email", "jane@example.com"), ("given_name", "Jane")]).unwrap();
+        let identity =
+            person(&[("sub", "u-1"), ("email", "jane@example.com"), ("given_name", "Jane")]).unwrap();
         let printed = format!("{identity:?} {:?} {:?}", identity.key, identity.email);
         assert_eq!(printed, "Identity(..) UserKey(..) Some(Email(..))");
     }

@@ -79,7 +79,8 @@ impl UserWrite {
 
     /// `facts` with another ledger, and nothing else changed.
     pub(super) fn with_ledger(facts: &Facts, ledger: Ledger) -> Self {
-        let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _ } = facts.clone();
+        let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _, updated_at: _ } =
+            facts.clone();
         Self { key, email, first_name, last_name, attributes, ledger }
     }
 }
@@ -97,7 +98,8 @@ impl Plan {
 }
 
 fn create(desired: &Desired) -> NewUser {
-    let Desired { key, source, email, first_name, last_name, attributes, grants, untold: _ } = desired.clone();
+    let Desired { key, source, email, first_name, last_name, attributes, grants, untold: _ } =
+        desired.clone();
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let ledger = Ledger { source, grants: grants.clone(), missing_since: None, adopted: false };
     NewUser { user: UserWrite { key, email, first_name, last_name, attributes, ledger }, grants }

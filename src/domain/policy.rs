@@ -106,7 +106,7 @@ pub enum WhenDisabled {
 }
 
 /// What should be of one person: the identity, put through the policy.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The user's key.
     pub key: UserKey,
@@ -130,7 +130,7 @@ pub struct Desired {
 redacted_debug!(Desired);
 
 /// The grants that a rule might make, could its conditions be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Untold {
     tenant: Option<Key>,
     role: Option<Key>,
@@ -206,6 +206,29 @@ impl Policy {
         self.rules.iter().map(|rule| (rule, rule.verdict(identity))).collect()
     }
 
+    /// Whether `tenant` is to be created where Permit lacks it: a capture may name it, and no rule does. One
+    /// that a rule names is rather a slip of the pen than a new customer.
+    pub fn creates_tenant(&self, tenant: &Key) -> bool {
+        self.create_tenants && !self.rules.iter().any(|rule| rule.tenant.as_ref() == Some(tenant))
+    }
+
+    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    pub fn uses_attribute(&self, name: &str) -> bool {
+        const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let asked =
+            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+        PROFILE.contains(&name)
+            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
+    /// Whether the group says anything to this policy.
+    pub fn uses_group(&self, group: &str) -> bool {
+        let asked =
+            |c: &Condition| matches!(c, Condition::Group(pattern) if pattern.matches(group).is_some());
+        self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
     /// Whether any rule asks for groups: where none does, nobody need look them up.
     pub fn needs_groups(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.conditions).any(|c| matches!(c, Condition::Group(_)))
@@ -245,10 +268,8 @@ impl Rule {
 
 impl Condition {
     fn holds(&self, identity: &Identity) -> Holds {
-        let known = |captures: Vec<Captures>| match captures.is_empty() {
-            true => Holds::No,
-            false => Holds::Yes(captures),
-        };
+        let known =
+            |captures: Vec<Captures>| if captures.is_empty() { Holds::No } else { Holds::Yes(captures) };
         let absent = match identity.view {
             View::Whole => Holds::No,
             View::Partial => Holds::Untold,
@@ -263,9 +284,7 @@ impl Condition {
                 None => absent,
             },
             Self::Attribute { name, equals } => match identity.attributes.get(name) {
-                Some(value) => {
-                    known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect())
-                }
+                Some(value) => known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect()),
                 None => absent,
             },
         }

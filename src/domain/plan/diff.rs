@@ -47,8 +47,16 @@ fn fields(f: &mut fmt::Formatter<'_>, actual: Option<&Facts>, user: &UserWrite) 
             text(actual.and_then(|a| a.email.as_ref()).map(super::Email::as_str)),
             text(email.as_ref().map(super::Email::as_str)),
         ),
-        ("first_name".to_owned(), text(actual.and_then(|a| a.first_name.as_deref())), text(first_name.as_deref())),
-        ("last_name".to_owned(), text(actual.and_then(|a| a.last_name.as_deref())), text(last_name.as_deref())),
+        (
+            "first_name".to_owned(),
+            text(actual.and_then(|a| a.first_name.as_deref())),
+            text(first_name.as_deref()),
+        ),
+        (
+            "last_name".to_owned(),
+            text(actual.and_then(|a| a.last_name.as_deref())),
+            text(last_name.as_deref()),
+        ),
     ];
     let before = actual.map(|actual| &actual.attributes);
     for (name, value) in attributes {

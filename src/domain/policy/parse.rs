@@ -146,6 +146,10 @@ impl Check<'_> {
         let before = self.faults.len();
         let RawRule { when, tenant, role } = rule.get_ref();
         let conditions = when.as_ref().map(|when| self.conditions(when)).unwrap_or_default();
+        // What a faulty `when` captures is not known, and so neither is what is missing beside it.
+        if self.faults.len() > before {
+            return None;
+        }
         let captured = |of: fn(&Pattern) -> bool| conditions.iter().any(|c| of(c.pattern()));
         let (by_tenant, by_role) = (captured(Pattern::captures_tenant), captured(Pattern::captures_role));
         let tenant = self.slot(rule.span(), "tenant", tenant.as_ref(), by_tenant);

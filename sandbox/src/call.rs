@@ -1,0 +1,102 @@
+//! A request that fits the contract, and what it is answered.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::rows::Page;
+use crate::settings::KeyScope;
+
+/// A request whose query and body were checked.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) params: HashMap<String, String>,
+    pub(crate) query: Map<String, Value>,
+    pub(crate) body: Value,
+    /// What the caller's key may reach.
+    pub(crate) scope: KeyScope,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// JSON.
+    pub(crate) body: Option<String>,
+}
+
+impl Call {
+    /// A segment of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.query.get(name)?.as_str()
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.query.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// A parameter that may be given many times; `None` where it is not given at all.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<&str>> {
+        Some(self.query.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
+    }
+
+    /// `page` and `per_page`.
+    pub(crate) fn page(&self) -> (usize, usize) {
+        let number = |name: &str, default| {
+            self.query.get(name).and_then(Value::as_u64).and_then(|n| n.try_into().ok()).unwrap_or(default)
+        };
+        (number("page", 1), number("per_page", 30))
+    }
+
+    /// The body, which the contract has checked, as a type.
+    pub(crate) fn body<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
+        let body = self.body.take();
+        serde_json::from_value(body)
+            .map_err(|error| ApiError::bad_input(format!("the body cannot be read: {error}")))
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
+        // Nothing that is answered has a key that is no string, the one thing that can fail here.
+        Self { status, body: serde_json::to_string(body).ok() }
+    }
+
+    pub(crate) fn ok(body: &impl Serialize) -> Self {
+        Self::json(200, body)
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, body: None }
+    }
+
+    /// `PaginatedResult`.
+    pub(crate) fn page(data: &impl Serialize, page: &Page, per_page: usize) -> Self {
+        #[derive(Serialize)]
+        struct Paginated<'a, T> {
+            data: &'a T,
+            total_count: usize,
+            page_count: usize,
+        }
+        let total_count = page.total;
+        Self::ok(&Paginated { data, total_count, page_count: total_count.div_ceil(per_page.max(1)) })
+    }
+
+    /// `PaginatedResult` where it was asked for with `include_total_count`, a plain array otherwise.
+    pub(crate) fn list(call: &Call, data: &impl Serialize, page: &Page) -> Self {
+        if call.flag("include_total_count") { Self::page(data, page, call.page().1) } else { Self::ok(data) }
+    }
+}
+
+impl From<ApiError> for Reply {
+    fn from(error: ApiError) -> Self {
+        Self::json(error.status(), &json!(error.body()))
+    }
+}

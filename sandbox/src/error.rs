@@ -1,0 +1,79 @@
+//! What a refused request is answered: Permit's error body, or FastAPI's for one that does not fit the contract.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::ids::{Kind, id};
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ApiError {
+    /// 422: the request does not fit the contract.
+    Invalid(Vec<Issue>),
+    /// Any other refusal.
+    Refused { status: u16, code: &'static str, title: &'static str, message: String },
+}
+
+/// One place of a request that does not fit, in the form of FastAPI.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Issue {
+    pub(crate) loc: Vec<Value>,
+    pub(crate) msg: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+impl ApiError {
+    pub(crate) fn unauthorized(message: &str) -> Self {
+        Self::refused(401, "UNAUTHORIZED", "Unauthorized", message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::refused(403, "FORBIDDEN_ACCESS", "You are not allowed to do that", message)
+    }
+
+    /// What was looked for, and where: `not_found("role", "viewr")`.
+    pub(crate) fn not_found(what: &str, key: &str) -> Self {
+        let message =
+            format!("The requested data could not be found: there is no {what} with the id or key '{key}'");
+        Self::refused(404, "NOT_FOUND", "The requested data could not be found", message)
+    }
+
+    pub(crate) fn duplicate(message: impl Into<String>) -> Self {
+        Self::refused(409, "DUPLICATE_ENTITY", "This object already exists", message)
+    }
+
+    pub(crate) fn bad_input(message: impl Into<String>) -> Self {
+        Self::refused(400, "INVALID_INPUT", "The request is not valid", message)
+    }
+
+    pub(crate) fn too_many_requests(message: String) -> Self {
+        // The code of this answer is in none of the documents.
+        Self::refused(429, "RATE_LIMIT_EXCEEDED", "Too many requests", message)
+    }
+
+    fn refused(status: u16, code: &'static str, title: &'static str, message: impl Into<String>) -> Self {
+        Self::Refused { status, code, title, message: message.into() }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) => 422,
+            Self::Refused { status, .. } => *status,
+        }
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        match self {
+            Self::Invalid(issues) => json!({ "detail": issues }),
+            Self::Refused { status, code, title, message } => json!({
+                "id": id(Kind::Error, u32::from(*status)).simple().to_string(),
+                "title": title,
+                "error_code": code,
+                "message": message,
+                "support_link": "https://permit-io.slack.com/ssb/redirect",
+                "additional_info": {},
+            }),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Faults on demand: which requests are struck, and what becomes of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A fault: some requests, and what becomes of them.
+///
+/// ```
+/// # use permit_sandbox::Fault;
+/// // The second PUT of a user is applied, and its answer lost.
+/// let fault = Fault::reset_after().on("PUT", "*/users/*").nth(2);
+/// // From now on one request in ten is answered 503.
+/// let fault = Fault::status(503).chance(0.1);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Only requests of this method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Only requests whose path fits; `*` stands for any text, and the query counts as part of the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Which of those; counted from the moment the fault was injected.
+    #[serde(default)]
+    pub at: At,
+    /// What becomes of them.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// Which of the requests that fit are struck.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// Each.
+    #[default]
+    Every,
+    /// The n-th alone, from 1.
+    Nth(u64),
+    /// The first n.
+    First(u64),
+    /// The n-th and all after it.
+    From(u64),
+    /// Each with this probability, from the sandbox's seeded generator.
+    Chance(f64),
+}
+
+/// What becomes of a request that is struck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// It is not applied, and is answered so.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// Headers of the answer, `content-type` among them.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// The body of the answer.
+        #[serde(default)]
+        body: String,
+    },
+    /// It is applied and answered after a while. Goes with any other fault.
+    Latency {
+        /// Milliseconds before it is looked at.
+        ms: u64,
+    },
+    /// The connection is reset (RST).
+    Reset {
+        /// Whether it is applied before.
+        applied: bool,
+    },
+    /// The connection is closed (FIN) without an answer.
+    Close {
+        /// Whether it is applied before.
+        applied: bool,
+    },
+    /// It is never answered; the connection stays open.
+    Hang {
+        /// Whether it is applied before.
+        applied: bool,
+    },
+    /// It is not applied, and answered with an HTML page, as a proxy does.
+    Html {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// It is applied and answered 200 with a body that is no JSON, though it says so.
+    Garbage,
+    /// It is not applied, and is answered 307 with a `location`.
+    Redirect {
+        /// Where to.
+        location: String,
+    },
+    /// It is applied, and the body of the answer comes a byte at a time.
+    Trickle {
+        /// Milliseconds between two bytes.
+        every_ms: u64,
+    },
+    /// It is applied, and answered 200 with a body of this size.
+    Huge {
+        /// The size of the body.
+        bytes: u64,
+    },
+}
+
+impl Action {
+    /// The name of the fault, as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::Latency { .. } => "latency",
+            Self::Reset { .. } => "reset",
+            Self::Close { .. } => "close",
+            Self::Hang { .. } => "hang",
+            Self::Html { .. } => "html",
+            Self::Garbage => "garbage",
+            Self::Redirect { .. } => "redirect",
+            Self::Trickle { .. } => "trickle",
+            Self::Huge { .. } => "huge",
+        }
+    }
+}
+
+impl Fault {
+    /// Strikes every request from now on, until it is told which.
+    pub fn new(action: Action) -> Self {
+        Self { method: None, path: None, at: At::Every, action }
+    }
+
+    /// A status, with Permit's form of body.
+    pub fn status(status: u16) -> Self {
+        let body = serde_json::json!({
+            "id": "00000000000000000000000000000000",
+            "title": "This answer was asked for",
+            "error_code": "UNEXPECTED_ERROR",
+            "message": "A fault of the sandbox",
+            "support_link": "",
+            "additional_info": {},
+        });
+        let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
+        Self::new(Action::Status { status, headers, body: body.to_string() })
+    }
+
+    /// 429 with this `Retry-After`.
+    pub fn throttle(retry_after: Option<&str>) -> Self {
+        let mut fault = Self::status(429);
+        if let (Action::Status { headers, .. }, Some(retry_after)) = (&mut fault.action, retry_after) {
+            headers.insert("retry-after".to_owned(), retry_after.to_owned());
+        }
+        fault
+    }
+
+    /// See [`Action::Latency`].
+    pub fn latency(ms: u64) -> Self {
+        Self::new(Action::Latency { ms })
+    }
+
+    /// The connection is reset and nothing applied.
+    pub fn reset_before() -> Self {
+        Self::new(Action::Reset { applied: false })
+    }
+
+    /// The request is applied and the connection reset: its answer is lost.
+    pub fn reset_after() -> Self {
+        Self::new(Action::Reset { applied: true })
+    }
+
+    /// The request is applied and the connection closed: its answer is lost.
+    pub fn close_after() -> Self {
+        Self::new(Action::Close { applied: true })
+    }
+
+    /// Accepted, never answered, not applied.
+    pub fn hang() -> Self {
+        Self::new(Action::Hang { applied: false })
+    }
+
+    /// Accepted, applied, never answered.
+    pub fn hang_after() -> Self {
+        Self::new(Action::Hang { applied: true })
+    }
+
+    /// See [`Action::Html`].
+    pub fn html(status: u16) -> Self {
+        Self::new(Action::Html { status })
+    }
+
+    /// See [`Action::Garbage`].
+    pub fn garbage() -> Self {
+        Self::new(Action::Garbage)
+    }
+
+    /// See [`Action::Redirect`].
+    pub fn redirect(location: &str) -> Self {
+        Self::new(Action::Redirect { location: location.to_owned() })
+    }
+
+    /// A byte a second.
+    pub fn trickle() -> Self {
+        Self::new(Action::Trickle { every_ms: 1_000 })
+    }
+
+    /// A body of this many bytes; 100 MB is `huge(100_000_000)`.
+    pub fn huge(bytes: u64) -> Self {
+        Self::new(Action::Huge { bytes })
+    }
+
+    /// Only requests of this method and path: `on("PUT", "*/users/*")`. A method of `*` is any.
+    #[must_use]
+    pub fn on(mut self, method: &str, path: &str) -> Self {
+        self.method = (method != "*").then(|| method.to_owned());
+        self.path = Some(path.to_owned());
+        self
+    }
+
+    /// Only the n-th of them, from 1.
+    #[must_use]
+    pub fn nth(mut self, n: u64) -> Self {
+        self.at = At::Nth(n);
+        self
+    }
+
+    /// Only the first n of them.
+    #[must_use]
+    pub fn first(mut self, n: u64) -> Self {
+        self.at = At::First(n);
+        self
+    }
+
+    /// The n-th of them and all after it.
+    #[must_use]
+    pub fn from(mut self, n: u64) -> Self {
+        self.at = At::From(n);
+        self
+    }
+
+    /// Each of them with this probability.
+    #[must_use]
+    pub fn chance(mut self, probability: f64) -> Self {
+        self.at = At::Chance(probability);
+        self
+    }
+
+    fn fits(&self, method: &str, path: &str) -> bool {
+        self.method.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(method))
+            && self.path.as_ref().is_none_or(|pattern| glob(pattern, path))
+    }
+}
+
+/// The faults that are set, with how many requests fitted each.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    set: Vec<(Fault, u64)>,
+    rng: fastrand::Rng,
+}
+
+/// What strikes one request.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Strike {
+    pub(crate) latency_ms: u64,
+    pub(crate) action: Option<Action>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { set: Vec::new(), rng: fastrand::Rng::with_seed(seed) }
+    }
+
+    pub(crate) fn inject(&mut self, fault: Fault) {
+        self.set.push((fault, 0));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.set.clear();
+    }
+
+    /// Counts a request with every fault that it fits, and gives the first that strikes. Latencies add up.
+    pub(crate) fn strike(&mut self, method: &str, path: &str) -> Strike {
+        let mut strike = Strike::default();
+        for (fault, seen) in &mut self.set {
+            if !fault.fits(method, path) {
+                continue;
+            }
+            *seen += 1;
+            let strikes = match fault.at {
+                At::Every => true,
+                At::Nth(n) => *seen == n,
+                At::First(n) => *seen <= n,
+                At::From(n) => *seen >= n,
+                At::Chance(probability) => self.rng.f64() < probability,
+            };
+            match &fault.action {
+                _ if !strikes => {}
+                Action::Latency { ms } => strike.latency_ms += ms,
+                action => {
+                    strike.action.get_or_insert_with(|| action.clone());
+                }
+            }
+        }
+        strike
+    }
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    text.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, fits) in [
+            ("*/users", "/v2/facts/p/e/users", true),
+            ("*/users", "/v2/facts/p/e/users/u", false),
+            ("*/users*", "/v2/facts/p/e/users?page=2", true),
+            ("/v2/*/users/*/roles", "/v2/facts/p/e/users/u/roles", true),
+            ("*page=2", "/users?page=2&page=2", true),
+            ("a*a", "a", false),
+            ("/exact", "/exact", true),
+            ("*", "", true),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} on {text}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Permit's rate limits, as a log of the requests of the last window.
+//!
+//! What kind of window Permit uses is not documented. A sliding log is the strictest: in no span as long as the window
+//! do more requests pass than the limit says, wherever the span begins. A client that keeps to it keeps to any other.
+//! A request that is refused is not counted.
+
+use std::collections::VecDeque;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::requests::Kind;
+
+/// How many requests pass in a window; `None`: any number.
+///
+/// As text: `documented`, `none`, or changes to none of them, `all=1000,write=300,delete=60,bulk=100,schema=40`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests of any kind, a minute.
+    pub all: Option<u32>,
+    /// POST, PUT, PATCH and DELETE, a minute.
+    pub write: Option<u32>,
+    /// DELETE, a minute.
+    pub delete: Option<u32>,
+    /// Bulk calls, in ten minutes.
+    pub bulk: Option<u32>,
+    /// Writes to the schema, a minute.
+    pub schema: Option<u32>,
+}
+
+impl Limits {
+    /// No limit at all.
+    pub const fn none() -> Self {
+        Self { all: None, write: None, delete: None, bulk: None, schema: None }
+    }
+
+    /// Those that Permit's documents give (mid 2026).
+    pub const fn documented() -> Self {
+        Self { all: Some(1_000), write: Some(300), delete: Some(60), bulk: Some(100), schema: Some(40) }
+    }
+}
+
+/// A text that gives no limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no limit: give \"documented\", \"none\", or all=, write=, delete=, bulk= (in ten minutes), schema= with a number, separated by commas"
+)]
+pub struct LimitsError(String);
+
+impl FromStr for Limits {
+    type Err = LimitsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "documented" => return Ok(Self::documented()),
+            "none" => return Ok(Self::none()),
+            _ => {}
+        }
+        let mut limits = Self::none();
+        for part in text.split(',') {
+            let wrong = || LimitsError(part.to_owned());
+            let (name, number) = part.trim().split_once('=').ok_or_else(wrong)?;
+            let limit = match name {
+                "all" => &mut limits.all,
+                "write" => &mut limits.write,
+                "delete" => &mut limits.delete,
+                "bulk" => &mut limits.bulk,
+                "schema" => &mut limits.schema,
+                _ => return Err(wrong()),
+            };
+            *limit = Some(number.parse().map_err(|_| wrong())?);
+        }
+        Ok(limits)
+    }
+}
+
+/// What a 429 says of when to come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum RetryAfter {
+    /// Whole seconds.
+    #[default]
+    Seconds,
+    /// An HTTP date.
+    Date,
+    /// Nothing.
+    None,
+}
+
+/// The requests of the last windows.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    limits: Limits,
+    speedup: f64,
+    /// In the order of [`Limits`].
+    logs: [VecDeque<Instant>; 5],
+}
+
+/// A request that came too soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TooSoon {
+    pub(crate) limit: &'static str,
+    pub(crate) wait: Duration,
+}
+
+impl Limiter {
+    /// `speedup`: how much faster than the clock the windows pass; 60 makes a minute a second.
+    pub(crate) fn new(limits: Limits, speedup: f64) -> Self {
+        Self { limits, speedup, logs: Default::default() }
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.logs = Default::default();
+    }
+
+    /// Counts a request in every limit that it falls under, or in none and says how long to wait.
+    pub(crate) fn pass(
+        &mut self,
+        kind: Kind,
+        is_delete: bool,
+        is_schema: bool,
+        now: Instant,
+    ) -> Result<(), TooSoon> {
+        let Limits { all, write, delete, bulk, schema } = self.limits;
+        let is_write = kind != Kind::Read;
+        let rules = [
+            ("all", all, 60, true),
+            ("write", write, 60, is_write),
+            ("delete", delete, 60, is_delete),
+            ("bulk", bulk, 600, kind == Kind::Bulk),
+            ("schema", schema, 60, is_schema && is_write),
+        ];
+        let mut too_soon: Option<TooSoon> = None;
+        for (log, (name, limit, seconds, applies)) in self.logs.iter_mut().zip(rules) {
+            let window = Duration::from_secs(seconds).div_f64(self.speedup);
+            while log.front().is_some_and(|&first| now.duration_since(first) >= window) {
+                log.pop_front();
+            }
+            let Some(limit) = limit.filter(|_| applies) else { continue };
+            if log.len() < limit as usize {
+                continue;
+            }
+            let wait = log.front().map_or(window, |&first| window.saturating_sub(now.duration_since(first)));
+            if too_soon.as_ref().is_none_or(|longest| longest.wait < wait) {
+                too_soon = Some(TooSoon { limit: name, wait });
+            }
+        }
+        if let Some(too_soon) = too_soon {
+            return Err(too_soon);
+        }
+        for (log, (_, _, _, applies)) in self.logs.iter_mut().zip(rules) {
+            if applies {
+                log.push_back(now);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the contract, and
+//! then the one who answers it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use tokio::sync::watch;
+
+use crate::answers;
+use crate::call::{Call, Reply};
+use crate::contract::Contract;
+use crate::error::ApiError;
+use crate::faults::{Action, Faults};
+use crate::limits::{Limiter, RetryAfter, TooSoon};
+use crate::requests::{self, Kind, RequestLog};
+use crate::routes::{Answerer, Wait};
+use crate::server::{Connection, Cut};
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::world::{World, now_ms};
+
+/// The largest body that is read. A bulk call of 3,000 users with large attributes fits well.
+const MOST_BYTES: usize = 256 << 20;
+
+/// All that a running sandbox is.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) contract: Contract,
+    pub(crate) world: Mutex<World>,
+    pub(crate) settings: Mutex<Settings>,
+    pub(crate) limiter: Mutex<Limiter>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) log: Mutex<RequestLog>,
+    /// What it began with, and goes back to.
+    pub(crate) seed: Snapshot,
+    /// Turns true when the sandbox ends: what never answers gives up then.
+    pub(crate) ended: watch::Receiver<bool>,
+}
+
+/// A lock, also after a thread panicked with it: what it guards is for tests to look at.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request, read whole.
+struct Asked {
+    parts: Parts,
+    body: Bytes,
+    /// The template of the path; the path itself where it fits none.
+    path: String,
+    kind: Kind,
+}
+
+pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+        return answers::framework(413, "Request Entity Too Large");
+    };
+    let path = parts
+        .extensions
+        .get::<MatchedPath>()
+        .map_or_else(|| parts.uri.path(), MatchedPath::as_str)
+        .to_owned();
+    let asked = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let kind = Kind::of(&parts.method, &path);
+
+    let strike = lock(&shared.faults).strike(parts.method.as_str(), &asked);
+    let action = strike.action;
+    let number = {
+        let mut log = lock(&shared.log);
+        let body = log.keep_bodies.then(|| String::from_utf8_lossy(&body).into_owned());
+        let fault = action.as_ref().map(Action::name).or((strike.latency_ms > 0).then_some("latency"));
+        log.came(requests::Request {
+            at_ms: now_ms(),
+            method: parts.method.to_string(),
+            path: asked,
+            endpoint: endpoint(parts.method.as_str(), &path),
+            kind,
+            status: None,
+            fault: fault.map(str::to_owned),
+            body,
+        })
+    };
+    if strike.latency_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(strike.latency_ms)).await;
+    }
+
+    let connection = ConnectInfo::<Connection>::from_request_parts(&mut parts, &()).await.ok();
+    let cut = |how| {
+        if let Some(ConnectInfo(connection)) = &connection {
+            connection.cut(how);
+        }
+        // Never sent: the connection is cut as soon as something is to be written.
+        Response::new(Body::empty())
+    };
+    let asked = Asked { parts, body, path, kind };
+    let response = match action {
+        None | Some(Action::Latency { .. }) => answer(shared, answerer, asked).await,
+        Some(Action::Status { status, headers, body }) => answers::fixed(status, &headers, body),
+        Some(Action::Html { status }) => answers::html(status),
+        Some(Action::Redirect { location }) => answers::redirect(&location),
+        Some(Action::Garbage) => {
+            answer(shared, answerer, asked).await;
+            answers::garbage()
+        }
+        Some(Action::Trickle { every_ms }) => {
+            answers::trickle(answer(shared, answerer, asked).await, Duration::from_millis(every_ms)).await
+        }
+        Some(Action::Huge { bytes }) => {
+            answer(shared, answerer, asked).await;
+            answers::huge(bytes)
+        }
+        Some(Action::Reset { applied }) => {
+            if applied {
+                answer(shared, answerer, asked).await;
+            }
+            return cut(Cut::Reset);
+        }
+        Some(Action::Close { applied }) => {
+            if applied {
+                answer(shared, answerer, asked).await;
+            }
+            return cut(Cut::Close);
+        }
+        Some(Action::Hang { applied }) => {
+            if applied {
+                answer(shared, answerer, asked).await;
+            }
+            let mut ended = shared.ended.clone();
+            // An error means that the sandbox is gone, which is an end as well.
+            ended.wait_for(|ended| *ended).await.ok();
+            return cut(Cut::Close);
+        }
+    };
+    lock(&shared.log).answered(number, response.status().as_u16());
+    response
+}
+
+/// The answer to a request that no fault stopped.
+async fn answer(shared: &Shared, answerer: Answerer, asked: Asked) -> Response {
+    if let Answerer::Nobody(status, text) = answerer {
+        return answers::framework(status, text);
+    }
+    match check(shared, answerer, asked).await {
+        Ok((reply, wait)) => {
+            if let Some(wait) = wait.filter(|_| reply.status < 400) {
+                return hold(shared, reply, wait).await;
+            }
+            answers::reply(reply)
+        }
+        Err(Stopped::Refused(error)) => answers::reply(error.into()),
+        Err(Stopped::TooSoon(too_soon)) => throttled(shared, &too_soon),
+    }
+}
+
+enum Stopped {
+    Refused(ApiError),
+    TooSoon(TooSoon),
+}
+
+impl From<ApiError> for Stopped {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Reply, Option<Wait>), Stopped> {
+    let Asked { mut parts, body, path, kind } = asked;
+    let settings = lock(&shared.settings).clone();
+    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let scope = settings.scope_of(authorization)?;
+    let is_delete = parts.method == axum::http::Method::DELETE;
+    let is_schema = path.starts_with("/v2/schema/");
+    lock(&shared.limiter).pass(kind, is_delete, is_schema, Instant::now()).map_err(Stopped::TooSoon)?;
+
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let params = params.map_err(|_| ApiError::bad_input("the path is not UTF-8"))?;
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut call = Call { params, query: serde_json::Map::new(), body: serde_json::Value::Null, scope };
+    match answerer {
+        Answerer::Environment(_) => settings.reaches(scope, call.param("proj_id"), call.param("env_id"))?,
+        // A PDP is of one environment.
+        Answerer::Pdp(_) => settings.reaches(scope, &settings.project, &settings.environment)?,
+        Answerer::Account(_) | Answerer::Nobody(..) => {}
+    }
+
+    let query: Vec<(String, String)> =
+        axum::extract::Query::try_from_uri(&parts.uri).map(|query| query.0).unwrap_or_default();
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|text| text.to_ascii_lowercase().starts_with("application/json"));
+    (call.query, call.body) = shared.contract.check(&parts.method, &path, &query, &body, is_json)?;
+
+    let mut world = lock(&shared.world);
+    Ok(match answerer {
+        Answerer::Environment(answer) => (answer(&mut world, &mut call)?, None),
+        Answerer::Account(answer) => (answer(&settings, &call)?, None),
+        Answerer::Pdp(answer) => {
+            let wait = Wait::of(&parts.headers, settings.pdp)?;
+            let delay_ms = i64::try_from(settings.pdp.delay_ms).unwrap_or(i64::MAX / 4);
+            (answer(&mut world, &mut call, delay_ms)?, Some(wait))
+        }
+        Answerer::Nobody(..) => (Reply::empty(404), None),
+    })
+}
+
+/// Holds an answer until the PDP has what was written, or the caller will not wait longer.
+async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
+    let delay = Duration::from_millis(lock(&shared.settings).pdp.delay_ms);
+    tokio::time::sleep(delay.min(wait.most)).await;
+    answers::reply(if delay > wait.most && wait.fail { Wait::timed_out() } else { reply })
+}
+
+fn throttled(shared: &Shared, too_soon: &TooSoon) -> Response {
+    let TooSoon { limit, wait } = too_soon;
+    let message = format!("too many requests: the limit '{limit}' is reached");
+    let mut response = answers::reply(ApiError::too_many_requests(message).into());
+    // Rounded up: who comes after so many whole seconds is not too soon again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let retry_after = match lock(&shared.settings).retry_after {
+        RetryAfter::None => None,
+        RetryAfter::Seconds => Some(seconds.to_string()),
+        RetryAfter::Date => {
+            // A date has no fractions: one more second makes up for those that it drops.
+            Some(httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds + 1)))
+        }
+    };
+    if let Some(value) = retry_after.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
+}
+
+/// Method and path without version, project and environment.
+fn endpoint(method: &str, path: &str) -> String {
+    let path = ["/v2/facts/{proj_id}/{env_id}/", "/v2/schema/{proj_id}/{env_id}/", "/v2/", "/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix))
+        .unwrap_or(path);
+    format!("{method} {path}")
+}

@@ -1,0 +1,172 @@
+//! What the sandbox was asked: every request counted, the latest ones kept.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use axum::http::Method;
+use serde::{Deserialize, Serialize};
+
+/// How many of the latest requests are kept; counts know no bound.
+const KEPT: usize = 100_000;
+
+/// How a request counts. One request has one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// GET and HEAD.
+    Read,
+    /// A single POST, PUT or PATCH.
+    Write,
+    /// A single DELETE.
+    Delete,
+    /// A bulk call, whatever its method.
+    Bulk,
+}
+
+impl Kind {
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        match *method {
+            Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
+            _ if path.contains("/bulk/") || path.ends_with("/bulk") => Self::Bulk,
+            Method::DELETE => Self::Delete,
+            _ => Self::Write,
+        }
+    }
+}
+
+/// One request, as it was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Milliseconds since the epoch, when it came.
+    pub at_ms: i64,
+    /// `POST`, …
+    pub method: String,
+    /// Path and query as they came.
+    pub path: String,
+    /// Method and path as the contract has them, without version, project and environment: `PUT users/{user_id}`.
+    pub endpoint: String,
+    /// How it counts.
+    pub kind: Kind,
+    /// What the client was answered; `None` where it was answered nothing (yet).
+    pub status: Option<u16>,
+    /// The name of the fault that struck it.
+    pub fault: Option<String>,
+    /// The body as it came, where bodies are kept.
+    pub body: Option<String>,
+}
+
+/// How many requests of each sort there were.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// All of them.
+    pub all: u64,
+    /// GET and HEAD.
+    pub read: u64,
+    /// Single POST, PUT and PATCH.
+    pub write: u64,
+    /// Single DELETE.
+    pub delete: u64,
+    /// Bulk calls.
+    pub bulk: u64,
+    /// Answered 429, by a limit or a fault. They are in the counts above too.
+    pub throttled: u64,
+    /// Struck by a fault. They are in the counts above too.
+    pub faulted: u64,
+    /// By method and path: `POST users`, `GET users/{user_id}`, `POST role_assignments/bulk`.
+    pub by_endpoint: BTreeMap<String, u64>,
+    /// By what they were answered; the unanswered are not in here.
+    pub by_status: BTreeMap<u16, u64>,
+}
+
+impl Counts {
+    /// How often an endpoint was asked: `counts.of("PUT users/{user_id}")`.
+    pub fn of(&self, endpoint: &str) -> u64 {
+        self.by_endpoint.get(endpoint).copied().unwrap_or(0)
+    }
+
+    /// All that could change something: single writes, deletions and bulk calls.
+    pub fn writes(&self) -> u64 {
+        self.write + self.delete + self.bulk
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, read, write, delete, bulk, throttled, faulted, by_endpoint, by_status } = self;
+        writeln!(
+            f,
+            "{all} requests: {read} read, {write} write, {delete} delete, {bulk} bulk; {throttled} answered 429, {faulted} struck by a fault"
+        )?;
+        for (endpoint, count) in by_endpoint {
+            writeln!(f, "{count:>8}  {endpoint}")?;
+        }
+        let by_status: Vec<String> =
+            by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        write!(f, "answers by status: {}", by_status.join(", "))
+    }
+}
+
+/// The log itself.
+#[derive(Debug, Default)]
+pub(crate) struct RequestLog {
+    kept: VecDeque<Request>,
+    /// The number of the first kept request.
+    first: u64,
+    counts: Counts,
+    pub(crate) keep_bodies: bool,
+}
+
+impl RequestLog {
+    pub(crate) fn new(keep_bodies: bool) -> Self {
+        Self { keep_bodies, ..Self::default() }
+    }
+
+    /// Notes that a request came; gives its number.
+    pub(crate) fn came(&mut self, request: Request) -> u64 {
+        let counts = &mut self.counts;
+        counts.all += 1;
+        match request.kind {
+            Kind::Read => counts.read += 1,
+            Kind::Write => counts.write += 1,
+            Kind::Delete => counts.delete += 1,
+            Kind::Bulk => counts.bulk += 1,
+        }
+        counts.faulted += u64::from(request.fault.is_some());
+        match counts.by_endpoint.get_mut(&request.endpoint) {
+            Some(count) => *count += 1,
+            None => {
+                counts.by_endpoint.insert(request.endpoint.clone(), 1);
+            }
+        }
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+            self.first += 1;
+        }
+        self.kept.push_back(request);
+        self.first + self.kept.len() as u64 - 1
+    }
+
+    /// Notes what request `number` was answered.
+    pub(crate) fn answered(&mut self, number: u64, status: u16) {
+        *self.counts.by_status.entry(status).or_default() += 1;
+        self.counts.throttled += u64::from(status == 429);
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(request) = at.and_then(|at| self.kept.get_mut(at)) {
+            request.status = Some(status);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(crate) fn latest(&self) -> impl Iterator<Item = &Request> {
+        self.kept.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.first += self.kept.len() as u64;
+        self.kept.clear();
+        self.counts = Counts::default();
+    }
+}

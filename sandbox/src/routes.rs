@@ -1,0 +1,106 @@
+//! The paths of the contract, and who answers each.
+
+// Every path has the one signature, also where nothing can go wrong.
+#![allow(clippy::unnecessary_wraps)]
+
+mod assignments;
+mod bulk;
+mod orgs;
+mod pdp;
+mod schema;
+mod tenants;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::routing::{MethodFilter, on};
+
+use crate::call::{Call, Reply};
+use crate::error::ApiError;
+use crate::pipeline::{Shared, serve};
+use crate::settings::Settings;
+use crate::world::World;
+
+pub(crate) use self::pdp::Wait;
+
+/// Who answers a request that passed all checks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answerer {
+    /// Something of the environment that the path names.
+    Environment(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
+    /// Something above environments.
+    Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
+    /// A PDP, which writes what is seen in so many milliseconds.
+    Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
+    /// Nobody: the framework's own answer.
+    Nobody(u16, &'static str),
+}
+
+/// Every path of the contract.
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    use Answerer::{Account, Environment, Nobody, Pdp};
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    const PUT: MethodFilter = MethodFilter::PUT;
+    const PATCH: MethodFilter = MethodFilter::PATCH;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
+
+    let facts = [
+        (GET, "users", Environment(users::list)),
+        (POST, "users", Environment(users::create)),
+        (GET, "users/{user_id}", Environment(users::get)),
+        (PUT, "users/{user_id}", Environment(users::replace)),
+        (PATCH, "users/{user_id}", Environment(users::update)),
+        (DELETE, "users/{user_id}", Environment(users::delete)),
+        (POST, "users/{user_id}/roles", Environment(assignments::assign_to_user)),
+        (DELETE, "users/{user_id}/roles", Environment(assignments::unassign_from_user)),
+        (GET, "role_assignments", Environment(assignments::list)),
+        (POST, "role_assignments", Environment(assignments::assign)),
+        (DELETE, "role_assignments", Environment(assignments::unassign)),
+        (GET, "role_assignments/detailed", Environment(assignments::list_detailed)),
+        (POST, "role_assignments/bulk", Environment(assignments::bulk_assign)),
+        (DELETE, "role_assignments/bulk", Environment(assignments::bulk_unassign)),
+        (GET, "tenants", Environment(tenants::list)),
+        (POST, "tenants", Environment(tenants::create)),
+        (GET, "tenants/{tenant_id}", Environment(tenants::get)),
+        (PATCH, "tenants/{tenant_id}", Environment(tenants::update)),
+        (DELETE, "tenants/{tenant_id}", Environment(tenants::delete)),
+        (GET, "tenants/{tenant_id}/users", Environment(tenants::list_users)),
+        (POST, "bulk/users", Environment(bulk::create_users)),
+        (PUT, "bulk/users", Environment(bulk::replace_users)),
+        (DELETE, "bulk/users", Environment(bulk::delete_users)),
+        (POST, "bulk/tenants", Environment(bulk::create_tenants)),
+        (DELETE, "bulk/tenants", Environment(bulk::delete_tenants)),
+    ];
+    let schema = [
+        (GET, "roles", Environment(schema::list_roles)),
+        (POST, "roles", Environment(schema::create_role)),
+        (GET, "users/attributes", Environment(schema::list_user_attributes)),
+        (POST, "users/attributes", Environment(schema::create_user_attribute)),
+    ];
+    let others = [
+        (GET, "/v2/api-key/scope", Account(orgs::scope)),
+        (GET, "/v2/orgs/{org_id}/stats", Account(orgs::stats)),
+        (POST, "/facts/users", Pdp(pdp::create_user)),
+        (PUT, "/facts/users/{user_id}", Pdp(pdp::replace_user)),
+        (POST, "/facts/users/{user_id}/roles", Pdp(pdp::assign)),
+        (POST, "/facts/role_assignments", Pdp(pdp::assign)),
+    ];
+    let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
+    let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))
+        .chain(schema.into_iter().map(under("/v2/schema/{proj_id}/{env_id}/")))
+        .chain(others.into_iter().map(under("")));
+
+    let answered_by = |answerer: Answerer| {
+        move |State(shared): State<Arc<Shared>>, request: Request| async move {
+            serve(&shared, answerer, request).await
+        }
+    };
+    all.fold(Router::new(), |router, (method, path, answerer)| {
+        router.route(&path, on(method, answered_by(answerer)))
+    })
+    .method_not_allowed_fallback(answered_by(Nobody(405, "Method Not Allowed")))
+    .fallback(answered_by(Nobody(404, "Not Found")))
+}

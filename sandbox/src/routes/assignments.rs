@@ -1,0 +1,222 @@
+//! `role_assignments` and `users/{user_id}/roles`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::call::{Call, Reply};
+use crate::error::ApiError;
+use crate::semantics::{BulkAssignExisting, BulkUnassignMissing};
+use crate::world::{Assignment, Profile, Size, Target, World};
+
+/// `UserRoleCreate`, `UserRoleRemove`: a role, of a user that the path names.
+#[derive(Debug, Deserialize)]
+pub(super) struct UserRoleCreate {
+    role: String,
+    tenant: Option<String>,
+    resource_instance: Option<String>,
+}
+
+/// `RoleAssignmentCreate`, `RoleAssignmentRemove`.
+#[derive(Debug, Deserialize)]
+struct RoleAssignment {
+    user: String,
+    #[serde(flatten)]
+    target: UserRoleCreate,
+}
+
+impl UserRoleCreate {
+    pub(super) fn target(&self, world: &mut World) -> Result<Target, ApiError> {
+        let Self { role, tenant, resource_instance } = self;
+        world.target(role, tenant.as_deref(), resource_instance.as_deref())
+    }
+}
+
+pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let detailed = call.flag("detailed");
+    let (data, page) = find(world, call, detailed)?;
+    Ok(Reply::list(call, &data, &page))
+}
+
+pub(super) fn list_detailed(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let (data, page) = find(world, call, true)?;
+    Ok(Reply::page(&data, &page, call.page().1))
+}
+
+fn find(world: &mut World, call: &Call, detailed: bool) -> Result<(Vec<Value>, crate::rows::Page), ApiError> {
+    // A filter that names what is not there finds nothing: it is no error.
+    let serials = |name: &str, find: &dyn Fn(&str) -> Result<u32, ApiError>| {
+        call.list(name).map(|keys| keys.into_iter().filter_map(|key| find(key).ok()).collect::<Vec<u32>>())
+    };
+    let users = serials("user", &|key| world.user(key));
+    let roles = serials("role", &|key| world.role(key));
+    let tenants = serials("tenant", &|key| world.tenant(key));
+    let resource = call.text("resource");
+    let instance = call.text("resource_instance");
+    let names: Vec<&str> = world.instances.iter().map(|instance| instance.name.as_str()).collect();
+    let matches = |assignment: &Assignment| {
+        let Assignment { user, target, created_ms: _, visible_ms: _ } = assignment;
+        let name = target.instance.and_then(|index| names.get(index as usize));
+        users.as_ref().is_none_or(|users| users.contains(user))
+            && roles.as_ref().is_none_or(|roles| roles.contains(&target.role))
+            && tenants.as_ref().is_none_or(|tenants| tenants.contains(&target.tenant))
+            && instance.is_none_or(|instance| name.is_some_and(|name| *name == instance))
+            && resource.is_none_or(|resource| {
+                name.and_then(|name| name.split_once(':')).is_some_and(|(kind, _)| kind == resource)
+            })
+    };
+    let (page, per_page) = call.page();
+    let order = world.semantics().list_order;
+    let found = if let Some(users) = &users {
+        // By user the user's own list answers, without a walk through all.
+        let mut at: Vec<u32> = users
+            .iter()
+            .filter_map(|&user| world.users.get(user))
+            .flat_map(|user| user.assignments.iter().copied())
+            .filter(|&at| world.assignments.get(at).is_some_and(matches))
+            .collect();
+        at.sort_unstable();
+        at.dedup();
+        if order == crate::semantics::ListOrder::Newest {
+            at.reverse();
+        }
+        let total = at.len();
+        let from = (page - 1).saturating_mul(per_page);
+        crate::rows::Page { serials: at.into_iter().skip(from).take(per_page).collect(), total }
+    } else {
+        let filtered = roles.is_some() || tenants.is_some() || resource.is_some() || instance.is_some();
+        let filter: Option<&dyn Fn(&Assignment) -> bool> = if filtered { Some(&matches) } else { None };
+        world.assignments.page(order, page, per_page, filter)
+    };
+    let read = |&at: &u32| {
+        let assignment = world.assignments.get(at)?;
+        Some(if detailed {
+            world.assignment_detailed(at, assignment)
+        } else {
+            world.assignment_read(at, assignment)
+        })
+    };
+    Ok((found.serials.iter().filter_map(read).collect(), found))
+}
+
+pub(super) fn assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let RoleAssignment { user, target } = call.body()?;
+    assign_visible_in(world, &user, &target, 0)
+}
+
+pub(super) fn assign_to_user(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let target: UserRoleCreate = call.body()?;
+    assign_visible_in(world, call.param("user_id"), &target, 0)
+}
+
+/// The same through a PDP, for either path.
+pub(super) fn assign_through_pdp(
+    world: &mut World,
+    call: &mut Call,
+    visible_in_ms: i64,
+) -> Result<Reply, ApiError> {
+    if call.params.contains_key("user_id") {
+        let target: UserRoleCreate = call.body()?;
+        return assign_visible_in(world, call.param("user_id"), &target, visible_in_ms);
+    }
+    let RoleAssignment { user, target } = call.body()?;
+    assign_visible_in(world, &user, &target, visible_in_ms)
+}
+
+fn assign_visible_in(
+    world: &mut World,
+    user: &str,
+    target: &UserRoleCreate,
+    visible_in_ms: i64,
+) -> Result<Reply, ApiError> {
+    let at = world.change(Size::Single, |world| {
+        let user = world.user(user)?;
+        let target = target.target(world)?;
+        world.assign(user, target, visible_in_ms)
+    })?;
+    Ok(Reply::ok(&world.assignments.get(at).map(|assignment| world.assignment_read(at, assignment))))
+}
+
+pub(super) fn unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let RoleAssignment { user, target } = call.body()?;
+    unassign_one(world, call, &user, &target)
+}
+
+pub(super) fn unassign_from_user(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let target: UserRoleCreate = call.body()?;
+    unassign_one(world, call, call.param("user_id"), &target)
+}
+
+fn unassign_one(
+    world: &mut World,
+    call: &Call,
+    user: &str,
+    target: &UserRoleCreate,
+) -> Result<Reply, ApiError> {
+    let read = world.change(Size::Single, |world| {
+        let at = assigned(world, user, target)?;
+        let read = world.assignments.get(at).map(|assignment| world.assignment_read(at, assignment));
+        world.unassign(at);
+        Ok(read)
+    })?;
+    Ok(if call.flag("return_deleted") { Reply::ok(&read) } else { Reply::empty(204) })
+}
+
+/// The assignment that a request to unassign names.
+fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u32, ApiError> {
+    let serial = world.user(user)?;
+    let at = target.target(world)?;
+    let UserRoleCreate { role, tenant, resource_instance: _ } = target;
+    let place = tenant.as_deref().unwrap_or_default();
+    let missing = || ApiError::not_found("role assignment", &format!("{user}: {place}/{role}"));
+    world.assigned(serial, at).ok_or_else(missing)
+}
+
+pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let items: Vec<RoleAssignment> = call.body()?;
+    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    let missing_user = call.text("missing_user_policy").unwrap_or("fail").to_owned();
+    let existing = world.semantics().bulk_assign_existing;
+    let created = world.change(Size::Bulk, |world| {
+        let mut created = 0;
+        for RoleAssignment { user, target } in items {
+            let assigned = world.item(|world| {
+                let serial = match (world.user(&user), missing_user.as_str()) {
+                    (Ok(serial), _) => serial,
+                    (Err(_), "ignore") => return Ok(false),
+                    (Err(_), "create") => world.add_user(&user, Profile::default())?,
+                    (Err(error), _) => return Err(error),
+                };
+                let target = target.target(world)?;
+                if existing == BulkAssignExisting::Skip && world.assigned(serial, target).is_some() {
+                    return Ok(false);
+                }
+                world.assign(serial, target, 0)?;
+                Ok(true)
+            })?;
+            created += usize::from(assigned);
+        }
+        Ok(created)
+    })?;
+    Ok(Reply::ok(&json!({ "assignments_created": created })))
+}
+
+pub(super) fn bulk_unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let items: Vec<RoleAssignment> = call.body()?;
+    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    let missing = world.semantics().bulk_unassign_missing;
+    let removed = world.change(Size::Bulk, |world| {
+        let mut removed = 0;
+        for RoleAssignment { user, target } in items {
+            match assigned(world, &user, &target) {
+                Ok(at) => {
+                    world.unassign(at);
+                    removed += 1;
+                }
+                Err(error) if error.status() == 404 && missing == BulkUnassignMissing::Skip => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    })?;
+    Ok(Reply::ok(&json!({ "assignments_removed": removed })))
+}

@@ -1,0 +1,108 @@
+//! `bulk/users` and `bulk/tenants`: many in one call.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::tenants::TenantCreate;
+use super::users::{self, UserCreate};
+use crate::call::{Call, Reply};
+use crate::error::{ApiError, Issue};
+use crate::semantics::{BulkRoleAssignments, BulkUnassignMissing};
+use crate::world::{Size, World};
+
+/// The most users a call may have.
+pub(super) const MOST_USERS: usize = 3_000;
+/// The most role assignments a call may have.
+pub(super) const MOST_ASSIGNMENTS: usize = 2_000;
+/// The most tenants a call may have.
+pub(super) const MOST_TENANTS: usize = 2_000;
+
+#[derive(Debug, Deserialize)]
+struct Operations<T> {
+    operations: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Idents {
+    idents: Vec<String>,
+}
+
+/// Refuses a call of too many items; `field` is where they stand in the body.
+pub(super) fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
+    if items <= most {
+        return Ok(());
+    }
+    let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
+    let msg = format!("ensure this value has at most {most} items");
+    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.list.max_items" }]))
+}
+
+pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let Operations::<UserCreate> { operations } = call.body()?;
+    fits("operations", operations.len(), MOST_USERS)?;
+    let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
+    world.change(Size::Bulk, |world| {
+        operations
+            .into_iter()
+            .try_for_each(|user| world.item(|world| users::post(world, user, honour, 0)).map(drop))
+    })?;
+    Ok(Reply::ok(&json!({})))
+}
+
+pub(super) fn replace_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let Operations::<UserCreate> { operations } = call.body()?;
+    fits("operations", operations.len(), MOST_USERS)?;
+    let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
+    world.change(Size::Bulk, |world| {
+        operations
+            .into_iter()
+            .try_for_each(|user| world.item(|world| users::put(world, user, honour, 0)).map(drop))
+    })?;
+    Ok(Reply::ok(&json!({})))
+}
+
+pub(super) fn delete_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let Idents { idents } = call.body()?;
+    fits("idents", idents.len(), MOST_USERS)?;
+    let missing = world.semantics().bulk_unassign_missing;
+    world.change(Size::Bulk, |world| {
+        for ident in idents {
+            match world.user(&ident) {
+                Ok(serial) => world.remove_user(serial),
+                Err(_) if missing == BulkUnassignMissing::Skip => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Reply::ok(&json!({})))
+}
+
+pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let Operations::<TenantCreate> { operations } = call.body()?;
+    fits("operations", operations.len(), MOST_TENANTS)?;
+    world.change(Size::Bulk, |world| {
+        for tenant in operations {
+            tenant.add(world);
+        }
+        Ok(())
+    })?;
+    Ok(Reply::ok(&json!({})))
+}
+
+pub(super) fn delete_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let Idents { idents } = call.body()?;
+    fits("idents", idents.len(), MOST_TENANTS)?;
+    let missing = world.semantics().bulk_unassign_missing;
+    world.change(Size::Bulk, |world| {
+        for ident in idents {
+            match world.tenant(&ident) {
+                Ok(serial) => world.remove_tenant(serial),
+                Err(_) if missing == BulkUnassignMissing::Skip => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Reply::ok(&json!({})))
+}

@@ -1,0 +1,247 @@
+//! `users`: one at a time.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::assignments::UserRoleCreate;
+use crate::call::{Call, Reply};
+use crate::error::ApiError;
+use crate::semantics::{PostExistingUser, PutRoleAssignments, PutWithoutAttributes};
+use crate::world::{Profile, Size, Target, User, World};
+
+/// `UserCreate`.
+#[derive(Debug, Deserialize)]
+pub(super) struct UserCreate {
+    pub(super) key: String,
+    email: Option<Arc<str>>,
+    first_name: Option<Box<str>>,
+    last_name: Option<Box<str>>,
+    attributes: Option<Box<RawValue>>,
+    pub(super) role_assignments: Option<Vec<UserRoleCreate>>,
+}
+
+/// `UserUpdate`.
+#[derive(Debug, Deserialize)]
+struct UserUpdate {
+    email: Option<Arc<str>>,
+    first_name: Option<Box<str>>,
+    last_name: Option<Box<str>>,
+    attributes: Option<Box<RawValue>>,
+}
+
+/// What a write made of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Created(u32),
+    Existing(u32),
+}
+
+pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let (page, per_page) = call.page();
+    let search = call.text("search").filter(|search| !search.is_empty()).map(str::to_lowercase);
+    let operator = call.text("search_operator").unwrap_or("contains");
+    let role = match call.text("role") {
+        None => None,
+        Some("") => Some(None),
+        Some(role) => Some(Some(world.role(role)?)),
+    };
+    let order = world.semantics().list_order;
+    let matches = |user: &User| {
+        let found = search.as_ref().is_none_or(|search| {
+            let Profile { email, first_name, last_name, attributes: _ } = &user.profile;
+            let texts = [Some(&*user.key), email.as_deref(), first_name.as_deref(), last_name.as_deref()];
+            texts.into_iter().flatten().map(str::to_lowercase).any(|text| match operator {
+                "startswith" => text.starts_with(search),
+                "endswith" => text.ends_with(search),
+                _ => text.contains(search),
+            })
+        });
+        found
+            && role.is_none_or(|role| match role {
+                None => user.assignments.is_empty(),
+                Some(role) => {
+                    let mut assignments = user.assignments.iter().filter_map(|&at| world.assignments.get(at));
+                    assignments.any(|assignment| assignment.target.role == role)
+                }
+            })
+    };
+    let filter: Option<&dyn Fn(&User) -> bool> =
+        if search.is_some() || role.is_some() { Some(&matches) } else { None };
+    let found = world.users.page(order, page, per_page, filter);
+    let instance_roles = call.flag("include_resource_instance_roles");
+    let data: Vec<_> = found
+        .serials
+        .iter()
+        .filter_map(|&serial| Some(world.user_read(serial, world.users.get(serial)?, instance_roles)))
+        .collect();
+    Ok(Reply::page(&data, &found, per_page))
+}
+
+pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let serial = world.user(call.param("user_id"))?;
+    Ok(reply(world, 200, serial))
+}
+
+pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    create_visible_in(world, call, 0)
+}
+
+/// Creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
+pub(super) fn create_visible_in(
+    world: &mut World,
+    call: &mut Call,
+    visible_in_ms: i64,
+) -> Result<Reply, ApiError> {
+    let user: UserCreate = call.body()?;
+    let written = world.change(Size::Single, |world| post(world, user, true, visible_in_ms))?;
+    let (Written::Created(serial) | Written::Existing(serial)) = written;
+    Ok(reply(world, 200, serial))
+}
+
+pub(super) fn replace(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    replace_visible_in(world, call, 0)
+}
+
+/// Replaces or creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
+pub(super) fn replace_visible_in(
+    world: &mut World,
+    call: &mut Call,
+    visible_in_ms: i64,
+) -> Result<Reply, ApiError> {
+    let user: UserCreate = call.body()?;
+    let named = call.param("user_id");
+    let named_key =
+        world.user(named).ok().and_then(|serial| world.users.get(serial)).map(|user| user.key.clone());
+    if named_key.as_deref().unwrap_or(named) != user.key {
+        let key = &user.key;
+        let message = format!("the key of a user cannot change: the path says '{named}', the body '{key}'");
+        return Err(ApiError::bad_input(message));
+    }
+    let written = world.change(Size::Single, |world| put(world, user, true, visible_in_ms))?;
+    Ok(match written {
+        Written::Created(serial) => reply(world, 201, serial),
+        Written::Existing(serial) => reply(world, 200, serial),
+    })
+}
+
+pub(super) fn update(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let update: UserUpdate = call.body()?;
+    let serial = world.user(call.param("user_id"))?;
+    let profile = world.users.get(serial).map(|user| user.profile.clone()).unwrap_or_default();
+    let profile = Profile {
+        email: update.email.or(profile.email),
+        first_name: update.first_name.or(profile.first_name),
+        last_name: update.last_name.or(profile.last_name),
+        attributes: update.attributes.or(profile.attributes),
+    };
+    world.change(Size::Single, |world| world.set_profile(serial, profile))?;
+    Ok(reply(world, 200, serial))
+}
+
+pub(super) fn delete(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let serial = world.user(call.param("user_id"))?;
+    world.change(Size::Single, |world| {
+        world.remove_user(serial);
+        Ok(())
+    })?;
+    Ok(Reply::empty(204))
+}
+
+/// POST of one user, alone or as an item of a bulk call.
+pub(super) fn post(
+    world: &mut World,
+    user: UserCreate,
+    honour_roles: bool,
+    visible_in_ms: i64,
+) -> Result<Written, ApiError> {
+    if world.semantics().post_existing_user == PostExistingUser::ReturnExisting
+        && let Ok(serial) = world.user(&user.key)
+    {
+        return Ok(Written::Existing(serial));
+    }
+    let targets = targets(world, &user)?;
+    let (key, profile) = user.into_parts();
+    let serial = world.add_user(&key, profile)?;
+    if honour_roles {
+        assign_missing(world, serial, &targets, visible_in_ms)?;
+    }
+    Ok(Written::Created(serial))
+}
+
+/// PUT of one user, alone or as an item of a bulk call.
+pub(super) fn put(
+    world: &mut World,
+    user: UserCreate,
+    honour_roles: bool,
+    visible_in_ms: i64,
+) -> Result<Written, ApiError> {
+    let targets = targets(world, &user)?;
+    let named_roles = user.role_assignments.is_some();
+    let Ok(serial) = world.user(&user.key) else {
+        let (key, profile) = user.into_parts();
+        let serial = world.add_user(&key, profile)?;
+        if honour_roles {
+            assign_missing(world, serial, &targets, visible_in_ms)?;
+        }
+        return Ok(Written::Created(serial));
+    };
+    let (_, mut profile) = user.into_parts();
+    if world.semantics().put_without_attributes == PutWithoutAttributes::Keep
+        && let Some(user) = world.users.get(serial)
+    {
+        let Profile { email, first_name, last_name, attributes } = user.profile.clone();
+        profile = Profile {
+            email: profile.email.or(email),
+            first_name: profile.first_name.or(first_name),
+            last_name: profile.last_name.or(last_name),
+            attributes: profile.attributes.or(attributes),
+        };
+    }
+    world.set_profile(serial, profile)?;
+    let semantics = world.semantics().put_role_assignments;
+    if !honour_roles || !named_roles || semantics == PutRoleAssignments::Ignore {
+        return Ok(Written::Existing(serial));
+    }
+    if semantics == PutRoleAssignments::Replace {
+        let assigned = world.users.get(serial).map(|user| user.assignments.clone()).unwrap_or_default();
+        for at in assigned {
+            if world.assignments.get(at).is_some_and(|assignment| !targets.contains(&assignment.target)) {
+                world.unassign(at);
+            }
+        }
+    }
+    assign_missing(world, serial, &targets, visible_in_ms)?;
+    Ok(Written::Existing(serial))
+}
+
+fn targets(world: &mut World, user: &UserCreate) -> Result<Vec<Target>, ApiError> {
+    user.role_assignments.iter().flatten().map(|assignment| assignment.target(world)).collect()
+}
+
+fn assign_missing(
+    world: &mut World,
+    user: u32,
+    targets: &[Target],
+    visible_in_ms: i64,
+) -> Result<(), ApiError> {
+    for &target in targets {
+        if world.assigned(user, target).is_none() {
+            world.assign(user, target, visible_in_ms)?;
+        }
+    }
+    Ok(())
+}
+
+fn reply(world: &World, status: u16, serial: u32) -> Reply {
+    let user = world.users.get(serial).map(|user| world.user_read(serial, user, false));
+    Reply::json(status, &user)
+}
+
+impl UserCreate {
+    fn into_parts(self) -> (String, Profile) {
+        let Self { key, email, first_name, last_name, attributes, role_assignments: _ } = self;
+        (key, Profile { email, first_name, last_name, attributes })
+    }
+}

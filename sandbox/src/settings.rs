@@ -1,0 +1,105 @@
+//! What a sandbox is set to, apart from what is in it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::ids::{Kind, id};
+use crate::limits::RetryAfter;
+
+/// What an API key may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// The whole organization: the scope names neither project nor environment.
+    Organization,
+    /// The project: the scope names no environment.
+    Project,
+    /// The sandbox's environment.
+    Environment,
+    /// Another environment of the project: 403 for this one.
+    OtherEnvironment,
+}
+
+/// How a PDP behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pdp {
+    /// Milliseconds until the PDP knows of a write that went through it. Role assignments inside a user write take twice
+    /// that.
+    pub delay_ms: u64,
+    /// Milliseconds that a write without `X-Wait-Timeout` waits.
+    pub default_wait_ms: u64,
+}
+
+impl Default for Pdp {
+    fn default() -> Self {
+        Self { delay_ms: 0, default_wait_ms: 10_000 }
+    }
+}
+
+/// What `GET /v2/orgs/{org_id}/stats` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stats {
+    /// 403 instead of statistics.
+    pub forbidden: bool,
+    /// Monthly active users of this month.
+    pub mau: u64,
+    /// How many the plan has room for.
+    pub mau_limit: u64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self { forbidden: false, mau: 0, mau_limit: 5_000 }
+    }
+}
+
+/// What a sandbox is set to.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) organization: String,
+    pub(crate) project: String,
+    pub(crate) environment: String,
+    pub(crate) keys: BTreeMap<String, KeyScope>,
+    pub(crate) retry_after: RetryAfter,
+    pub(crate) pdp: Pdp,
+    pub(crate) stats: Stats,
+}
+
+/// The key of the environment that is not the sandbox's.
+pub(crate) const OTHER_ENVIRONMENT: &str = "other";
+
+impl Settings {
+    /// Who asks: 401 unless the header has a key that is known.
+    pub(crate) fn scope_of(&self, authorization: Option<&str>) -> Result<KeyScope, ApiError> {
+        let header =
+            authorization.ok_or_else(|| ApiError::unauthorized("there is no Authorization header"))?;
+        let key = header
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .ok_or_else(|| ApiError::unauthorized("the Authorization header is no bearer token"))?
+            .1;
+        self.keys.get(key).copied().ok_or_else(|| ApiError::unauthorized("the API key is not known"))
+    }
+
+    /// Whether a key of this scope reaches the environment that a path names, by id or key.
+    pub(crate) fn reaches(&self, scope: KeyScope, project: &str, environment: &str) -> Result<(), ApiError> {
+        let named = |kind, serial, key: &str, name: &str| name == key || name == id(kind, serial).to_string();
+        if !named(Kind::Project, 1, &self.project, project) {
+            return Err(ApiError::not_found("project", project));
+        }
+        let this = named(Kind::Environment, 1, &self.environment, environment);
+        let other = named(Kind::Environment, 2, OTHER_ENVIRONMENT, environment);
+        match scope {
+            KeyScope::Environment if other => {}
+            KeyScope::OtherEnvironment if this => {}
+            // The other environment is there to be forbidden: it holds nothing.
+            _ if this => return Ok(()),
+            _ => return Err(ApiError::not_found("environment", environment)),
+        }
+        Err(ApiError::forbidden("this API key is of another environment"))
+    }
+}

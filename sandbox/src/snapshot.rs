@@ -1,0 +1,235 @@
+//! What is in a sandbox, as a value: to compare, to print, to write down and to seed from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::world::{Profile, Size, World};
+
+/// How many users a printed table shows.
+const SHOWN: usize = 200;
+
+/// Everything in the environment, by key.
+///
+/// As JSON it is what `--seed` reads and `GET /_sandbox/state` gives:
+///
+/// ```
+/// # use permit_sandbox::Snapshot;
+/// let seed: Snapshot = serde_json::from_str(r#"{
+///     "roles": ["viewer"], "tenants": ["default"],
+///     "users": {"u-1": {"email": "u1@example.com", "attributes": {"tier": "pro"}, "roles": ["default/viewer"]}}
+/// }"#)?;
+/// assert!(seed.users["u-1"].roles.contains("default/viewer"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshot {
+    /// Keys of the roles.
+    pub roles: BTreeSet<String>,
+    /// Keys of the tenants.
+    pub tenants: BTreeSet<String>,
+    /// The users by key.
+    pub users: BTreeMap<String, UserState>,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserState {
+    /// E-mail, unique in the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// First name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// Attributes.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+    /// Role assignments as `tenant/role`, or `tenant/role@type:key` on a resource instance.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<String>,
+}
+
+impl UserState {
+    /// A user with nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this e-mail.
+    #[must_use]
+    pub fn email(mut self, email: &str) -> Self {
+        self.email = Some(email.to_owned());
+        self
+    }
+
+    /// With these names.
+    #[must_use]
+    pub fn name(mut self, first: &str, last: &str) -> Self {
+        self.first_name = Some(first.to_owned());
+        self.last_name = Some(last.to_owned());
+        self
+    }
+
+    /// With this attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.attributes.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With this role assignment, `tenant/role`.
+    #[must_use]
+    pub fn role(mut self, tenant_and_role: &str) -> Self {
+        self.roles.insert(tenant_and_role.to_owned());
+        self
+    }
+}
+
+/// A seed that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SeedError {
+    /// A role assignment in another form.
+    #[error("the user {user:?} has the role {role:?}: write it as \"tenant/role\"")]
+    Role {
+        /// The key of the user.
+        user: String,
+        /// What was given.
+        role: String,
+    },
+    /// Something that the environment refuses, as the API would.
+    #[error("the {what} cannot be made: {why}")]
+    Refused {
+        /// What could not be made.
+        what: String,
+        /// The message of the refusal.
+        why: String,
+    },
+}
+
+impl World {
+    /// Adds what is in `seed` to the environment. Roles and tenants that are there stay; users that are there are replaced.
+    pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
+        let Snapshot { roles, tenants, users } = seed;
+        for key in roles.iter().filter(|key| self.role(key).is_err()).cloned().collect::<Vec<_>>() {
+            let fields = json!({ "name": key }).as_object().cloned().unwrap_or_default();
+            self.add_role(&key, fields).map_err(|error| refused(&format!("role {key:?}"), &error))?;
+        }
+        for key in tenants {
+            self.add_tenant(key, key.clone(), None, None);
+        }
+        users.iter().try_for_each(|(key, user)| self.seed_user(key, user))
+    }
+
+    /// Adds or replaces one user, whole.
+    pub(crate) fn seed_user(&mut self, key: &str, user: &UserState) -> Result<(), SeedError> {
+        let UserState { email, first_name, last_name, attributes, roles } = user;
+        let mut assignments = Vec::new();
+        for role in roles {
+            let wrong = || SeedError::Role { user: key.to_owned(), role: role.clone() };
+            let (tenant, rest) = role.split_once('/').ok_or_else(wrong)?;
+            let (role, instance) = rest.split_once('@').map_or((rest, None), |(role, at)| (role, Some(at)));
+            assignments.push((tenant, role, instance));
+        }
+        let profile = Profile {
+            email: email.as_deref().map(Into::into),
+            first_name: first_name.as_deref().map(Into::into),
+            last_name: last_name.as_deref().map(Into::into),
+            attributes: if attributes.is_empty() { None } else { to_raw_value(attributes).ok() },
+        };
+        self.change(Size::Single, |world| {
+            if let Ok(serial) = world.user(key) {
+                world.remove_user(serial);
+            }
+            let serial = world.add_user(key, profile)?;
+            for (tenant, role, instance) in assignments {
+                let target = world.target(role, Some(tenant), instance)?;
+                world.assign(serial, target, 0)?;
+            }
+            Ok(())
+        })
+        .map_err(|error| refused(&format!("user {key:?}"), &error))
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            roles: self.roles.iter().map(|(_, role)| role.key.clone()).collect(),
+            tenants: self.tenants.iter().map(|(_, tenant)| tenant.key.clone()).collect(),
+            users: self
+                .users
+                .iter()
+                .map(|(serial, user)| (user.key.to_string(), self.user_state(serial)))
+                .collect(),
+        }
+    }
+
+    /// One user as a value.
+    pub(crate) fn user_state(&self, serial: u32) -> UserState {
+        let Some(user) = self.users.get(serial) else { return UserState::default() };
+        let Profile { email, first_name, last_name, attributes } = &user.profile;
+        let attributes = attributes.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let roles = user.assignments.iter().filter_map(|&at| {
+            let target = self.assignments.get(at)?.target;
+            let (tenant, role) = (self.tenant_key(target.tenant), self.role_key(target.role));
+            Some(match self.instance_name(target.instance) {
+                Some(name) => format!("{tenant}/{role}@{name}"),
+                None => format!("{tenant}/{role}"),
+            })
+        });
+        UserState {
+            email: email.as_deref().map(str::to_owned),
+            first_name: first_name.as_deref().map(str::to_owned),
+            last_name: last_name.as_deref().map(str::to_owned),
+            attributes: attributes.unwrap_or_default(),
+            roles: roles.collect(),
+        }
+    }
+}
+
+fn refused(what: &str, error: &ApiError) -> SeedError {
+    let body = error.body();
+    let why = body["message"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+    SeedError::Refused { what: what.to_owned(), why }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { roles, tenants, users } = self;
+        let join = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>().join(", ");
+        writeln!(f, "roles:   {}", join(roles))?;
+        writeln!(f, "tenants: {}", join(tenants))?;
+        let mut table = Table::new();
+        table
+            .load_style(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(["user", "e-mail", "name", "roles", "attributes"]);
+        for (key, user) in users.iter().take(SHOWN) {
+            let UserState { email, first_name, last_name, attributes, roles } = user;
+            let names: Vec<&str> =
+                [first_name, last_name].into_iter().flatten().map(String::as_str).collect();
+            let attributes: Vec<String> =
+                attributes.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            table.add_row([
+                key.clone(),
+                email.clone().unwrap_or_default(),
+                names.join(" "),
+                roles.iter().cloned().collect::<Vec<_>>().join("\n"),
+                attributes.join("\n"),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        match users.len().saturating_sub(SHOWN) {
+            0 => write!(f, "users:   {}", users.len()),
+            _ => write!(f, "users:   {}, the first {SHOWN} shown", users.len()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What is in the environment, in the shapes of the contract's answers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::ids::{Kind, id};
+use crate::world::{Assignment, Role, Tenant, User, UserAttribute, World, date_time};
+
+/// The ids that every object carries.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the contract's names")]
+pub(crate) struct Home {
+    organization_id: Uuid,
+    project_id: Uuid,
+    environment_id: Uuid,
+}
+
+impl Home {
+    pub(crate) fn this() -> Self {
+        Self {
+            organization_id: id(Kind::Organization, 1),
+            project_id: id(Kind::Project, 1),
+            environment_id: id(Kind::Environment, 1),
+        }
+    }
+}
+
+/// `attributes`: an object, empty where there is none.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Attributes<'a> {
+    Some(&'a RawValue),
+    None {},
+}
+
+impl<'a> From<&'a Option<Box<RawValue>>> for Attributes<'a> {
+    fn from(attributes: &'a Option<Box<RawValue>>) -> Self {
+        attributes.as_deref().map_or(Self::None {}, Self::Some)
+    }
+}
+
+/// `UserRead`.
+#[derive(Debug, Serialize)]
+pub(crate) struct UserRead<'a> {
+    key: &'a str,
+    id: Uuid,
+    #[serde(flatten)]
+    home: Home,
+    associated_tenants: Vec<UserInTenant<'a>>,
+    roles: Vec<UserRole<'a>>,
+    created_at: String,
+    updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<&'a str>,
+    attributes: Attributes<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct UserInTenant<'a> {
+    tenant: &'a str,
+    roles: Vec<&'a str>,
+    status: &'static str,
+    resource_instance_roles: Vec<InstanceRole<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct UserRole<'a> {
+    role: &'a str,
+    tenant: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct InstanceRole<'a> {
+    resource_instance: &'a str,
+    resource: &'a str,
+    role: &'a str,
+}
+
+impl World {
+    /// `UserRead`; roles on resource instances are in it where they were asked for.
+    pub(crate) fn user_read<'a>(&'a self, serial: u32, user: &'a User, instance_roles: bool) -> UserRead<'a> {
+        let mut tenants: BTreeMap<u32, UserInTenant> = BTreeMap::new();
+        let mut roles = Vec::new();
+        let assignments = user.assignments.iter().filter_map(|&serial| self.assignments.get(serial));
+        for Assignment { target, .. } in assignments {
+            let (role, tenant) = (self.role_key(target.role), self.tenant_key(target.tenant));
+            let in_tenant = tenants.entry(target.tenant).or_insert_with(|| UserInTenant {
+                tenant,
+                roles: Vec::new(),
+                status: "active",
+                resource_instance_roles: Vec::new(),
+            });
+            match self.instance_name(target.instance) {
+                Some(name) if instance_roles => {
+                    let (resource, resource_instance) = name.split_once(':').unwrap_or((name, name));
+                    in_tenant.resource_instance_roles.push(InstanceRole {
+                        resource_instance,
+                        resource,
+                        role,
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    in_tenant.roles.push(role);
+                    roles.push(UserRole { role, tenant });
+                }
+            }
+        }
+        UserRead {
+            key: &user.key,
+            id: id(Kind::User, serial),
+            home: Home::this(),
+            associated_tenants: tenants.into_values().collect(),
+            roles,
+            created_at: date_time(user.created_ms),
+            updated_at: date_time(user.updated_ms),
+            email: user.profile.email.as_deref(),
+            first_name: user.profile.first_name.as_deref(),
+            last_name: user.profile.last_name.as_deref(),
+            attributes: (&user.profile.attributes).into(),
+        }
+    }
+
+    /// `RoleAssignmentRead`.
+    pub(crate) fn assignment_read(&self, serial: u32, assignment: &Assignment) -> Value {
+        let Assignment { user, target, created_ms, visible_ms: _ } = assignment;
+        let mut read = json!({
+            "id": id(Kind::Assignment, serial),
+            "user": self.users.get(*user).map(|user| &*user.key),
+            "role": self.role_key(target.role),
+            "tenant": self.tenant_key(target.tenant),
+            "user_id": id(Kind::User, *user),
+            "role_id": id(Kind::Role, target.role),
+            "tenant_id": id(Kind::Tenant, target.tenant),
+            "created_at": date_time(*created_ms),
+        });
+        if let Some((index, name)) = target.instance.zip(self.instance_name(target.instance)) {
+            read["resource_instance"] = json!(name);
+            read["resource_instance_id"] = json!(id(Kind::Instance, index));
+        }
+        at_home(read)
+    }
+
+    /// `RoleAssignmentDetailedRead`.
+    pub(crate) fn assignment_detailed(&self, serial: u32, assignment: &Assignment) -> Value {
+        let Assignment { user: user_serial, target, created_ms, visible_ms: _ } = assignment;
+        let mut user = json!({ "id": id(Kind::User, *user_serial), "attributes": {} });
+        if let Some(User { key, profile, .. }) = self.users.get(*user_serial) {
+            user["key"] = json!(**key);
+            user["attributes"] = json!(Attributes::from(&profile.attributes));
+            for (name, value) in [
+                ("email", profile.email.as_deref()),
+                ("first_name", profile.first_name.as_deref()),
+                ("last_name", profile.last_name.as_deref()),
+            ] {
+                if let Some(value) = value {
+                    user[name] = json!(value);
+                }
+            }
+        }
+        let role = self.roles.get(target.role);
+        let tenant = self.tenants.get(target.tenant);
+        let mut read = json!({
+            "id": id(Kind::Assignment, serial),
+            "user": user,
+            "role": {
+                "id": id(Kind::Role, target.role),
+                "key": self.role_key(target.role),
+                "name": role.map(|role| &role.fields["name"]),
+            },
+            "tenant": {
+                "id": id(Kind::Tenant, target.tenant),
+                "key": self.tenant_key(target.tenant),
+                "name": tenant.map(|tenant| &tenant.name),
+                "attributes": tenant.map(|tenant| Attributes::from(&tenant.attributes)),
+            },
+            "created_at": date_time(*created_ms),
+        });
+        if let Some((index, name)) = target.instance.zip(self.instance_name(target.instance)) {
+            let (resource, key) = name.split_once(':').unwrap_or((name, name));
+            read["resource_instance"] = json!({ "id": id(Kind::Instance, index), "key": key, "resource": resource, "attributes": {} });
+        }
+        at_home(read)
+    }
+
+    /// `type:key` of a resource instance.
+    pub(crate) fn instance_name(&self, index: Option<u32>) -> Option<&str> {
+        Some(&self.instances.get(index? as usize)?.name)
+    }
+}
+
+/// `TenantRead`.
+pub(crate) fn tenant_read(serial: u32, tenant: &Tenant) -> Value {
+    let Tenant { key, name, description, attributes, created_ms, updated_ms } = tenant;
+    let mut read = json!({
+        "key": key,
+        "id": id(Kind::Tenant, serial),
+        "created_at": date_time(*created_ms),
+        "updated_at": date_time(*updated_ms),
+        "last_action_at": date_time(*updated_ms),
+        "name": name,
+        "attributes": Attributes::from(attributes),
+    });
+    if let Some(description) = description {
+        read["description"] = json!(description);
+    }
+    at_home(read)
+}
+
+/// `RoleRead`.
+pub(crate) fn role_read(serial: u32, role: &Role) -> Value {
+    let Role { key, fields, created_ms } = role;
+    let mut read = fields.clone();
+    read.insert("key".to_owned(), json!(key));
+    read.insert("id".to_owned(), json!(id(Kind::Role, serial)));
+    read.insert("created_at".to_owned(), json!(date_time(*created_ms)));
+    read.insert("updated_at".to_owned(), json!(date_time(*created_ms)));
+    at_home(Value::Object(read))
+}
+
+/// `ResourceAttributeRead`.
+pub(crate) fn user_attribute_read(serial: u32, attribute: &UserAttribute) -> Value {
+    let UserAttribute { key, kind, description, created_ms } = attribute;
+    let mut read = json!({
+        "type": kind,
+        "key": key,
+        "id": id(Kind::Attribute, serial),
+        "resource_id": id(Kind::Resource, 1),
+        "resource_key": "__user",
+        "created_at": date_time(*created_ms),
+        "updated_at": date_time(*created_ms),
+        "built_in": false,
+    });
+    if let Some(description) = description {
+        read["description"] = json!(description);
+    }
+    at_home(read)
+}
+
+/// Adds the ids that every object carries.
+fn at_home(mut read: Value) -> Value {
+    if let (Value::Object(read), Ok(Value::Object(home))) = (&mut read, serde_json::to_value(Home::this())) {
+        read.extend::<Map<String, Value>>(home);
+    }
+    read
+}

@@ -1,0 +1,102 @@
+//! Tenants and roles: found by key or id.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Change, World, now_ms};
+use crate::error::ApiError;
+use crate::ids::{self, Kind};
+
+/// A tenant. The serial in [`World::tenants`] makes its id.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenant {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) attributes: Option<Box<RawValue>>,
+    pub(crate) created_ms: i64,
+    pub(crate) updated_ms: i64,
+}
+
+/// A role of tenants.
+#[derive(Debug, Clone)]
+pub(crate) struct Role {
+    pub(crate) key: String,
+    /// The rest of what it was made with, as the contract's `RoleRead` has it.
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) created_ms: i64,
+}
+
+impl World {
+    /// The serial of the role with this key or id.
+    pub(crate) fn role(&self, key_or_id: &str) -> Result<u32, ApiError> {
+        let by_id = || ids::serial(Kind::Role, key_or_id).filter(|&serial| self.roles.get(serial).is_some());
+        let serial = self.role_keys.get(key_or_id).copied().or_else(by_id);
+        serial.ok_or_else(|| ApiError::not_found("role", key_or_id))
+    }
+
+    pub(crate) fn role_key(&self, serial: u32) -> &str {
+        self.roles.get(serial).map_or("", |role| &role.key)
+    }
+
+    pub(crate) fn add_role(&mut self, key: &str, fields: Map<String, Value>) -> Result<u32, ApiError> {
+        if self.role_keys.contains_key(key) {
+            return Err(ApiError::duplicate(format!("There is a role with the key '{key}'")));
+        }
+        let serial = self.roles.push(Role { key: key.to_owned(), fields, created_ms: now_ms() });
+        self.role_keys.insert(key.to_owned(), serial);
+        Ok(serial)
+    }
+
+    /// The serial of the tenant with this key or id.
+    pub(crate) fn tenant(&self, key_or_id: &str) -> Result<u32, ApiError> {
+        let by_id =
+            || ids::serial(Kind::Tenant, key_or_id).filter(|&serial| self.tenants.get(serial).is_some());
+        let serial = self.tenant_keys.get(key_or_id).copied().or_else(by_id);
+        serial.ok_or_else(|| ApiError::not_found("tenant", key_or_id))
+    }
+
+    pub(crate) fn tenant_key(&self, serial: u32) -> &str {
+        self.tenants.get(serial).map_or("", |tenant| &tenant.key)
+    }
+
+    /// Makes a tenant, or gives the one with that key as it is, as the contract says of POST.
+    pub(crate) fn add_tenant(
+        &mut self,
+        key: &str,
+        name: String,
+        description: Option<String>,
+        attributes: Option<Box<RawValue>>,
+    ) -> u32 {
+        if let Some(&serial) = self.tenant_keys.get(key) {
+            return serial;
+        }
+        let now = now_ms();
+        let serial = self.tenants.push(Tenant {
+            key: key.to_owned(),
+            name,
+            description,
+            attributes,
+            created_ms: now,
+            updated_ms: now,
+        });
+        self.tenant_keys.insert(key.to_owned(), serial);
+        self.changes.push(Change::TenantAdded(serial));
+        serial
+    }
+
+    pub(crate) fn remove_tenant(&mut self, serial: u32) {
+        let in_tenant: Vec<u32> = self
+            .assignments
+            .iter()
+            .filter(|(_, assignment)| assignment.target.tenant == serial)
+            .map(|(assignment, _)| assignment)
+            .collect();
+        for assignment in in_tenant {
+            self.unassign(assignment);
+        }
+        let Some(tenant) = self.tenants.remove(serial) else { return };
+        self.tenant_keys.remove(&tenant.key);
+        self.changes.push(Change::TenantRemoved(serial, tenant));
+    }
+}
