@@ -45,7 +45,7 @@ fn user(index: usize) -> PoolUser {
     PoolUser {
         username: format!("user{index}"),
         attributes: attributes.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        enabled: index % 10 != 0,
+        enabled: !index.is_multiple_of(10),
     }
 }
 

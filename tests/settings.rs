@@ -38,10 +38,7 @@ fn the_defaults_are_the_documented_ones() {
     assert!(matches!(&permit.key, KeySetting::SecretId(id) if id == "permit/api-key"));
     assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits == Limits::default());
     assert_eq!((settings.groups, settings.on_failure), (SignInGroups::Lookup, OnFailure::Admit));
-    assert_eq!(
-        (settings.budget, settings.cache_ttl),
-        (Duration::from_secs_f64(3.5), Duration::from_secs(300))
-    );
+    assert_eq!((settings.budget, settings.cache_ttl), (Duration::from_secs_f64(3.5), Duration::from_mins(5)));
     assert_eq!(settings.overflow_queue_url, None);
     assert_eq!(settings.common.policy.rules.len(), 1);
 
