@@ -18,3 +18,4 @@ pub mod handoff;
 pub mod oidc;
 pub mod permit;
 pub mod secrets;
+pub mod telemetry;
