@@ -29,7 +29,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("OVERFLOW_QUEUE_URL", &["post-authentication", "handoff", "drain"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["bulk-sync"]),
+    ("USER_POOL_ID", &["drain", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
 ];
 
