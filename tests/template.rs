@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -60,8 +60,8 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
 #[test]
 fn each_role_may_do_what_the_code_does_and_nothing_else() {
     let template = template();
-    let table: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> =
-        toml::from_str(&read("tests/permissions.toml")).unwrap();
+    let mut table = permission_table();
+    table.remove("operator");
     let roles = FUNCTIONS
         .iter()
         .map(|(part, _, role)| (*part, *role))
@@ -75,6 +75,40 @@ fn each_role_may_do_what_the_code_does_and_nothing_else() {
     for (part, role) in roles {
         let allowed = permissions(&template["Resources"][role], part);
         assert_eq!(allowed, table[part], "{role}: left is template.yaml, right is permissions.toml");
+    }
+}
+
+#[test]
+fn every_call_in_the_source_is_in_the_table() {
+    let table = permission_table();
+    let actions = table.values().flat_map(BTreeMap::values).flatten();
+    let operations =
+        actions.filter_map(|action| action.split_once(':')).map(|(_, name)| name).collect::<BTreeSet<_>>();
+    for file in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = fs::read_to_string(&file).unwrap();
+        for call in aws_calls(&source) {
+            assert!(
+                operations.contains(call.as_str()),
+                "{}: {call} is not in permissions.toml",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_security_guide_names_every_right() {
+    let guide = read("docs/security.md");
+    let mut table = permission_table();
+    table.remove("operator");
+    for (part, resources) in table {
+        for action in resources.values().flatten().filter(|action| !action.starts_with("logs:")) {
+            let name = action.strip_prefix("cognito-idp:").unwrap_or(action);
+            assert!(
+                guide.contains(&format!("`{name}`")) || guide.contains(&format!("`{action}`")),
+                "{part}: {action}"
+            );
+        }
     }
 }
 
@@ -364,6 +398,38 @@ fn assert_metric(name: &str, dimensions: &BTreeMap<&str, &str>, whose: &str) {
         );
     }
     assert_eq!(dimensions.keys().copied().collect::<BTreeSet<_>>(), wanted, "{whose}: dimensions of {name}");
+}
+
+/// part, resource, actions
+fn permission_table() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+    toml::from_str(&read("tests/permissions.toml")).unwrap()
+}
+
+/// The operations that a file calls on an AWS client: `client.list_users()` is `ListUsers`.
+fn aws_calls(source: &str) -> BTreeSet<String> {
+    if !source.contains("aws_sdk_") {
+        return BTreeSet::new();
+    }
+    let calls = source.split("client").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('.'));
+    let names = calls.filter_map(|rest| rest.split_once("()")).map(|(name, _)| name);
+    let names = names.filter(|name| name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_'));
+    names.map(|name| name.split('_').map(capitalized).collect()).collect()
+}
+
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1.min(word.len()));
+    first.to_uppercase() + rest
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => rust_files(&path),
+            Some(extension) if extension == "rs" => vec![path],
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 /// What a role allows, by the words of `permissions.toml`: resource to actions.
