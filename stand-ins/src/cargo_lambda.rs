@@ -1,5 +1,6 @@
 //! cargo-lambda's local Lambda service, and the built functions attached to it.
 
+use std::convert::Infallible;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -115,7 +116,7 @@ impl Function {
             .during(async {
                 let response = sent.await.map_err(unreachable)?;
                 let status = response.status();
-                Ok((status, response.bytes().await.map_err(unreachable)?))
+                Ok::<_, Error>((status, response.bytes().await.map_err(unreachable)?))
             })
             .await?;
         match serde_json::from_slice(&body) {
@@ -126,7 +127,10 @@ impl Function {
 
     /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends before
     /// is an error with its log; without this, such a call would wait until it times out.
-    pub async fn during<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub async fn during<T, E: From<Error>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let Self { process, .. } = self;
         let started = Instant::now();
         let lost = async {
@@ -134,11 +138,11 @@ impl Function {
                 process.still_runs()?;
                 sleep(Duration::from_millis(50)).await;
             }
-            Err(process.timed_out(ANSWERED_WITHIN))
+            Err::<Infallible, _>(process.timed_out(ANSWERED_WITHIN))
         };
         tokio::select! {
             done = work => done,
-            lost = lost => lost,
+            lost = lost => match lost? {},
         }
     }
 
