@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -463,9 +464,10 @@ impl Sandbox {
     /// Ends it, and waits until its port is free.
     pub async fn stop(mut self) {
         self.end.send_replace(true);
-        if let Some(server) = self.server.take() {
-            // It was told to end: how it did is of no interest.
-            server.await.ok();
+        let Some(mut server) = self.server.take() else { return };
+        // Answers that are under way have a moment; how the server ended is of no interest.
+        if tokio::time::timeout(Duration::from_secs(1), &mut server).await.is_err() {
+            server.abort();
         }
     }
 }
