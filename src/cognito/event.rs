@@ -1,0 +1,141 @@
+//! A trigger event, as Cognito hands it to the Lambda.
+//!
+//! The event's shape may grow, and Cognito wants the very same JSON back: so this is only a reading of it, and
+//! the caller keeps and returns the raw text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::UserPoolId;
+use crate::domain::identity::{Identity, InvalidIdentity, Source};
+
+/// What the user pool tells of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Somebody signed in (`PostAuthentication_Authentication`).
+    SignIn,
+    /// Somebody confirmed a sign-up, or signed in for the first time through a federated provider
+    /// (`PostConfirmation_ConfirmSignUp`).
+    SignUp,
+    /// Another trigger, by its `triggerSource`: nothing is to be done. A forgotten password
+    /// (`PostConfirmation_ConfirmForgotPassword`) is one: that person signs in next, and is synced then.
+    Other(String),
+}
+
+/// What a trigger event says.
+pub struct TriggerEvent {
+    /// What happened.
+    pub kind: Kind,
+    /// The user pool that sent it.
+    pub user_pool_id: UserPoolId,
+    /// The pool's region, as the event says it; the pool id's where it does not.
+    pub region: String,
+    /// The pool's own name of the user: what `AdminListGroupsForUser` asks for. Not always the `sub`.
+    pub user_name: String,
+    /// `request.userAttributes`; a value that is no text is here as JSON, and a null is not here.
+    pub user_attributes: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for TriggerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, user_pool_id, region: _, user_name: _, user_attributes: _ } = self;
+        f.debug_struct("TriggerEvent")
+            .field("kind", kind)
+            .field("user_pool_id", user_pool_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a text is no trigger event. Nothing of the text is in the message.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotATrigger {
+    /// Not JSON, or JSON of another kind.
+    #[error("the event is not a JSON object")]
+    NotAnObject,
+    /// A member that every trigger event has is missing or of another type.
+    #[error(
+        "the event is not from a Cognito trigger: it has no `{0}`; attach this function to the user pool's \
+         PostAuthentication and PostConfirmation triggers"
+    )]
+    Lacks(&'static str),
+    /// The pool's id has not the form of one.
+    #[error("the event's `userPoolId` is no user pool's id: it has the form REGION_ID")]
+    UserPoolId,
+}
+
+/// Every member is read as any JSON: an odd one must not hide what the others say.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEvent {
+    #[serde(default)]
+    trigger_source: Value,
+    #[serde(default)]
+    user_pool_id: Value,
+    #[serde(default)]
+    region: Value,
+    #[serde(default)]
+    user_name: Value,
+    #[serde(default)]
+    request: Value,
+}
+
+impl TriggerEvent {
+    /// Reads the JSON text of an event (of a `RawValue`: `raw.get().as_bytes()`).
+    ///
+    /// # Errors
+    /// Where it is no trigger event. An event of a trigger that is not handled is none: see [`Kind::Other`].
+    pub fn parse(json: &[u8]) -> Result<Self, NotATrigger> {
+        let RawEvent { trigger_source, user_pool_id, region, user_name, request } =
+            serde_json::from_slice(json).map_err(|_| NotATrigger::NotAnObject)?;
+        let text = |value: Value| match value {
+            Value::String(text) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let kind = match text(trigger_source).ok_or(NotATrigger::Lacks("triggerSource"))? {
+            source if source == "PostAuthentication_Authentication" => Kind::SignIn,
+            source if source == "PostConfirmation_ConfirmSignUp" => Kind::SignUp,
+            source => Kind::Other(source),
+        };
+        let user_pool_id = text(user_pool_id).ok_or(NotATrigger::Lacks("userPoolId"))?;
+        let user_pool_id: UserPoolId = user_pool_id.parse().map_err(|_| NotATrigger::UserPoolId)?;
+        let region = text(region).unwrap_or_else(|| user_pool_id.region().to_owned());
+        let is_handled = !matches!(kind, Kind::Other(_));
+        let user_name = match text(user_name) {
+            Some(user_name) => user_name,
+            None if is_handled => return Err(NotATrigger::Lacks("userName")),
+            None => String::new(),
+        };
+        let user_attributes = match request {
+            Value::Object(mut request) => request.remove("userAttributes"),
+            _ => None,
+        };
+        let user_attributes = match user_attributes {
+            Some(Value::Object(attributes)) => attributes,
+            _ if is_handled => return Err(NotATrigger::Lacks("request.userAttributes")),
+            _ => serde_json::Map::new(),
+        };
+        let user_attributes = user_attributes
+            .into_iter()
+            .filter_map(|(name, value)| match value {
+                Value::Null => None,
+                Value::String(text) => Some((name, text)),
+                other => Some((name, other.to_string())),
+            })
+            .collect();
+        Ok(Self { kind, user_pool_id, region, user_name, user_attributes })
+    }
+
+    /// The person, with the groups that the caller looked up; `None`: not asked.
+    ///
+    /// # Errors
+    /// Where there is no `sub` that Permit would take as a key.
+    pub fn identity(&self, groups: Option<BTreeSet<String>>) -> Result<Identity, InvalidIdentity> {
+        let source = Source::user_pool(self.user_pool_id.as_str());
+        // Only those who may sign in do.
+        let enabled = true;
+        Identity::from_user_attributes(source, self.user_attributes.clone(), groups, enabled)
+    }
+}

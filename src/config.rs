@@ -1,0 +1,262 @@
+//! The settings: environment variables, read once into typed values.
+//!
+//! Each program has one struct. It is built from a look-up (`|name| std::env::var(name).ok()` in `bin`, a map
+//! in a test), and either all of it is right or [`InvalidSettings`] names every setting at fault. A variable
+//! that is empty or blank counts as not set: a deployment template passes an empty parameter on that way.
+
+mod parse;
+mod reader;
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use self::reader::{InvalidSettings, SettingFault};
+use self::reader::{Reader, read};
+use crate::cognito::UserPoolId;
+use crate::domain::policy::Policy;
+use crate::permit::{Address, Limits};
+
+/// Permit's address where nobody says otherwise.
+const PERMIT_API_URL: &str = "https://api.permit.io";
+
+/// What every program needs.
+pub struct Common {
+    /// How to reach Permit.
+    pub permit: PermitSettings,
+    /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
+    pub policy: Policy,
+}
+
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { permit, policy } = self;
+        let rules = policy.rules.len();
+        f.debug_struct("Common")
+            .field("permit", permit)
+            .field("policy", &format_args!("{rules} rules"))
+            .finish()
+    }
+}
+
+/// How to reach Permit.
+#[derive(Debug)]
+pub struct PermitSettings {
+    /// `PERMIT_API_URL`.
+    pub api_url: Address,
+    /// `PERMIT_API_KEY_SECRET_ID` or `PERMIT_API_KEY`.
+    pub key: KeySetting,
+    /// `PERMIT_PROJECT` and `PERMIT_ENVIRONMENT`, each an id or a key; `None`: the API key's scope says.
+    pub environment: Option<(String, String)>,
+    /// `PERMIT_PDP_URL`; `None`: off.
+    pub pdp_url: Option<Address>,
+    /// `PERMIT_LIMITS`; the documented ones where it is not set.
+    pub limits: Limits,
+}
+
+/// Where the API key is.
+#[derive(Debug)]
+pub enum KeySetting {
+    /// In the secret with this name or ARN.
+    SecretId(String),
+    /// Here (local use).
+    Key(SecretString),
+}
+
+/// Whether groups are looked up at sign-in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignInGroups {
+    /// Asked of the user pool.
+    Lookup,
+    /// Not asked: grants by group are left to the bulk sync.
+    Skip,
+}
+
+/// What becomes of a sign-in that could not be synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnFailure {
+    /// The person gets in, with the roles that they have.
+    Admit,
+    /// The person is told to try again.
+    Deny,
+}
+
+/// Settings of `post-authentication`.
+#[derive(Debug)]
+pub struct SignIn {
+    /// What every program needs.
+    pub common: Common,
+    /// `SIGN_IN_GROUPS`.
+    pub groups: SignInGroups,
+    /// `SIGN_IN_ON_FAILURE`.
+    pub on_failure: OnFailure,
+    /// `SIGN_IN_BUDGET_MS`: the longest that the handler may take.
+    pub budget: Duration,
+    /// `SIGN_IN_CACHE_SECONDS`; zero: always look.
+    pub cache_ttl: Duration,
+    /// `OVERFLOW_QUEUE_URL`; `None`: off.
+    pub overflow_queue_url: Option<String>,
+}
+
+/// Settings of `bulk-sync`, and of the command line's `plan` and `sync`.
+#[derive(Debug)]
+pub struct BulkSync {
+    /// What every program needs.
+    pub common: Common,
+    /// `USER_POOL_ID`.
+    pub user_pool_id: UserPoolId,
+    /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
+    pub share: f64,
+}
+
+/// Settings of `handoff`.
+#[derive(Debug)]
+pub struct Handoff {
+    /// Those of a sign-in.
+    pub sign_in: SignIn,
+    /// `OIDC_ISSUERS`: JSON, which the module `oidc` parses.
+    pub oidc_issuers: String,
+    /// `HANDOFF_ALLOWED_ORIGINS`, each as a browser spells it in `Origin`: `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Settings of `drain`.
+#[derive(Debug)]
+pub struct Drain {
+    /// What every program needs.
+    pub common: Common,
+    /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
+    pub user_pool_id: Option<UserPoolId>,
+    /// `OVERFLOW_QUEUE_URL`. Lambda hands the messages over, so consuming needs none.
+    pub overflow_queue_url: Option<String>,
+}
+
+impl Common {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let permit = PermitSettings::read(reader);
+        let policy = reader.policy();
+        Some(Self { permit: permit?, policy: policy? })
+    }
+}
+
+impl PermitSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::permit_address);
+        let secret_id = reader.parsed("PERMIT_API_KEY_SECRET_ID", parse::secret_id);
+        let key = reader.parsed("PERMIT_API_KEY", parse::api_key);
+        reader.exactly_one(
+            ("PERMIT_API_KEY_SECRET_ID", secret_id.is_set()),
+            ("PERMIT_API_KEY", key.is_set()),
+            "set PERMIT_API_KEY_SECRET_ID to the name of the secret that holds Permit's API key \
+             (or PERMIT_API_KEY to the key itself, for local use)",
+        );
+        let secret_id = secret_id.map(KeySetting::SecretId).value();
+        let project = reader.parsed("PERMIT_PROJECT", parse::permit_name);
+        let environment = reader.parsed("PERMIT_ENVIRONMENT", parse::permit_name);
+        if project.is_set() != environment.is_set() {
+            reader.fault(
+                "PERMIT_PROJECT, PERMIT_ENVIRONMENT",
+                "only one is set: set both, or neither, and the API key's own environment is used",
+            );
+        }
+        let pdp_url = reader.parsed("PERMIT_PDP_URL", parse::pdp_address);
+        let limits = reader.parsed("PERMIT_LIMITS", parse::limits);
+        Some(Self {
+            api_url: api_url?,
+            key: secret_id.or(key.map(KeySetting::Key).value())?,
+            environment: project.value().zip(environment.value()),
+            pdp_url: pdp_url.value(),
+            limits: limits.value().unwrap_or_default(),
+        })
+    }
+}
+
+impl SignIn {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, Self::read)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let common = Common::read(reader);
+        let groups = reader.parsed_or("SIGN_IN_GROUPS", "lookup", |text| match text {
+            "lookup" => Ok(SignInGroups::Lookup),
+            "skip" => Ok(SignInGroups::Skip),
+            _ => Err(format!("`{text}` is neither `lookup` nor `skip`")),
+        });
+        let on_failure = reader.parsed_or("SIGN_IN_ON_FAILURE", "admit", |text| match text {
+            "admit" => Ok(OnFailure::Admit),
+            "deny" => Ok(OnFailure::Deny),
+            _ => Err(format!("`{text}` is neither `admit` nor `deny`")),
+        });
+        let budget = reader.parsed_or("SIGN_IN_BUDGET_MS", "3500", |text| {
+            parse::whole_number(text, 100..=4500, "milliseconds (Cognito waits for 5000 in all)")
+        });
+        let cache_ttl = reader.parsed_or("SIGN_IN_CACHE_SECONDS", "300", |text| {
+            parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
+        });
+        let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
+        Some(Self {
+            common: common?,
+            groups: groups?,
+            on_failure: on_failure?,
+            budget: Duration::from_millis(budget?),
+            cache_ttl: Duration::from_secs(cache_ttl?),
+            overflow_queue_url: overflow_queue_url.value(),
+        })
+    }
+}
+
+impl BulkSync {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let common = Common::read(reader);
+            let user_pool_id = reader.required(
+                "USER_POOL_ID",
+                "set it to the id of the Cognito user pool, as in eu-west-1_AbCdEfGhI",
+                parse::user_pool_id,
+            );
+            let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
+            Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+        })
+    }
+}
+
+impl Handoff {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let sign_in = SignIn::read(reader);
+            let oidc_issuers = reader.required(
+                "OIDC_ISSUERS",
+                "set it to the issuers that are trusted, as JSON: \
+                 [{\"issuer\": \"https://login.example.com\", \"audiences\": [\"...\"]}]",
+                |text| Ok(text.to_owned()),
+            );
+            let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
+            Some(Self {
+                sign_in: sign_in?,
+                oidc_issuers: oidc_issuers?,
+                allowed_origins: allowed_origins.value().unwrap_or_default(),
+            })
+        })
+    }
+}
+
+impl Drain {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let common = Common::read(reader);
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
+            Some(Self {
+                common: common?,
+                user_pool_id: user_pool_id.value(),
+                overflow_queue_url: overflow_queue_url.value(),
+            })
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What each setting's text may be. An error says what is wrong and what to write instead.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use reqwest::Url;
+use secrecy::SecretString;
+
+use crate::cognito::UserPoolId;
+use crate::domain::grant::Key;
+use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
+use crate::secrets;
+
+/// An address that paths are put behind: no query, no fragment, no credentials.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let url = web_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("`{text}` has a query or a fragment: give the address alone"));
+    }
+    Ok(url)
+}
+
+/// The address of an SQS queue.
+pub(super) fn queue_url(text: &str) -> Result<String, String> {
+    let url = base_url(text)?;
+    if url.path() == "/" {
+        return Err(format!("`{text}` names no queue: the address ends in /ACCOUNT/QUEUE"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The API key goes to this address, or the sign-ins do: nobody on the way may read it.
+fn web_url(text: &str) -> Result<Url, String> {
+    // The text is not in these messages: it may hold a password.
+    let url = Url::parse(text).map_err(|error| format!("not an address ({error}): give https://..."))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or a password in it: take them out".to_owned());
+    }
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback => Ok(url),
+        scheme => Err(format!(
+            "{scheme}://{host} would be in the clear: give https://... (http only to this machine)"
+        )),
+    }
+}
+
+/// Origins with a comma between them.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err(format!("`{text}` would let every site call with a person's token: name each origin"));
+    }
+    let url = base_url(text)?;
+    if url.path() != "/" {
+        return Err(format!(
+            "`{text}` has a path: an origin is scheme, host and port, as in https://app.example.com"
+        ));
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+pub(super) fn whole_number(text: &str, range: RangeInclusive<u64>, unit: &str) -> Result<u64, String> {
+    let (least, most) = (range.start(), range.end());
+    let fault = || format!("`{text}` is no whole number from {least} to {most}, in {unit}");
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(fault)
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let fault = || format!("`{text}` is no share: give a number above 0, and 1 at most, as in 0.7");
+    text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or_else(fault)
+}
+
+pub(super) fn user_pool_id(text: &str) -> Result<UserPoolId, String> {
+    text.parse().map_err(|invalid| format!("`{text}` is {invalid}"))
+}
+
+/// A project's or environment's id or key: it becomes a part of a path.
+pub(super) fn permit_name(text: &str) -> Result<String, String> {
+    let fault = || format!("`{text}` is neither an id nor a key: only letters, digits, - and _ are");
+    Key::new(text).map(|key| key.to_string()).ok_or_else(fault)
+}
+
+pub(super) fn api_key(text: &str) -> Result<SecretString, String> {
+    let fault = || "the key has a blank or a character that no HTTP header carries: copy it again".to_owned();
+    secrets::api_key(text).ok_or_else(fault)
+}
+
+/// A secret's name or ARN (Secrets Manager takes letters, digits and `/_+=.@-` in a name).
+pub(super) fn secret_id(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
+    if !text.chars().all(allowed) {
+        // It could be the secret itself, pasted in the wrong place: never repeated.
+        return Err(
+            "neither a secret's name nor its ARN: only letters, digits and / _ + = . @ - : are".to_owned()
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// Requests a minute: `all=1000,write=300,delete=60,bulk=10`, in any order, each at most once.
+pub(super) fn permit_address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|invalid: InvalidAddress| invalid.to_string())
+}
+
+pub(super) fn pdp_address(text: &str) -> Result<Address, String> {
+    Address::pdp(text).map_err(|invalid| invalid.to_string())
+}
+
+pub(super) fn limits(text: &str) -> Result<Limits, String> {
+    text.parse().map_err(|invalid: InvalidLimits| invalid.to_string())
+}

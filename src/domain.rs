@@ -1,0 +1,30 @@
+//! The pure core: what should be, held against what is, gives a plan.
+//!
+//! No I/O, no async, no clock. In reading order:
+//!
+//! - [`identity`]: who a person is, whatever said so;
+//! - [`grant`]: a role in a tenant;
+//! - [`policy`]: identity → what should be ([`policy::Desired`]), with its reasons;
+//! - [`facts`]: what Permit knows of a user ([`facts::Facts`]), and which of it is ours ([`facts::Ledger`]);
+//! - [`plan`]: the difference between the two, in an order in which it is safe to stop anywhere;
+//! - [`deprovision`]: what becomes of people who left, and the breaker that refuses to take away too much.
+
+pub mod deprovision;
+pub mod facts;
+pub mod grant;
+pub mod identity;
+pub mod plan;
+pub mod policy;
+
+/// `Debug` that prints the type's name and nothing of the value: these types hold personal data, and a
+/// `{:?}` in a log line or a panic must not spill it.
+macro_rules! redacted_debug {
+    ($($type:ty),+ $(,)?) => {$(
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($type), "(..)"))
+            }
+        }
+    )+};
+}
+pub(crate) use redacted_debug;

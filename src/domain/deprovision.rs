@@ -1,0 +1,185 @@
+//! What becomes of people who left, and the breaker that refuses to take away too much.
+//!
+//! A user who is missing from the directory is first marked (a tombstone in the ledger) and loses what is
+//! ours only when every run of the grace period has missed them. Only users that this project owns come
+//! here: see [`Facts::is_owned_by`].
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::facts::{Facts, Ledger};
+use super::plan::{Change, UserWrite};
+use super::policy::{Deprovision, WhenMissing};
+
+/// What to do about one owned user who is missing from the directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// Nothing, now or later: the policy keeps them, or nothing of theirs is ours.
+    Keep,
+    /// Note since when they are missing.
+    Mark(Change),
+    /// They are marked, and the grace period is not over.
+    Wait,
+    /// Take back what the ledger names.
+    Unassign(Change),
+    /// Delete the user.
+    Delete,
+}
+
+impl Departure {
+    /// What `rule` says of `facts` at the time `now`.
+    pub fn new(facts: &Facts, rule: &Deprovision, now: Timestamp) -> Self {
+        let Some(ledger) = &facts.ledger else { return Self::Keep };
+        let delete = rule.missing == WhenMissing::Delete && !ledger.adopted;
+        if rule.missing == WhenMissing::Keep || (!delete && ledger.grants.is_empty()) {
+            return Self::Keep;
+        }
+        let grace = SignedDuration::from_hours(i64::from(rule.grace_hours));
+        match ledger.missing_since {
+            None if !grace.is_zero() => {
+                let ledger = Ledger { missing_since: Some(now), ..ledger.clone() };
+                Self::Mark(Change {
+                    key: facts.key.clone(),
+                    revoke: BTreeSet::new(),
+                    write: Some(UserWrite::with_ledger(facts, ledger)),
+                    grant: BTreeSet::new(),
+                })
+            }
+            Some(since) if now.duration_since(since) < grace => Self::Wait,
+            _ if delete => Self::Delete,
+            since => {
+                let kept =
+                    Ledger { grants: BTreeSet::new(), missing_since: since.or(Some(now)), ..ledger.clone() };
+                Self::Unassign(Change {
+                    key: facts.key.clone(),
+                    revoke: ledger.grants.intersection(&facts.roles).cloned().collect(),
+                    write: Some(UserWrite::with_ledger(facts, kept)),
+                    grant: BTreeSet::new(),
+                })
+            }
+        }
+    }
+}
+
+/// Why a run deprovisions nobody.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The directory has nobody in it, and Permit has users that it vouched for.
+    #[error("the user pool is empty and {owned} users are owned: nobody is deprovisioned on an empty pool")]
+    EmptyPool {
+        /// How many users are owned.
+        owned: usize,
+    },
+    /// More than the policy allows.
+    #[error("deprovisioning {percent}% of the owned users is past max_percent = {max}")]
+    TooMany {
+        /// What the run would have done, rounded up to a tenth.
+        percent: f64,
+        /// The policy's figure.
+        max: f64,
+    },
+    /// The directory, or Permit, was not read to the end.
+    #[error("{0} was not read whole: nobody is deprovisioned on a partial view")]
+    PartialView(&'static str),
+}
+
+/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the pool.
+///
+/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does a disabled user
+/// who would lose a role: a broken source is seen on the first run, before any mark is made.
+pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize) -> Result<(), Refusal> {
+    if affected == 0 {
+        return Ok(());
+    }
+    if present == 0 {
+        return Err(Refusal::EmptyPool { owned });
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
+    let percent = affected as f64 * 100.0 / owned.max(1) as f64;
+    if percent > rule.max_percent {
+        return Err(Refusal::TooMany { percent: (percent * 10.0).ceil() / 10.0, max: rule.max_percent });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::super::identity::{Source, UserKey};
+    use super::super::policy::WhenDisabled;
+    use super::*;
+
+    fn rule(missing: WhenMissing, grace_hours: u32) -> Deprovision {
+        Deprovision { missing, disabled: WhenDisabled::Unassign, grace_hours, max_percent: 5.0 }
+    }
+
+    fn facts(grants: &[&str], roles: &[&str], missing_since: Option<&str>, adopted: bool) -> Facts {
+        let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let mut facts = Facts::new(UserKey::new("u").unwrap(), None, None, None, Map::new(), set(roles));
+        facts.ledger = Some(Ledger {
+            source: Source::user_pool("p"),
+            grants: set(grants),
+            missing_since: missing_since.map(|time| time.parse().unwrap()),
+            adopted,
+        });
+        facts
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-24T08:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_missing_user_is_marked_then_waited_for_then_unassigned() {
+        let rule = rule(WhenMissing::Unassign, 24);
+        let Departure::Mark(mark) = Departure::new(&facts(&["a/b"], &["a/b"], None, false), &rule, now())
+        else {
+            panic!("not marked")
+        };
+        let ledger = mark.write.unwrap().ledger;
+        assert_eq!((ledger.missing_since, ledger.grants.len(), mark.revoke.len()), (Some(now()), 1, 0));
+
+        let waiting = facts(&["a/b"], &["a/b"], Some("2026-11-23T08:00:01Z"), false);
+        assert_eq!(Departure::new(&waiting, &rule, now()), Departure::Wait);
+
+        let due = facts(&["a/b", "a/c"], &["a/b", "x/y"], Some("2026-11-23T08:00:00Z"), false);
+        let Departure::Unassign(change) = Departure::new(&due, &rule, now()) else {
+            panic!("not unassigned")
+        };
+        assert_eq!(change.revoke, BTreeSet::from(["a/b".parse().unwrap()]));
+        let ledger = change.write.unwrap().ledger;
+        assert!(ledger.grants.is_empty() && ledger.missing_since.is_some());
+    }
+
+    #[test]
+    fn delete_deletes_what_this_project_made_and_unassigns_what_it_adopted() {
+        let rule = rule(WhenMissing::Delete, 0);
+        assert_eq!(Departure::new(&facts(&[], &[], None, false), &rule, now()), Departure::Delete);
+        let adopted = Departure::new(&facts(&["a/b"], &["a/b"], None, true), &rule, now());
+        assert!(matches!(adopted, Departure::Unassign(_)));
+        assert_eq!(Departure::new(&facts(&[], &["x/y"], None, true), &rule, now()), Departure::Keep);
+    }
+
+    #[test]
+    fn keep_keeps_and_a_mark_from_the_future_waits() {
+        let someone = facts(&["a/b"], &["a/b"], None, false);
+        assert_eq!(Departure::new(&someone, &rule(WhenMissing::Keep, 0), now()), Departure::Keep);
+        let future = facts(&["a/b"], &[], Some("2027-01-01T00:00:00Z"), false);
+        assert_eq!(Departure::new(&future, &rule(WhenMissing::Delete, 24), now()), Departure::Wait);
+        let foreign = Facts { ledger: None, ..someone };
+        assert_eq!(Departure::new(&foreign, &rule(WhenMissing::Delete, 0), now()), Departure::Keep);
+    }
+
+    #[test]
+    fn the_breaker_lets_the_policys_share_pass_and_no_more() {
+        let rule = rule(WhenMissing::Delete, 24);
+        assert_eq!(breaker(&rule, 95, 100, 5), Ok(()));
+        let refusal = breaker(&rule, 60, 100, 40).unwrap_err();
+        assert_eq!(refusal.to_string(), "deprovisioning 40% of the owned users is past max_percent = 5");
+        assert!(breaker(&rule, 95, 100, 6).is_err());
+        assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyPool { owned: 100 }));
+        assert_eq!(breaker(&rule, 0, 0, 0), Ok(()));
+    }
+}

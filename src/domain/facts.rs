@@ -1,0 +1,148 @@
+//! What Permit knows of a user, and which of it is ours.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::grant::Grant;
+use super::identity::{Email, Source, UserKey};
+use super::redacted_debug;
+
+/// The name of the one attribute that is this project's own.
+pub const LEDGER: &str = "handoff";
+
+/// The attribute `handoff` of a Permit user: what this project made, and so may take back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The directory that vouches for the user.
+    pub source: Source,
+    /// The role assignments that this project made. Those it revokes, and those alone.
+    pub grants: BTreeSet<Grant>,
+    /// Since when the user has been missing from the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
+    /// The user stood in Permit before this project knew them, and so is never deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+}
+
+impl Ledger {
+    /// Reads the attribute. A grant that is no `tenant/role` is none of ours; a value that is no ledger
+    /// at all says nothing.
+    fn read(value: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let grants = value.get("grants").and_then(Value::as_array)?;
+        Some(Self {
+            source: Source::user_pool(value.get("source").and_then(Value::as_str)?),
+            grants: grants.iter().filter_map(text).filter_map(|grant| grant.parse().ok()).collect(),
+            missing_since: value.get("missing_since").and_then(text).and_then(|time| time.parse().ok()),
+            adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+
+    /// The attribute's value.
+    pub fn to_value(&self) -> Value {
+        let Self { source, grants, missing_since, adopted } = self;
+        let mut members = Map::new();
+        members.insert("source".into(), source.as_str().into());
+        members.insert("grants".into(), grants.iter().map(Grant::to_string).collect());
+        if let Some(time) = missing_since {
+            members.insert("missing_since".into(), time.to_string().into());
+        }
+        if *adopted {
+            members.insert("adopted".into(), true.into());
+        }
+        Value::Object(members)
+    }
+}
+
+/// What Permit knows of one user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The user's key.
+    pub key: UserKey,
+    /// The address.
+    pub email: Option<Email>,
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+    /// The attributes but for the ledger: the policy's, and everybody else's.
+    pub attributes: Map<String, Value>,
+    /// The ledger; `None`: nothing of this user is ours.
+    pub ledger: Option<Ledger>,
+    /// The role assignments in tenants, whoever made them.
+    pub roles: BTreeSet<Grant>,
+    /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
+    pub updated_at: Option<Timestamp>,
+}
+
+redacted_debug!(Facts);
+
+impl Facts {
+    /// Takes the ledger out of `attributes`, as Permit returns them.
+    pub fn new(
+        key: UserKey,
+        email: Option<&str>,
+        first_name: Option<String>,
+        last_name: Option<String>,
+        mut attributes: Map<String, Value>,
+        roles: BTreeSet<Grant>,
+    ) -> Self {
+        let ledger = attributes.remove(LEDGER).as_ref().and_then(Ledger::read);
+        let email = email.filter(|text| !text.is_empty()).map(Email::as_returned);
+        Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
+    }
+
+    /// Whether this project made the user on the word of `source`.
+    pub fn is_owned_by(&self, source: &Source) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.source == *source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn facts(handoff: Value) -> Facts {
+        let attributes = json!({"plan": "pro", "handoff": handoff});
+        let Value::Object(attributes) = attributes else { unreachable!() };
+        Facts::new(UserKey::new("u1").unwrap(), Some(""), None, None, attributes, BTreeSet::new())
+    }
+
+    #[test]
+    fn the_ledger_is_written_as_it_is_read() {
+        let value = json!({"source": "eu-west-1_abc", "grants": ["acme/editor", "default/viewer"]});
+        let facts = facts(value.clone());
+        assert_eq!(facts.ledger.as_ref().unwrap().to_value(), value);
+        assert_eq!(facts.attributes.keys().collect::<Vec<_>>(), ["plan"]);
+        assert!(facts.email.is_none());
+    }
+
+    #[test]
+    fn a_mark_survives() {
+        let value =
+            json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
+        assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
+    }
+
+    #[test]
+    fn what_is_no_ledger_says_nothing() {
+        for value in [
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!({}),
+            json!({"source": 1, "grants": []}),
+            json!({"source": "p"}),
+        ] {
+            assert!(facts(value.clone()).ledger.is_none(), "{value}");
+        }
+        let odd = facts(json!({"source": "p", "grants": ["a/b", 7, "nonsense", "x/y/z"], "more": 1}));
+        assert_eq!(odd.ledger.unwrap().grants, BTreeSet::from(["a/b".parse().unwrap()]));
+    }
+}

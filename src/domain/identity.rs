@@ -1,0 +1,371 @@
+//! Who a person is, whatever said so: a trigger event, a page of the user pool, a token, a queued message.
+//!
+//! An [`Identity`] is parsed once, at the edge, and is clean from then on: control characters are gone,
+//! empty values are absent, the e-mail has an e-mail's form, the key is one that Permit takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::redacted_debug;
+
+/// The longest user key taken: Permit documents no limit, Cognito's `sub` has 36 characters and OIDC's at
+/// most 255 (OpenID Connect Core, section 2).
+const MAX_KEY: usize = 255;
+
+/// A Permit user's key: the `sub` of the token or of the user pool.
+///
+/// It matches Permit's `^[A-Za-z0-9|@+\-\._]+$`, is case-sensitive and never changes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserKey(Box<str>);
+
+impl UserKey {
+    /// Takes `key` as it is: a key is never repaired, since a repaired one could be another person's.
+    pub fn new(key: &str) -> Result<Self, InvalidIdentity> {
+        if key.is_empty() {
+            return Err(InvalidIdentity::NoSub);
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
+        // In a URL these two would be another path.
+        let is_path = key == "." || key == "..";
+        if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
+            return Err(InvalidIdentity::SubIsNoKey);
+        }
+        Ok(Self(key.into()))
+    }
+
+    /// The key as Permit spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for UserKey {
+    type Error = InvalidIdentity;
+
+    fn try_from(key: String) -> Result<Self, InvalidIdentity> {
+        Self::new(&key)
+    }
+}
+
+impl From<UserKey> for String {
+    fn from(key: UserKey) -> String {
+        key.0.into()
+    }
+}
+
+/// An e-mail address: one `@`, something before it, a domain after it, no blanks. Proves nothing.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Email(Box<str>);
+
+impl Email {
+    /// The longest address that a mail server must take (RFC 5321, with the errata).
+    const MAX: usize = 254;
+
+    /// `None` where `text` has no e-mail's form; the person is then synced without one.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (local, domain) = text.rsplit_once('@')?;
+        let well_formed = !local.is_empty()
+            && !local.contains('@')
+            && domain.contains('.')
+            && !domain.starts_with('.')
+            && !domain.ends_with('.')
+            && !domain.contains("..")
+            && text.len() <= Self::MAX
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        well_formed.then(|| Self(text.into()))
+    }
+
+    /// What Permit returned, whatever its form.
+    pub(crate) fn as_returned(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What two spellings of one address share: Permit's documents leave open whether it keeps the case.
+    pub fn folded(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.folded() == other.folded()
+    }
+}
+
+impl Eq for Email {}
+
+impl std::hash::Hash for Email {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
+
+/// An e-mail address that its directory has verified: the only kind that may grant anything.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifiedEmail(Email);
+
+impl VerifiedEmail {
+    /// The domain in lower case, without the `@`.
+    pub fn domain(&self) -> String {
+        self.0.folded().rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default()
+    }
+}
+
+/// The directory that vouches for a person: a user pool's id, or an issuer.
+///
+/// It is the ledger's `source`. A Cognito issuer and its user pool are one directory, so that a person who
+/// signs in by the trigger and by a token has one ledger.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Source(Box<str>);
+
+impl Source {
+    /// The user pool with this id (`REGION_ID`).
+    pub fn user_pool(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The OIDC issuer `iss`; where it is one of Cognito's, the user pool behind it.
+    pub fn issuer(iss: &str) -> Self {
+        let pool = iss
+            .strip_prefix("https://cognito-idp.")
+            .and_then(|rest| rest.split_once('/'))
+            .filter(|(host, _)| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
+            .map(|(_, pool)| pool.trim_end_matches('/'))
+            .filter(|pool| !pool.is_empty() && !pool.contains('/'));
+        Self(pool.unwrap_or(iss).into())
+    }
+
+    /// The source as the ledger spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How much of a person the directory showed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// All of it: an attribute that is not there does not exist (a trigger event, the user pool, an ID token).
+    Whole,
+    /// Some of it: what is not there is unknown, so nothing is blanked or revoked for want of it
+    /// (an access token).
+    Partial,
+}
+
+/// A person, as a directory vouches for them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The `sub`.
+    pub key: UserKey,
+    /// Who vouches.
+    pub source: Source,
+    /// The address, verified or not.
+    pub email: Option<Email>,
+    /// The same address, where the directory has verified it.
+    pub verified_email: Option<VerifiedEmail>,
+    /// `given_name`.
+    pub first_name: Option<String>,
+    /// `family_name`.
+    pub last_name: Option<String>,
+    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`).
+    pub attributes: BTreeMap<String, Value>,
+    /// The groups; `None`: not asked, or the token does not say.
+    pub groups: Option<BTreeSet<String>>,
+    /// Whether they may sign in.
+    pub enabled: bool,
+    /// Whether what is absent here is absent there.
+    pub view: View,
+}
+
+redacted_debug!(UserKey, Email, VerifiedEmail, Identity);
+
+/// Why a record is no identity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidIdentity {
+    /// There is no `sub`, or an empty one.
+    #[error("the record has no `sub`")]
+    NoSub,
+    /// The `sub` has a character that no Permit user key has, or is too long.
+    #[error("the `sub` is no Permit user key: only letters, digits and | @ + - . _ are, 255 of them at most")]
+    SubIsNoKey,
+}
+
+impl Identity {
+    /// From a user pool's attributes (`userAttributes` of a trigger event, `Attributes` of `ListUsers`).
+    ///
+    /// # Errors
+    /// Where there is no `sub` that Permit would take as a key. Everything else is cleaned or left out.
+    pub fn from_user_attributes(
+        source: Source,
+        attributes: impl IntoIterator<Item = (String, String)>,
+        groups: Option<BTreeSet<String>>,
+        enabled: bool,
+    ) -> Result<Self, InvalidIdentity> {
+        let mut attributes: BTreeMap<String, Value> =
+            attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        let key = match attributes.remove("sub") {
+            Some(Value::String(sub)) => UserKey::new(&sub)?,
+            _ => return Err(InvalidIdentity::NoSub),
+        };
+        let verified = attributes.get("email_verified").and_then(Value::as_str) == Some("true");
+        Ok(Self::new(key, source, attributes, verified, groups, enabled, View::Whole))
+    }
+
+    /// From claims or attributes by their standard OIDC names; `email_verified` is what the caller has
+    /// made of that claim. Attributes are cleaned: control characters go, and then empty strings and nulls.
+    pub fn new(
+        key: UserKey,
+        source: Source,
+        attributes: BTreeMap<String, Value>,
+        email_verified: bool,
+        groups: Option<BTreeSet<String>>,
+        enabled: bool,
+        view: View,
+    ) -> Self {
+        let attributes: BTreeMap<String, Value> =
+            attributes.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
+        let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(str::to_owned);
+        let email = text("email").as_deref().and_then(Email::new);
+        Self {
+            verified_email: email.clone().filter(|_| email_verified).map(VerifiedEmail),
+            email,
+            first_name: text("given_name"),
+            last_name: text("family_name"),
+            key,
+            source,
+            attributes,
+            groups,
+            enabled,
+            view,
+        }
+    }
+}
+
+/// The value without control characters (NUL, which Permit's store cannot hold, among them) and without
+/// blanks around it; `None` where nothing is left.
+fn clean(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => {
+            let text = text.replace(char::is_control, "");
+            let text = text.trim();
+            (!text.is_empty()).then(|| Value::String(text.to_owned()))
+        }
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(clean).collect())),
+        Value::Object(members) => Some(Value::Object(
+            members.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect(),
+        )),
+        Value::Bool(_) | Value::Number(_) => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(attributes: &[(&str, &str)]) -> Result<Identity, InvalidIdentity> {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Identity::from_user_attributes(Source::user_pool("eu-west-1_abc"), attributes, None, true)
+    }
+
+    #[test]
+    fn a_key_is_taken_as_it_is_or_refused() {
+        assert_eq!(UserKey::new("auth0|5f7c.A+b@c_d-e").unwrap().as_str(), "auth0|5f7c.A+b@c_d-e");
+        assert_eq!(UserKey::new(""), Err(InvalidIdentity::NoSub));
+        for key in [".", "..", "a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
+            assert_eq!(UserKey::new(key), Err(InvalidIdentity::SubIsNoKey), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_a_sub_is_no_identity() {
+        assert_eq!(person(&[("email", "jane@example.com")]), Err(InvalidIdentity::NoSub));
+        assert_eq!(person(&[("sub", "")]), Err(InvalidIdentity::NoSub));
+        assert_eq!(person(&[("sub", "../../etc")]), Err(InvalidIdentity::SubIsNoKey));
+    }
+
+    #[test]
+    fn values_are_cleaned_and_empty_ones_are_absent() {
+        let long = "名".repeat(2048);
+        let identity = person(&[
+            ("sub", "u1"),
+            ("given_name", " Ja\u{0}ne\u{7} "),
+            ("family_name", "\u{1}\t "),
+            ("custom:bio", &long),
+            ("locale", ""),
+        ])
+        .unwrap();
+        assert_eq!(identity.first_name.as_deref(), Some("Jane"));
+        assert_eq!(identity.last_name, None);
+        assert_eq!(identity.attributes["custom:bio"], Value::String(long));
+        assert!(!identity.attributes.contains_key("locale"));
+    }
+
+    #[test]
+    fn only_a_verified_email_is_a_verified_email() {
+        let verified =
+            |flag| person(&[("sub", "u"), ("email", "J@Acme.COM"), ("email_verified", flag)]).unwrap();
+        assert_eq!(verified("true").verified_email.unwrap().domain(), "acme.com");
+        for flag in ["false", "", "TRUE", "1"] {
+            assert_eq!(verified(flag).verified_email, None, "{flag}");
+        }
+        assert_eq!(person(&[("sub", "u"), ("email", "j@acme.com")]).unwrap().verified_email, None);
+    }
+
+    #[test]
+    fn what_is_no_email_is_left_out() {
+        for text in [
+            "jane",
+            "@acme.com",
+            "jane@",
+            "jane@acme",
+            "a@b@acme.com",
+            "ja ne@acme.com",
+            "j@acme..com",
+            "j@.com",
+        ] {
+            assert!(Email::new(text).is_none(), "{text}");
+        }
+        assert!(Email::new(&format!("{}@acme.com", "x".repeat(250))).is_none());
+        assert_eq!(Email::new("J@ACME.com"), Email::new("j@acme.com"));
+    }
+
+    #[test]
+    fn a_cognito_issuer_is_its_user_pool() {
+        let pool = Source::user_pool("eu-west-1_abc");
+        assert_eq!(Source::issuer("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"), pool);
+        for iss in [
+            "https://cognito-idp.evil.example/eu-west-1_abc",
+            "https://login.example.com/",
+            "https://cognito-idp.eu-west-1.amazonaws.com/a/b",
+        ] {
+            assert_eq!(Source::issuer(iss).as_str(), iss);
+        }
+    }
+
+    #[test]
+    fn debug_prints_nothing_personal() {
+        let identity =
+            person(&[("sub", "u-1"), ("email", "jane@example.com"), ("given_name", "Jane")]).unwrap();
+        let printed = format!("{identity:?} {:?} {:?}", identity.key, identity.email);
+        assert_eq!(printed, "Identity(..) UserKey(..) Some(Email(..))");
+    }
+}

@@ -1,0 +1,329 @@
+//! The operator's policy: identity → what should be, and why.
+//!
+//! A rule grants where all of its conditions hold. A condition that cannot be told (groups that nobody
+//! looked up, a token without a profile) neither grants nor revokes.
+
+mod parse;
+mod pattern;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+pub use self::parse::{Fault, InvalidPolicy};
+pub use self::pattern::{Captures, Pattern};
+use super::grant::{Grant, Key};
+use super::identity::{Email, Identity, Source, UserKey, View};
+use super::redacted_debug;
+
+/// The policy, checked: every rule can grant something to somebody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// The attributes that are copied, in the order of the file.
+    pub attributes: Vec<CopiedAttribute>,
+    /// The `[[grant]]` tables, in the order of the file.
+    pub rules: Vec<Rule>,
+    /// `[tenants] create`: whether a tenant that a capture names and Permit lacks is created.
+    pub create_tenants: bool,
+    /// `[deprovision]`.
+    pub deprovision: Deprovision,
+}
+
+/// An attribute that is copied to the Permit user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopiedAttribute {
+    /// The directory's name, `custom:department`.
+    pub from: String,
+    /// Permit's name, `department`.
+    pub to: String,
+}
+
+/// One `[[grant]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// Where it stands in the policy, counted from 1.
+    pub line: usize,
+    /// All must hold; none: everyone.
+    pub conditions: Vec<Condition>,
+    /// The tenant's key; `None`: what `{tenant}` captured.
+    pub tenant: Option<Key>,
+    /// The role's key; `None`: what `{role}` captured.
+    pub role: Option<Key>,
+}
+
+/// One condition of a `when`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// The person is in a group of this name.
+    Group(Pattern),
+    /// Their verified e-mail is of this domain (in lower case).
+    EmailDomain(Pattern),
+    /// The attribute has this value, or holds it where it is a list.
+    Attribute {
+        /// The directory's name of it.
+        name: String,
+        /// Its value.
+        equals: Pattern,
+    },
+}
+
+/// `[deprovision]`: what becomes of people who left.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Deprovision {
+    /// A user no longer in the pool.
+    pub missing: WhenMissing,
+    /// A disabled user.
+    pub disabled: WhenDisabled,
+    /// How long a user must have been missing, in hours.
+    pub grace_hours: u32,
+    /// The share of the owned users, in percent, that one run may deprovision.
+    pub max_percent: f64,
+}
+
+impl Eq for Deprovision {}
+
+/// What becomes of a user who is no longer in the pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenMissing {
+    /// Nothing.
+    Keep,
+    /// They lose what the ledger names.
+    Unassign,
+    /// They are deleted.
+    Delete,
+}
+
+/// What becomes of a disabled user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenDisabled {
+    /// They are treated as anybody else.
+    Keep,
+    /// They lose what the ledger names.
+    Unassign,
+}
+
+/// What should be of one person: the identity, put through the policy.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Desired {
+    /// The user's key.
+    pub key: UserKey,
+    /// Who vouches for them.
+    pub source: Source,
+    /// `None`: what Permit has is left.
+    pub email: Option<Email>,
+    /// `None`: what Permit has is left.
+    pub first_name: Option<String>,
+    /// `None`: what Permit has is left.
+    pub last_name: Option<String>,
+    /// Every attribute that the policy names, by Permit's name; `None`: it should not be there. One that
+    /// is not told is missing here, and is left as it is.
+    pub attributes: BTreeMap<String, Option<Value>>,
+    /// The role assignments that they should have.
+    pub grants: BTreeSet<Grant>,
+    /// Grants that could not be told: one of ours that fits any of these stays.
+    pub untold: Vec<Untold>,
+}
+
+redacted_debug!(Desired);
+
+/// The grants that a rule might make, could its conditions be told.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Untold {
+    tenant: Option<Key>,
+    role: Option<Key>,
+}
+
+impl Untold {
+    /// Whether the rule might grant this.
+    pub fn fits(&self, grant: &Grant) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == grant.tenant)
+            && self.role.as_ref().is_none_or(|role| *role == grant.role)
+    }
+}
+
+/// What a rule says of a person.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict<'p> {
+    /// All conditions hold. Never empty.
+    Grants(BTreeSet<Grant>),
+    /// This condition does not hold, or together they capture no one tenant and role.
+    Denies(Option<&'p Condition>),
+    /// This condition cannot be told.
+    Untold(&'p Condition),
+}
+
+/// What a condition says of a person.
+enum Holds {
+    /// Yes; one entry for each way in which it does.
+    Yes(Vec<Captures>),
+    No,
+    Untold,
+}
+
+impl Policy {
+    /// What should be of `identity`.
+    ///
+    /// A disabled person should have no grant, unless the policy keeps disabled people's.
+    pub fn evaluate(&self, identity: &Identity) -> Desired {
+        let mut grants = BTreeSet::new();
+        let mut untold = Vec::new();
+        if identity.enabled || self.deprovision.disabled == WhenDisabled::Keep {
+            for rule in &self.rules {
+                match rule.verdict(identity) {
+                    Verdict::Grants(granted) => grants.extend(granted),
+                    Verdict::Denies(_) => {}
+                    Verdict::Untold(_) => {
+                        untold.push(Untold { tenant: rule.tenant.clone(), role: rule.role.clone() });
+                    }
+                }
+            }
+        }
+        let attributes = self
+            .attributes
+            .iter()
+            .filter_map(|CopiedAttribute { from, to }| match identity.attributes.get(from) {
+                None if identity.view == View::Partial => None,
+                value => Some((to.clone(), value.cloned())),
+            })
+            .collect();
+        Desired {
+            key: identity.key.clone(),
+            source: identity.source.clone(),
+            email: identity.email.clone(),
+            first_name: identity.first_name.clone(),
+            last_name: identity.last_name.clone(),
+            attributes,
+            grants,
+            untold,
+        }
+    }
+
+    /// What each rule says of `identity`, in the order of the file: the answer to "why is Jane an editor?".
+    pub fn explain<'p>(&'p self, identity: &Identity) -> Vec<(&'p Rule, Verdict<'p>)> {
+        self.rules.iter().map(|rule| (rule, rule.verdict(identity))).collect()
+    }
+
+    /// Whether `tenant` is to be created where Permit lacks it: a capture may name it, and no rule does. One
+    /// that a rule names is rather a slip of the pen than a new customer.
+    pub fn creates_tenant(&self, tenant: &Key) -> bool {
+        self.create_tenants && !self.rules.iter().any(|rule| rule.tenant.as_ref() == Some(tenant))
+    }
+
+    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    pub fn uses_attribute(&self, name: &str) -> bool {
+        const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let asked =
+            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+        PROFILE.contains(&name)
+            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
+    /// Whether the group says anything to this policy.
+    pub fn uses_group(&self, group: &str) -> bool {
+        let asked =
+            |c: &Condition| matches!(c, Condition::Group(pattern) if pattern.matches(group).is_some());
+        self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
+    /// Whether any rule asks for groups: where none does, nobody need look them up.
+    pub fn needs_groups(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.conditions).any(|c| matches!(c, Condition::Group(_)))
+    }
+}
+
+impl Rule {
+    /// What this rule says of `identity`.
+    pub fn verdict(&self, identity: &Identity) -> Verdict<'_> {
+        let mut ways = vec![Captures::default()];
+        let mut untold = None;
+        for condition in &self.conditions {
+            match condition.holds(identity) {
+                Holds::Yes(captures) => {
+                    ways = ways.iter().flat_map(|way| captures.iter().filter_map(|c| way.join(c))).collect();
+                    if ways.is_empty() {
+                        return Verdict::Denies(Some(condition));
+                    }
+                }
+                Holds::No => return Verdict::Denies(Some(condition)),
+                Holds::Untold => untold = Some(condition),
+            }
+        }
+        if let Some(condition) = untold {
+            return Verdict::Untold(condition);
+        }
+        let grants: BTreeSet<Grant> = ways
+            .into_iter()
+            .filter_map(|Captures { tenant, role }| {
+                let (tenant, role) = (self.tenant.clone().or(tenant)?, self.role.clone().or(role)?);
+                Some(Grant { tenant, role })
+            })
+            .collect();
+        if grants.is_empty() { Verdict::Denies(None) } else { Verdict::Grants(grants) }
+    }
+}
+
+impl Condition {
+    fn holds(&self, identity: &Identity) -> Holds {
+        let known =
+            |captures: Vec<Captures>| if captures.is_empty() { Holds::No } else { Holds::Yes(captures) };
+        let absent = match identity.view {
+            View::Whole => Holds::No,
+            View::Partial => Holds::Untold,
+        };
+        match self {
+            Self::Group(pattern) => match &identity.groups {
+                Some(groups) => known(groups.iter().filter_map(|group| pattern.matches(group)).collect()),
+                None => Holds::Untold,
+            },
+            Self::EmailDomain(pattern) => match &identity.verified_email {
+                Some(email) => known(pattern.matches(&email.domain()).into_iter().collect()),
+                None => absent,
+            },
+            Self::Attribute { name, equals } => match identity.attributes.get(name) {
+                Some(value) => known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect()),
+                None => absent,
+            },
+        }
+    }
+}
+
+/// The texts that an attribute's value is compared by: its own, or each item's of a list.
+fn scalars(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Bool(_) | Value::Number(_) => vec![value.to_string()],
+        Value::Array(items) => items.iter().filter(|item| !item.is_array()).flat_map(scalars).collect(),
+        Value::Null | Value::Object(_) => Vec::new(),
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(pattern) => write!(f, "group = \"{pattern}\""),
+            Self::EmailDomain(pattern) => write!(f, "email_domain = \"{pattern}\""),
+            Self::Attribute { name, equals } => write!(f, "attribute = \"{name}\", equals = \"{equals}\""),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = |key: &Option<Key>, capture: &str| {
+            key.as_ref().map_or_else(|| capture.to_owned(), Key::to_string)
+        };
+        write!(f, "line {}: {}/{}", self.line, key(&self.tenant, "{tenant}"), key(&self.role, "{role}"))?;
+        if self.conditions.is_empty() {
+            return f.write_str(" for everyone");
+        }
+        let conditions: Vec<String> = self.conditions.iter().map(Condition::to_string).collect();
+        write!(f, " when {}", conditions.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use serde_json::json;
+
+use super::*;
+
+const EXAMPLE: &str = r#"
+[user]
+attributes = ["locale", "custom:department"]
+
+[[grant]]
+tenant = "default"
+role = "viewer"
+
+[[grant]]
+when = { group = "admins" }
+tenant = "default"
+role = "admin"
+
+[[grant]]
+when = { group = "{tenant}/{role}" }
+
+[[grant]]
+when = { email_domain = "acme.com" }
+tenant = "acme"
+role = "member"
+
+[[grant]]
+when = { attribute = "custom:tier", equals = "pro" }
+tenant = "default"
+role = "editor"
+
+[[grant]]
+when = { attribute = "custom:org", equals = "{tenant}" }
+role = "member"
+
+[tenants]
+create = false
+
+[deprovision]
+missing = "keep"
+disabled = "unassign"
+grace_hours = 24
+max_percent = 5
+"#;
+
+fn policy(text: &str) -> Policy {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn person(attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Identity {
+    let attributes = attributes.iter().chain(&[("sub", "u1")]);
+    let attributes = attributes.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());
+    Identity::from_user_attributes(Source::user_pool("p"), attributes, groups, true).unwrap()
+}
+
+fn grants(policy: &Policy, identity: &Identity) -> Vec<String> {
+    policy.evaluate(identity).grants.iter().map(Grant::to_string).collect()
+}
+
+#[test]
+fn every_form_of_when_grants() {
+    let policy = policy(EXAMPLE);
+    let jane = person(
+        &[
+            ("email", "jane@ACME.com"),
+            ("email_verified", "true"),
+            ("custom:tier", "pro"),
+            ("custom:org", "globex"),
+        ],
+        Some(&["admins", "acme/editor", "no key/at all"]),
+    );
+    let expected =
+        ["acme/editor", "acme/member", "default/admin", "default/editor", "default/viewer", "globex/member"];
+    assert_eq!(grants(&policy, &jane), expected);
+    assert_eq!(grants(&policy, &person(&[], Some(&[]))), ["default/viewer"]);
+}
+
+#[test]
+fn an_unverified_email_grants_nothing() {
+    let policy = policy(EXAMPLE);
+    for flag in ["false", ""] {
+        let jane = person(&[("email", "jane@acme.com"), ("email_verified", flag)], Some(&[]));
+        assert_eq!(grants(&policy, &jane), ["default/viewer"]);
+    }
+}
+
+#[test]
+fn conditions_of_one_when_must_all_hold_and_agree() {
+    let policy = policy(
+        r#"
+        [[grant]]
+        when = { group = "{tenant}-{role}", attribute = "custom:org", equals = "{tenant}" }
+        "#,
+    );
+    let groups: &[&str] = &["acme-editor", "globex-admin"];
+    assert_eq!(grants(&policy, &person(&[("custom:org", "acme")], Some(groups))), ["acme/editor"]);
+    assert!(grants(&policy, &person(&[("custom:org", "initech")], Some(groups))).is_empty());
+    assert!(grants(&policy, &person(&[], Some(groups))).is_empty());
+    assert!(grants(&policy, &person(&[("custom:org", "acme")], Some(&[]))).is_empty());
+}
+
+#[test]
+fn a_list_and_a_number_are_compared_item_by_item() {
+    let policy = policy(
+        r#"
+        [[grant]]
+        when = { attribute = "orgs", equals = "{tenant}" }
+        role = "member"
+        [[grant]]
+        when = { attribute = "level", equals = "7" }
+        tenant = "default"
+        role = "expert"
+        "#,
+    );
+    let attributes = BTreeMap::from([
+        ("orgs".to_owned(), json!(["acme", {"x": 1}, ["nested"], "globex"])),
+        ("level".to_owned(), json!(7)),
+    ]);
+    let key = UserKey::new("u1").unwrap();
+    let identity =
+        Identity::new(key, Source::issuer("https://a"), attributes, false, None, true, View::Whole);
+    assert_eq!(grants(&policy, &identity), ["acme/member", "default/expert", "globex/member"]);
+}
+
+#[test]
+fn what_cannot_be_told_neither_grants_nor_revokes() {
+    let policy = policy(EXAMPLE);
+    let desired = policy.evaluate(&person(&[], None));
+    assert_eq!(desired.grants.len(), 1);
+    let fits = |grant: &str| desired.untold.iter().any(|untold| untold.fits(&grant.parse().unwrap()));
+    assert!(fits("acme/editor"), "a group might have captured it");
+
+    let mut partial = person(&[("custom:tier", "free")], Some(&[]));
+    partial.view = View::Partial;
+    let desired = policy.evaluate(&partial);
+    let fits = |grant: &str| desired.untold.iter().any(|untold| untold.fits(&grant.parse().unwrap()));
+    assert!(fits("acme/member"), "the e-mail is not told");
+    assert!(!fits("default/editor"), "the tier is told, and is another");
+    assert!(desired.attributes.is_empty(), "no attribute is told");
+}
+
+#[test]
+fn attributes_are_copied_without_custom() {
+    let desired = policy(EXAMPLE).evaluate(&person(&[("custom:department", "R&D"), ("zoneinfo", "x")], None));
+    let expected =
+        BTreeMap::from([("department".to_owned(), Some(json!("R&D"))), ("locale".to_owned(), None)]);
+    assert_eq!(desired.attributes, expected);
+}
+
+#[test]
+fn disabled_people_have_no_grants_unless_they_are_kept() {
+    let mut identity = person(&[], None);
+    identity.enabled = false;
+    let desired = policy(EXAMPLE).evaluate(&identity);
+    assert!(desired.grants.is_empty() && desired.untold.is_empty());
+    let kept = policy("[[grant]]\ntenant = \"t\"\nrole = \"r\"\n[deprovision]\ndisabled = \"keep\"");
+    assert_eq!(grants(&kept, &identity), ["t/r"]);
+}
+
+#[test]
+fn an_explanation_names_the_rule_and_the_condition() {
+    let policy = policy(EXAMPLE);
+    let jane = person(&[("custom:org", "a b")], None);
+    let story: Vec<String> = policy
+        .explain(&jane)
+        .into_iter()
+        .map(|(rule, verdict)| match verdict {
+            Verdict::Grants(_) => format!("{rule}: granted"),
+            Verdict::Denies(condition) => format!("{rule}: no, {}", condition.unwrap()),
+            Verdict::Untold(condition) => format!("{rule}: untold, {condition}"),
+        })
+        .collect();
+    insta::assert_snapshot!(story.join("\n"), @r#"
+    line 5: default/viewer for everyone: granted
+    line 9: default/admin when group = "admins": untold, group = "admins"
+    line 14: {tenant}/{role} when group = "{tenant}/{role}": untold, group = "{tenant}/{role}"
+    line 17: acme/member when email_domain = "acme.com": no, email_domain = "acme.com"
+    line 22: default/editor when attribute = "custom:tier", equals = "pro": no, attribute = "custom:tier", equals = "pro"
+    line 27: {tenant}/member when attribute = "custom:org", equals = "{tenant}": no, attribute = "custom:org", equals = "{tenant}"
+    "#);
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let Policy { attributes, rules, create_tenants, deprovision } = policy("");
+    assert!(attributes.is_empty() && rules.is_empty() && !create_tenants);
+    let expected = Deprovision {
+        missing: WhenMissing::Keep,
+        disabled: WhenDisabled::Unassign,
+        grace_hours: 24,
+        max_percent: 5.0,
+    };
+    assert_eq!(deprovision, expected);
+}
+
+#[test]
+fn faults_are_all_told_at_once_with_their_lines() {
+    let text = "[[grant]]\nrole = \"\"\n\n[[grant]]\ntenant = \"a b\"\nrole = \"x\"\nwhen = {}\n\n\
+                [deprovision]\nmax_percent = 101\ngrace_hours = -1\n";
+    let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
+    let lines: Vec<usize> = faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [1, 2, 7, 11, 10], "{faults:?}");
+}
+
+/// Each fixture breaks one rule; its first line says which line is at fault and what must be said of it.
+#[test]
+fn each_broken_fixture_is_refused_at_its_line() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/policy");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = text.lines().next().unwrap().strip_prefix("# line ").unwrap();
+        let (line, words) = expected.split_once(": ").unwrap();
+        let InvalidPolicy(faults) = text.parse::<Policy>().expect_err(&path.display().to_string());
+        let [Fault { line: at, message }] = faults.as_slice() else {
+            panic!("{}: {faults:?}", path.display())
+        };
+        assert_eq!(at.to_string(), line, "{}: {message}", path.display());
+        assert!(message.contains(words), "{}: {message}", path.display());
+        count += 1;
+    }
+    assert!(count >= 20, "only {count} fixtures");
+}

@@ -1,0 +1,284 @@
+//! A sign-in: one person synced within a budget, with a queue for when Permit does not answer in time.
+//!
+//! Signing in is never the price: whatever Permit does, [`SignIn::run`] answers within its budget, and says
+//! whether the person may pass.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::Breaker;
+use super::catalog::Catalog;
+use super::overflow::{Queue, Waiting};
+use super::sync_user::{LeftOut, SyncError, Synced, sync_user};
+use crate::config::OnFailure;
+use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Identity, UserKey};
+use crate::domain::policy::Policy;
+use crate::permit::{Error, Permit};
+
+/// What is kept of the budget for the queue, at most.
+const QUEUE_SHARE: Duration = Duration::from_millis(900);
+/// How many people a warm function remembers: some 100 bytes each.
+const REMEMBERED: u64 = 10_000;
+
+/// How a sign-in ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Outcome {
+    /// Permit was written to, and knows now what it should.
+    Synced(Synced),
+    /// Permit knew it already.
+    Unchanged {
+        /// All role assignments that the user has; `None`: it was not asked, the person was seen just now.
+        roles: Option<BTreeSet<Grant>>,
+    },
+    /// Permit did not take it in time. The person passes.
+    Queued(Failure),
+    /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
+    Missed(Failure),
+    /// Permit refuses what is in the record, now and later. The person passes, and somebody must look.
+    Rejected(Error),
+    /// Permit did not take it in time, and the operator would rather have the person wait.
+    Refused {
+        /// Why.
+        failure: Failure,
+        /// Whether a queue has it.
+        queued: bool,
+    },
+}
+
+impl Outcome {
+    /// The outcome's name in metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Synced(synced) if synced.changed => "synced",
+            Self::Synced(_) | Self::Unchanged { .. } => "unchanged",
+            Self::Queued(_) => "queued",
+            Self::Missed(_) => "missed",
+            Self::Rejected(_) => "rejected",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// Why Permit was not up to date in time.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Failure {
+    /// Permit's answer, or the want of one.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The budget's share for Permit ran out.
+    #[error("the sign-in's budget for Permit ran out")]
+    OutOfTime,
+    /// Sign-ins before this one failed, and Permit is left alone for a while.
+    #[error("Permit failed a moment ago: it is not asked until it had time to recover")]
+    BreakerOpen,
+}
+
+/// What a sign-in may cost, and what becomes of it when Permit fails.
+pub struct Settings {
+    /// The longest that [`SignIn::run`] takes.
+    pub budget: Duration,
+    /// How long an unchanged person is not looked up again; zero: always look.
+    pub cache_ttl: Duration,
+    /// Whether the person passes when Permit cannot be reached.
+    pub on_failure: OnFailure,
+}
+
+/// Somebody at the door.
+pub struct Arrival {
+    /// Who, without what `groups` will tell.
+    pub identity: Identity,
+    /// Permit is not expected to know them: a sign-up.
+    pub is_new: bool,
+}
+
+/// Everything that sign-ins share in one execution environment.
+pub struct SignIn {
+    permit: Permit,
+    policy: Policy,
+    catalog: Catalog,
+    settings: Settings,
+    queue: Option<Box<dyn Queue>>,
+    breaker: Breaker,
+    seen: Seen,
+}
+
+impl SignIn {
+    /// Asks nothing yet.
+    pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
+        let seen = Seen::new(settings.cache_ttl);
+        Self {
+            permit,
+            policy,
+            catalog: Catalog::default(),
+            settings,
+            queue,
+            breaker: Breaker::default(),
+            seen,
+        }
+    }
+
+    /// The policy that is put to everybody.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Syncs the person who arrived, within the budget counted from `started`.
+    ///
+    /// `groups` looks their groups up, beside the first request to Permit; `None`: they are not known, and
+    /// then neither grant nor revoke. It is given the instant at which it is given up.
+    pub async fn run<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
+    where
+        G: FnOnce(Instant) -> F,
+        F: Future<Output = Option<BTreeSet<String>>>,
+    {
+        let Arrival { mut identity, is_new } = arrival;
+        let deadline = started + self.settings.budget;
+        let for_queue =
+            if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
+        let permit_deadline = deadline - for_queue;
+        // A directory that does not answer must leave Permit its share.
+        let groups_deadline = started + (permit_deadline - started) / 2;
+        let groups = async { timeout_at(groups_deadline, groups(groups_deadline)).await.ok().flatten() };
+
+        let failure = if self.breaker.admits() {
+            let permit = self.permit.until(permit_deadline);
+            let sync = self.sync(&permit, &mut identity, is_new, groups);
+            match timeout_at(permit_deadline, sync).await {
+                Ok(Ok(outcome)) => {
+                    self.breaker.succeeded();
+                    return outcome;
+                }
+                Ok(Err(SyncError::Permit(error @ Error::Rejected { .. }))) => {
+                    self.breaker.succeeded();
+                    return Outcome::Rejected(error);
+                }
+                Ok(Err(error)) => Failure::Sync(error),
+                Err(_) => Failure::OutOfTime,
+            }
+        } else {
+            // The queue's message is to say of the groups what there is to say.
+            identity.groups = identity.groups.or(groups.await);
+            Failure::BreakerOpen
+        };
+        if failure.is_permits() {
+            self.breaker.failed();
+        }
+        self.overflow(deadline, identity, failure).await
+    }
+
+    /// Leaves the groups in `identity` as soon as they are known, for the queue's message.
+    async fn sync(
+        &self,
+        permit: &Permit,
+        identity: &mut Identity,
+        is_new: bool,
+        groups: impl Future<Output = Option<BTreeSet<String>>>,
+    ) -> Result<Outcome, SyncError> {
+        let seen = self.seen.has(&identity.key);
+        let known = identity.groups.clone();
+        let actual: Option<Facts> = if seen || is_new {
+            identity.groups = known.or(groups.await);
+            if seen && self.seen.unchanged(identity, &self.policy) {
+                return Ok(Outcome::Unchanged { roles: None });
+            }
+            if is_new { None } else { permit.user(&identity.key).await? }
+        } else {
+            let key = identity.key.clone();
+            let looked_up = async {
+                identity.groups = known.or(groups.await);
+                Ok(())
+            };
+            tokio::try_join!(looked_up, permit.user(&key))?.1
+        };
+        let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
+        // A role that is still to be made is looked for again at the next sign-in.
+        if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
+            self.seen.note(identity, &self.policy);
+        }
+        Ok(match synced {
+            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
+                Outcome::Unchanged { roles: Some(roles) }
+            }
+            synced => Outcome::Synced(synced),
+        })
+    }
+
+    async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {
+        let queued = match &self.queue {
+            None => false,
+            Some(queue) => {
+                let waiting = Waiting { identity, queued_at: Timestamp::now() };
+                match timeout_at(deadline, queue.send(waiting.to_message(&self.policy))).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "the sign-in was not queued");
+                        false
+                    }
+                    Err(_) => {
+                        tracing::error!("the sign-in was not queued: the budget ran out");
+                        false
+                    }
+                }
+            }
+        };
+        match self.settings.on_failure {
+            OnFailure::Deny => Outcome::Refused { failure, queued },
+            OnFailure::Admit if queued => Outcome::Queued(failure),
+            OnFailure::Admit => Outcome::Missed(failure),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it tells of Permit's health, rather than of this one user.
+    fn is_permits(&self) -> bool {
+        match self {
+            Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
+            Self::OutOfTime => true,
+            Self::Sync(SyncError::Unsettled) | Self::BreakerOpen => false,
+        }
+    }
+}
+
+/// Who was found unchanged, or was synced, a moment ago; and in what state.
+///
+/// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
+struct Seen {
+    states: Option<Cache<UserKey, u64>>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    fn new(ttl: Duration) -> Self {
+        let states =
+            (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
+        Self { states, hasher: RandomState::new() }
+    }
+
+    fn has(&self, key: &UserKey) -> bool {
+        self.states.as_ref().is_some_and(|states| states.contains_key(key))
+    }
+
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> bool {
+        let state = self.states.as_ref().and_then(|states| states.get(&identity.key));
+        state == Some(self.state(identity, policy))
+    }
+
+    fn note(&self, identity: &Identity, policy: &Policy) {
+        if let Some(states) = &self.states {
+            states.insert(identity.key.clone(), self.state(identity, policy));
+        }
+    }
+
+    fn state(&self, identity: &Identity, policy: &Policy) -> u64 {
+        self.hasher.hash_one(policy.evaluate(identity))
+    }
+}

@@ -1,0 +1,144 @@
+//! Signature algorithms of RFC 7518 §3.1 and RFC 8037, without those that share a secret and without `none`: a value of
+//! [`Algorithm`] is always an asymmetric one.
+
+use std::fmt;
+
+/// An algorithm that a token may be signed with, by its name in the header's `alg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512
+    Rs512,
+    /// RSASSA-PSS with SHA-256
+    Ps256,
+    /// RSASSA-PSS with SHA-384
+    Ps384,
+    /// RSASSA-PSS with SHA-512
+    Ps512,
+    /// ECDSA on P-256 with SHA-256
+    Es256,
+    /// ECDSA on P-384 with SHA-384
+    Es384,
+    /// ECDSA on P-521 with SHA-512
+    Es512,
+    /// EdDSA on Ed25519; Ed448 is not supported
+    EdDsa,
+}
+
+/// What a key must be for an algorithm: the JWK's `kty`, with its `crv` where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// `RSA`
+    Rsa,
+    /// `EC`, `P-256`
+    P256,
+    /// `EC`, `P-384`
+    P384,
+    /// `EC`, `P-521`
+    P521,
+    /// `OKP`, `Ed25519`
+    Ed25519,
+}
+
+/// Why a name is not an [`Algorithm`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAsymmetric {
+    /// `none`, in whatever case
+    None,
+    /// `HS256` and its like, in whatever case
+    Symmetric,
+    /// A name that is not known, or known in another case
+    Unknown,
+}
+
+impl Algorithm {
+    /// Every algorithm there is, in the order of RFC 7518.
+    pub const ALL: [Self; 10] = [
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
+    ];
+
+    /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one, `Ed25519` (RFC 9864).
+    pub fn parse(name: &str) -> Result<Self, NotAsymmetric> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
+        if let Some(algorithm) = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name) {
+            return Ok(algorithm);
+        }
+        if name.eq_ignore_ascii_case("none") {
+            return Err(NotAsymmetric::None);
+        }
+        if name.get(..2).is_some_and(|family| family.eq_ignore_ascii_case("HS")) {
+            return Err(NotAsymmetric::Symmetric);
+        }
+        Err(NotAsymmetric::Unknown)
+    }
+
+    /// The name in a header's `alg`, as RFC 7518 and 8037 have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The only type of key that this algorithm works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
+    pub fn key_type(self) -> KeyType {
+        match self {
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyType::Rsa,
+            Self::Es256 => KeyType::P256,
+            Self::Es384 => KeyType::P384,
+            Self::Es512 => KeyType::P521,
+            Self::EdDsa => KeyType::Ed25519,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_in_their_own_case_alone() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::parse(algorithm.name()), Ok(algorithm));
+            assert_eq!(Algorithm::parse(&algorithm.name().to_lowercase()), Err(NotAsymmetric::Unknown));
+        }
+        assert_eq!(Algorithm::parse("Ed25519"), Ok(Algorithm::EdDsa));
+        for none in ["none", "None", "NONE", "nOnE"] {
+            assert_eq!(Algorithm::parse(none), Err(NotAsymmetric::None));
+        }
+        for symmetric in ["HS256", "HS384", "HS512", "hs256", "Hs1"] {
+            assert_eq!(Algorithm::parse(symmetric), Err(NotAsymmetric::Symmetric));
+        }
+        for unknown in ["", "RS1", "ES256K", "RS256 ", "Ed448", "é", "RSA-OAEP"] {
+            assert_eq!(Algorithm::parse(unknown), Err(NotAsymmetric::Unknown));
+        }
+    }
+}

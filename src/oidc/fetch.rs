@@ -1,0 +1,112 @@
+//! Gets a key set from its provider, with every size and time bounded.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, Url, header::ACCEPT, redirect};
+use serde_json::Value;
+
+use super::{
+    json,
+    key_set::{KeySet, KeySetError},
+    settings::{Issuer, KeySource},
+    urls::{is_loopback, secure_url},
+};
+
+/// The largest document that is read, in bytes, after decompression. Key sets are under 10 KiB.
+const MAX_DOCUMENT: usize = 512 * 1024;
+
+/// The longest that one request may take, its body included. Discovery makes two.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a key set could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("the provider cannot be reached: check the address, DNS and the way out of the VPC")]
+    Unreachable,
+    #[error("the provider did not answer within 2 seconds")]
+    TimedOut,
+    #[error("the provider redirects, which is not followed: configure the address itself")]
+    Redirected,
+    #[error("the provider answered with status {0}")]
+    Status(StatusCode),
+    #[error("the provider's answer is over 512 KiB")]
+    TooLarge,
+    #[error(
+        "the discovery document is not a JSON object with issuer and jwks_uri: check the issuer, or set jwks_uri"
+    )]
+    NotDiscovery,
+    #[error(
+        "the discovery document is of another issuer: configure the issuer as the document spells it, or set jwks_uri"
+    )]
+    IssuerMismatch,
+    #[error("the discovery document's jwks_uri is not https")]
+    InsecureJwksUri,
+    #[error("the answer at jwks_uri is no key set to use: {0}")]
+    KeySet(#[from] KeySetError),
+}
+
+/// The client for all providers: it follows no redirect, and keeps no connection that a frozen Lambda would wake up to find dead.
+pub(super) fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(REQUEST_TIMEOUT)
+        .pool_idle_timeout(REQUEST_TIMEOUT)
+        .referer(false)
+        .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// The issuer's key set as its provider has it now.
+pub(super) async fn key_set(client: &Client, issuer: &Issuer) -> Result<KeySet, FetchError> {
+    let discovered;
+    let jwks_uri = match &issuer.source {
+        KeySource::JwksUri(jwks_uri) => jwks_uri,
+        KeySource::Discovery(discovery) => {
+            discovered = jwks_uri(&get(client, discovery).await?, &issuer.name, discovery)?;
+            &discovered
+        }
+    };
+    Ok(KeySet::parse(&get(client, jwks_uri).await?)?)
+}
+
+/// OpenID Connect Discovery §4.3: the document's `issuer` must be the very one that it was asked for.
+fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, FetchError> {
+    let document = json::object(document).map_err(|_| FetchError::NotDiscovery)?;
+    let (Some(Value::String(named)), Some(Value::String(jwks_uri))) =
+        (document.get("issuer"), document.get("jwks_uri"))
+    else {
+        return Err(FetchError::NotDiscovery);
+    };
+    if named != issuer {
+        return Err(FetchError::IssuerMismatch);
+    }
+    let jwks_uri = secure_url(jwks_uri).map_err(|_| FetchError::InsecureJwksUri)?;
+    // A document from elsewhere has no business with this machine's own ports.
+    if is_loopback(&jwks_uri) && !is_loopback(discovery) {
+        return Err(FetchError::InsecureJwksUri);
+    }
+    Ok(jwks_uri)
+}
+
+async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
+    let mut response =
+        client.get(url.clone()).header(ACCEPT, "application/json").send().await.map_err(failure)?;
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_redirection() => return Err(FetchError::Redirected),
+        status => return Err(FetchError::Status(status)),
+    }
+    let mut document = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        if document.len() + chunk.len() > MAX_DOCUMENT {
+            return Err(FetchError::TooLarge);
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(document)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "map_err gives it by value")]
+fn failure(error: reqwest::Error) -> FetchError {
+    if error.is_timeout() { FetchError::TimedOut } else { FetchError::Unreachable }
+}

@@ -1,0 +1,258 @@
+//! A public key (a JWK, RFC 7517 and 7518 §6), checked when it is read: that its numbers are a key at all, that it is strong enough, and that it
+//! says it may verify signatures.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    rsa::PublicKeyComponents,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    },
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::DecodingKey;
+use serde_json::{Map, Value};
+
+use super::{
+    algorithm::{Algorithm, KeyType},
+    rejection::Rejection,
+};
+
+/// The first byte of an uncompressed point (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;
+/// The smallest RSA modulus, in bits (RFC 7518 §3.3).
+const RSA_MIN_BITS: usize = 2_048;
+/// The largest RSA modulus, in bits: verification slows with its square.
+const RSA_MAX_BITS: usize = 8_192;
+
+/// Why a key of a set is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not a JWK, or its numbers are no key: not on the curve, an impossible exponent, …
+    #[error("the key is malformed")]
+    Malformed,
+    /// A `kty` or `crv` that is not supported: `Ed448`, `secp256k1`, …
+    #[error("the key is of a type that is not supported")]
+    Unsupported,
+    /// `oct`: a shared secret has no place in a public set
+    #[error("the key is a shared secret")]
+    Symmetric,
+    /// It comes with its private part: anybody may have signed with it
+    #[error("the key is published with its private part")]
+    Private,
+    /// RSA under 2,048 bits
+    #[error("the RSA key is under 2,048 bits")]
+    TooSmall,
+    /// RSA over 8,192 bits
+    #[error("the RSA key is over 8,192 bits")]
+    TooLarge,
+    /// `use`, `key_ops` or `alg` say that it is for something else
+    #[error("the key is not for verifying signatures")]
+    NotForSignatures,
+}
+
+impl KeyFault {
+    /// A stable name of the cause.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "key_malformed",
+            Self::Unsupported => "key_type_unsupported",
+            Self::Symmetric => "key_symmetric",
+            Self::Private => "key_private",
+            Self::TooSmall => "key_too_small",
+            Self::TooLarge => "key_too_large",
+            Self::NotForSignatures => "key_not_for_signatures",
+        }
+    }
+}
+
+/// A public key that can verify signatures.
+pub struct VerifyingKey {
+    key_type: KeyType,
+    algorithm: Option<Algorithm>,
+    public: Vec<u8>,
+    checker: Checker,
+}
+
+/// `jsonwebtoken` has no ES512, so P-521 goes to AWS-LC directly: the same library that it verifies with.
+enum Checker {
+    JsonWebToken(DecodingKey),
+    P521(ParsedPublicKey),
+}
+
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { key_type, algorithm, public, checker: _ } = self;
+        *key_type == other.key_type && *algorithm == other.algorithm && *public == other.public
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("key_type", &self.key_type)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+impl VerifyingKey {
+    /// The key of a JWK, an object with `kty` and what goes with it.
+    pub fn parse(jwk: &Map<String, Value>) -> Result<Self, KeyFault> {
+        let algorithm = for_signatures(jwk)?;
+        let (key_type, public, checker) = match text(jwk, "kty")? {
+            "oct" => return Err(KeyFault::Symmetric),
+            _ if jwk.contains_key("d") => return Err(KeyFault::Private),
+            "RSA" => rsa(jwk)?,
+            "EC" => match text(jwk, "crv")? {
+                "P-256" => elliptic(jwk, KeyType::P256, 32)?,
+                "P-384" => elliptic(jwk, KeyType::P384, 48)?,
+                "P-521" => elliptic(jwk, KeyType::P521, 66)?,
+                _ => return Err(KeyFault::Unsupported),
+            },
+            "OKP" if text(jwk, "crv")? == "Ed25519" => edwards(jwk)?,
+            _ => return Err(KeyFault::Unsupported),
+        };
+        if algorithm.is_some_and(|algorithm| algorithm.key_type() != key_type) {
+            return Err(KeyFault::Malformed);
+        }
+        Ok(Self { key_type, algorithm, public, checker })
+    }
+
+    /// Whether a token of that algorithm may be checked with this key.
+    pub(super) fn fits(&self, algorithm: Algorithm) -> Result<(), Rejection> {
+        if self.key_type != algorithm.key_type() {
+            return Err(Rejection::KeyTypeMismatch);
+        }
+        if self.algorithm.is_some_and(|own| own != algorithm) {
+            return Err(Rejection::KeyAlgMismatch);
+        }
+        Ok(())
+    }
+
+    /// Whether `signature` is this key's signature of `message`. The algorithm is held against the key again here, so that no
+    /// caller can forget to.
+    pub fn check(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), Rejection> {
+        self.fits(algorithm)?;
+        let good = match (&self.checker, for_jsonwebtoken(algorithm)) {
+            (Checker::JsonWebToken(key), Some(algorithm)) => {
+                let signature = URL_SAFE_NO_PAD.encode(signature);
+                jsonwebtoken::crypto::verify(&signature, message, key, algorithm).unwrap_or(false)
+            }
+            (Checker::P521(key), None) => key.verify_sig(message, signature).is_ok(),
+            _ => false,
+        };
+        if good { Ok(()) } else { Err(Rejection::SignatureInvalid) }
+    }
+}
+
+fn for_jsonwebtoken(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+    Some(match algorithm {
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
+        Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::Ps384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::Ps512 => jsonwebtoken::Algorithm::PS512,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Es512 => return None,
+    })
+}
+
+/// The key's own algorithm, once `use`, `key_ops` and `alg` agree that it verifies signatures.
+fn for_signatures(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, KeyFault> {
+    match jwk.get("use") {
+        None => {}
+        Some(Value::String(purpose)) if purpose == "sig" => {}
+        Some(Value::String(_)) => return Err(KeyFault::NotForSignatures),
+        Some(_) => return Err(KeyFault::Malformed),
+    }
+    match jwk.get("key_ops") {
+        None => {}
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
+        Some(Value::Array(_)) => return Err(KeyFault::NotForSignatures),
+        Some(_) => return Err(KeyFault::Malformed),
+    }
+    match jwk.get("alg") {
+        None => Ok(None),
+        Some(Value::String(name)) => match Algorithm::parse(name) {
+            Ok(algorithm) => Ok(Some(algorithm)),
+            Err(_) => Err(KeyFault::NotForSignatures),
+        },
+        Some(_) => Err(KeyFault::Malformed),
+    }
+}
+
+fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<&'a str, KeyFault> {
+    jwk.get(name).and_then(Value::as_str).ok_or(KeyFault::Malformed)
+}
+
+fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, KeyFault> {
+    URL_SAFE_NO_PAD.decode(text(jwk, name)?).map_err(|_| KeyFault::Malformed)
+}
+
+fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault> {
+    let modulus = unsigned(bytes(jwk, "n")?);
+    let exponent = unsigned(bytes(jwk, "e")?);
+    let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+    if bits < RSA_MIN_BITS {
+        return Err(KeyFault::TooSmall);
+    }
+    if bits > RSA_MAX_BITS {
+        return Err(KeyFault::TooLarge);
+    }
+    // With an exponent of 1 the padded message is its own signature; AWS-LC takes it, and even ones, for keys.
+    if exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
+        return Err(KeyFault::Malformed);
+    }
+    PublicKeyComponents { n: &modulus, e: &exponent }
+        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+        .map_err(|_| KeyFault::Malformed)?;
+    let checker = Checker::JsonWebToken(DecodingKey::from_rsa_raw_components(&modulus, &exponent));
+    Ok((KeyType::Rsa, [modulus, exponent].concat(), checker))
+}
+
+/// Base64urlUInt has no leading zero bytes (RFC 7518 §2); some providers send one all the same.
+fn unsigned(mut number: Vec<u8>) -> Vec<u8> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.drain(..zeros);
+    number
+}
+
+fn elliptic(
+    jwk: &Map<String, Value>,
+    key_type: KeyType,
+    width: usize,
+) -> Result<(KeyType, Vec<u8>, Checker), KeyFault> {
+    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+    if x.len() != width || y.len() != width {
+        return Err(KeyFault::Malformed);
+    }
+    let point = [&[UNCOMPRESSED], &x[..], &y[..]].concat();
+    let checker = match key_type {
+        KeyType::P521 => Checker::P521(on_curve(&ECDSA_P521_SHA512_FIXED, &point)?),
+        KeyType::P384 => {
+            on_curve(&ECDSA_P384_SHA384_FIXED, &point)?;
+            Checker::JsonWebToken(DecodingKey::from_ec_der(&point))
+        }
+        _ => {
+            on_curve(&ECDSA_P256_SHA256_FIXED, &point)?;
+            Checker::JsonWebToken(DecodingKey::from_ec_der(&point))
+        }
+    };
+    Ok((key_type, point, checker))
+}
+
+fn edwards(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault> {
+    let point = bytes(jwk, "x")?;
+    on_curve(&ED25519, &point)?;
+    let checker = Checker::JsonWebToken(DecodingKey::from_ed_der(&point));
+    Ok((KeyType::Ed25519, point, checker))
+}
+
+fn on_curve(curve: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<ParsedPublicKey, KeyFault> {
+    UnparsedPublicKey::new(curve, point).parse().map_err(|_| KeyFault::Malformed)
+}

@@ -1,0 +1,119 @@
+//! A provider's public keys (a JWK set, RFC 7517), each checked when the set is read.
+//!
+//! A key that cannot be used spoils only itself: it stays in the set with its [`KeyFault`], so that a token which names it is refused for
+//! that very reason, and without asking the provider again.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    algorithm::Algorithm,
+    json,
+    key::{KeyFault, VerifyingKey},
+    rejection::Rejection,
+};
+
+/// The most keys that a set may have. Providers' have under 20.
+pub const MAX_KEYS: usize = 256;
+
+/// The keys of one provider.
+#[derive(Debug)]
+pub struct KeySet {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Entry {
+    kid: Option<String>,
+    key: Result<Arc<VerifyingKey>, KeyFault>,
+}
+
+/// Why a text is no [`KeySet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetError {
+    /// Not `{"keys": [...]}`
+    #[error("not a JWK set: {{\"keys\": [...]}}")]
+    NotASet,
+    /// More than [`MAX_KEYS`]
+    #[error("the set has more than 256 keys")]
+    TooMany,
+    /// No key in it can verify a signature
+    #[error("no key in the set can verify a signature")]
+    NoUsableKey,
+}
+
+impl KeySet {
+    /// Reads a JWK set. Keys that cannot be used are kept as such; a set in which none can is an error.
+    pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
+        #[derive(Deserialize)]
+        struct Set<'a> {
+            #[serde(borrow)]
+            keys: Vec<&'a RawValue>,
+        }
+        let Set { keys } = serde_json::from_slice(text).map_err(|_| KeySetError::NotASet)?;
+        if keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany);
+        }
+        let mut entries: Vec<Entry> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let entry = Entry::parse(key);
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        if entries.iter().all(|entry| entry.key.is_err()) {
+            return Err(KeySetError::NoUsableKey);
+        }
+        Ok(Self { entries })
+    }
+
+    /// How many keys can be used.
+    pub fn usable(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.key.is_ok()).count()
+    }
+
+    /// Why the other keys are not used, one a key.
+    pub fn faults(&self) -> impl Iterator<Item = KeyFault> {
+        self.entries.iter().filter_map(|entry| entry.key.as_ref().err().copied())
+    }
+
+    /// The one key for a token with that `kid` and algorithm. Without a `kid`: the one key that fits the algorithm.
+    ///
+    /// [`Rejection::KeyUnknown`] says that a newer set may have it; every other error, that it would not help.
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Arc<VerifyingKey>, Rejection> {
+        let mut fitting = None;
+        let mut misfit = Rejection::KeyUnknown;
+        for entry in &self.entries {
+            if kid.is_some() && entry.kid.as_deref() != kid {
+                continue;
+            }
+            let fault = match &entry.key {
+                Ok(key) => match key.fits(algorithm) {
+                    Ok(()) if fitting.is_some() => return Err(Rejection::KeyAmbiguous),
+                    Ok(()) => {
+                        fitting = Some(key);
+                        continue;
+                    }
+                    Err(fault) => fault,
+                },
+                Err(fault) => Rejection::KeyUnusable(*fault),
+            };
+            if kid.is_some() {
+                misfit = fault;
+            }
+        }
+        fitting.ok_or(misfit)
+    }
+}
+
+impl Entry {
+    fn parse(text: &RawValue) -> Self {
+        let Ok(jwk) = json::object(text.get().as_bytes()) else {
+            return Self { kid: None, key: Err(KeyFault::Malformed) };
+        };
+        let kid = jwk.get("kid").and_then(Value::as_str).map(ToOwned::to_owned);
+        Self { kid, key: VerifyingKey::parse(&jwk).map(Arc::new) }
+    }
+}

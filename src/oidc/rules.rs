@@ -1,0 +1,174 @@
+//! The claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7), held against the issuer's settings and the clock.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{
+    claims::{Claims, TokenKind, at_path},
+    rejection::{Limit, Rejection},
+    settings::{Issuer, TokenUse},
+    unverified::{SignedToken, TokenType},
+};
+
+/// The last second of the year 9999, the last that RFC 3339 can write.
+const LAST_DATE: f64 = 253_402_300_799.0;
+
+/// The claims of a signed token, if it is good for this deployment at that time.
+pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Result<Claims, Rejection> {
+    let SignedToken { issuer, typ, payload } = signed;
+    if issuer != settings.name {
+        return Err(Rejection::IssuerUnknown);
+    }
+    check_dates(&payload, now.as_secs_f64(), settings.leeway.as_secs_f64())?;
+    check_audience(&payload, settings)?;
+    let token_use = check_token_use(&payload, settings.token_use)?;
+    if payload.contains_key("events") {
+        return Err(Rejection::SecurityEvent);
+    }
+    if payload.contains_key("cnf") {
+        return Err(Rejection::SenderConstrained);
+    }
+    let subject = match payload.get("sub") {
+        None => return Err(Rejection::Missing(Limit::Subject)),
+        Some(Value::String(subject)) if !subject.is_empty() => subject.clone(),
+        Some(_) => return Err(Rejection::WrongType(Limit::Subject)),
+    };
+    let groups = groups(&payload, settings.groups_claim.as_deref())?;
+    let kind = kind(&payload, typ, token_use);
+    Ok(Claims { issuer, subject, kind, groups, map: payload })
+}
+
+fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), Rejection> {
+    let Some(expiry) = date(payload, "exp", Limit::Expiry)? else {
+        return Err(Rejection::Missing(Limit::Expiry));
+    };
+    let not_before = date(payload, "nbf", Limit::NotBefore)?;
+    let issued_at = date(payload, "iat", Limit::IssuedAt)?;
+    // "on or after": the second of the expiry itself is too late (RFC 7519 §4.1.4).
+    if now - leeway >= expiry {
+        return Err(Rejection::Expired);
+    }
+    if not_before.is_some_and(|not_before| not_before > now + leeway) {
+        return Err(Rejection::NotYetValid);
+    }
+    if issued_at.is_some_and(|issued_at| issued_at > now + leeway) {
+        return Err(Rejection::IssuedInFuture);
+    }
+    Ok(())
+}
+
+/// A NumericDate: seconds since 1970, not necessarily whole (RFC 7519 §2). A string is none.
+fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option<f64>, Rejection> {
+    let date = match payload.get(name) {
+        None => return Ok(None),
+        Some(value) => value.as_f64().ok_or(Rejection::WrongType(limit))?,
+    };
+    if (0.0..=LAST_DATE).contains(&date) { Ok(Some(date)) } else { Err(Rejection::DateOutOfRange(limit)) }
+}
+
+/// Whom the token is for. Where audiences are configured, `aud` must name one; where clients are, so must `client_id` and `azp`.
+///
+/// Cognito's access tokens have a `client_id` and no `aud`, and its ID tokens the client in `aud` and nowhere else: a client is looked
+/// for in `aud` where no claim names it, and `aud` may be absent where the client is checked.
+fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(), Rejection> {
+    let audience = audience(payload)?;
+    let clients = [client(payload, "client_id")?, client(payload, "azp")?];
+    let clients: Vec<&str> = clients.into_iter().flatten().collect();
+
+    let (audiences, client_ids) = (&settings.audiences, &settings.client_ids);
+    match &audience {
+        None if client_ids.is_empty() => return Err(Rejection::Missing(Limit::Audience)),
+        Some(audience) if !audiences.is_empty() && !audience.iter().any(|one| audiences.contains(*one)) => {
+            return Err(Rejection::AudienceNotAllowed);
+        }
+        _ => {}
+    }
+    if client_ids.is_empty() {
+        return Ok(());
+    }
+    let allowed = match (&audience, clients.is_empty()) {
+        (_, false) => clients.iter().all(|client| client_ids.contains(*client)),
+        (Some(audience), true) => audience.iter().any(|one| client_ids.contains(*one)),
+        (None, true) => return Err(Rejection::Missing(Limit::Client)),
+    };
+    if allowed { Ok(()) } else { Err(Rejection::ClientNotAllowed) }
+}
+
+/// `aud`: a string, or an array of strings (RFC 7519 §4.1.3).
+fn audience(payload: &Map<String, Value>) -> Result<Option<Vec<&str>>, Rejection> {
+    let wrong = Rejection::WrongType(Limit::Audience);
+    match payload.get("aud") {
+        None => Ok(None),
+        Some(Value::String(audience)) => Ok(Some(vec![audience])),
+        Some(Value::Array(audience)) if !audience.is_empty() => {
+            audience.iter().map(|one| one.as_str().ok_or(wrong)).collect::<Result<_, _>>().map(Some)
+        }
+        Some(_) => Err(wrong),
+    }
+}
+
+fn client<'a>(payload: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Rejection> {
+    match payload.get(name) {
+        None => Ok(None),
+        Some(Value::String(client)) => Ok(Some(client)),
+        Some(_) => Err(Rejection::WrongType(Limit::Client)),
+    }
+}
+
+fn check_token_use(
+    payload: &Map<String, Value>,
+    required: Option<TokenUse>,
+) -> Result<Option<TokenUse>, Rejection> {
+    let token_use = match payload.get("token_use") {
+        None => None,
+        Some(Value::String(token_use)) => Some(token_use.as_str()),
+        Some(_) => return Err(Rejection::WrongType(Limit::TokenUse)),
+    };
+    match (required, token_use) {
+        (Some(_), None) => Err(Rejection::Missing(Limit::TokenUse)),
+        (Some(required), Some(token_use)) if required.name() != token_use => {
+            Err(Rejection::TokenUseNotAllowed)
+        }
+        (_, token_use) => Ok(token_use.and_then(TokenUse::parse)),
+    }
+}
+
+/// Groups decide over roles, so a claim of another type is refused and not read as none.
+fn groups(payload: &Map<String, Value>, path: Option<&str>) -> Result<Option<Vec<String>>, Rejection> {
+    let claim = match path {
+        Some(path) => at_path(payload, path),
+        None => payload.get("cognito:groups").or_else(|| payload.get("groups")),
+    };
+    let wrong = Rejection::WrongType(Limit::Groups);
+    match claim {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(group)) => Ok(Some(vec![group.clone()])),
+        Some(Value::Array(groups)) => groups
+            .iter()
+            .map(|group| group.as_str().map(ToOwned::to_owned).ok_or(wrong))
+            .collect::<Result<_, _>>()
+            .map(Some),
+        Some(_) => Err(wrong),
+    }
+}
+
+/// No standard claim tells an ID token from an access token, so what tells it is looked for from the surest to the least sure; a token that
+/// says nothing counts as an access token, from whose silence nothing follows.
+fn kind(payload: &Map<String, Value>, typ: TokenType, token_use: Option<TokenUse>) -> TokenKind {
+    // Cognito's `token_use`.
+    if let Some(token_use) = token_use {
+        return match token_use {
+            TokenUse::Id => TokenKind::Id,
+            TokenUse::Access => TokenKind::Access,
+        };
+    }
+    // RFC 9068's media type, and the claims of an access token: RFC 8693's `scope`, `scp` as Entra ID and Okta have it.
+    if typ == TokenType::AccessToken || ["scope", "scp"].iter().any(|name| payload.contains_key(*name)) {
+        return TokenKind::Access;
+    }
+    // Keycloak's `typ`, and the claims that OpenID Connect Core §2 and §3.3.2.11 put in ID tokens alone.
+    let is_id = payload.get("typ").is_some_and(|typ| typ == "ID")
+        || ["nonce", "at_hash", "c_hash"].iter().any(|name| payload.contains_key(*name));
+    if is_id { TokenKind::Id } else { TokenKind::Access }
+}

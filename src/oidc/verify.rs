@@ -1,0 +1,92 @@
+//! From a token to its claims: the order of the checks.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+
+use super::{
+    claims::Claims,
+    clock::{Clock, SystemClock},
+    fetch,
+    key_set::KeySet,
+    keys::IssuerKeys,
+    rejection::Rejection,
+    rules,
+    settings::{Issuer, Issuers},
+    unverified::UnverifiedToken,
+};
+
+/// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
+pub struct Verifier {
+    issuers: HashMap<String, Arc<IssuerKeys>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Verifier {
+    /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root certificates.
+    pub fn new(issuers: Issuers) -> reqwest::Result<Self> {
+        Self::with_clock(issuers, Arc::new(SystemClock))
+    }
+
+    /// A verifier with another clock.
+    pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> reqwest::Result<Self> {
+        let client = fetch::client()?;
+        let Issuers(issuers) = issuers;
+        let issuers = issuers
+            .into_iter()
+            .map(|issuer| {
+                let name = issuer.name.clone();
+                (name, Arc::new(IssuerKeys::new(issuer, client.clone(), Arc::clone(&clock))))
+            })
+            .collect();
+        Ok(Self { issuers, clock })
+    }
+
+    /// Fetches all key sets at once, for the start of a program: the first token then finds them there. A provider that cannot be
+    /// reached is logged, and asked again when a token needs it.
+    pub async fn warm_up(&self) {
+        join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
+    }
+
+    /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.
+    ///
+    /// Must run within Tokio: fetches are tasks.
+    pub async fn verify(&self, token: &str) -> Result<Claims, Rejection> {
+        let unverified = UnverifiedToken::parse(token)?;
+        let keys = self.issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;
+        let issuer = &keys.issuer;
+        check_algorithm(&unverified, issuer)?;
+        let key = keys.find(unverified.kid(), unverified.algorithm()).await?;
+        let signed = unverified.check_signature(&key)?;
+        rules::check(signed, issuer, self.clock.now())
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("issuers", &self.issuers.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Verifies with keys at hand: the same checks as [`Verifier::verify`], without the network. `now` is the time since the Unix epoch.
+pub fn verify_offline(
+    token: &str,
+    issuers: &Issuers,
+    keys: &KeySet,
+    now: Duration,
+) -> Result<Claims, Rejection> {
+    let unverified = UnverifiedToken::parse(token)?;
+    let issuer = issuers
+        .0
+        .iter()
+        .find(|issuer| issuer.name == unverified.unverified_issuer())
+        .ok_or(Rejection::IssuerUnknown)?;
+    check_algorithm(&unverified, issuer)?;
+    let key = keys.find(unverified.kid(), unverified.algorithm())?;
+    let signed = unverified.check_signature(key)?;
+    rules::check(signed, issuer, now)
+}
+
+fn check_algorithm(unverified: &UnverifiedToken<'_>, issuer: &Issuer) -> Result<(), Rejection> {
+    if issuer.algorithms.contains(&unverified.algorithm()) { Ok(()) } else { Err(Rejection::AlgNotAllowed) }
+}

@@ -1,0 +1,37 @@
+//! The client of Permit's REST API.
+//!
+//! [`Permit`] is a handle on one connection pool. It is cheap to clone, and two methods give a handle that
+//! behaves differently: [`Permit::until`] bounds everything by a deadline, and [`Permit::patient`] keeps to a
+//! share of Permit's limits and waits out a refusal. Every request ends in what the contract promises or in one
+//! [`Error`], which says whether asking again can help and never holds personal data.
+//!
+//! - [`client`](Permit): settings, handles, one request from key to answer;
+//! - `answer`: an HTTP answer → a body or an error;
+//! - `retry`, `pacing`: when a request is sent again, and when it may be sent at all;
+//! - `users`, `assignments`, `bulk`, `schema`: the operations;
+//! - `pdp`: the same writes through a PDP, which waits until permission checks see them;
+//! - `wire`: the bodies, private.
+
+mod address;
+mod answer;
+mod assignments;
+mod bulk;
+mod client;
+mod error;
+mod key;
+mod limits;
+mod pacing;
+mod pdp;
+mod retry;
+mod schema;
+mod users;
+mod wire;
+
+pub use self::address::{Address, InvalidAddress};
+pub use self::bulk::{MAX_BULK_ASSIGNMENTS, MAX_BULK_TENANTS, MAX_BULK_USERS};
+pub use self::client::{Counts, Environment, Permit, Settings, SetupError};
+pub use self::error::{Error, ErrorCode, KeyLevel, Missing};
+pub use self::key::{ApiKey, ApiKeyError, StaticKey};
+pub use self::limits::{InvalidLimits, Limits};
+pub use self::schema::Usage;
+pub use self::users::UsersPage;

@@ -1,0 +1,150 @@
+//! An HTTP answer → its body, or an error.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+
+use super::error::{Error, ErrorCode, Missing};
+use crate::domain::grant::Grant;
+
+/// The largest body read. A page of 100 users stays below it with 160 KiB of attributes each.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// The most read of a body that only says why a request failed.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// The longest wait that Permit can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// The body of a 2xx, or why there is none. `grants`: the role assignments in the request, by whose names a 404
+/// is understood.
+pub(super) async fn read(response: Response, grants: &[&Grant]) -> Result<Vec<u8>, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return success(response).await;
+    }
+    if status.is_redirection() {
+        return Err(Error::Redirected);
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Error::RateLimited { retry_after: retry_after(response.headers(), SystemTime::now()) });
+    }
+    let body = refusal(response).await;
+    Err(error(status, &body, grants))
+}
+
+async fn success(mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(body),
+            Err(error) if error.is_decode() && !error.is_timeout() => return Err(Error::Garbled),
+            Err(_) => return Err(Error::Lost),
+        };
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Error::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// What can be read of an error's body: the status says enough where it breaks off.
+async fn refusal(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = MAX_ERROR_BODY - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == MAX_ERROR_BODY {
+            break;
+        }
+    }
+    body
+}
+
+/// `Retry-After`, in seconds or as an HTTP date; a date that has passed is no wait.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
+    let body = body.trim_ascii();
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let text = |name| json.as_ref().and_then(|json: &Value| json.get(name)).and_then(Value::as_str);
+    let code = text("error_code").and_then(ErrorCode::new);
+    let message = text("message").or(text("title")).unwrap_or_default();
+
+    // Another write to the same entity is under way: nothing was applied, and the request is as good as before.
+    if code.as_ref().is_some_and(|code| code.as_str() == "CONCURRENT_OPERATION_DISALLOWED") {
+        return Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false };
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => Error::Unauthorized,
+        StatusCode::FORBIDDEN => Error::Forbidden { code },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true }
+        }
+        // A proxy's page knows nothing of users: taken for Permit's word, it would make "no such user" of an outage.
+        _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
+            Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
+        }
+        StatusCode::NOT_FOUND => Error::NotFound { missing: missing(message, grants) },
+        StatusCode::CONFLICT => Error::Conflict { code, about_email: speaks_of_email(message) },
+        _ if status.is_client_error() => {
+            Error::Rejected { status: status.as_u16(), code, fields: fields(json.as_ref()) }
+        }
+        _ => Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true },
+    }
+}
+
+/// What is quoted does not count: it could be the key of a user, and that could be an address.
+fn speaks_of_email(message: &str) -> bool {
+    let message: String = message.split(['\'', '"', '`']).step_by(2).collect();
+    let message = message.to_ascii_lowercase();
+    message.contains("email") || message.contains("e-mail")
+}
+
+/// The role or tenant of `grants` that the message quotes; `Unknown` where it quotes none, or both kinds.
+fn missing(message: &str, grants: &[&Grant]) -> Missing {
+    let lower = message.to_ascii_lowercase();
+    let quoted =
+        |key: &str| ['\'', '"', '`'].iter().any(|quote| message.contains(&format!("{quote}{key}{quote}")));
+    let role =
+        grants.iter().map(|grant| &grant.role).find(|role| lower.contains("role") && quoted(role.as_str()));
+    let tenant =
+        grants.iter().map(|grant| &grant.tenant).find(|key| lower.contains("tenant") && quoted(key.as_str()));
+    match (role, tenant) {
+        (Some(role), None) => Missing::Role(role.clone()),
+        (None, Some(tenant)) => Missing::Tenant(tenant.clone()),
+        (Some(_), Some(_)) | (None, None) => Missing::Unknown,
+    }
+}
+
+/// The `loc`s of FastAPI's `{"detail": [{"loc": ["body", "email"], ...}]}`, joined by dots.
+fn fields(json: Option<&Value>) -> Vec<String> {
+    let details = json.and_then(|json| json.get("detail")).and_then(Value::as_array);
+    let locs = details.into_iter().flatten().filter_map(|detail| detail.get("loc")?.as_array());
+    locs.map(|loc| loc.iter().map(part).collect::<Vec<_>>().join(".")).take(20).collect()
+}
+
+/// One part of a `loc`: an index or a field's name. What has not a name's form could be anybody's text.
+fn part(part: &Value) -> String {
+    let is_name = |text: &&str| {
+        text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':'))
+    };
+    match part {
+        Value::Number(index) => index.to_string(),
+        Value::String(text) => Some(text.as_str()).filter(is_name).unwrap_or("?").to_owned(),
+        _ => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Many at once. A call takes at most so many items, and the caller cuts them up.
+//!
+//! A bulk call is sent again only where Permit has certainly not applied it (429, to a patient handle). After any
+//! other failure it may have been applied, in whole or in part: the caller reads, and plans again.
+
+use reqwest::Method;
+use serde::Serialize;
+
+use super::client::{Call, Permit};
+use super::error::Error;
+use super::retry::Repeat;
+use super::wire::{Idents, Operations, RoleAssignment, TenantCreate, UserCreate, acknowledged};
+use crate::domain::grant::{Grant, Key};
+use crate::domain::identity::UserKey;
+use crate::domain::plan::{NewUser, UserWrite};
+
+/// The most users in one bulk call.
+pub const MAX_BULK_USERS: usize = 3000;
+
+/// The most role assignments in one bulk call.
+pub const MAX_BULK_ASSIGNMENTS: usize = 2000;
+
+/// The most tenants in one bulk call.
+pub const MAX_BULK_TENANTS: usize = 2000;
+
+impl Permit {
+    /// Makes users, with role assignments that Permit may or may not honour here: read back to know.
+    pub async fn bulk_create(&self, users: &[NewUser]) -> Result<(), Error> {
+        let operations = users.iter().map(UserCreate::with_roles).collect();
+        let grants = users.iter().flat_map(|user| &user.grants).collect();
+        self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations }, grants)
+            .await
+    }
+
+    /// Replaces users, with the whole of their attributes; role assignments stay as they are.
+    pub async fn bulk_replace(&self, users: &[UserWrite]) -> Result<(), Error> {
+        let operations = users.iter().map(UserCreate::without_roles).collect();
+        self.bulk(Method::PUT, "users", MAX_BULK_USERS, users.len(), &Operations { operations }, vec![]).await
+    }
+
+    /// Deletes users. Whether one that is not there fails the call, Permit's documents leave open.
+    pub async fn bulk_delete(&self, keys: &[UserKey]) -> Result<(), Error> {
+        let idents = keys.iter().map(UserKey::as_str).collect();
+        self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &Idents { idents }, vec![]).await
+    }
+
+    /// Makes tenants. Whether one that stands fails the call, Permit's documents leave open.
+    pub async fn bulk_create_tenants(&self, keys: &[Key]) -> Result<(), Error> {
+        let operations = keys.iter().map(TenantCreate::new).collect();
+        self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }, vec![])
+            .await
+    }
+
+    /// Assigns roles. Whether one that is assigned already fails the call, Permit's documents leave open.
+    pub async fn bulk_assign(&self, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
+        self.bulk_assignments(Method::POST, assignments).await
+    }
+
+    /// Takes role assignments back. Whether one that is not there fails the call, Permit's documents leave open.
+    pub async fn bulk_unassign(&self, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
+        self.bulk_assignments(Method::DELETE, assignments).await
+    }
+
+    async fn bulk_assignments(&self, method: Method, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
+        let body: Vec<RoleAssignment<'_>> = assignments.iter().map(RoleAssignment::new).collect();
+        let grants = assignments.iter().map(|(_, grant)| grant).collect();
+        self.bulk(method, "role_assignments", MAX_BULK_ASSIGNMENTS, assignments.len(), &body, grants).await
+    }
+
+    async fn bulk(
+        &self,
+        method: Method,
+        what: &str,
+        most: usize,
+        items: usize,
+        body: &impl Serialize,
+        grants: Vec<&Grant>,
+    ) -> Result<(), Error> {
+        if items == 0 {
+            return Ok(());
+        }
+        if items > most {
+            return Err(Error::TooLarge);
+        }
+        let path = if what == "role_assignments" { [what, "bulk"] } else { ["bulk", what] };
+        let call = Call::new(method, self.facts(&path).await?, Repeat::Refused).json(body);
+        acknowledged(&self.send(&Call { bulk: true, grants, ..call }).await?)
+    }
+}

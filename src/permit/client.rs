@@ -1,0 +1,293 @@
+//! The handle, and one request on its way: key, pace, attempt, answer, again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Method, Request, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::answer;
+use super::error::Error;
+use super::key::{ApiKey, ApiKeyError};
+use super::limits::Limits;
+use super::pacing::{Class, Pacer};
+use super::pdp::Pdp;
+use super::retry::{Patience, Repeat};
+use super::wire::Scope;
+use crate::domain::grant::Grant;
+
+/// How to reach Permit.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The API.
+    pub api_url: Address,
+    /// The environment; `None`: the key's own.
+    pub environment: Option<Environment>,
+    /// A PDP that takes the writes of handles which are not [patient](Permit::patient).
+    pub pdp_url: Option<Address>,
+    /// What [`Permit::patient`] takes a share of.
+    pub limits: Limits,
+    /// The longest that one attempt of a request may take.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// The key's environment, no PDP, the documented limits, ten seconds an attempt.
+    pub fn new(api_url: Address) -> Self {
+        let (environment, pdp_url) = (None, None);
+        Self { api_url, environment, pdp_url, limits: Limits::default(), timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A Permit environment and its project, each by id or by key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// The project.
+    pub project: String,
+    /// The environment.
+    pub environment: String,
+}
+
+/// The HTTP client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be built: check the system's TLS certificates")]
+pub struct SetupError(#[source] reqwest::Error);
+
+/// Requests sent so far, each attempt counted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Counts {
+    /// GET.
+    pub read: u64,
+    /// POST, PUT and DELETE of one thing.
+    pub write: u64,
+    /// Bulk calls.
+    pub bulk: u64,
+    /// Those of the above that Permit answered with 429.
+    pub throttled: u64,
+}
+
+/// A handle on the Permit API. Clones share connections, counts, the key's scope and the pace.
+#[derive(Clone)]
+pub struct Permit {
+    pub(super) shared: Arc<Shared>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) pacer: Option<Arc<Pacer>>,
+}
+
+pub(super) struct Shared {
+    http: Client,
+    pub(super) settings: Settings,
+    pub(super) pdp: Option<Pdp>,
+    pub(super) scope: OnceCell<Scope>,
+    key: Arc<dyn ApiKey>,
+    /// One pacer a share, so that handles made apart still keep to one pace.
+    pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    read: AtomicU64,
+    write: AtomicU64,
+    bulk: AtomicU64,
+    throttled: AtomicU64,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("api_url", &self.shared.settings.api_url).finish_non_exhaustive()
+    }
+}
+
+/// One request, before it is sent.
+pub(super) struct Call<'a> {
+    pub(super) request: Request,
+    pub(super) bulk: bool,
+    pub(super) repeat: Repeat,
+    /// The role assignments in it, by whose names a 404 is understood.
+    pub(super) grants: Vec<&'a Grant>,
+    /// Whether a 401 means that the key is refused, and not only that it may not do this.
+    pub(super) renews_key: bool,
+}
+
+impl Call<'_> {
+    pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
+        let request = Request::new(method, url);
+        Self { request, bulk: false, repeat, grants: Vec::new(), renews_key: true }
+    }
+
+    /// With `body` as JSON.
+    pub(super) fn json(mut self, body: &impl Serialize) -> Self {
+        // The bodies are this crate's own: maps with text keys, which always serialise.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        *self.request.body_mut() = Some(body.into());
+        self.request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    fn class(&self) -> Class {
+        let method = self.request.method();
+        Class { bulk: self.bulk, delete: method == Method::DELETE, write: method != Method::GET }
+    }
+}
+
+impl Permit {
+    /// A handle without a deadline that waits for nothing. Sends no request.
+    pub fn new(settings: Settings, key: Arc<dyn ApiKey>) -> Result<Self, SetupError> {
+        let http = Client::builder()
+            .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.timeout.min(Duration::from_secs(2)))
+            // Shorter than the minute after which a load balancer drops a connection: a frozen function would wake up
+            // with a dead one, and lose its first write on it.
+            .pool_idle_timeout(Duration::from_secs(45))
+            .redirect(redirect::Policy::none())
+            .gzip(true)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(SetupError)?;
+        let pdp = settings.pdp_url.clone().map(Pdp::new);
+        let shared = Shared {
+            http,
+            settings,
+            pdp,
+            scope: OnceCell::new(),
+            key,
+            pacers: Mutex::default(),
+            counters: Counters::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None })
+    }
+
+    /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key included.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// A handle that keeps to `share` of the limits, waits for its turn, and waits out a 429.
+    ///
+    /// `share` is between 0 and 1. Without this (sign-in) nothing waits, and a 429 comes back at once.
+    #[must_use]
+    pub fn patient(&self, share: f64) -> Self {
+        let mut pacers = self.shared.pacers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pacers.iter().find(|(known, _)| known.to_bits() == share.to_bits());
+        if let Some((_, pacer)) = known {
+            return Self { pacer: Some(pacer.clone()), ..self.clone() };
+        }
+        let pacer = Arc::new(Pacer::new(self.shared.settings.limits, share));
+        pacers.push((share, pacer.clone()));
+        Self { pacer: Some(pacer), ..self.clone() }
+    }
+
+    /// Requests sent so far by all clones.
+    pub fn counts(&self) -> Counts {
+        let Counters { read, write, bulk, throttled } = &self.shared.counters;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts { read: count(read), write: count(write), bulk: count(bulk), throttled: count(throttled) }
+    }
+
+    /// Sends a call until it is answered or cannot be: the body of the 2xx.
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+        let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
+        patience.retry(call.repeat, || self.with_key(call)).await
+    }
+
+    /// Sends it once, or twice where the key was refused and there is another.
+    async fn with_key(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+        let key = self.in_time(self.shared.key.current()).await??;
+        let refused = match self.attempt(call, &key).await {
+            Err(Error::Unauthorized) if call.renews_key => key,
+            answer => return answer,
+        };
+        match self.in_time(self.shared.key.renew(&refused)).await? {
+            Ok(key) if key.expose_secret() != refused.expose_secret() => self.attempt(call, &key).await,
+            Ok(_) | Err(ApiKeyError::Unchanged) => Err(Error::Unauthorized),
+            Err(error) => Err(Error::Key(error)),
+        }
+    }
+
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        match self.deadline {
+            None => Ok(work.await),
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, work).await.map_err(|_| Error::DeadlineExceeded)
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call<'_>, key: &SecretString) -> Result<Vec<u8>, Error> {
+        if let Some(pacer) = &self.pacer {
+            pacer.pass(call.class(), self.deadline).await?;
+        }
+        let answer = self.exchange(call, key, self.shared.settings.timeout).await;
+        if let (Some(pacer), Err(Error::RateLimited { retry_after })) = (&self.pacer, &answer) {
+            pacer.pause(call.class(), retry_after.unwrap_or(Duration::from_secs(1)));
+        }
+        answer
+    }
+
+    /// One request and its answer, within `timeout` and the deadline.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call<'_>,
+        key: &SecretString,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, Error> {
+        let left =
+            self.deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Err(Error::DeadlineExceeded);
+        }
+        // A body in memory can always be copied, and so can the request.
+        let mut request = call.request.try_clone().ok_or(Error::TooLarge)?;
+        *request.timeout_mut() = Some(timeout.min(left));
+        let bearer = format!("Bearer {}", key.expose_secret().trim());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| ApiKeyError::Invalid {
+            reason: "it has characters that no API key has: store the key alone".to_owned(),
+        })?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+
+        self.count(call.class());
+        let answer = match self.shared.http.execute(request).await {
+            Ok(response) => answer::read(response, &call.grants).await,
+            Err(error) if error.is_connect() => {
+                Err(Error::Unavailable { status: None, may_be_applied: false })
+            }
+            Err(_) => Err(Error::Lost),
+        };
+        let out_of_time = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        match answer {
+            Err(Error::Lost | Error::Unavailable { status: None, .. }) if out_of_time => {
+                Err(Error::DeadlineExceeded)
+            }
+            Err(Error::RateLimited { retry_after }) => {
+                self.shared.counters.throttled.fetch_add(1, Ordering::Relaxed);
+                Err(Error::RateLimited { retry_after })
+            }
+            answer => answer,
+        }
+    }
+
+    /// The key, as a PDP needs it too.
+    pub(super) async fn key(&self) -> Result<SecretString, Error> {
+        Ok(self.in_time(self.shared.key.current()).await??)
+    }
+
+    fn count(&self, class: Class) {
+        let Counters { read, write, bulk, throttled: _ } = &self.shared.counters;
+        let counter = match class {
+            Class { bulk: true, .. } => bulk,
+            Class { write: true, .. } => write,
+            _ => read,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

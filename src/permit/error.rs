@@ -1,0 +1,216 @@
+//! Every way in which a request to Permit can end, but for the good one.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::key::ApiKeyError;
+use crate::domain::grant::Key;
+
+/// Why a request did not do what it was for. Holds no personal data: of Permit's messages, which may quote an
+/// e-mail address, only codes, names of fields, and keys of roles and tenants are kept.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error {
+    /// 401, also with a renewed key.
+    #[error("Permit refuses the API key: store a valid one")]
+    Unauthorized,
+    /// 403.
+    #[error("the API key may not do this: give it access to the environment")]
+    Forbidden {
+        /// Permit's code.
+        code: Option<ErrorCode>,
+    },
+    /// 404.
+    #[error("Permit has no such {missing}")]
+    NotFound {
+        /// What there is none of.
+        missing: Missing,
+    },
+    /// 409: something with the same key, or the same e-mail, stands already.
+    #[error("Permit has another entity like it{}", in_brackets(code.as_ref()))]
+    Conflict {
+        /// Permit's code.
+        code: Option<ErrorCode>,
+        /// The message speaks of an e-mail.
+        about_email: bool,
+    },
+    /// 429. Nothing was applied.
+    #[error("Permit's rate limit is used up")]
+    RateLimited {
+        /// How long to wait, where Permit said so.
+        retry_after: Option<Duration>,
+    },
+    /// Another 4xx: Permit does not take the request as it is.
+    #[error("Permit does not take the request: status {status}{}{}", in_brackets(code.as_ref()), listed(fields))]
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// Permit's code.
+        code: Option<ErrorCode>,
+        /// The `loc`s of a 422, such as `body.operations.17.email`.
+        fields: Vec<String>,
+    },
+    /// 5xx, a proxy's page, a refused connection, a failed TLS handshake.
+    #[error("Permit cannot be reached or does not work ({})", status.map_or("no connection".to_owned(), |status| format!("status {status}")))]
+    Unavailable {
+        /// The HTTP status; `None`: there was no connection.
+        status: Option<u16>,
+        /// Whether the request may have been applied all the same.
+        may_be_applied: bool,
+    },
+    /// The connection broke, or the time of one attempt ran out, after the request was sent. It may have been applied.
+    #[error("the answer was lost: the request may have been applied")]
+    Lost,
+    /// 2xx, and the body is not what the contract says. The request may have been applied.
+    #[error("Permit's answer is not what its contract says: check PERMIT_API_URL")]
+    Garbled,
+    /// The answer is larger than this client reads; or the call has more items than a bulk call takes, and was not sent.
+    #[error("the request or its answer is too large")]
+    TooLarge,
+    /// 3xx. Redirects are not followed: the key would travel with them.
+    #[error("Permit redirects the request: set PERMIT_API_URL to the address it redirects to")]
+    Redirected,
+    /// The deadline of [`until`](super::Permit::until) has passed, or waiting for the limits would pass it. A
+    /// write that was under way may have been applied.
+    #[error("the time for it has run out")]
+    DeadlineExceeded,
+    /// There is no API key to send.
+    #[error(transparent)]
+    Key(#[from] ApiKeyError),
+    /// The key is not of one environment, and no environment is set.
+    #[error(
+        "the API key belongs to a whole {level}: set PERMIT_PROJECT and PERMIT_ENVIRONMENT, or use the key of one environment"
+    )]
+    KeyScope {
+        /// What the key belongs to.
+        level: KeyLevel,
+    },
+}
+
+impl Error {
+    /// Whether the same request, sent later, may do better: the service is at fault, not the request.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::Lost
+            | Self::Garbled
+            | Self::DeadlineExceeded
+            | Self::Key(ApiKeyError::Unavailable { .. }) => true,
+            Self::Unauthorized
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::Rejected { .. }
+            | Self::TooLarge
+            | Self::Redirected
+            | Self::Key(ApiKeyError::Invalid { .. } | ApiKeyError::Unchanged)
+            | Self::KeyScope { .. } => false,
+        }
+    }
+
+    /// Whether Permit understood the request and refuses what is in it: of a bulk call, some record is at fault.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Conflict { .. } | Self::Rejected { .. })
+    }
+
+    /// Whether it is about the e-mail: a 422 that names the field, a 409 that speaks of it.
+    pub fn names_email(&self) -> bool {
+        match self {
+            Self::Conflict { about_email, .. } => *about_email,
+            Self::Rejected { fields, .. } => {
+                fields.iter().any(|loc| loc.split('.').any(|part| part == "email"))
+            }
+            _ => false,
+        }
+    }
+
+    /// A stable code for reports and metrics: Permit's own where it gave one.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Forbidden { code } => code.as_ref().map_or("FORBIDDEN_ACCESS", ErrorCode::as_str),
+            Self::NotFound { .. } => "NOT_FOUND",
+            Self::Conflict { code, .. } => code.as_ref().map_or("CONFLICT", ErrorCode::as_str),
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Rejected { code, .. } => code.as_ref().map_or("REJECTED", ErrorCode::as_str),
+            Self::Unavailable { .. } => "UNAVAILABLE",
+            Self::Lost => "LOST",
+            Self::Garbled => "GARBLED",
+            Self::TooLarge => "TOO_LARGE",
+            Self::Redirected => "REDIRECTED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Key(_) => "API_KEY",
+            Self::KeyScope { .. } => "API_KEY_SCOPE",
+        }
+    }
+}
+
+fn in_brackets(code: Option<&ErrorCode>) -> String {
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+fn listed(fields: &[String]) -> String {
+    if fields.is_empty() { String::new() } else { format!(", at fault: {}", fields.join(", ")) }
+}
+
+/// Permit's `error_code`, such as `DUPLICATE_ENTITY`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErrorCode(Box<str>);
+
+impl ErrorCode {
+    /// `None` where `text` has not a code's form: it could be anything, personal data too.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        (!text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)).then(|| Self(text.into()))
+    }
+
+    /// The code as Permit spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a 404 says there is none of, where it can be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// This role.
+    Role(Key),
+    /// This tenant.
+    Tenant(Key),
+    /// The user, an assignment, or something else that Permit's message does not name plainly.
+    Unknown,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(key) => write!(f, "role: {key}"),
+            Self::Tenant(key) => write!(f, "tenant: {key}"),
+            Self::Unknown => f.write_str("user, role, tenant or assignment"),
+        }
+    }
+}
+
+/// What an API key belongs to, above one environment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyLevel {
+    /// All projects.
+    Organization,
+    /// All environments of a project.
+    Project,
+}
+
+impl fmt::Display for KeyLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Organization => "organization",
+            Self::Project => "project",
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! Keeps requests below Permit's limits, so that none comes back refused.
+//!
+//! How Permit counts is not documented. The strictest way is a log: no more than N requests in any window of length W.
+//! Whatever keeps to that keeps to the others (fixed windows, a token bucket). A limiter that lets `burst` through at
+//! once and then one in each `period` lets `burst + ⌈W / period⌉ - 1` through in some window, and that must not pass N.
+//!
+//! A request falls under several limits and takes its turn at each, the narrowest first. It holds its turn until it
+//! has passed all: one request at most has passed one limit and waits at the next, so nothing gathers in between.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::limits::Limits;
+
+/// What a request is, to the limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Class {
+    pub(super) bulk: bool,
+    pub(super) delete: bool,
+    pub(super) write: bool,
+}
+
+/// The limits, in the order in which a request takes its turns.
+pub(super) struct Pacer {
+    bulk: Gate,
+    delete: Gate,
+    write: Gate,
+    all: Gate,
+}
+
+impl Pacer {
+    /// Keeps to `share` of `limits`.
+    pub(super) fn new(limits: Limits, share: f64) -> Self {
+        let Limits { all, write, delete, bulk, speed } = limits;
+        let minute = Duration::from_mins(1).div_f64(speed);
+        let gate = |limit: u32| Gate::new(f64::from(limit) * share, minute);
+        // The limit of bulk calls is counted in windows of 10 minutes.
+        let bulk = Gate::new(f64::from(bulk) * 10.0 * share, minute * 10);
+        Self { bulk, delete: gate(delete), write: gate(write), all: gate(all) }
+    }
+
+    fn gates(&self, class: Class) -> impl Iterator<Item = &Gate> {
+        let Class { bulk, delete, write } = class;
+        [(bulk, &self.bulk), (delete, &self.delete), (write, &self.write), (true, &self.all)]
+            .into_iter()
+            .filter_map(|(falls_under, gate)| falls_under.then_some(gate))
+    }
+
+    /// Waits until a request of this class may be sent.
+    ///
+    /// # Errors
+    /// [`Error::DeadlineExceeded`], at once, where the wait would pass the deadline.
+    pub(super) async fn pass(&self, class: Class, deadline: Option<Instant>) -> Result<(), Error> {
+        let mut turns = Vec::with_capacity(4);
+        for gate in self.gates(class) {
+            turns.push(gate.pass(deadline).await?);
+        }
+        Ok(())
+    }
+
+    /// Lets no request through the narrowest limit of this class for `pause`: Permit has refused one. Which limit was
+    /// used up it does not say; if it was a wider one, the next refusal is under that.
+    pub(super) fn pause(&self, class: Class, pause: Duration) {
+        if let Some(gate) = self.gates(class).next() {
+            let mut not_before = gate.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            *not_before = (*not_before).max(Instant::now() + pause);
+        }
+    }
+}
+
+/// One limit. Who waits holds the turn, and the others queue behind in the order in which they came.
+struct Gate {
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
+    turn: tokio::sync::Mutex<()>,
+    not_before: Mutex<Instant>,
+}
+
+impl Gate {
+    /// At most `limit` requests in any `window`.
+    fn new(limit: f64, window: Duration) -> Self {
+        let limiter = RateLimiter::new(quota(limit, window), InMemoryState::default(), TokioClock::new());
+        Self { limiter, turn: tokio::sync::Mutex::default(), not_before: Mutex::new(Instant::now()) }
+    }
+
+    async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, ()>, Error> {
+        let turn = match deadline {
+            None => self.turn.lock().await,
+            Some(deadline) => tokio::time::timeout_at(deadline, self.turn.lock())
+                .await
+                .map_err(|_| Error::DeadlineExceeded)?,
+        };
+        while let Some(wait) = self.wait() {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait) {
+                return Err(Error::DeadlineExceeded);
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(turn)
+    }
+
+    /// How long to wait before asking again; `None`: the request may pass, and has been counted.
+    fn wait(&self) -> Option<Duration> {
+        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = not_before.saturating_duration_since(Instant::now());
+        if !pause.is_zero() {
+            return Some(pause);
+        }
+        self.limiter.check().err().map(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
+    }
+}
+
+/// A burst of 4% of the limit, and a rate with which burst and rate together stay 1% below the limit: room for
+/// requests that reach Permit closer together than they were sent.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "limits are u32, and not negative"
+)]
+fn quota(limit: f64, window: Duration) -> Quota {
+    // The shares are decimal fractions: 10 × 0.7 must be 7, not 6.
+    let whole = (limit + 1e-9).floor();
+    let burst = (whole * 0.04).floor().max(1.0);
+    let in_window = if whole < 1.0 { limit.max(1e-6) } else { (whole - (burst - 1.0)) - whole * 0.01 };
+    let period = window.div_f64(in_window).max(Duration::from_nanos(1));
+    let burst = NonZeroU32::new(burst as u32).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+    quota.allow_burst(burst)
+}
+
+/// Tokio's clock, so that waits and limits agree on the time, in tests with a paused clock too.
+#[derive(Clone)]
+struct TokioClock(Instant);
+
+impl TokioClock {
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.elapsed().into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

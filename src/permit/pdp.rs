@@ -1,0 +1,126 @@
+//! The writes of a sign-in through a PDP, which answers when its own permission checks see them.
+//!
+//! What the PDP cannot do in time, the API does: a PDP that is away, is not up to it (5xx, 404) or has not seen the
+//! write in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That
+//! is harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::client::{Call, Permit};
+use super::error::Error;
+use super::retry::Repeat;
+use super::users::facts;
+use super::wire::UserCreate;
+use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
+use crate::domain::plan::NewUser;
+
+/// How long a PDP that has failed is left alone, so that not every write of every sign-in waits for it.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
+
+/// The longest that a PDP is asked to wait, in seconds.
+const LONGEST_WAIT: u64 = 3;
+
+/// What an answer may take beyond the wait itself.
+const ROUND_TRIP: Duration = Duration::from_millis(400);
+
+pub(super) struct Pdp {
+    address: Address,
+    left_alone_until: Mutex<Option<Instant>>,
+}
+
+impl Pdp {
+    pub(super) fn new(address: Address) -> Self {
+        Self { address, left_alone_until: Mutex::new(None) }
+    }
+
+    fn is_left_alone(&self) -> bool {
+        let until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn leave_alone(&self) {
+        let mut until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + LEFT_ALONE);
+    }
+}
+
+impl Permit {
+    /// Makes the user through the PDP, and then assigns its roles one by one, since a PDP does not wait for role
+    /// assignments inside a user. `None`: there is no PDP to use, and the API is to do all of it.
+    ///
+    /// The answer of the user's write decides whether the roles follow: where the user stood already, its ledger does not
+    /// name them, and the caller must plan again first.
+    pub(super) async fn create_user_through_pdp(&self, user: &NewUser) -> Result<Option<Facts>, Error> {
+        let NewUser { user, grants } = user;
+        let body = UserCreate::without_roles(user);
+        let Some(answer) = self.through_pdp(Method::POST, &["users"], &body, &[]).await else {
+            return Ok(None);
+        };
+        let mut facts = facts(&answer?)?;
+        if facts.ledger.as_ref() != Some(&user.ledger) {
+            return Ok(Some(facts));
+        }
+        for grant in grants {
+            self.assign(&user.key, grant).await?;
+            facts.roles.insert(grant.clone());
+        }
+        Ok(Some(facts))
+    }
+
+    /// The answer of the PDP; `None` where the API is to be asked.
+    pub(super) async fn through_pdp(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+        grants: &[&Grant],
+    ) -> Option<Result<Vec<u8>, Error>> {
+        let pdp = self.shared.pdp.as_ref().filter(|pdp| self.pacer.is_none() && !pdp.is_left_alone())?;
+        // Half of the time that is left, so that the API can still be asked.
+        let wait = match self.deadline {
+            None => LONGEST_WAIT,
+            Some(deadline) => {
+                (deadline.saturating_duration_since(Instant::now()) / 2).as_secs().min(LONGEST_WAIT)
+            }
+        };
+        if wait == 0 {
+            return None;
+        }
+        let key = match self.key().await {
+            Ok(key) => key,
+            Err(error) => return Some(Err(error)),
+        };
+        let url = pdp.address.below(["facts"].into_iter().chain(path.iter().copied()));
+        let mut call = Call::new(method, url, Repeat::Refused).json(body);
+        call.grants = grants.to_vec();
+        let headers = call.request.headers_mut();
+        headers.insert("x-wait-timeout", HeaderValue::from(wait));
+        headers.insert("x-timeout-policy", HeaderValue::from_static("fail"));
+        match self.exchange(&call, &key, Duration::from_secs(wait) + ROUND_TRIP).await {
+            // What the API itself says of the request, passed on.
+            answer @ (Ok(_)
+            | Err(Error::Conflict { .. } | Error::RateLimited { .. } | Error::DeadlineExceeded)) => {
+                Some(answer)
+            }
+            Err(Error::Rejected { status, code, fields }) if status != 424 => {
+                Some(Err(Error::Rejected { status, code, fields }))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    code = error.code(),
+                    "the PDP did not take a write in time: asking the API instead"
+                );
+                pdp.leave_alone();
+                None
+            }
+        }
+    }
+}

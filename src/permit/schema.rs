@@ -1,0 +1,123 @@
+//! What surrounds the users: the key's scope, roles, tenants, usage.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, Url};
+
+use super::client::{Call, Environment, Permit};
+use super::error::{Error, KeyLevel};
+use super::retry::Repeat;
+use super::wire::{Keyed, Page, Scope, Stats, TenantCreate, acknowledged, read};
+use crate::domain::grant::Key;
+
+/// The most rows of users, roles or tenants that a page may have.
+pub(super) const PER_PAGE: usize = 100;
+
+/// Monthly active users of the organisation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// So far this month. Syncing a user does not make them active; a permission check does.
+    pub mau: u64,
+    /// How many the subscription allows; `None`: Permit names no limit.
+    pub limit: Option<u64>,
+}
+
+impl Permit {
+    /// The environment that all operations are in: the one that is set, or else the key's, asked once for all clones.
+    ///
+    /// # Errors
+    /// [`Error::KeyScope`] where none is set and the key belongs to more than one environment.
+    pub async fn environment(&self) -> Result<Environment, Error> {
+        if let Some(environment) = &self.shared.settings.environment {
+            return Ok(environment.clone());
+        }
+        let Scope { organization: _, project, environment } = self.scope().await?.clone();
+        match (project, environment) {
+            (Some(project), Some(environment)) => Ok(Environment { project, environment }),
+            (Some(_), None) => Err(Error::KeyScope { level: KeyLevel::Project }),
+            (None, _) => Err(Error::KeyScope { level: KeyLevel::Organization }),
+        }
+    }
+
+    async fn scope(&self) -> Result<&Scope, Error> {
+        let ask = async || {
+            let url = self.shared.settings.api_url.below(["v2", "api-key", "scope"]);
+            read(&self.send(&Call::new(Method::GET, url, Repeat::Always)).await?)
+        };
+        self.in_time(self.shared.scope.get_or_try_init(ask)).await?
+    }
+
+    /// The URL of `/v2/facts/PROJECT/ENVIRONMENT/...`.
+    pub(super) async fn facts(&self, segments: &[&str]) -> Result<Url, Error> {
+        self.url("facts", segments).await
+    }
+
+    async fn url(&self, family: &str, segments: &[&str]) -> Result<Url, Error> {
+        let Environment { project, environment } = self.environment().await?;
+        let path = ["v2", family, &project, &environment].into_iter().chain(segments.iter().copied());
+        Ok(self.shared.settings.api_url.below(path))
+    }
+
+    /// The keys of all roles.
+    pub async fn roles(&self) -> Result<BTreeSet<Key>, Error> {
+        self.keys(self.url("schema", &["roles"]).await?).await
+    }
+
+    /// The keys of all tenants.
+    pub async fn tenants(&self) -> Result<BTreeSet<Key>, Error> {
+        self.keys(self.facts(&["tenants"]).await?).await
+    }
+
+    /// All pages of a list. A page that is not full is the last, unless the count says otherwise; so is one that brings
+    /// nothing new, lest a list that ignores `page` is read for ever.
+    async fn keys(&self, url: Url) -> Result<BTreeSet<Key>, Error> {
+        let mut keys = BTreeSet::new();
+        let mut rows_read = 0;
+        for page in 1_u32.. {
+            let mut url = url.clone();
+            url.query_pairs_mut()
+                .append_pair("page", &page.to_string())
+                .append_pair("per_page", &PER_PAGE.to_string())
+                .append_pair("include_total_count", "true");
+            let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+            let Page { rows, total } = Page::read(&body)?;
+            let known = keys.len();
+            for row in &rows {
+                let Keyed { key } = read(row.get().as_bytes())?;
+                keys.extend(Key::new(&key));
+            }
+            rows_read += rows.len() as u64;
+            let complete = total.map_or(rows.len() < PER_PAGE, |total| rows_read >= total);
+            if complete || keys.len() == known {
+                break;
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Makes a tenant; that it stands already is fine.
+    pub async fn create_tenant(&self, key: &Key) -> Result<(), Error> {
+        let url = self.facts(&["tenants"]).await?;
+        let call = Call::new(Method::POST, url, Repeat::Refused).json(&TenantCreate::new(key));
+        match self.send(&call).await {
+            Ok(body) => acknowledged(&body),
+            Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The organisation's usage; `None` where the key may not read it.
+    pub async fn usage(&self) -> Result<Option<Usage>, Error> {
+        let organization = &self.scope().await?.organization;
+        let url = self.shared.settings.api_url.below(["v2", "orgs", organization, "stats"]);
+        let call = Call { renews_key: false, ..Call::new(Method::GET, url, Repeat::Always) };
+        let body = match self.send(&call).await {
+            Ok(body) => body,
+            Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Stats { usage_limits, historical_usage } = read(&body)?;
+        let mau = historical_usage.current_month.and_then(|month| month.mau).unwrap_or(0);
+        Ok(Some(Usage { mau, limit: usage_limits.and_then(|limits| limits.mau) }))
+    }
+}

@@ -1,0 +1,129 @@
+//! One user, and pages of users.
+
+use reqwest::{Method, Url};
+
+use super::client::{Call, Permit};
+use super::error::Error;
+use super::retry::Repeat;
+use super::schema::PER_PAGE;
+use super::wire::{Page, UserCreate, UserRead, acknowledged, read};
+use crate::domain::facts::Facts;
+use crate::domain::identity::UserKey;
+use crate::domain::plan::{NewUser, UserWrite};
+
+/// One page of the environment's users.
+#[derive(Debug)]
+pub struct UsersPage {
+    /// Its users.
+    pub users: Vec<Facts>,
+    /// How many users all pages have together, by Permit's count.
+    pub total: u64,
+    /// Rows of this page that are none of ours to judge: their key is no key, or they are no user at all.
+    pub unreadable: u32,
+    /// Rows of this page that match the prefix by something else than their key (Permit searches e-mails too).
+    pub others: u32,
+}
+
+impl UsersPage {
+    /// The most rows that a page has. One with fewer is the last.
+    pub const ROWS: usize = PER_PAGE;
+
+    /// The rows that Permit sent.
+    pub fn rows(&self) -> u64 {
+        self.users.len() as u64 + u64::from(self.unreadable) + u64::from(self.others)
+    }
+}
+
+impl Permit {
+    /// The user with this key.
+    pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
+        let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
+        match self.send(&call).await {
+            Ok(body) => Ok(Some(facts(&body)?)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Page `page`, from 1, of the users whose key begins with `prefix`, [`UsersPage::ROWS`] a page.
+    pub async fn users_page(&self, page: u32, prefix: Option<&str>) -> Result<UsersPage, Error> {
+        let mut url = self.facts(&["users"]).await?;
+        url.query_pairs_mut()
+            .append_pair("page", &page.to_string())
+            .append_pair("per_page", &PER_PAGE.to_string());
+        if let Some(prefix) = prefix {
+            url.query_pairs_mut().append_pair("search", prefix).append_pair("search_operator", "startswith");
+        }
+        let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+        let Page { rows, total } = Page::read(&body)?;
+        let total = total.ok_or(Error::Garbled)?;
+        let mut users = Vec::with_capacity(rows.len());
+        let (mut unreadable, mut others) = (0, 0);
+        for row in rows {
+            match read(row.get().as_bytes()).ok().and_then(UserRead::into_facts) {
+                None => unreadable += 1,
+                Some(facts) if prefix.is_some_and(|prefix| !facts.key.as_str().starts_with(prefix)) => {
+                    others += 1;
+                }
+                Some(facts) => users.push(facts),
+            }
+        }
+        Ok(UsersPage { users, total, unreadable, others })
+    }
+
+    /// Makes a user with its role assignments, and answers with the user as it stands.
+    ///
+    /// Where the user stood already, Permit's documents allow two answers: [`Error::Conflict`], and the user as it already
+    /// was. So the caller holds the answer against what it sent.
+    ///
+    /// # Errors
+    /// After [`Error::Lost`], [`Error::Unavailable`] or [`Error::Garbled`] the user may stand: read, and plan again.
+    pub async fn create_user(&self, user: &NewUser) -> Result<Facts, Error> {
+        if let Some(facts) = self.create_user_through_pdp(user).await? {
+            return Ok(facts);
+        }
+        let url = self.facts(&["users"]).await?;
+        let mut call = Call::new(Method::POST, url, Repeat::Refused).json(&UserCreate::with_roles(user));
+        call.grants = user.grants.iter().collect();
+        facts(&self.send(&call).await?)
+    }
+
+    /// Replaces a user (makes it, where there is none), with the whole of its attributes; role assignments stay as they are.
+    pub async fn replace_user(&self, user: &UserWrite) -> Result<Facts, Error> {
+        let body = UserCreate::without_roles(user);
+        let call = Call::new(Method::PUT, self.user_url(&user.key, &[]).await?, Repeat::Always).json(&body);
+        let pdp = self.through_pdp(Method::PUT, &["users", user.key.as_str()], &body, &[]).await;
+        let answer = match pdp {
+            Some(answer) => answer?,
+            None => self.send(&call).await?,
+        };
+        facts(&answer)
+    }
+
+    /// Deletes a user; that there is none is fine.
+    pub async fn delete_user(&self, key: &UserKey) -> Result<(), Error> {
+        let call = Call::new(Method::DELETE, self.user_url(key, &[]).await?, Repeat::Always);
+        match self.send(&call).await {
+            Ok(body) => acknowledged(&body),
+            Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The URL of a user, and of what is below it.
+    ///
+    /// # Errors
+    /// Where the key is `.` or `..`. Permit's pattern allows both, but in a URL they mean another path: a DELETE of `..`
+    /// would be one of something else.
+    pub(super) async fn user_url(&self, key: &UserKey, below: &[&str]) -> Result<Url, Error> {
+        if matches!(key.as_str(), "." | "..") {
+            return Err(Error::Rejected { status: 422, code: None, fields: vec!["path.user_id".to_owned()] });
+        }
+        self.facts(&[&["users", key.as_str()], below].concat()).await
+    }
+}
+
+/// One user.
+pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
+    read::<UserRead>(body)?.into_facts().ok_or(Error::Garbled)
+}

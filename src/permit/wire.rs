@@ -1,0 +1,215 @@
+//! The bodies of Permit's API. What is sent has no field that the contract lacks; what is read may have more.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::error::Error;
+use crate::domain::facts::Facts;
+use crate::domain::grant::{Grant, Key};
+use crate::domain::identity::{Email, UserKey};
+use crate::domain::plan::{NewUser, UserWrite};
+
+/// `UserCreate`, the body of POST and PUT, single and in bulk.
+#[derive(Serialize)]
+pub(super) struct UserCreate<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<&'a str>,
+    attributes: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    role_assignments: Vec<UserRole<'a>>,
+}
+
+impl<'a> UserCreate<'a> {
+    /// The user with the whole of its attributes and no role assignments.
+    pub(super) fn without_roles(user: &'a UserWrite) -> Self {
+        let UserWrite { key, email, first_name, last_name, attributes: _, ledger: _ } = user;
+        Self {
+            key: key.as_str(),
+            email: email.as_ref().map(Email::as_str),
+            first_name: first_name.as_deref(),
+            last_name: last_name.as_deref(),
+            attributes: user.attributes_with_ledger(),
+            role_assignments: Vec::new(),
+        }
+    }
+
+    /// The user and its role assignments.
+    pub(super) fn with_roles(user: &'a NewUser) -> Self {
+        let NewUser { user, grants } = user;
+        Self { role_assignments: grants.iter().map(UserRole::new).collect(), ..Self::without_roles(user) }
+    }
+}
+
+/// `UserRoleCreate` and `UserRoleRemove`.
+#[derive(Serialize)]
+pub(super) struct UserRole<'a> {
+    role: &'a str,
+    tenant: &'a str,
+}
+
+impl<'a> UserRole<'a> {
+    pub(super) fn new(grant: &'a Grant) -> Self {
+        let Grant { tenant, role } = grant;
+        Self { role: role.as_str(), tenant: tenant.as_str() }
+    }
+}
+
+/// `RoleAssignmentCreate` and `RoleAssignmentRemove`.
+#[derive(Serialize)]
+pub(super) struct RoleAssignment<'a> {
+    user: &'a str,
+    role: &'a str,
+    tenant: &'a str,
+}
+
+impl<'a> RoleAssignment<'a> {
+    pub(super) fn new((key, grant): &'a (UserKey, Grant)) -> Self {
+        let Grant { tenant, role } = grant;
+        Self { user: key.as_str(), role: role.as_str(), tenant: tenant.as_str() }
+    }
+}
+
+/// `TenantCreate`; Permit requires a name, and the key is all that is known.
+#[derive(Serialize)]
+pub(super) struct TenantCreate<'a> {
+    key: &'a str,
+    name: &'a str,
+}
+
+impl<'a> TenantCreate<'a> {
+    pub(super) fn new(key: &'a Key) -> Self {
+        Self { key: key.as_str(), name: key.as_str() }
+    }
+}
+
+/// The body of a bulk POST or PUT.
+#[derive(Serialize)]
+pub(super) struct Operations<T> {
+    pub(super) operations: Vec<T>,
+}
+
+/// The body of a bulk DELETE.
+#[derive(Serialize)]
+pub(super) struct Idents<'a> {
+    pub(super) idents: Vec<&'a str>,
+}
+
+/// `UserRead`.
+#[derive(Deserialize)]
+pub(super) struct UserRead {
+    key: String,
+    email: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    attributes: Option<Map<String, Value>>,
+    roles: Option<Vec<RoleRead>>,
+    associated_tenants: Option<Vec<TenantRoles>>,
+}
+
+#[derive(Deserialize)]
+struct RoleRead {
+    role: String,
+    tenant: String,
+}
+
+#[derive(Deserialize)]
+struct TenantRoles {
+    tenant: String,
+    roles: Vec<String>,
+}
+
+impl UserRead {
+    /// `None` where the key is none that this project could have given. The roles are those of `roles`; where that is left
+    /// out, those of `associated_tenants`, which are the same by tenant.
+    pub(super) fn into_facts(self) -> Option<Facts> {
+        let Self { key, email, first_name, last_name, attributes, roles, associated_tenants } = self;
+        let key = UserKey::new(&key).ok()?;
+        let grants = |TenantRoles { tenant, roles }: TenantRoles| -> Vec<Grant> {
+            roles.iter().filter_map(|role| Grant::new(&tenant, role)).collect()
+        };
+        let roles = match roles {
+            Some(roles) => roles.iter().filter_map(|read| Grant::new(&read.tenant, &read.role)).collect(),
+            None => associated_tenants.into_iter().flatten().flat_map(grants).collect(),
+        };
+        Some(Facts::new(key, email.as_deref(), first_name, last_name, attributes.unwrap_or_default(), roles))
+    }
+}
+
+/// A role or a tenant, of which only the key matters here.
+#[derive(Deserialize)]
+pub(super) struct Keyed {
+    pub(super) key: String,
+}
+
+/// One page of a list, its rows not yet read.
+pub(super) struct Page<'a> {
+    pub(super) rows: Vec<&'a RawValue>,
+    /// How many rows all pages have; `None`: the list came without a count.
+    pub(super) total: Option<u64>,
+}
+
+impl<'a> Page<'a> {
+    /// Both shapes of a list: `{"data": [...], "total_count": 1}` and `[...]`.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Counted<'a> {
+            #[serde(borrow)]
+            data: Vec<&'a RawValue>,
+            total_count: u64,
+        }
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Ok(Self { rows: read(body)?, total: None });
+        }
+        let Counted { data, total_count } = read(body)?;
+        Ok(Self { rows: data, total: Some(total_count) })
+    }
+}
+
+/// `APIKeyScopeRead`.
+#[derive(Clone, Deserialize)]
+pub(super) struct Scope {
+    #[serde(rename = "organization_id")]
+    pub(super) organization: String,
+    #[serde(rename = "project_id")]
+    pub(super) project: Option<String>,
+    #[serde(rename = "environment_id")]
+    pub(super) environment: Option<String>,
+}
+
+/// `OrganizationStats`, what is used of it.
+#[derive(Deserialize)]
+pub(super) struct Stats {
+    pub(super) usage_limits: Option<UsageLimits>,
+    pub(super) historical_usage: HistoricalUsage,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UsageLimits {
+    pub(super) mau: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct HistoricalUsage {
+    pub(super) current_month: Option<MonthlyUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct MonthlyUsage {
+    pub(super) mau: Option<u64>,
+}
+
+/// A body that must be of this type.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|_| Error::Garbled)
+}
+
+/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is no success.
+pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
+    if body.trim_ascii().is_empty() { Ok(()) } else { read::<&RawValue>(body).map(drop) }
+}
