@@ -1,4 +1,5 @@
 //! The API key in Secrets Manager, against a server that speaks as Secrets Manager does.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! The settings: each fault, all faults at once, and nothing of a secret in what is printed.
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((settings.groups, settings.on_failure), (SignInGroups::Lookup, OnFailure::Admit));
     assert_eq!(
         (settings.budget, settings.cache_ttl),
-        (Duration::from_millis(3500), Duration::from_secs(300))
+        (Duration::from_secs_f64(3.5), Duration::from_secs(300))
     );
     assert_eq!(settings.overflow_queue_url, None);
     assert_eq!(settings.common.policy.rules.len(), 1);

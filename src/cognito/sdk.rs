@@ -1,0 +1,159 @@
+//! The user pool behind the AWS SDK.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::Builder;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::types::{GroupType, UserType};
+
+use super::UserPoolId;
+use super::pool::{Page, PoolError, PoolUser, UserPool};
+
+/// Users or groups on a page: the most that Cognito gives.
+const PAGE: i32 = 60;
+
+/// A user pool of Amazon Cognito.
+///
+/// Each call is tried once: who calls knows how long there is to wait (see [`super::retry::Patience`]).
+#[derive(Debug)]
+pub struct CognitoPool {
+    client: Client,
+    id: UserPoolId,
+    region: String,
+}
+
+impl CognitoPool {
+    /// The pool `id`. A call takes `timeout` at most.
+    pub fn new(aws: &SdkConfig, id: UserPoolId, timeout: Duration) -> Self {
+        let timeout = TimeoutConfig::builder().operation_timeout(timeout).build();
+        let config = Builder::from(aws).retry_config(RetryConfig::disabled()).timeout_config(timeout).build();
+        let region = aws.region().map(ToString::to_string).unwrap_or_default();
+        Self { client: Client::from_conf(config), id, region }
+    }
+
+    fn explain<E: ProvideErrorMetadata>(&self, request: &Request, error: &SdkError<E>) -> PoolError {
+        let Request { action, has_filter, has_token } = *request;
+        let unavailable = |reason: &str| PoolError::Unavailable { action, reason: reason.to_owned() };
+        let service = match error {
+            SdkError::ServiceError(service) => service,
+            SdkError::ConstructionFailure(_) => {
+                return unavailable("the request could not be made: are there AWS credentials and a region");
+            }
+            SdkError::TimeoutError(_) => return unavailable("Cognito did not answer in time"),
+            SdkError::DispatchFailure(_) => return unavailable("Cognito could not be reached"),
+            _ => return unavailable("Cognito gave an answer that could not be read"),
+        };
+        let status = service.raw().status();
+        let code = service.err().code().unwrap_or_default();
+        match code {
+            "TooManyRequestsException" | "ThrottlingException" | "LimitExceededException" => {
+                PoolError::Throttled { action }
+            }
+            "AccessDeniedException" | "NotAuthorizedException" => PoolError::NotAuthorized { action },
+            "UserNotFoundException" => PoolError::NoSuchUser,
+            "ResourceNotFoundException" if self.id.region() != self.region && self.id.region() != "local" => {
+                PoolError::WrongRegion { pool: self.id.to_string(), region: self.region.clone() }
+            }
+            "ResourceNotFoundException" => PoolError::NoSuchPool(self.id.to_string()),
+            // The first page went well with the same filter: so it is the token.
+            "InvalidParameterException" if has_token => PoolError::TokenExpired { action },
+            "InvalidParameterException" if has_filter => PoolError::FilterRefused,
+            // cognito-local's word for what it does not know.
+            code if has_filter && code.contains("Unsupported") => PoolError::FilterRefused,
+            code if status.is_server_error() => unavailable(&format!("Cognito answered {status} {code}")),
+            _ if status.as_u16() == 429 => PoolError::Throttled { action },
+            code => PoolError::Rejected { action, code: format!("{status} {code}") },
+        }
+    }
+
+    async fn list_users(
+        &self,
+        filter: Option<String>,
+        limit: i32,
+        token: Option<&str>,
+    ) -> Result<Page<PoolUser>, PoolError> {
+        let request =
+            Request { action: "ListUsers", has_filter: filter.is_some(), has_token: token.is_some() };
+        let call = self.client.list_users().user_pool_id(self.id.as_str()).limit(limit).set_filter(filter);
+        let answer = call.set_pagination_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        Ok(Page { items: users(answer.users), next: answer.pagination_token })
+    }
+}
+
+/// What an error is judged by.
+struct Request {
+    action: &'static str,
+    has_filter: bool,
+    has_token: bool,
+}
+
+#[async_trait]
+impl UserPool for CognitoPool {
+    async fn groups(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let request = Request { action: "ListGroups", has_filter: false, has_token: token.is_some() };
+        let call = self.client.list_groups().user_pool_id(self.id.as_str()).limit(PAGE);
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        Ok(Page { items: names(answer.groups), next: answer.next_token })
+    }
+
+    async fn members(&self, group: &str, token: Option<&str>) -> Result<Page<PoolUser>, PoolError> {
+        let request = Request { action: "ListUsersInGroup", has_filter: false, has_token: token.is_some() };
+        let call = self.client.list_users_in_group().user_pool_id(self.id.as_str()).group_name(group);
+        let answer = call.limit(PAGE).set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        Ok(Page { items: users(answer.users), next: answer.next_token })
+    }
+
+    async fn users(
+        &self,
+        sub_prefix: Option<&str>,
+        token: Option<&str>,
+    ) -> Result<Page<PoolUser>, PoolError> {
+        self.list_users(sub_prefix.map(|prefix| format!("sub ^= \"{prefix}\"")), PAGE, token).await
+    }
+
+    async fn groups_of(&self, username: &str, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let action = "AdminListGroupsForUser";
+        let request = Request { action, has_filter: false, has_token: token.is_some() };
+        let call = self.client.admin_list_groups_for_user().user_pool_id(self.id.as_str()).username(username);
+        let answer = call.limit(PAGE).set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        Ok(Page { items: names(answer.groups), next: answer.next_token })
+    }
+
+    async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
+        // A quote would end the filter; no `sub` that Permit takes as a key has one.
+        if sub.contains(['"', '\\']) {
+            return Ok(false);
+        }
+        let Page { items, next: _ } = self.list_users(Some(format!("sub = \"{sub}\"")), 1, None).await?;
+        Ok(items.iter().any(|user| user.sub() == Some(sub)))
+    }
+}
+
+fn names(groups: Option<Vec<GroupType>>) -> Vec<String> {
+    groups.unwrap_or_default().into_iter().filter_map(|group| group.group_name).collect()
+}
+
+fn users(users: Option<Vec<UserType>>) -> Vec<PoolUser> {
+    let users = users.unwrap_or_default().into_iter();
+    users
+        .map(|user| PoolUser {
+            username: user.username.unwrap_or_default(),
+            attributes: user
+                .attributes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|attribute| Some((attribute.name, attribute.value?)))
+                .collect(),
+            enabled: user.enabled,
+        })
+        .collect()
+}
