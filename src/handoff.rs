@@ -6,11 +6,16 @@
 //! - [`catalog`]: the roles and tenants that exist;
 //! - [`sign_in`]: the same within a budget, with the [`breaker`], and with the [`overflow`] queue where
 //!   Permit does not answer in time;
-//! - [`trigger`]: a sign-in as Cognito's trigger brings it.
+//! - [`trigger`]: a sign-in as Cognito's trigger brings it;
+//! - [`apply`]: many people at once, by Permit's bulk calls;
+//! - [`bulk_sync`]: a whole directory made so, and proven, with its [`report`].
 
+pub mod apply;
 pub mod breaker;
+pub mod bulk_sync;
 pub mod catalog;
 pub mod overflow;
+pub mod report;
 pub mod sign_in;
 pub mod sync_user;
 pub mod trigger;
