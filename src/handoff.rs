@@ -6,10 +6,12 @@
 //! - [`catalog`]: the roles and tenants that exist;
 //! - [`sign_in`]: the same within a budget, with the [`breaker`], and with the [`overflow`] queue where
 //!   Permit does not answer in time;
-//! - [`trigger`]: a sign-in as Cognito's trigger brings it.
+//! - [`trigger`]: a sign-in as Cognito's trigger brings it;
+//! - [`http`]: a sign-in as a token of any OpenID provider brings it, or an API that asks whom to let in.
 
 pub mod breaker;
 pub mod catalog;
+pub mod http;
 pub mod overflow;
 pub mod sign_in;
 pub mod sync_user;
