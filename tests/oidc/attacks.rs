@@ -347,7 +347,7 @@ fn each_part_has_one_spelling() {
             scene.ec.sign_parts(&header, &format!("+/{payload}")),
             scene.ec.sign_parts(&header, &format!("{payload}é")),
             scene.ec.sign_parts("A", &payload),
-            format!("{}\0", token),
+            format!("{token}\0"),
         ],
     );
     // An empty part is base64 of nothing, and nothing is no JSON.

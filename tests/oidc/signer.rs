@@ -121,7 +121,7 @@ impl Signer {
     /// A token of those parts, base64 or not.
     pub(crate) fn sign_parts(&self, header: &str, payload: &str) -> String {
         let input = format!("{header}.{payload}");
-        let signature = encode(&self.signature(input.as_bytes()));
+        let signature = encode(self.signature(input.as_bytes()));
         format!("{input}.{signature}")
     }
 }
@@ -164,6 +164,7 @@ pub(crate) fn verify(token: &str, issuers: &Issuers, keys: &KeySet) -> Result<Cl
     verify_offline(token, issuers, keys, Duration::from_secs(NOW))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a verdict is made to be named once")]
 pub(crate) fn code(result: Result<Claims, Rejection>) -> &'static str {
     match result {
         Ok(_) => "verified",
