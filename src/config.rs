@@ -16,6 +16,7 @@ pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
 use crate::cognito::UserPoolId;
 use crate::domain::policy::Policy;
+use crate::oidc::Issuers;
 use crate::permit::{Address, Limits};
 
 /// Permit's address where nobody says otherwise.
@@ -115,8 +116,8 @@ pub struct BulkSync {
 pub struct Handoff {
     /// Those of a sign-in.
     pub sign_in: SignIn,
-    /// `OIDC_ISSUERS`: JSON, which the module `oidc` parses.
-    pub oidc_issuers: String,
+    /// `OIDC_ISSUERS`.
+    pub oidc_issuers: Issuers,
     /// `HANDOFF_ALLOWED_ORIGINS`, each as a browser spells it in `Origin`: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
 }
@@ -233,7 +234,7 @@ impl Handoff {
                 "OIDC_ISSUERS",
                 "set it to the issuers that are trusted, as JSON: \
                  [{\"issuer\": \"https://login.example.com\", \"audiences\": [\"...\"]}]",
-                |text| Ok(text.to_owned()),
+                |text| Issuers::parse(text).map_err(|error| error.to_string()),
             );
             let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
             Some(Self {

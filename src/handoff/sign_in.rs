@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use crate::permit::{Error, Permit};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
-/// How many people a warm function remembers: some 100 bytes each.
+/// How many people a warm function remembers: some 100 bytes each, and what their roles take.
 const REMEMBERED: u64 = 10_000;
 
 /// How a sign-in ended.
@@ -35,8 +36,8 @@ pub enum Outcome {
     Synced(Synced),
     /// Permit knew it already.
     Unchanged {
-        /// All role assignments that the user has; `None`: it was not asked, the person was seen just now.
-        roles: Option<BTreeSet<Grant>>,
+        /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
+        roles: BTreeSet<Grant>,
     },
     /// Permit did not take it in time. The person passes.
     Queued(Failure),
@@ -186,8 +187,8 @@ impl SignIn {
         let known = identity.groups.clone();
         let actual: Option<Facts> = if seen || is_new {
             identity.groups = known.or(groups.await);
-            if seen && self.seen.unchanged(identity, &self.policy) {
-                return Ok(Outcome::Unchanged { roles: None });
+            if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
+                return Ok(Outcome::Unchanged { roles });
             }
             if is_new { None } else { permit.user(&identity.key).await? }
         } else {
@@ -201,11 +202,11 @@ impl SignIn {
         let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
-            self.seen.note(identity, &self.policy);
+            self.seen.note(identity, &self.policy, &synced.roles);
         }
         Ok(match synced {
             Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
-                Outcome::Unchanged { roles: Some(roles) }
+                Outcome::Unchanged { roles }
             }
             synced => Outcome::Synced(synced),
         })
@@ -252,8 +253,14 @@ impl Failure {
 ///
 /// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
 struct Seen {
-    states: Option<Cache<UserKey, u64>>,
+    states: Option<Cache<UserKey, State>>,
     hasher: RandomState,
+}
+
+#[derive(Clone)]
+struct State {
+    desired: u64,
+    roles: Arc<BTreeSet<Grant>>,
 }
 
 impl Seen {
@@ -267,18 +274,20 @@ impl Seen {
         self.states.as_ref().is_some_and(|states| states.contains_key(key))
     }
 
-    fn unchanged(&self, identity: &Identity, policy: &Policy) -> bool {
-        let state = self.states.as_ref().and_then(|states| states.get(&identity.key));
-        state == Some(self.state(identity, policy))
+    /// The roles of a person who is as they were.
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<BTreeSet<Grant>> {
+        let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
+        (desired == self.hash(identity, policy)).then(|| roles.as_ref().clone())
     }
 
-    fn note(&self, identity: &Identity, policy: &Policy) {
+    fn note(&self, identity: &Identity, policy: &Policy, roles: &BTreeSet<Grant>) {
         if let Some(states) = &self.states {
-            states.insert(identity.key.clone(), self.state(identity, policy));
+            let state = State { desired: self.hash(identity, policy), roles: Arc::new(roles.clone()) };
+            states.insert(identity.key.clone(), state);
         }
     }
 
-    fn state(&self, identity: &Identity, policy: &Policy) -> u64 {
+    fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
         self.hasher.hash_one(policy.evaluate(identity))
     }
 }
