@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
+use crate::permit::Counts;
+
 /// How a sign-in ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInOutcome {
@@ -18,6 +20,8 @@ pub enum SignInOutcome {
     Queued,
     /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
     Unsynced,
+    /// The person was admitted, and Permit refuses what is in their record.
+    Rejected,
     /// The person was turned away.
     Refused,
 }
@@ -30,6 +34,7 @@ impl SignInOutcome {
             Self::Unchanged => "unchanged",
             Self::Queued => "queued",
             Self::Unsynced => "unsynced",
+            Self::Rejected => "rejected",
             Self::Refused => "refused",
         }
     }
@@ -103,14 +108,17 @@ pub fn sign_in(outcome: SignInOutcome, latency: Duration) {
     histogram!("SignInLatency").record(latency.as_secs_f64() * 1000.0);
 }
 
-/// Requests that Permit was sent: `PermitRequests`.
-pub fn permit_requests(kind: RequestKind, count: u64) {
+fn permit_requests(kind: RequestKind, count: u64) {
     counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
 }
 
-/// Requests that Permit answered with 429: `PermitThrottled`.
-pub fn permit_throttled(count: u64) {
-    counter!("PermitThrottled").increment(count);
+/// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
+pub fn permit(before: Counts, now: Counts) {
+    let Counts { read, write, bulk, throttled } = now;
+    permit_requests(RequestKind::Read, read.saturating_sub(before.read));
+    permit_requests(RequestKind::Write, write.saturating_sub(before.write));
+    permit_requests(RequestKind::Bulk, bulk.saturating_sub(before.bulk));
+    counter!("PermitThrottled").increment(throttled.saturating_sub(before.throttled));
 }
 
 /// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`, `BulkSyncDrifted`,
