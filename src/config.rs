@@ -10,13 +10,14 @@ mod reader;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::SecretString;
 
 pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
 use crate::cognito::UserPoolId;
 use crate::domain::policy::Policy;
+use crate::oidc::Issuers;
+use crate::permit::{Address, Limits};
 
 /// Permit's address where nobody says otherwise.
 const PERMIT_API_URL: &str = "https://api.permit.io";
@@ -44,15 +45,15 @@ impl fmt::Debug for Common {
 #[derive(Debug)]
 pub struct PermitSettings {
     /// `PERMIT_API_URL`.
-    pub api_url: Url,
+    pub api_url: Address,
     /// `PERMIT_API_KEY_SECRET_ID` or `PERMIT_API_KEY`.
     pub key: KeySetting,
     /// `PERMIT_PROJECT` and `PERMIT_ENVIRONMENT`, each an id or a key; `None`: the API key's scope says.
     pub environment: Option<(String, String)>,
     /// `PERMIT_PDP_URL`; `None`: off.
-    pub pdp_url: Option<Url>,
-    /// `PERMIT_LIMITS`; `None`: the documented ones.
-    pub limits: Option<String>,
+    pub pdp_url: Option<Address>,
+    /// `PERMIT_LIMITS`; the documented ones where it is not set.
+    pub limits: Limits,
 }
 
 /// Where the API key is.
@@ -115,8 +116,8 @@ pub struct BulkSync {
 pub struct Handoff {
     /// Those of a sign-in.
     pub sign_in: SignIn,
-    /// `OIDC_ISSUERS`: JSON, which the module `oidc` parses.
-    pub oidc_issuers: String,
+    /// `OIDC_ISSUERS`.
+    pub oidc_issuers: Issuers,
     /// `HANDOFF_ALLOWED_ORIGINS`, each as a browser spells it in `Origin`: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
 }
@@ -142,7 +143,7 @@ impl Common {
 
 impl PermitSettings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::base_url);
+        let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::permit_address);
         let secret_id = reader.parsed("PERMIT_API_KEY_SECRET_ID", parse::secret_id);
         let key = reader.parsed("PERMIT_API_KEY", parse::api_key);
         reader.exactly_one(
@@ -160,14 +161,14 @@ impl PermitSettings {
                 "only one is set: set both, or neither, and the API key's own environment is used",
             );
         }
-        let pdp_url = reader.parsed("PERMIT_PDP_URL", parse::base_url);
+        let pdp_url = reader.parsed("PERMIT_PDP_URL", parse::pdp_address);
         let limits = reader.parsed("PERMIT_LIMITS", parse::limits);
         Some(Self {
             api_url: api_url?,
             key: secret_id.or(key.map(KeySetting::Key).value())?,
             environment: project.value().zip(environment.value()),
             pdp_url: pdp_url.value(),
-            limits: limits.value(),
+            limits: limits.value().unwrap_or_default(),
         })
     }
 }
@@ -233,7 +234,7 @@ impl Handoff {
                 "OIDC_ISSUERS",
                 "set it to the issuers that are trusted, as JSON: \
                  [{\"issuer\": \"https://login.example.com\", \"audiences\": [\"...\"]}]",
-                |text| Ok(text.to_owned()),
+                |text| Issuers::parse(text).map_err(|error| error.to_string()),
             );
             let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
             Some(Self {

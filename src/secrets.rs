@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -18,6 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+
+use crate::permit::{ApiKey, ApiKeyError};
 
 /// The member that holds the key where the secret is JSON.
 const MEMBER: &str = "PERMIT_API_KEY";
@@ -228,4 +231,25 @@ impl SecretsManagerKey {
 pub fn api_key(text: &str) -> Option<SecretString> {
     let key = text.trim();
     (!key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())).then(|| SecretString::from(key))
+}
+
+#[async_trait]
+impl ApiKey for SecretsManagerKey {
+    async fn current(&self) -> Result<SecretString, ApiKeyError> {
+        Ok(Self::current(self).await?)
+    }
+
+    async fn renew(&self, refused: &SecretString) -> Result<SecretString, ApiKeyError> {
+        Ok(Self::renew(self, refused).await?)
+    }
+}
+
+impl From<SecretError> for ApiKeyError {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::StillRefused(_) => Self::Unchanged,
+            error if error.is_transient() => Self::Unavailable { reason: error.to_string() },
+            error => Self::Invalid { reason: error.to_string() },
+        }
+    }
 }

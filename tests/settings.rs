@@ -6,6 +6,7 @@ use std::time::Duration;
 use permit_handoff::config::{
     BulkSync, Drain, Handoff, InvalidSettings, KeySetting, OnFailure, SignIn, SignInGroups,
 };
+use permit_handoff::permit::Limits;
 use secrecy::ExposeSecret;
 
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
@@ -33,14 +34,11 @@ fn faults<T>(result: Result<T, InvalidSettings>) -> Vec<(&'static str, String)> 
 fn the_defaults_are_the_documented_ones() {
     let settings = SignIn::new(with(&[])).unwrap();
     let permit = &settings.common.permit;
-    assert_eq!(permit.api_url.as_str(), "https://api.permit.io/");
+    assert_eq!(permit.api_url.to_string(), "https://api.permit.io/");
     assert!(matches!(&permit.key, KeySetting::SecretId(id) if id == "permit/api-key"));
-    assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits.is_none());
+    assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits == Limits::default());
     assert_eq!((settings.groups, settings.on_failure), (SignInGroups::Lookup, OnFailure::Admit));
-    assert_eq!(
-        (settings.budget, settings.cache_ttl),
-        (Duration::from_secs_f64(3.5), Duration::from_secs(300))
-    );
+    assert_eq!((settings.budget, settings.cache_ttl), (Duration::from_secs_f64(3.5), Duration::from_mins(5)));
     assert_eq!(settings.overflow_queue_url, None);
     assert_eq!(settings.common.policy.rules.len(), 1);
 
@@ -71,11 +69,11 @@ fn every_setting_is_read() {
     let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } = settings.sign_in;
     let KeySetting::Key(key) = &common.permit.key else { panic!("not the key") };
     assert_eq!(key.expose_secret(), "permit_key_x");
-    assert_eq!(common.permit.api_url.as_str(), "http://127.0.0.1:7000/base/");
+    assert_eq!(common.permit.api_url.to_string(), "http://127.0.0.1:7000/base/");
     let (project, environment) = common.permit.environment.unwrap();
     assert_eq!((project.as_str(), environment.len()), ("main", 36));
-    assert_eq!(common.permit.pdp_url.unwrap().as_str(), "http://[::1]:7766/");
-    assert_eq!(common.permit.limits.as_deref(), Some("write=300, bulk=10"));
+    assert_eq!(common.permit.pdp_url.unwrap().to_string(), "http://[::1]:7766/");
+    assert_eq!(common.permit.limits, "write=300, bulk=10".parse().unwrap());
     assert_eq!((groups, on_failure), (SignInGroups::Skip, OnFailure::Deny));
     assert_eq!((budget, cache_ttl), (Duration::from_millis(100), Duration::ZERO));
     assert_eq!(overflow_queue_url.unwrap(), "https://sqs.eu-west-1.amazonaws.com/123456789012/overflow");
@@ -88,16 +86,16 @@ fn every_setting_is_read() {
 fn each_fault_names_its_setting() {
     let cases: &[(&str, &str, &str)] = &[
         ("PERMIT_API_URL", "api.permit.io", "https://"),
-        ("PERMIT_API_URL", "http://api.permit.io", "in the clear"),
+        ("PERMIT_API_URL", "http://api.permit.io", "https://"),
         ("PERMIT_API_URL", "ftp://api.permit.io", "https://"),
         ("PERMIT_API_URL", "https://a:b@api.permit.io", "password"),
         ("PERMIT_API_URL", "https://api.permit.io/?x=1", "query"),
         ("PERMIT_API_KEY_SECRET_ID", "permit key", "ARN"),
         ("PERMIT_API_KEY_SECRET_ID", "", "neither"),
-        ("PERMIT_PDP_URL", "http://pdp.example.com:7766", "in the clear"),
+        ("PERMIT_PDP_URL", "ftp://pdp.example.com", "https://"),
         ("PERMIT_LIMITS", "write", "all=1000"),
         ("PERMIT_LIMITS", "reads=3", "no limit `reads`"),
-        ("PERMIT_LIMITS", "write=0", "write: "),
+        ("PERMIT_LIMITS", "write=0", "1 or more"),
         ("PERMIT_LIMITS", "write=3,write=4", "twice"),
         ("SIGN_IN_GROUPS", "Lookup", "`lookup`"),
         ("SIGN_IN_ON_FAILURE", "allow", "`admit`"),
@@ -188,7 +186,7 @@ fn all_faults_are_in_one_message() {
     });
     insta::assert_snapshot!(found.unwrap_err().to_string(), @r#"
     the settings (environment variables) are wrong; set these right and start again:
-    - PERMIT_API_URL: not an address (relative URL without a base): give https://...
+    - PERMIT_API_URL: it is no URL: write it as https://HOST
     - PERMIT_API_KEY_SECRET_ID: neither this nor PERMIT_API_KEY is set: set PERMIT_API_KEY_SECRET_ID to the name of the secret that holds Permit's API key (or PERMIT_API_KEY to the key itself, for local use)
     - PERMIT_PROJECT, PERMIT_ENVIRONMENT: only one is set: set both, or neither, and the API key's own environment is used
     - HANDOFF_POLICY: line 1: the grant has no tenant: give `tenant = "..."`, or capture {tenant}

@@ -63,7 +63,9 @@ async fn inject(State(shared): Control, body: String) -> Result<StatusCode, Refu
         vec![serde_json::from_str(&body).map_err(refusal)?]
     };
     let mut set = lock(&shared.faults);
-    faults.into_iter().for_each(|fault| set.inject(fault));
+    for fault in faults {
+        set.inject(fault);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -148,7 +148,7 @@ impl Limiter {
             if log.len() < limit as usize {
                 continue;
             }
-            let wait = log.front().map_or(window, |&first| window - now.duration_since(first));
+            let wait = log.front().map_or(window, |&first| window.saturating_sub(now.duration_since(first)));
             if too_soon.as_ref().is_none_or(|longest| longest.wait < wait) {
                 too_soon = Some(TooSoon { limit: name, wait });
             }

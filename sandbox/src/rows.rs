@@ -8,7 +8,7 @@ use crate::semantics::ListOrder;
 /// for all that was removed since.
 #[derive(Debug)]
 pub(crate) struct Rows<T> {
-    rows: Vec<Option<T>>,
+    by_serial: Vec<Option<T>>,
     /// Serials in the order of making; those of removed rows stay until [`Self::tidy`].
     order: Vec<u32>,
     removed: usize,
@@ -23,40 +23,40 @@ pub(crate) struct Page {
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), order: Vec::new(), removed: 0 }
+        Self { by_serial: Vec::new(), order: Vec::new(), removed: 0 }
     }
 }
 
 impl<T> Rows<T> {
     /// The serial that the next row gets.
     pub(crate) fn next(&self) -> u32 {
-        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.by_serial.len()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn push(&mut self, row: T) -> u32 {
         let serial = self.next();
-        self.rows.push(Some(row));
+        self.by_serial.push(Some(row));
         self.order.push(serial);
         serial
     }
 
     pub(crate) fn get(&self, serial: u32) -> Option<&T> {
-        self.rows.get(serial as usize)?.as_ref()
+        self.by_serial.get(serial as usize)?.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, serial: u32) -> Option<&mut T> {
-        self.rows.get_mut(serial as usize)?.as_mut()
+        self.by_serial.get_mut(serial as usize)?.as_mut()
     }
 
     pub(crate) fn remove(&mut self, serial: u32) -> Option<T> {
-        let row = self.rows.get_mut(serial as usize)?.take()?;
+        let row = self.by_serial.get_mut(serial as usize)?.take()?;
         self.removed += 1;
         Some(row)
     }
 
     /// Puts a removed row back where it was.
     pub(crate) fn restore(&mut self, serial: u32, row: T) {
-        let Some(place) = self.rows.get_mut(serial as usize) else { return };
+        let Some(place) = self.by_serial.get_mut(serial as usize) else { return };
         *place = Some(row);
         match self.order.binary_search(&serial) {
             Ok(_) => self.removed -= 1,
@@ -103,8 +103,8 @@ impl<T> Rows<T> {
         if self.removed == 0 {
             return;
         }
-        let rows = &self.rows;
-        self.order.retain(|&serial| rows.get(serial as usize).is_some_and(Option::is_some));
+        let by_serial = &self.by_serial;
+        self.order.retain(|&serial| by_serial.get(serial as usize).is_some_and(Option::is_some));
         self.removed = 0;
     }
 }

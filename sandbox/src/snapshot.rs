@@ -228,8 +228,8 @@ impl fmt::Display for Snapshot {
         }
         writeln!(f, "{table}")?;
         match users.len().saturating_sub(SHOWN) {
-            0 => write!(f, "{} users", users.len()),
-            more => write!(f, "{} users; {more} more than are shown", users.len()),
+            0 => write!(f, "users:   {}", users.len()),
+            _ => write!(f, "users:   {}, the first {SHOWN} shown", users.len()),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::world::{Assignment, Role, Tenant, User, UserAttribute, World, date_ti
 
 /// The ids that every object carries.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the contract's names")]
 pub(crate) struct Home {
     organization_id: Uuid,
     project_id: Uuid,

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::cognito::UserPoolId;
 use crate::domain::grant::Key;
+use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
 use crate::secrets;
 
 /// An address that paths are put behind: no query, no fragment, no credentials.
@@ -28,7 +29,7 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The API key goes to this address, or the sign-ins do: nobody on the way may read it.
+/// Sign-ins go to this address, or come from it: nobody on the way may read them.
 fn web_url(text: &str) -> Result<Url, String> {
     // The text is not in these messages: it may hold a password.
     let url = Url::parse(text).map_err(|error| format!("not an address ({error}): give https://..."))?;
@@ -103,22 +104,15 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+pub(super) fn permit_address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|invalid: InvalidAddress| invalid.to_string())
+}
+
+pub(super) fn pdp_address(text: &str) -> Result<Address, String> {
+    Address::pdp(text).map_err(|invalid| invalid.to_string())
+}
+
 /// Requests a minute: `all=1000,write=300,delete=60,bulk=10`, in any order, each at most once.
-pub(super) fn limits(text: &str) -> Result<String, String> {
-    let mut seen: Vec<&str> = Vec::new();
-    for part in text.split(',') {
-        let (name, number) = part.trim().split_once('=').ok_or_else(|| {
-            format!("`{part}` is no limit: write all=1000,write=300,delete=60,bulk=10 (requests a minute)")
-        })?;
-        if !["all", "write", "delete", "bulk"].contains(&name) {
-            return Err(format!("there is no limit `{name}`: only all, write, delete and bulk are"));
-        }
-        if seen.contains(&name) {
-            return Err(format!("`{name}` is there twice"));
-        }
-        seen.push(name);
-        whole_number(number, 1..=1_000_000, "requests a minute")
-            .map_err(|fault| format!("{name}: {fault}"))?;
-    }
-    Ok(text.to_owned())
+pub(super) fn limits(text: &str) -> Result<Limits, String> {
+    text.parse().map_err(|invalid: InvalidLimits| invalid.to_string())
 }

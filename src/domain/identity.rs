@@ -29,7 +29,9 @@ impl UserKey {
             return Err(InvalidIdentity::NoSub);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
-        if key.len() > MAX_KEY || !key.chars().all(allowed) {
+        // In a URL these two would be another path.
+        let is_path = key == "." || key == "..";
+        if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
             return Err(InvalidIdentity::SubIsNoKey);
         }
         Ok(Self(key.into()))
@@ -288,7 +290,7 @@ mod tests {
     fn a_key_is_taken_as_it_is_or_refused() {
         assert_eq!(UserKey::new("auth0|5f7c.A+b@c_d-e").unwrap().as_str(), "auth0|5f7c.A+b@c_d-e");
         assert_eq!(UserKey::new(""), Err(InvalidIdentity::NoSub));
-        for key in ["a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
+        for key in [".", "..", "a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
             assert_eq!(UserKey::new(key), Err(InvalidIdentity::SubIsNoKey), "{key}");
         }
     }

@@ -53,7 +53,9 @@ pub enum Unreadable {
         column: usize,
     },
     /// A later version of this program wrote it.
-    #[error("the message is of version {0} and this program reads {VERSION}: deploy the newer one, then redrive")]
+    #[error(
+        "the message is of version {0} and this program reads {VERSION}: deploy the newer one, then redrive"
+    )]
     FutureVersion(u64),
 }
 
@@ -72,9 +74,9 @@ impl Waiting {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             email_verified: verified_email.is_some(),
-            groups: groups.as_ref().map(|groups| {
-                groups.iter().filter(|group| policy.uses_group(group)).cloned().collect()
-            }),
+            groups: groups
+                .as_ref()
+                .map(|groups| groups.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
             enabled: *enabled,
             view: *view,
         };
@@ -88,7 +90,8 @@ impl Waiting {
         struct Versioned {
             version: u64,
         }
-        let invalid = |error: serde_json::Error| Unreadable::NotAMessage { line: error.line(), column: error.column() };
+        let invalid =
+            |error: serde_json::Error| Unreadable::NotAMessage { line: error.line(), column: error.column() };
         let Versioned { version } = serde_json::from_str(body).map_err(invalid)?;
         if version > VERSION {
             return Err(Unreadable::FutureVersion(version));
@@ -143,7 +146,9 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy {
-        "[user]\nattributes = [\"locale\"]\n[[grant]]\nwhen = { group = \"{tenant}/{role}\" }".parse().unwrap()
+        "[user]\nattributes = [\"locale\"]\n[[grant]]\nwhen = { group = \"{tenant}/{role}\" }"
+            .parse()
+            .unwrap()
     }
 
     fn waiting() -> Waiting {

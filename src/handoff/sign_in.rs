@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,11 +23,13 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Permit};
+use crate::permit::{Counts, Error, Permit};
+use crate::telemetry::UserHasher;
+use crate::telemetry::metrics::{self, SignInOutcome};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
-/// How many people a warm function remembers: some 100 bytes each.
+/// How many people a warm function remembers: some 100 bytes each, and what their roles take.
 const REMEMBERED: u64 = 10_000;
 
 /// How a sign-in ended.
@@ -35,8 +39,8 @@ pub enum Outcome {
     Synced(Synced),
     /// Permit knew it already.
     Unchanged {
-        /// All role assignments that the user has; `None`: it was not asked, the person was seen just now.
-        roles: Option<BTreeSet<Grant>>,
+        /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
+        roles: BTreeSet<Grant>,
     },
     /// Permit did not take it in time. The person passes.
     Queued(Failure),
@@ -54,15 +58,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome's name in metrics and logs.
-    pub fn name(&self) -> &'static str {
+    /// The outcome as it is counted.
+    pub fn counted(&self) -> SignInOutcome {
         match self {
-            Self::Synced(synced) if synced.changed => "synced",
-            Self::Synced(_) | Self::Unchanged { .. } => "unchanged",
-            Self::Queued(_) => "queued",
-            Self::Missed(_) => "missed",
-            Self::Rejected(_) => "rejected",
-            Self::Refused { .. } => "refused",
+            Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
+            Self::Synced(_) | Self::Unchanged { .. } => SignInOutcome::Unchanged,
+            Self::Queued(_) => SignInOutcome::Queued,
+            Self::Missed(_) => SignInOutcome::Unsynced,
+            Self::Rejected(_) => SignInOutcome::Rejected,
+            Self::Refused { .. } => SignInOutcome::Refused,
         }
     }
 }
@@ -108,13 +112,25 @@ pub struct SignIn {
     queue: Option<Box<dyn Queue>>,
     breaker: Breaker,
     seen: Seen,
+    hasher: OnceLock<UserHasher>,
+    /// The requests to Permit that the metrics have counted.
+    requests: Mutex<Counts>,
 }
 
 impl SignIn {
     /// Asks nothing yet.
     pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
-        let seen = Seen::new(settings.cache_ttl);
-        Self { permit, policy, catalog: Catalog::default(), settings, queue, breaker: Breaker::default(), seen }
+        Self {
+            seen: Seen::new(settings.cache_ttl),
+            permit,
+            policy,
+            catalog: Catalog::default(),
+            settings,
+            queue,
+            breaker: Breaker::default(),
+            hasher: OnceLock::new(),
+            requests: Mutex::default(),
+        }
     }
 
     /// The policy that is put to everybody.
@@ -131,9 +147,21 @@ impl SignIn {
         G: FnOnce(Instant) -> F,
         F: Future<Output = Option<BTreeSet<String>>>,
     {
+        let key = arrival.identity.key.clone();
+        let outcome = self.decide(started, arrival, groups).await;
+        self.record(&key, &outcome, started.elapsed());
+        outcome
+    }
+
+    async fn decide<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
+    where
+        G: FnOnce(Instant) -> F,
+        F: Future<Output = Option<BTreeSet<String>>>,
+    {
         let Arrival { mut identity, is_new } = arrival;
         let deadline = started + self.settings.budget;
-        let for_queue = if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
+        let for_queue =
+            if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
         let permit_deadline = deadline - for_queue;
         // A directory that does not answer must leave Permit its share.
         let groups_deadline = started + (permit_deadline - started) / 2;
@@ -177,8 +205,8 @@ impl SignIn {
         let known = identity.groups.clone();
         let actual: Option<Facts> = if seen || is_new {
             identity.groups = known.or(groups.await);
-            if seen && self.seen.unchanged(identity, &self.policy) {
-                return Ok(Outcome::Unchanged { roles: None });
+            if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
+                return Ok(Outcome::Unchanged { roles });
             }
             if is_new { None } else { permit.user(&identity.key).await? }
         } else {
@@ -192,12 +220,46 @@ impl SignIn {
         let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
-            self.seen.note(identity, &self.policy);
+            self.seen.note(identity, &self.policy, &synced.roles);
         }
         Ok(match synced {
-            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => Outcome::Unchanged { roles: Some(roles) },
+            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
+                Outcome::Unchanged { roles }
+            }
             synced => Outcome::Synced(synced),
         })
+    }
+
+    /// Counts the sign-in, and logs it without saying who it was.
+    fn record(&self, key: &UserKey, outcome: &Outcome, took: Duration) {
+        metrics::sign_in(outcome.counted(), took);
+        let now = self.permit.counts();
+        let before =
+            std::mem::replace(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner), now);
+        metrics::permit(before, now);
+
+        // Where no API key was ever read, there is nothing to derive the hash from.
+        let hasher = self.permit.first_key().map(|key| self.hasher.get_or_init(|| UserHasher::new(key)));
+        let user = hasher.map(|hasher| hasher.hash(key).to_string());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let name = outcome.counted().as_str();
+        match outcome {
+            Outcome::Unchanged { .. } => tracing::info!(outcome = name, user, ms, "sign-in"),
+            Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
+                let (granted, revoked) = (granted.len(), revoked.len());
+                tracing::info!(outcome = name, user, ms, created, granted, revoked, "sign-in");
+                for left_out in left_out {
+                    let code = left_out.code();
+                    tracing::warn!(user, code, reason = %left_out, "a part of the person is not synced");
+                }
+            }
+            Outcome::Rejected(error) => {
+                tracing::error!(outcome = name, user, ms, reason = %error, "sign-in");
+            }
+            Outcome::Queued(failure) | Outcome::Missed(failure) | Outcome::Refused { failure, .. } => {
+                tracing::warn!(outcome = name, user, ms, reason = %failure, "sign-in");
+            }
+        }
     }
 
     async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {
@@ -241,14 +303,20 @@ impl Failure {
 ///
 /// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
 struct Seen {
-    states: Option<Cache<UserKey, u64>>,
+    states: Option<Cache<UserKey, State>>,
     hasher: RandomState,
+}
+
+#[derive(Clone)]
+struct State {
+    desired: u64,
+    roles: Arc<BTreeSet<Grant>>,
 }
 
 impl Seen {
     fn new(ttl: Duration) -> Self {
-        let states = (!ttl.is_zero())
-            .then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
+        let states =
+            (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
         Self { states, hasher: RandomState::new() }
     }
 
@@ -256,18 +324,20 @@ impl Seen {
         self.states.as_ref().is_some_and(|states| states.contains_key(key))
     }
 
-    fn unchanged(&self, identity: &Identity, policy: &Policy) -> bool {
-        let state = self.states.as_ref().and_then(|states| states.get(&identity.key));
-        state == Some(self.state(identity, policy))
+    /// The roles of a person who is as they were.
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<BTreeSet<Grant>> {
+        let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
+        (desired == self.hash(identity, policy)).then(|| roles.as_ref().clone())
     }
 
-    fn note(&self, identity: &Identity, policy: &Policy) {
+    fn note(&self, identity: &Identity, policy: &Policy, roles: &BTreeSet<Grant>) {
         if let Some(states) = &self.states {
-            states.insert(identity.key.clone(), self.state(identity, policy));
+            let state = State { desired: self.hash(identity, policy), roles: Arc::new(roles.clone()) };
+            states.insert(identity.key.clone(), state);
         }
     }
 
-    fn state(&self, identity: &Identity, policy: &Policy) -> u64 {
+    fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
         self.hasher.hash_one(policy.evaluate(identity))
     }
 }

@@ -15,6 +15,8 @@ pub struct Claims {
     pub(super) subject: String,
     pub(super) kind: TokenKind,
     pub(super) groups: Option<Vec<String>>,
+    /// The issuer's settings say which claim has the groups.
+    pub(super) has_groups_claim: bool,
     pub(super) map: Map<String, Value>,
 }
 
@@ -128,6 +130,7 @@ mod tests {
             subject: "s".into(),
             kind: TokenKind::Id,
             groups: None,
+            has_groups_claim: false,
             map,
         }
     }

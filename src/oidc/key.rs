@@ -204,6 +204,10 @@ fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault
     if bits > RSA_MAX_BITS {
         return Err(KeyFault::TooLarge);
     }
+    // With an exponent of 1 the padded message is its own signature; AWS-LC takes it, and even ones, for keys.
+    if exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
+        return Err(KeyFault::Malformed);
+    }
     PublicKeyComponents { n: &modulus, e: &exponent }
         .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
         .map_err(|_| KeyFault::Malformed)?;

@@ -15,6 +15,7 @@
 //! | [`keys`] | the cache of key sets: fetches, refreshes, throttles |
 //! | [`verify`] | the order of the checks |
 //! | [`claims`] | what a verified token says |
+//! | [`identity`] | who that is, for the policy |
 //! | [`rejection`] | why a token was refused: one stable code a cause |
 //!
 //! The rules are those of RFC 7515, 7518, 7519, 8037 and the best practices of RFC 8725.
@@ -23,6 +24,7 @@ pub mod algorithm;
 pub mod claims;
 pub mod clock;
 mod fetch;
+pub mod identity;
 mod json;
 pub mod key;
 pub mod key_set;

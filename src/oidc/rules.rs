@@ -36,7 +36,8 @@ pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Re
     };
     let groups = groups(&payload, settings.groups_claim.as_deref())?;
     let kind = kind(&payload, typ, token_use);
-    Ok(Claims { issuer, subject, kind, groups, map: payload })
+    let has_groups_claim = settings.groups_claim.is_some();
+    Ok(Claims { issuer, subject, kind, groups, has_groups_claim, map: payload })
 }
 
 fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), Rejection> {

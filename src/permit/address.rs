@@ -33,18 +33,9 @@ impl FromStr for Address {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let url = Url::parse(text.trim()).map_err(|_| InvalidAddress::NotUrl)?;
-        let host = url.host_str().ok_or(InvalidAddress::NotUrl)?;
-        let plain = url.scheme() == "http" && is_this_machine(host);
-        if url.scheme() != "https" && !plain {
+        let Self(url) = Self::pdp(text)?;
+        if url.scheme() != "https" && !url.host_str().is_some_and(is_this_machine) {
             return Err(InvalidAddress::NotHttps);
-        }
-        if !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return Err(InvalidAddress::MoreThanAnAddress);
         }
         Ok(Self(url))
     }
@@ -56,6 +47,24 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 impl Address {
+    /// The address of a PDP, which runs beside the functions in a private network: there plain `http` to
+    /// another machine is usual, and allowed.
+    pub fn pdp(text: &str) -> Result<Self, InvalidAddress> {
+        let url = Url::parse(text.trim()).map_err(|_| InvalidAddress::NotUrl)?;
+        url.host_str().ok_or(InvalidAddress::NotUrl)?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(InvalidAddress::NotHttps);
+        }
+        if !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(InvalidAddress::MoreThanAnAddress);
+        }
+        Ok(Self(url))
+    }
+
     /// The URL of a path below the address; the segments are percent-encoded.
     pub(super) fn below<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.0.clone();

@@ -88,15 +88,15 @@ fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
     match status {
         StatusCode::UNAUTHORIZED => Error::Unauthorized,
         StatusCode::FORBIDDEN => Error::Forbidden { code },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true }
+        }
         // A proxy's page knows nothing of users: taken for Permit's word, it would make "no such user" of an outage.
         _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }
         StatusCode::NOT_FOUND => Error::NotFound { missing: missing(message, grants) },
         StatusCode::CONFLICT => Error::Conflict { code, about_email: speaks_of_email(message) },
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-            Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true }
-        }
         _ if status.is_client_error() => {
             Error::Rejected { status: status.as_u16(), code, fields: fields(json.as_ref()) }
         }
@@ -104,7 +104,9 @@ fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
     }
 }
 
+/// What is quoted does not count: it could be the key of a user, and that could be an address.
 fn speaks_of_email(message: &str) -> bool {
+    let message: String = message.split(['\'', '"', '`']).step_by(2).collect();
     let message = message.to_ascii_lowercase();
     message.contains("email") || message.contains("e-mail")
 }

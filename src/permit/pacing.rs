@@ -8,6 +8,7 @@
 //! has passed all: one request at most has passed one limit and waits at the next, so nothing gathers in between.
 
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -15,7 +16,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -69,10 +70,10 @@ impl Pacer {
 
     /// Lets no request through the narrowest limit of this class for `pause`: Permit has refused one. Which limit was
     /// used up it does not say; if it was a wider one, the next refusal is under that.
-    pub(super) async fn pause(&self, class: Class, pause: Duration) {
+    pub(super) fn pause(&self, class: Class, pause: Duration) {
         if let Some(gate) = self.gates(class).next() {
-            let mut turn = gate.turn.lock().await;
-            turn.not_before = turn.not_before.max(Instant::now() + pause);
+            let mut not_before = gate.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            *not_before = (*not_before).max(Instant::now() + pause);
         }
     }
 }
@@ -80,45 +81,42 @@ impl Pacer {
 /// One limit. Who waits holds the turn, and the others queue behind in the order in which they came.
 struct Gate {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
-    turn: Mutex<Turn>,
-}
-
-struct Turn {
-    not_before: Instant,
+    turn: tokio::sync::Mutex<()>,
+    not_before: Mutex<Instant>,
 }
 
 impl Gate {
     /// At most `limit` requests in any `window`.
     fn new(limit: f64, window: Duration) -> Self {
         let limiter = RateLimiter::new(quota(limit, window), InMemoryState::default(), TokioClock::new());
-        Self { limiter, turn: Mutex::new(Turn { not_before: Instant::now() }) }
+        Self { limiter, turn: tokio::sync::Mutex::default(), not_before: Mutex::new(Instant::now()) }
     }
 
-    async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, Turn>, Error> {
+    async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, ()>, Error> {
         let turn = match deadline {
             None => self.turn.lock().await,
             Some(deadline) => tokio::time::timeout_at(deadline, self.turn.lock())
                 .await
                 .map_err(|_| Error::DeadlineExceeded)?,
         };
-        wait_until(turn.not_before, deadline).await?;
-        while let Err(not_until) = self.limiter.check() {
-            let wait = not_until.wait_time_from(self.limiter.clock().now());
-            wait_until(Instant::now() + wait, deadline).await?;
+        while let Some(wait) = self.wait() {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait) {
+                return Err(Error::DeadlineExceeded);
+            }
+            tokio::time::sleep(wait).await;
         }
         Ok(turn)
     }
-}
 
-async fn wait_until(time: Instant, deadline: Option<Instant>) -> Result<(), Error> {
-    if time <= Instant::now() {
-        return Ok(());
+    /// How long to wait before asking again; `None`: the request may pass, and has been counted.
+    fn wait(&self) -> Option<Duration> {
+        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = not_before.saturating_duration_since(Instant::now());
+        if !pause.is_zero() {
+            return Some(pause);
+        }
+        self.limiter.check().err().map(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
     }
-    if deadline.is_some_and(|deadline| deadline <= time) {
-        return Err(Error::DeadlineExceeded);
-    }
-    tokio::time::sleep_until(time).await;
-    Ok(())
 }
 
 /// A burst of 4% of the limit, and a rate with which burst and rate together stay 1% below the limit: room for

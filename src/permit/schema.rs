@@ -44,7 +44,7 @@ impl Permit {
             let url = self.shared.settings.api_url.below(["v2", "api-key", "scope"]);
             read(&self.send(&Call::new(Method::GET, url, Repeat::Always)).await?)
         };
-        self.shared.scope.get_or_try_init(ask).await
+        self.in_time(self.shared.scope.get_or_try_init(ask)).await?
     }
 
     /// The URL of `/v2/facts/PROJECT/ENVIRONMENT/...`.

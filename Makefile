@@ -1,0 +1,48 @@
+# The project's commands. `make help` tells them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+CARGO_DENY := .local/bin/cargo-deny
+CARGO_DENY_VERSION := 0.20.2
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
+
+.PHONY: run
+run: stand-ins ## Show both jobs end to end on this machine: a sign-in and a bulk sync
+	@cargo build --quiet --workspace --bins
+	@cargo run --quiet -p stand-ins --bin demo
+
+.PHONY: test
+test: stand-ins ## Run all tests, the end-to-end ones among them
+	cargo build --workspace --all-targets
+	if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace && cargo test --workspace --doc; \
+	else \
+	  cargo test --workspace; \
+	fi
+
+.PHONY: check
+check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(CARGO_DENY) --offline check licenses bans sources
+
+.PHONY: build
+build: ## Build everything for this machine
+	cargo build --workspace --all-targets
+
+.PHONY: stand-ins
+stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)
+	@scripts/install-stand-ins.sh
+
+.PHONY: clean
+clean: ## Remove all that was built or installed here
+	cargo clean
+	rm -rf .local
+
+$(CARGO_DENY):
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root .local --target-dir .local/build
+	rm -rf .local/build

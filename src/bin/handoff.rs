@@ -1,0 +1,39 @@
+//! The HTTP handoff point: `POST /handoff` with a token of any OpenID provider, and the authorizer of an API Gateway.
+//!
+//! Takes the events of function URLs, HTTP APIs, REST APIs and load balancers, and the questions of authorizers.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use permit_handoff::config;
+use permit_handoff::handoff::http::Endpoint;
+use permit_handoff::handoff::overflow::Queue;
+use permit_handoff::handoff::sign_in::{Settings, SignIn};
+use permit_handoff::oidc::Verifier;
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("handoff", Format::Json, variable)?;
+    let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
+    // A token says itself which groups its person is in, or nobody does.
+    let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url } = sign_in;
+
+    let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
+    let warming = Arc::clone(&verifier);
+    tokio::spawn(async move { warming.warm_up().await });
+
+    let aws = clients::aws().await;
+    let permit = clients::permit(&common.permit, &aws, budget)?;
+    let queue = overflow_queue_url
+        .map(|url| Box::new(clients::overflow_queue(&aws, url, budget / 4)) as Box<dyn Queue>);
+    let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
+    let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);
+
+    lambda::serve(metrics, async |event, _| endpoint.handle(event.get()).await)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+        .context("the Lambda runtime stopped")
+}

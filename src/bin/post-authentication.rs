@@ -1,0 +1,43 @@
+//! The Cognito trigger: PostAuthentication and PostConfirmation.
+//!
+//! Takes the trigger's event, syncs the person, and gives back the very same JSON.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use permit_handoff::cognito::sdk::CognitoPool;
+use permit_handoff::config::{self, SignInGroups};
+use permit_handoff::handoff::overflow::Queue;
+use permit_handoff::handoff::sign_in::{Settings, SignIn};
+use permit_handoff::handoff::trigger::{Groups, Pools, Trigger};
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, lambda, telemetry};
+use tokio::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("post-authentication", Format::Json, variable)?;
+    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
+        config::SignIn::new(variable)?;
+    let aws = clients::aws().await;
+    let permit = clients::permit(&common.permit, &aws, budget)?;
+    let queue = overflow_queue_url
+        .map(|url| Box::new(clients::overflow_queue(&aws, url, budget / 4)) as Box<dyn Queue>);
+    let groups = match groups {
+        SignInGroups::Skip => Groups::Skip,
+        SignInGroups::Lookup => {
+            Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
+        }
+    };
+    let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
+    let trigger = &Trigger::new(sign_in, groups);
+
+    lambda::serve(metrics, async |event, _| {
+        let started = Instant::now();
+        trigger.handle(started, event.get()).await.map(|()| event)
+    })
+    .await
+    .map_err(anyhow::Error::from_boxed)
+    .context("the Lambda runtime stopped")
+}

@@ -1,0 +1,44 @@
+//! From settings to clients: what each program builds at its cold start, before anything is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+
+use crate::config::{KeySetting, PermitSettings};
+use crate::handoff::overflow::SqsQueue;
+use crate::permit::{self, ApiKey, Environment, Permit, SetupError, StaticKey};
+use crate::secrets::SecretsManagerKey;
+
+/// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...).
+pub async fn aws() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).load().await
+}
+
+/// The Permit client. `timeout` bounds one attempt of a request, and reading the secret.
+pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> Result<Permit, SetupError> {
+    let PermitSettings { api_url, key, environment, pdp_url, limits } = settings;
+    let key: Arc<dyn ApiKey> = match key {
+        KeySetting::SecretId(id) => Arc::new(SecretsManagerKey::new(aws, id.clone(), timeout)),
+        KeySetting::Key(key) => Arc::new(StaticKey::new(key.clone())),
+    };
+    let environment = environment.as_ref().map(|(project, environment)| Environment {
+        project: project.clone(),
+        environment: environment.clone(),
+    });
+    let (api_url, pdp_url, limits) = (api_url.clone(), pdp_url.clone(), *limits);
+    Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
+}
+
+/// The overflow queue at `url`. One message takes two tries in `timeout` at most.
+pub fn overflow_queue(aws: &SdkConfig, url: String, timeout: Duration) -> SqsQueue {
+    let timeout = TimeoutConfig::builder()
+        .operation_timeout(timeout)
+        .operation_attempt_timeout(timeout.mul_f64(0.6))
+        .build();
+    let retry = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(50));
+    let config = aws_sdk_sqs::config::Builder::from(aws).timeout_config(timeout).retry_config(retry).build();
+    SqsQueue::new(aws_sdk_sqs::Client::from_conf(config), url)
+}

@@ -1,0 +1,153 @@
+//! cargo-lambda's local Lambda service, and the built functions attached to it.
+
+use std::convert::Infallible;
+use std::fs;
+use std::iter;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::aws::refused;
+use crate::process::{folder, serve};
+use crate::{Error, Process, Settings, installed};
+
+/// How long an invocation may take; what waits longer waits for ever.
+const ANSWERED_WITHIN: Duration = Duration::from_mins(2);
+
+/// A running `cargo lambda watch` which builds nothing: built functions attach to it.
+///
+/// Known of version 1.9: where AWS answers 200 with a header, it answers a handler's error with 500 (so that an SDK in
+/// front of it calls again); function URLs are at `/lambda-url/NAME/PATH`; a call waits for its function to attach.
+#[derive(Debug)]
+pub struct CargoLambda {
+    process: Process,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// What a function answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// Whether the handler succeeded.
+    pub succeeded: bool,
+    /// What it gave, or its error (`errorType`, `errorMessage`).
+    pub payload: Value,
+}
+
+/// A built function, attached. It ends with this handle.
+#[derive(Debug)]
+pub struct Function {
+    process: Process,
+    invoke_url: String,
+    http: reqwest::Client,
+}
+
+impl CargoLambda {
+    /// Starts it on a free port for functions of these names, and returns when it takes calls.
+    pub async fn start(functions: &[&str]) -> Result<Self, Error> {
+        let program = installed::program("venv/bin/cargo-lambda")?;
+        let (process, port) = serve("starting Runtime server", |port| {
+            let folder = folder("cargo-lambda")?;
+            // It takes calls for the binaries of the package alone that it runs in. This one keeps it from watching the
+            // whole project.
+            fs::write(folder.path().join("Cargo.toml"), manifest(functions))
+                .map_err(|source| Error::Spawn { name: "cargo-lambda".to_owned(), source })?;
+            let port = port.to_string();
+            let arguments = ["lambda", "watch", "-A", "127.0.0.1", "-P", &port, "--only-lambda-apis"];
+            let environment = vec![("CARGO_NET_OFFLINE".to_owned(), "true".to_owned())];
+            Process::start("cargo-lambda", &program, &arguments, environment, folder)
+        })
+        .await?;
+        Ok(Self { process, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() })
+    }
+
+    /// Its address, a Lambda endpoint for any SDK.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the function `name` is as a function URL: add a path that begins with `/`.
+    pub fn function_url(&self, name: &str) -> String {
+        format!("{}/lambda-url/{name}", self.url)
+    }
+
+    /// Starts a built function in the environment that Lambda gives, with `settings` besides. Calls may be sent at
+    /// once: they wait until it asks for one.
+    pub fn attach(&self, name: &str, binary: &Path, settings: Settings) -> Result<Function, Error> {
+        let lambda = [
+            ("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", self.url)),
+            ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "local".to_owned()),
+        ];
+        let environment =
+            lambda.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(settings).collect();
+        Ok(Function {
+            process: Process::start(name, binary, &[], environment, folder(name)?)?,
+            invoke_url: format!("{}/2015-03-31/functions/{name}/invocations", self.url),
+            http: self.http.clone(),
+        })
+    }
+
+    /// The process, for its log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+fn manifest(functions: &[&str]) -> String {
+    let package = "[package]\nname = \"functions\"\n\n[workspace]\n";
+    let binaries =
+        functions.iter().map(|name| format!("\n[[bin]]\nname = \"{name}\"\npath = \"{name}.rs\"\n"));
+    iter::once(package.to_owned()).chain(binaries).collect()
+}
+
+impl Function {
+    /// Calls the function and waits for its answer. A function that ends instead is an error with its log.
+    pub async fn invoke(&mut self, event: &Value) -> Result<Invocation, Error> {
+        let request = format!("POST {}", self.invoke_url);
+        let unreachable = |source| Error::Unreachable { request: request.clone(), source };
+        let sent = self.http.post(&self.invoke_url).body(event.to_string()).send();
+        let (status, body) = self
+            .during(async {
+                let response = sent.await.map_err(unreachable)?;
+                let status = response.status();
+                Ok::<_, Error>((status, response.bytes().await.map_err(unreachable)?))
+            })
+            .await?;
+        match serde_json::from_slice(&body) {
+            Ok(payload) => Ok(Invocation { succeeded: status.is_success(), payload }),
+            Err(_) => Err(refused(request, status, &body)),
+        }
+    }
+
+    /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends before
+    /// is an error with its log; without this, such a call would wait until it times out.
+    pub async fn during<T, E: From<Error>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Self { process, .. } = self;
+        let started = Instant::now();
+        let lost = async {
+            while started.elapsed() < ANSWERED_WITHIN {
+                process.still_runs()?;
+                sleep(Duration::from_millis(50)).await;
+            }
+            Err::<Infallible, _>(process.timed_out(ANSWERED_WITHIN))
+        };
+        tokio::select! {
+            done = work => done,
+            lost = lost => match lost? {},
+        }
+    }
+
+    /// The process, for its log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}

@@ -1,0 +1,22 @@
+//! Where `scripts/install-stand-ins.sh` puts things.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// The project's folder, in which `.local/` is.
+pub fn project_root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+/// An installed program, by its path in `.local/`.
+pub(crate) fn program(path: &str) -> Result<PathBuf, Error> {
+    let local = project_root().join(".local");
+    let program = local.join(path);
+    // The stamp is written last: without it an installation was broken off.
+    if !program.exists() || !local.join("stand-ins.stamp").exists() {
+        return Err(Error::NotInstalled { program: path.to_owned() });
+    }
+    Ok(program)
+}

@@ -1,0 +1,158 @@
+//! A user pool with people in it, in moto or in cognito-local.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::moto::text;
+use crate::{AwsApi, Error};
+
+/// The password of everyone who has one.
+pub const PASSWORD: &str = "Correct-horse-9";
+
+/// Someone to be put into a user pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The e-mail address, by which the person signs in. It counts as verified.
+    pub email: String,
+    /// Further attributes by Cognito's names.
+    pub attributes: Vec<(String, String)>,
+    /// The groups that the person is in. They need not exist before.
+    pub groups: Vec<String>,
+    /// Whether the person may sign in.
+    pub enabled: bool,
+}
+
+impl Person {
+    /// Someone enabled, without groups or further attributes.
+    pub fn new(email: &str) -> Self {
+        Self { email: email.to_owned(), attributes: Vec::new(), groups: Vec::new(), enabled: true }
+    }
+
+    /// Adds a group.
+    #[must_use]
+    pub fn in_group(mut self, group: &str) -> Self {
+        self.groups.push(group.to_owned());
+        self
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with(mut self, attribute: &str, value: &str) -> Self {
+        self.attributes.push((attribute.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Cannot sign in.
+    #[must_use]
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+}
+
+/// So many people, the same ones each time: one in ten an admin, one in three an editor and one in four a viewer of the
+/// tenant `acme` (some are several), one in fifty disabled.
+pub fn people(count: usize) -> Vec<Person> {
+    let person = |number: usize| {
+        let mut person = Person::new(&format!("person-{number:05}@example.com"))
+            .with("given_name", &format!("Given {number}"))
+            .with("family_name", &format!("Family {number}"));
+        let groups = [(10, "admins"), (3, "acme/editor"), (4, "acme/viewer")];
+        let groups = groups.into_iter().filter(|(every, _)| number.is_multiple_of(*every));
+        person.groups = groups.map(|(_, group)| group.to_owned()).collect();
+        person.enabled = number % 50 != 49;
+        person
+    };
+    (0..count).map(person).collect()
+}
+
+/// A user pool of a stand-in.
+#[derive(Debug, Clone)]
+pub struct UserPool {
+    api: AwsApi,
+    id: String,
+}
+
+impl UserPool {
+    pub(crate) async fn create(api: AwsApi, name: &str) -> Result<Self, Error> {
+        let created =
+            api.call("CreateUserPool", json!({"PoolName": name, "UsernameAttributes": ["email"]})).await?;
+        Ok(Self { api, id: text(&created["UserPool"]["Id"]) })
+    }
+
+    /// The pool's id, the setting `USER_POOL_ID`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Cognito, for what is missing here.
+    pub fn api(&self) -> &AwsApi {
+        &self.api
+    }
+
+    /// Creates a group.
+    pub async fn add_group(&self, group: &str) -> Result<(), Error> {
+        self.api.call("CreateGroup", json!({"UserPoolId": self.id, "GroupName": group})).await?;
+        Ok(())
+    }
+
+    /// Puts one person in, their groups first, and gives their `sub`.
+    pub async fn add(&self, person: &Person) -> Result<String, Error> {
+        let subs = self.add_all(std::slice::from_ref(person)).await?;
+        Ok(subs.into_iter().next().unwrap_or_default())
+    }
+
+    /// Puts people in, their groups first, and gives each one's `sub` in the same order. Groups that are there already
+    /// are left as they are.
+    ///
+    /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then fails a write
+    /// that meets another.
+    pub async fn add_all(&self, people: &[Person]) -> Result<Vec<String>, Error> {
+        let groups: BTreeSet<&str> =
+            people.iter().flat_map(|person| &person.groups).map(String::as_str).collect();
+        for group in groups {
+            match self.add_group(group).await {
+                Err(Error::Refused { body, .. }) if body.contains("GroupExistsException") => {}
+                result => result?,
+            }
+        }
+        let mut subs = Vec::with_capacity(people.len());
+        for person in people {
+            subs.push(self.create_user(person).await?);
+        }
+        Ok(subs)
+    }
+
+    async fn create_user(&self, person: &Person) -> Result<String, Error> {
+        let Person { email, attributes, groups, enabled } = person;
+        let mut user_attributes = vec![
+            json!({"Name": "email", "Value": email}),
+            json!({"Name": "email_verified", "Value": "true"}),
+        ];
+        user_attributes.extend(attributes.iter().map(|(name, value)| json!({"Name": name, "Value": value})));
+        let created = self
+            .api
+            .call(
+                "AdminCreateUser",
+                json!({
+                    "UserPoolId": self.id,
+                    "Username": email,
+                    "MessageAction": "SUPPRESS",
+                    "UserAttributes": user_attributes,
+                }),
+            )
+            .await?;
+        // In such a pool the user name is the `sub`. cognito-local keeps memberships by the name as it is given here,
+        // and looks them up by this one.
+        let username = text(&created["User"]["Username"]);
+        for group in groups {
+            let membership = json!({"UserPoolId": self.id, "Username": username, "GroupName": group});
+            self.api.call("AdminAddUserToGroup", membership).await?;
+        }
+        if !enabled {
+            self.api.call("AdminDisableUser", json!({"UserPoolId": self.id, "Username": username})).await?;
+        }
+        Ok(username)
+    }
+}

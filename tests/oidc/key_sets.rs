@@ -1,0 +1,169 @@
+//! Key sets: which keys of them are used, for which tokens, and why not the others.
+
+use permit_handoff::oidc::{
+    algorithm::Algorithm,
+    key::KeyFault,
+    key_set::{KeySet, KeySetError, MAX_KEYS},
+};
+use serde_json::{Value, json};
+
+use crate::signer::{Signer, code, default_issuers, encode, good_claims, key_set, verify};
+
+fn with(mut jwk: Value, members: &Value) -> Value {
+    for (name, value) in members.as_object().unwrap() {
+        if value.is_null() {
+            jwk.as_object_mut().unwrap().remove(name);
+        } else {
+            jwk[name] = value.clone();
+        }
+    }
+    jwk
+}
+
+#[test]
+fn a_bad_key_spoils_only_itself() {
+    let good = Signer::new("good", Algorithm::Es256);
+    let rsa = Signer::new("rsa", Algorithm::Rs256);
+    let ed = Signer::new("ed", Algorithm::EdDsa);
+    let small = encode([0xc5; 128]);
+    let large = encode([0xc5; 1025]);
+    for (jwk, fault) in [
+        (json!({}), KeyFault::Malformed),
+        (json!(7), KeyFault::Malformed),
+        (json!({"kty": "RSA", "n": 7, "e": "AQAB"}), KeyFault::Malformed),
+        (with(rsa.jwk(), &json!({"n": null})), KeyFault::Malformed),
+        (with(rsa.jwk(), &json!({"n": "AQAB"})), KeyFault::TooSmall),
+        (with(rsa.jwk(), &json!({"n": ""})), KeyFault::TooSmall),
+        (with(rsa.jwk(), &json!({"n": small})), KeyFault::TooSmall),
+        // 2,048 bits by its length, 2,047 by its value.
+        (with(rsa.jwk(), &json!({"n": encode([&[0x7f][..], &[0xc5; 255]].concat())})), KeyFault::TooSmall),
+        (with(rsa.jwk(), &json!({"n": large})), KeyFault::TooLarge),
+        (with(rsa.jwk(), &json!({"e": "AA"})), KeyFault::Malformed),
+        (with(rsa.jwk(), &json!({"e": "AQ"})), KeyFault::Malformed),
+        (with(rsa.jwk(), &json!({"e": "AQAA"})), KeyFault::Malformed),
+        (
+            with(rsa.jwk(), &json!({"n": format!("{}=", rsa.jwk()["n"].as_str().unwrap())})),
+            KeyFault::Malformed,
+        ),
+        (with(rsa.jwk(), &json!({"d": "AQAB"})), KeyFault::Private),
+        (with(good.jwk(), &json!({"y": good.jwk()["x"]})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"x": "AAAA"})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"x": encode([0; 32]), "y": encode([0; 32])})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"crv": "P-384"})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"crv": "secp256k1"})), KeyFault::Unsupported),
+        (with(good.jwk(), &json!({"alg": "ES384"})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"alg": "ECDH-ES"})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"alg": "none"})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"alg": "HS256"})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"alg": 7})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"use": "enc"})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"use": 7})), KeyFault::Malformed),
+        (with(good.jwk(), &json!({"key_ops": ["sign"]})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"key_ops": []})), KeyFault::NotForSignatures),
+        (with(good.jwk(), &json!({"key_ops": "verify"})), KeyFault::Malformed),
+        (with(ed.jwk(), &json!({"x": "AAAA"})), KeyFault::Malformed),
+        (with(ed.jwk(), &json!({"crv": "Ed448"})), KeyFault::Unsupported),
+        (with(ed.jwk(), &json!({"crv": "X25519"})), KeyFault::Unsupported),
+        (with(ed.jwk(), &json!({"d": "AAAA"})), KeyFault::Private),
+        (json!({"kty": "oct", "k": "c2VjcmV0"}), KeyFault::Symmetric),
+        (json!({"kty": "AKP"}), KeyFault::Unsupported),
+    ] {
+        // The set as a whole works, and the bad key is counted.
+        let keys = key_set(&[jwk.clone(), good.jwk()]);
+        assert_eq!((keys.usable(), keys.faults().collect::<Vec<_>>()), (1, vec![fault]), "{jwk}");
+        assert_eq!(code(verify(&good.sign(&good_claims()), &default_issuers(), &keys)), "verified");
+
+        // A token that names it is refused for its fault, and on its own it is no set.
+        if jwk.is_object() {
+            let other = with(good.jwk(), &json!({"kid": "other"}));
+            let keys = key_set(&[with(jwk.clone(), &json!({"kid": "good"})), other]);
+            assert_eq!(
+                code(verify(&good.sign(&good_claims()), &default_issuers(), &keys)),
+                fault.code(),
+                "{jwk}"
+            );
+        }
+        let alone = json!({"keys": [jwk]}).to_string();
+        assert_eq!(KeySet::parse(alone.as_bytes()).err(), Some(KeySetError::NoUsableKey), "{jwk}");
+    }
+}
+
+#[test]
+fn a_key_with_a_name_twice_is_malformed_and_alone() {
+    let good = Signer::new("good", Algorithm::Es256);
+    let text = format!(r#"{{"keys":[{{"kty":"EC","kty":"RSA","kid":"good"}},{}]}}"#, good.jwk());
+    let keys = KeySet::parse(text.as_bytes()).unwrap();
+    assert_eq!((keys.usable(), keys.faults().collect::<Vec<_>>()), (1, vec![KeyFault::Malformed]));
+    assert_eq!(code(verify(&good.sign(&good_claims()), &default_issuers(), &keys)), "verified");
+}
+
+#[test]
+fn what_providers_leave_out_or_add_is_no_fault() {
+    let rsa = Signer::new("rsa", Algorithm::Rs256);
+    let n = rsa.jwk()["n"].as_str().unwrap().to_owned();
+    let zero_first = {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        encode([vec![0], URL_SAFE_NO_PAD.decode(n).unwrap()].concat())
+    };
+    for members in [
+        json!({"alg": null}),
+        json!({"use": null}),
+        json!({"alg": null, "use": null, "key_ops": ["verify"]}),
+        json!({"x5c": ["MIIB"], "x5t": "abc", "issuer": "https://issuer.example"}),
+        json!({"n": zero_first}),
+    ] {
+        let keys = key_set(&[with(rsa.jwk(), &members)]);
+        assert_eq!(
+            code(verify(&rsa.sign(&good_claims()), &default_issuers(), &keys)),
+            "verified",
+            "{members}"
+        );
+    }
+}
+
+#[test]
+fn without_a_kid_only_a_sole_fitting_key_is_used() {
+    let first = Signer::new("first", Algorithm::Es256);
+    let second = Signer::new("second", Algorithm::Es256);
+    let rsa = Signer::new("rsa", Algorithm::Rs256);
+    let token = first.sign_with(&json!({"alg": "ES256"}), &good_claims());
+    let code_with = |keys: &[Value]| code(verify(&token, &default_issuers(), &key_set(keys)));
+    assert_eq!(code_with(&[first.jwk()]), "verified");
+    assert_eq!(code_with(&[rsa.jwk(), first.jwk()]), "verified");
+    assert_eq!(code_with(&[first.jwk(), second.jwk()]), "key_ambiguous");
+    assert_eq!(code_with(&[rsa.jwk()]), "key_unknown");
+    assert_eq!(code_with(&[second.jwk()]), "signature_invalid");
+}
+
+#[test]
+fn one_kid_for_several_keys_is_resolved_by_type_or_not_at_all() {
+    let ec = Signer::new("k", Algorithm::Es256);
+    let other = Signer::new("k", Algorithm::Es256);
+    let rsa = Signer::new("k", Algorithm::Rs256);
+    let code_with =
+        |keys: &[Value]| code(verify(&ec.sign(&good_claims()), &default_issuers(), &key_set(keys)));
+    assert_eq!(code_with(&[rsa.jwk(), ec.jwk()]), "verified");
+    assert_eq!(code_with(&[ec.jwk(), ec.jwk()]), "verified");
+    assert_eq!(code_with(&[ec.jwk(), other.jwk()]), "key_ambiguous");
+}
+
+#[test]
+fn what_is_no_set_is_refused() {
+    for text in [
+        "",
+        "{}",
+        "[]",
+        r#"{"keys":{}}"#,
+        r#"{"keys":null}"#,
+        "<html></html>",
+        r#"{"keys":["#,
+        r#"{"KEYS":[]}"#,
+    ] {
+        assert_eq!(KeySet::parse(text.as_bytes()).err(), Some(KeySetError::NotASet), "{text}");
+    }
+    assert_eq!(KeySet::parse(br#"{"keys":[]}"#).err(), Some(KeySetError::NoUsableKey));
+    let good = Signer::new("k", Algorithm::Es256).jwk();
+    let many = |count: usize| KeySet::parse(json!({"keys": vec![&good; count]}).to_string().as_bytes());
+    assert_eq!(many(MAX_KEYS).map(|keys| keys.usable()).ok(), Some(1));
+    assert_eq!(many(MAX_KEYS + 1).err(), Some(KeySetError::TooMany));
+}

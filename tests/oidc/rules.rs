@@ -1,0 +1,178 @@
+//! The tokens of real providers, in their own shapes.
+
+use permit_handoff::oidc::{Claims, Rejection, algorithm::Algorithm, claims::TokenKind};
+use serde_json::{Value, json};
+
+use crate::signer::{AUDIENCE, ISSUER, NOW, Signer, claims_with, code, issuers, key_set, verify};
+
+fn verify_under(settings: &Value, header: &Value, claims: &Value) -> Result<Claims, Rejection> {
+    let signer = Signer::new("k", Algorithm::EdDsa);
+    let mut setting = json!({ "issuer": ISSUER });
+    setting.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let mut full = signer.header();
+    full.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+    verify(&signer.sign_with(&full, claims), &issuers(&json!([setting])), &key_set(&[signer.jwk()]))
+}
+
+fn code_under(settings: &Value, claims: &Value) -> &'static str {
+    code(verify_under(settings, &json!({}), claims))
+}
+
+fn cognito_id() -> Value {
+    json!({
+        "iss": ISSUER, "sub": "5f1d", "aud": "client-1", "token_use": "id", "exp": NOW + 3600, "iat": NOW, "auth_time": NOW,
+        "email": "ada@example.com", "email_verified": "true", "given_name": "Ada", "cognito:groups": ["admins", "acme/editor"],
+        "cognito:username": "ada",
+    })
+}
+
+fn cognito_access() -> Value {
+    json!({
+        "iss": ISSUER, "sub": "5f1d", "client_id": "client-1", "token_use": "access", "exp": NOW + 3600, "iat": NOW, "scope": "openid",
+        "cognito:groups": ["admins"], "username": "ada",
+    })
+}
+
+#[test]
+fn cognitos_tokens_are_held_to_the_client_wherever_they_name_it() {
+    let client = json!({"client_ids": ["client-1"]});
+    let other = json!({"client_ids": ["client-2"]});
+    for token in [cognito_id(), cognito_access()] {
+        assert_eq!(code_under(&client, &token), "verified");
+        assert_eq!(code_under(&other, &token), "client_not_allowed");
+    }
+    let id = verify_under(&client, &json!({}), &cognito_id()).unwrap();
+    assert_eq!((id.kind(), id.issuer(), id.subject()), (TokenKind::Id, ISSUER, "5f1d"));
+    assert_eq!(
+        (id.email(), id.email_verified(), id.given_name()),
+        (Some("ada@example.com"), true, Some("Ada"))
+    );
+    assert_eq!(id.groups(), Some(&["admins".to_owned(), "acme/editor".to_owned()][..]));
+    let access = verify_under(&client, &json!({}), &cognito_access()).unwrap();
+    assert_eq!((access.kind(), access.email()), (TokenKind::Access, None));
+}
+
+#[test]
+fn audiences_and_clients_must_both_hold_where_both_are_configured() {
+    let both = json!({"audiences": [AUDIENCE], "client_ids": ["spa"]});
+    for (changes, expected) in [
+        (json!({"azp": "spa"}), "verified"),
+        (json!({"client_id": "spa"}), "verified"),
+        (json!({"azp": "spa", "client_id": "spa"}), "verified"),
+        (json!({"aud": null, "client_id": "spa"}), "verified"),
+        (json!({"azp": "other"}), "client_not_allowed"),
+        (json!({"azp": "spa", "client_id": "other"}), "client_not_allowed"),
+        (json!({"azp": "other", "client_id": "spa"}), "client_not_allowed"),
+        (json!({"aud": "other", "azp": "spa"}), "aud_not_allowed"),
+        (json!({}), "client_not_allowed"),
+        (json!({"aud": null}), "client_missing"),
+        (json!({"azp": 7}), "client_wrong_type"),
+        (json!({"azp": ["spa"]}), "client_wrong_type"),
+        (json!({"client_id": {}}), "client_wrong_type"),
+    ] {
+        assert_eq!(code_under(&both, &claims_with(&changes)), expected, "{changes}");
+    }
+    let audience = json!({"audiences": ["other", AUDIENCE]});
+    assert_eq!(code_under(&audience, &claims_with(&json!({"azp": "anybody"}))), "verified");
+    assert_eq!(
+        code_under(&audience, &claims_with(&json!({"aud": null, "client_id": "anybody"}))),
+        "aud_missing"
+    );
+    assert_eq!(
+        code_under(&json!({"client_ids": ["spa"]}), &claims_with(&json!({"aud": ["x", "spa"]}))),
+        "verified"
+    );
+}
+
+#[test]
+fn token_use_is_asked_for_where_it_is_configured() {
+    let of = |token_use: &str| json!({"client_ids": ["client-1"], "token_use": token_use});
+    assert_eq!(code_under(&of("id"), &cognito_id()), "verified");
+    assert_eq!(code_under(&of("access"), &cognito_access()), "verified");
+    assert_eq!(code_under(&of("access"), &cognito_id()), "token_use_not_allowed");
+    assert_eq!(code_under(&of("id"), &cognito_access()), "token_use_not_allowed");
+    let plain = json!({"audiences": [AUDIENCE]});
+    let id = json!({"audiences": [AUDIENCE], "token_use": "id"});
+    for (token_use, asked, not_asked) in [
+        (json!(null), "token_use_missing", "verified"),
+        (json!("refresh"), "token_use_not_allowed", "verified"),
+        (json!("ID"), "token_use_not_allowed", "verified"),
+        (json!(["id"]), "token_use_wrong_type", "token_use_wrong_type"),
+        (json!(1), "token_use_wrong_type", "token_use_wrong_type"),
+    ] {
+        let claims = claims_with(&json!({"token_use": token_use}));
+        assert_eq!(code_under(&id, &claims), asked, "{token_use}");
+        assert_eq!(code_under(&plain, &claims), not_asked, "{token_use}");
+    }
+}
+
+#[test]
+fn groups_come_from_where_the_issuer_has_them() {
+    let groups = |settings: Value, changes: Value| {
+        let mut with_audience = json!({"audiences": [AUDIENCE]});
+        with_audience.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        verify_under(&with_audience, &json!({}), &claims_with(&changes))
+            .map(|claims| claims.groups().map(<[String]>::to_vec))
+    };
+    let some = |names: &[&str]| Ok(Some(names.iter().map(ToString::to_string).collect::<Vec<String>>()));
+    let keycloak = json!({"groups_claim": "realm_access.roles"});
+    let auth0 = json!({"groups_claim": "https://acme.example/roles"});
+
+    assert_eq!(groups(json!({}), json!({})), Ok(None));
+    assert_eq!(groups(json!({}), json!({"groups": []})), some(&[]));
+    assert_eq!(groups(json!({}), json!({"groups": ["a", "b"]})), some(&["a", "b"]));
+    assert_eq!(groups(json!({}), json!({"groups": "a"})), some(&["a"]));
+    assert_eq!(groups(json!({}), json!({"groups": ["a"], "cognito:groups": ["c"]})), some(&["c"]));
+    assert_eq!(
+        groups(keycloak.clone(), json!({"realm_access": {"roles": ["r"]}, "groups": ["a"]})),
+        some(&["r"])
+    );
+    assert_eq!(groups(keycloak.clone(), json!({"groups": ["a"]})), Ok(None));
+    assert_eq!(groups(auth0, json!({"https://acme.example/roles": ["r"]})), some(&["r"]));
+    for wrong in [
+        json!({"realm_access": {"roles": 7}}),
+        json!({"realm_access": {"roles": {"a": 1}}}),
+        json!({"realm_access": {"roles": ["a", 7]}}),
+    ] {
+        assert_eq!(
+            groups(keycloak.clone(), wrong).map_err(|rejection| rejection.code()),
+            Err("groups_wrong_type")
+        );
+    }
+}
+
+#[test]
+fn a_token_is_an_id_token_only_if_it_says_so() {
+    let kind = |header: Value, changes: Value| {
+        verify_under(&json!({"audiences": [AUDIENCE]}), &header, &claims_with(&changes)).unwrap().kind()
+    };
+    for (header, changes) in [
+        (json!({}), json!({"nonce": "n"})),
+        (json!({}), json!({"at_hash": "h"})),
+        (json!({}), json!({"typ": "ID"})),
+        (json!({}), json!({"token_use": "id", "scope": "x"})),
+    ] {
+        assert_eq!(kind(header, changes.clone()), TokenKind::Id, "{changes}");
+    }
+    for (header, changes) in [
+        (json!({}), json!({})),
+        (json!({}), json!({"typ": "Bearer"})),
+        (json!({}), json!({"scope": "openid", "nonce": "n"})),
+        (json!({}), json!({"scp": ["x"], "nonce": "n"})),
+        (json!({}), json!({"token_use": "access", "nonce": "n"})),
+        (json!({"typ": "at+jwt"}), json!({"nonce": "n"})),
+    ] {
+        assert_eq!(kind(header.clone(), changes.clone()), TokenKind::Access, "{header} {changes}");
+    }
+}
+
+#[test]
+fn every_algorithm_verifies() {
+    for algorithm in Algorithm::ALL {
+        let signer = Signer::new("k", algorithm);
+        let token = signer.sign(&claims_with(&json!({})));
+        let settings =
+            issuers(&json!([{"issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": [algorithm.name()]}]));
+        assert_eq!(code(verify(&token, &settings, &key_set(&[signer.jwk()]))), "verified", "{algorithm}");
+    }
+}
