@@ -18,7 +18,7 @@ need() {
   echo "the stand-ins need $1; $2" >&2
   exit 1
 }
-command -v node npm >/dev/null || need "Node.js with npm" "on Debian: apt-get install nodejs npm"
+{ command -v node && command -v npm; } >/dev/null || need "Node.js with npm" "on Debian: apt-get install nodejs npm"
 command -v python3 >/dev/null || need "Python 3.11 or later" "on Debian: apt-get install python3 python3-venv"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || need "Python 3.11 or later" "this is $(python3 --version)"
 python3 -c 'import ensurepip, venv' 2>/dev/null || need "Python's venv" "on Debian: apt-get install python3-venv"

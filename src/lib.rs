@@ -8,13 +8,16 @@
 //! - [`permit`]: the client of Permit's REST API;
 //! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
 //! - [`handoff`]: the use cases, which feed the core and carry its plans out;
-//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them.
+//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them;
+//! - [`telemetry`], [`lambda`]: logs and metrics without personal data, and what every Lambda does.
 
 pub mod clients;
 pub mod cognito;
 pub mod config;
 pub mod domain;
 pub mod handoff;
+pub mod lambda;
 pub mod oidc;
 pub mod permit;
 pub mod secrets;
+pub mod telemetry;

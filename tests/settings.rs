@@ -38,10 +38,7 @@ fn the_defaults_are_the_documented_ones() {
     assert!(matches!(&permit.key, KeySetting::SecretId(id) if id == "permit/api-key"));
     assert!(permit.environment.is_none() && permit.pdp_url.is_none() && permit.limits == Limits::default());
     assert_eq!((settings.groups, settings.on_failure), (SignInGroups::Lookup, OnFailure::Admit));
-    assert_eq!(
-        (settings.budget, settings.cache_ttl),
-        (Duration::from_secs_f64(3.5), Duration::from_secs(300))
-    );
+    assert_eq!((settings.budget, settings.cache_ttl), (Duration::from_secs_f64(3.5), Duration::from_mins(5)));
     assert_eq!(settings.overflow_queue_url, None);
     assert_eq!(settings.common.policy.rules.len(), 1);
 
@@ -89,16 +86,16 @@ fn every_setting_is_read() {
 fn each_fault_names_its_setting() {
     let cases: &[(&str, &str, &str)] = &[
         ("PERMIT_API_URL", "api.permit.io", "https://"),
-        ("PERMIT_API_URL", "http://api.permit.io", "in the clear"),
+        ("PERMIT_API_URL", "http://api.permit.io", "https://"),
         ("PERMIT_API_URL", "ftp://api.permit.io", "https://"),
         ("PERMIT_API_URL", "https://a:b@api.permit.io", "password"),
         ("PERMIT_API_URL", "https://api.permit.io/?x=1", "query"),
         ("PERMIT_API_KEY_SECRET_ID", "permit key", "ARN"),
         ("PERMIT_API_KEY_SECRET_ID", "", "neither"),
-        ("PERMIT_PDP_URL", "http://pdp.example.com:7766", "in the clear"),
+        ("PERMIT_PDP_URL", "ftp://pdp.example.com", "https://"),
         ("PERMIT_LIMITS", "write", "all=1000"),
         ("PERMIT_LIMITS", "reads=3", "no limit `reads`"),
-        ("PERMIT_LIMITS", "write=0", "write: "),
+        ("PERMIT_LIMITS", "write=0", "1 or more"),
         ("PERMIT_LIMITS", "write=3,write=4", "twice"),
         ("SIGN_IN_GROUPS", "Lookup", "`lookup`"),
         ("SIGN_IN_ON_FAILURE", "allow", "`admit`"),
@@ -194,7 +191,7 @@ fn all_faults_are_in_one_message() {
     });
     insta::assert_snapshot!(found.unwrap_err().to_string(), @r#"
     the settings (environment variables) are wrong; set these right and start again:
-    - PERMIT_API_URL: not an address (relative URL without a base): give https://...
+    - PERMIT_API_URL: it is no URL: write it as https://HOST
     - PERMIT_API_KEY_SECRET_ID: neither this nor PERMIT_API_KEY is set: set PERMIT_API_KEY_SECRET_ID to the name of the secret that holds Permit's API key (or PERMIT_API_KEY to the key itself, for local use)
     - PERMIT_PROJECT, PERMIT_ENVIRONMENT: only one is set: set both, or neither, and the API key's own environment is used
     - HANDOFF_POLICY: line 1: the grant has no tenant: give `tenant = "..."`, or capture {tenant}

@@ -1,6 +1,8 @@
 //! Executes the state machine of the bulk sync with a local engine, against a Lambda Invoke API that answers as the
 //! function would: `state-machine/run.mjs` runs it, `scripts/lint-template.sh install` fetches the engine.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
+
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -22,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
 /// What Lambda answers to the call with this number, counted from 0, and this request.
-type Script = fn(usize, &Value) -> Answer;
+type Answers = Arc<dyn Fn(usize, &Value) -> Answer + Send + Sync>;
 
 enum Answer {
     Report(Value),
@@ -49,13 +51,24 @@ async fn a_run_that_ran_out_of_time_goes_on_in_the_next() {
 
 #[tokio::test]
 async fn any_write_counts_as_headway() {
-    for field in ["created", "updated", "assigned", "unassigned", "deleted", "tombstoned"] {
-        let mut first = incomplete(0);
-        first[field] = json!(1);
-        let server = serve_with(vec![first, report()]).await;
-        let execution = run_against(&server, &[]).await;
-        assert_eq!((execution.status.as_str(), execution.requests.len()), ("SUCCEEDED", 2), "{field}");
-    }
+    // The first parts each write in another way, run out of time, and are in step the second time.
+    let fields = ["created", "updated", "assigned", "unassigned", "deleted", "tombstoned"];
+    let seen = Mutex::new(BTreeSet::new());
+    let answers = move |_, request: &Value| {
+        let prefix = request["sub_prefix"].as_str().unwrap();
+        let part = usize::from_str_radix(prefix, 16).unwrap();
+        let first_time = seen.lock().unwrap().insert(part);
+        match fields.get(part).filter(|_| first_time) {
+            Some(field) => {
+                let mut report = incomplete(0);
+                report[field] = json!(1);
+                Answer::Report(report)
+            }
+            None => Answer::Report(report()),
+        }
+    };
+    let execution = run_against(&serve(Arc::new(answers), Duration::ZERO).await, &["--shards", "16"]).await;
+    assert_eq!((execution.status.as_str(), execution.requests.len()), ("SUCCEEDED", 16 + fields.len()));
 }
 
 #[tokio::test]
@@ -146,11 +159,13 @@ async fn one_part_that_fails_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn as_many_parts_at_once_as_asked() {
-    for (concurrency, most) in [("1", 1), ("4", 4)] {
-        let server = serve(|_, _| Answer::Report(report()), Duration::from_millis(100)).await;
+    for (concurrency, expected) in [("1", 1..=1), ("4", 2..=4)] {
+        let server =
+            serve(Arc::new(|_, _: &Value| Answer::Report(report())), Duration::from_millis(100)).await;
         let execution = run_against(&server, &["--shards", "16", "--concurrency", concurrency]).await;
         assert_eq!(execution.status, "SUCCEEDED");
-        assert_eq!(server.most_at_once.load(Ordering::SeqCst), most, "{concurrency} at once");
+        let most = server.most_at_once.load(Ordering::SeqCst);
+        assert!(expected.contains(&most), "{most} at once where {concurrency} were asked for");
     }
 }
 
@@ -196,8 +211,8 @@ impl Execution {
     }
 }
 
-async fn run(options: &[&str], script: Script) -> Execution {
-    run_against(&serve(script, Duration::ZERO).await, options).await
+async fn run(options: &[&str], answers: fn(usize, &Value) -> Answer) -> Execution {
+    run_against(&serve(Arc::new(answers), Duration::ZERO).await, options).await
 }
 
 async fn run_against(server: &Server, options: &[&str]) -> Execution {
@@ -239,25 +254,14 @@ impl Drop for Server {
 
 #[derive(Clone)]
 struct Lambda {
-    answers: Arc<dyn Fn(usize, &Value) -> Answer + Send + Sync>,
+    answers: Answers,
     takes: Duration,
     requests: Arc<Mutex<Vec<Value>>>,
     at_once: Arc<AtomicUsize>,
     most_at_once: Arc<AtomicUsize>,
 }
 
-async fn serve(script: Script, takes: Duration) -> Server {
-    serve_lambda(Arc::new(script), takes).await
-}
-
-async fn serve_with(reports: Vec<Value>) -> Server {
-    serve_lambda(Arc::new(move |call, _| Answer::Report(reports[call].clone())), Duration::ZERO).await
-}
-
-async fn serve_lambda(
-    answers: Arc<dyn Fn(usize, &Value) -> Answer + Send + Sync>,
-    takes: Duration,
-) -> Server {
+async fn serve(answers: Answers, takes: Duration) -> Server {
     let lambda = Lambda {
         answers,
         takes,

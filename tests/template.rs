@@ -1,10 +1,12 @@
 //! Holds `template.yaml` against what the code needs: the permissions (`permissions.toml`), the settings, and how the
 //! queue, the schedule, the state machine and the alarms are wired.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -27,24 +29,24 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("OVERFLOW_QUEUE_URL", &["post-authentication", "handoff", "drain"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["bulk-sync"]),
+    ("USER_POOL_ID", &["drain", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
 ];
 
-/// The project's own metrics, each with the dimension that it has beside `function`.
-const METRICS: &[(&str, Option<(&str, &[&str])>)] = &[
-    ("SignIns", Some(("outcome", &["synced", "unchanged", "queued", "refused", "rejected"]))),
-    ("SignInLatency", None),
-    ("PermitRequests", Some(("kind", &["read", "write", "bulk"]))),
-    ("PermitThrottled", None),
-    ("BulkSyncRuns", Some(("outcome", &["converged", "incomplete", "not_converged", "failed"]))),
-    ("BulkSyncRefused", None),
-    ("BulkSyncRejected", None),
-    ("BulkSyncDrifted", None),
-    ("BulkSyncSeconds", None),
-    ("PermitMau", None),
-    ("PermitMauLimit", None),
-    ("DrainDeadLettered", None),
+/// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
+const METRICS: &[(&str, &str, &[&str])] = &[
+    ("SignIns", "outcome", &["synced", "unchanged", "queued", "refused", "rejected"]),
+    ("SignInLatency", "", &[]),
+    ("PermitRequests", "kind", &["read", "write", "bulk"]),
+    ("PermitThrottled", "", &[]),
+    ("BulkSyncRuns", "outcome", &["converged", "incomplete", "not_converged", "failed"]),
+    ("BulkSyncRefused", "", &[]),
+    ("BulkSyncRejected", "", &[]),
+    ("BulkSyncDrifted", "", &[]),
+    ("BulkSyncSeconds", "", &[]),
+    ("PermitMau", "", &[]),
+    ("PermitMauLimit", "", &[]),
+    ("DrainDeadLettered", "", &[]),
 ];
 
 /// binary, function, role
@@ -58,8 +60,8 @@ const FUNCTIONS: &[(&str, &str, &str)] = &[
 #[test]
 fn each_role_may_do_what_the_code_does_and_nothing_else() {
     let template = template();
-    let table: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> =
-        toml::from_str(&read("tests/permissions.toml")).unwrap();
+    let mut table = permission_table();
+    table.remove("operator");
     let roles = FUNCTIONS
         .iter()
         .map(|(part, _, role)| (*part, *role))
@@ -73,6 +75,40 @@ fn each_role_may_do_what_the_code_does_and_nothing_else() {
     for (part, role) in roles {
         let allowed = permissions(&template["Resources"][role], part);
         assert_eq!(allowed, table[part], "{role}: left is template.yaml, right is permissions.toml");
+    }
+}
+
+#[test]
+fn every_call_in_the_source_is_in_the_table() {
+    let table = permission_table();
+    let actions = table.values().flat_map(BTreeMap::values).flatten();
+    let operations =
+        actions.filter_map(|action| action.split_once(':')).map(|(_, name)| name).collect::<BTreeSet<_>>();
+    for file in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = fs::read_to_string(&file).unwrap();
+        for call in aws_calls(&source) {
+            assert!(
+                operations.contains(call.as_str()),
+                "{}: {call} is not in permissions.toml",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_security_guide_names_every_right() {
+    let guide = read("docs/security.md");
+    let mut table = permission_table();
+    table.remove("operator");
+    for (part, resources) in table {
+        for action in resources.values().flatten().filter(|action| !action.starts_with("logs:")) {
+            let name = action.strip_prefix("cognito-idp:").unwrap_or(action);
+            assert!(
+                guide.contains(&format!("`{name}`")) || guide.contains(&format!("`{action}`")),
+                "{part}: {action}"
+            );
+        }
     }
 }
 
@@ -325,8 +361,11 @@ fn the_dashboard_shows_metrics_that_exist() {
             previous = metric;
         }
     }
-    let unseen =
-        METRICS.iter().filter(|(name, _)| !shown.contains(*name)).map(|(name, _)| *name).collect::<Vec<_>>();
+    let unseen = METRICS
+        .iter()
+        .filter(|(name, ..)| !shown.contains(*name))
+        .map(|(name, ..)| *name)
+        .collect::<Vec<_>>();
     assert_eq!(unseen, ["DrainDeadLettered"], "the dead-letter queue's own depth shows this one");
 }
 
@@ -345,20 +384,52 @@ fn expand(metric: &Value, previous: &[String]) -> Vec<String> {
 }
 
 fn assert_metric(name: &str, dimensions: &BTreeMap<&str, &str>, whose: &str) {
-    let (_, second) = METRICS
+    let (_, second, values) = METRICS
         .iter()
-        .find(|(known, _)| *known == name)
+        .find(|(known, ..)| *known == name)
         .unwrap_or_else(|| panic!("{whose}: {name} is emitted by nobody"));
     let mut wanted = BTreeSet::from(["function"]);
-    if let Some((dimension, values)) = second {
-        wanted.insert(dimension);
+    if !second.is_empty() {
+        wanted.insert(second);
         assert!(
-            values.contains(&dimensions[dimension]),
-            "{whose}: {name} has no {dimension} {}",
-            dimensions[dimension]
+            values.contains(&dimensions[second]),
+            "{whose}: {name} has no {second} {}",
+            dimensions[second]
         );
     }
     assert_eq!(dimensions.keys().copied().collect::<BTreeSet<_>>(), wanted, "{whose}: dimensions of {name}");
+}
+
+/// part, resource, actions
+fn permission_table() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+    toml::from_str(&read("tests/permissions.toml")).unwrap()
+}
+
+/// The operations that a file calls on an AWS client: `client.list_users()` is `ListUsers`.
+fn aws_calls(source: &str) -> BTreeSet<String> {
+    if !source.contains("aws_sdk_") {
+        return BTreeSet::new();
+    }
+    let calls = source.split("client").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('.'));
+    let names = calls.filter_map(|rest| rest.split_once("()")).map(|(name, _)| name);
+    let names = names.filter(|name| name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_'));
+    names.map(|name| name.split('_').map(capitalized).collect()).collect()
+}
+
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1.min(word.len()));
+    first.to_uppercase() + rest
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => rust_files(&path),
+            Some(extension) if extension == "rs" => vec![path],
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 /// What a role allows, by the words of `permissions.toml`: resource to actions.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// let fault = Fault::status(503).chance(0.1);
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+// What is unknown here is unknown to the action, which refuses it.
 pub struct Fault {
     /// Only requests of this method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,9 +62,9 @@ pub enum Action {
         #[serde(default)]
         body: String,
     },
-    /// It is applied and answered after a while. Goes with any other fault.
+    /// It is applied at once and answered after a while. Goes with any other fault that answers.
     Latency {
-        /// Milliseconds before it is looked at.
+        /// Milliseconds before the answer.
         ms: u64,
     },
     /// The connection is reset (RST).

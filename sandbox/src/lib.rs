@@ -7,6 +7,7 @@
 //! Start with [`Sandbox`].
 
 mod answers;
+mod builder;
 mod call;
 mod contract;
 mod control;
@@ -27,11 +28,12 @@ mod snapshot;
 mod views;
 mod world;
 
+pub use builder::{API_KEY, Builder, StartError};
 pub use contract::CONTRACT;
 pub use faults::{Action, At, Fault};
 pub use limits::{Limits, LimitsError, RetryAfter};
 pub use requests::{Counts, Kind, Request};
-pub use sandbox::{API_KEY, Builder, Sandbox, StartError};
+pub use sandbox::Sandbox;
 pub use semantics::{
     BulkAssignExisting, BulkRoleAssignments, BulkUnassignMissing, EmailCase, FailedBulk, ListOrder,
     PostExistingUser, PutRoleAssignments, PutWithoutAttributes, Semantics,

@@ -54,6 +54,7 @@ Ctrl-C prints what is in the environment as a table, and what was asked."#;
 /// A local stand-in for the Permit API, as strict as its contract, that can be told to misbehave
 #[derive(Debug, Parser)]
 #[command(version, about, after_long_help = AFTER_HELP, after_help = "--help has examples and the HTTP control")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// Port on 127.0.0.1; 0: any that is free
     #[arg(long, default_value_t = 0)]

@@ -42,6 +42,20 @@ pub(crate) struct Shared {
     pub(crate) ended: watch::Receiver<bool>,
 }
 
+impl Shared {
+    /// Until the sandbox ends.
+    async fn end(&self) {
+        // An error means that the sandbox is gone, which is an end as well.
+        self.ended.clone().wait_for(|ended| *ended).await.ok();
+    }
+
+    /// For a while, or until the sandbox ends.
+    async fn pause(&self, duration: Duration) {
+        // Both are as good: who waits goes on.
+        tokio::time::timeout(duration, self.end()).await.ok();
+    }
+}
+
 /// A lock, also after a thread panicked with it: what it guards is for tests to look at.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,9 +100,6 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
             body,
         })
     };
-    if strike.latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(strike.latency_ms)).await;
-    }
 
     let connection = ConnectInfo::<Connection>::from_request_parts(&mut parts, &()).await.ok();
     let cut = |how| {
@@ -131,12 +142,13 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
             if applied {
                 answer(shared, answerer, asked).await;
             }
-            let mut ended = shared.ended.clone();
-            // An error means that the sandbox is gone, which is an end as well.
-            ended.wait_for(|ended| *ended).await.ok();
+            shared.end().await;
             return cut(Cut::Close);
         }
     };
+    if strike.latency_ms > 0 {
+        shared.pause(Duration::from_millis(strike.latency_ms)).await;
+    }
     lock(&shared.log).answered(number, response.status().as_u16());
     response
 }
@@ -211,7 +223,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
 /// Holds an answer until the PDP has what was written, or the caller will not wait longer.
 async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
     let delay = Duration::from_millis(lock(&shared.settings).pdp.delay_ms);
-    tokio::time::sleep(delay.min(wait.most)).await;
+    shared.pause(delay.min(wait.most)).await;
     answers::reply(if delay > wait.most && wait.fail { Wait::timed_out() } else { reply })
 }
 

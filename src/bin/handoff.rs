@@ -5,19 +5,19 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lambda_runtime::{LambdaEvent, service_fn};
-use permit_handoff::clients;
 use permit_handoff::config;
 use permit_handoff::handoff::http::Endpoint;
 use permit_handoff::handoff::overflow::Queue;
 use permit_handoff::handoff::sign_in::{Settings, SignIn};
 use permit_handoff::oidc::Verifier;
-use serde_json::value::RawValue;
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, lambda, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let config::Handoff { sign_in, oidc_issuers, allowed_origins } =
-        config::Handoff::new(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("handoff", Format::Json, variable)?;
+    let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
     // A token says itself which groups its person is in, or nobody does.
     let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url } = sign_in;
 
@@ -32,10 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
     let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);
 
-    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        endpoint.handle(event.payload.get()).await.map_err(|unanswered| unanswered.to_string())
-    });
-    lambda_runtime::run(handler)
+    lambda::serve(metrics, async |event, _| endpoint.handle(event.get()).await)
         .await
         .map_err(anyhow::Error::from_boxed)
         .context("the Lambda runtime stopped")

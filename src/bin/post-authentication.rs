@@ -5,20 +5,21 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lambda_runtime::{LambdaEvent, service_fn};
-use permit_handoff::clients;
 use permit_handoff::cognito::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
 use permit_handoff::handoff::overflow::Queue;
 use permit_handoff::handoff::sign_in::{Settings, SignIn};
 use permit_handoff::handoff::trigger::{Groups, Pools, Trigger};
-use serde_json::value::RawValue;
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, lambda, telemetry};
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("post-authentication", Format::Json, variable)?;
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
-        config::SignIn::new(|name| std::env::var(name).ok())?;
+        config::SignIn::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue = overflow_queue_url
@@ -32,13 +33,11 @@ async fn main() -> anyhow::Result<()> {
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
     let trigger = &Trigger::new(sign_in, groups);
 
-    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+    lambda::serve(metrics, async |event, _| {
         let started = Instant::now();
-        let answer = trigger.handle(started, event.payload.get()).await;
-        answer.map(|()| event.payload).map_err(|turned_away| turned_away.to_string())
-    });
-    lambda_runtime::run(handler)
-        .await
-        .map_err(anyhow::Error::from_boxed)
-        .context("the Lambda runtime stopped")
+        trigger.handle(started, event.get()).await.map(|()| event)
+    })
+    .await
+    .map_err(anyhow::Error::from_boxed)
+    .context("the Lambda runtime stopped")
 }

@@ -44,9 +44,10 @@ impl FromStr for SubPrefix {
     type Err = InvalidSubPrefix;
 
     fn from_str(text: &str) -> Result<Self, InvalidSubPrefix> {
-        let fits = |(at, b): (usize, u8)| match HYPHENS.contains(&at) {
-            true => b == b'-',
-            false => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        let fits = |(at, b): (usize, u8)| match b {
+            b'-' => HYPHENS.contains(&at),
+            b'0'..=b'9' | b'a'..=b'f' => !HYPHENS.contains(&at),
+            _ => false,
         };
         let well_formed = !text.is_empty() && text.len() <= UUID_LENGTH && text.bytes().enumerate().all(fits);
         if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidSubPrefix) }

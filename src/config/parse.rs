@@ -29,7 +29,7 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The API key goes to this address, or the sign-ins do: nobody on the way may read it.
+/// Sign-ins go to this address, or come from it: nobody on the way may read them.
 fn web_url(text: &str) -> Result<Url, String> {
     // The text is not in these messages: it may hold a password.
     let url = Url::parse(text).map_err(|error| format!("not an address ({error}): give https://..."))?;
@@ -104,7 +104,6 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Requests a minute: `all=1000,write=300,delete=60,bulk=10`, in any order, each at most once.
 pub(super) fn permit_address(text: &str) -> Result<Address, String> {
     text.parse().map_err(|invalid: InvalidAddress| invalid.to_string())
 }
@@ -113,6 +112,7 @@ pub(super) fn pdp_address(text: &str) -> Result<Address, String> {
     Address::pdp(text).map_err(|invalid| invalid.to_string())
 }
 
+/// Requests a minute: `all=1000,write=300,delete=60,bulk=10`, in any order, each at most once.
 pub(super) fn limits(text: &str) -> Result<Limits, String> {
     text.parse().map_err(|invalid: InvalidLimits| invalid.to_string())
 }

@@ -30,7 +30,6 @@ use self::event::{Call, Event};
 pub use self::event::{Reply, Unanswered};
 use self::route::Route;
 use super::sign_in::{Arrival, Outcome, SignIn};
-use super::sync_user::{LeftOut, Synced};
 use crate::domain::identity::UserKey;
 use crate::oidc::Verifier;
 
@@ -112,27 +111,6 @@ impl Endpoint {
         let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
         let arrival = Arrival { identity, is_new: false };
         let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
-        log(&outcome);
         Ok(Arrived { key, has_no_grants, outcome })
-    }
-}
-
-/// What an operator must know of. Names no person.
-fn log(outcome: &Outcome) {
-    let name = outcome.name();
-    match outcome {
-        Outcome::Synced(Synced { left_out, .. }) => {
-            for left_out in left_out {
-                let code = LeftOut::code(left_out);
-                tracing::warn!(outcome = name, code, reason = %left_out, "a part of the person is not synced");
-            }
-        }
-        Outcome::Unchanged { .. } => {}
-        Outcome::Rejected(error) => {
-            tracing::error!(outcome = name, %error, "Permit refuses the person's record");
-        }
-        Outcome::Queued(failure) | Outcome::Missed(failure) | Outcome::Refused { failure, .. } => {
-            tracing::warn!(outcome = name, reason = %failure, "Permit is not up to date");
-        }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,7 +23,9 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Permit};
+use crate::permit::{Counts, Error, Permit};
+use crate::telemetry::UserHasher;
+use crate::telemetry::metrics::{self, SignInOutcome};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
@@ -55,15 +58,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome's name in metrics and logs.
-    pub fn name(&self) -> &'static str {
+    /// The outcome as it is counted.
+    pub fn counted(&self) -> SignInOutcome {
         match self {
-            Self::Synced(synced) if synced.changed => "synced",
-            Self::Synced(_) | Self::Unchanged { .. } => "unchanged",
-            Self::Queued(_) => "queued",
-            Self::Missed(_) => "missed",
-            Self::Rejected(_) => "rejected",
-            Self::Refused { .. } => "refused",
+            Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
+            Self::Synced(_) | Self::Unchanged { .. } => SignInOutcome::Unchanged,
+            Self::Queued(_) => SignInOutcome::Queued,
+            Self::Missed(_) => SignInOutcome::Unsynced,
+            Self::Rejected(_) => SignInOutcome::Rejected,
+            Self::Refused { .. } => SignInOutcome::Refused,
         }
     }
 }
@@ -109,20 +112,24 @@ pub struct SignIn {
     queue: Option<Box<dyn Queue>>,
     breaker: Breaker,
     seen: Seen,
+    hasher: OnceLock<UserHasher>,
+    /// The requests to Permit that the metrics have counted.
+    requests: Mutex<Counts>,
 }
 
 impl SignIn {
     /// Asks nothing yet.
     pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
-        let seen = Seen::new(settings.cache_ttl);
         Self {
+            seen: Seen::new(settings.cache_ttl),
             permit,
             policy,
             catalog: Catalog::default(),
             settings,
             queue,
             breaker: Breaker::default(),
-            seen,
+            hasher: OnceLock::new(),
+            requests: Mutex::default(),
         }
     }
 
@@ -136,6 +143,17 @@ impl SignIn {
     /// `groups` looks their groups up, beside the first request to Permit; `None`: they are not known, and
     /// then neither grant nor revoke. It is given the instant at which it is given up.
     pub async fn run<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
+    where
+        G: FnOnce(Instant) -> F,
+        F: Future<Output = Option<BTreeSet<String>>>,
+    {
+        let key = arrival.identity.key.clone();
+        let outcome = self.decide(started, arrival, groups).await;
+        self.record(&key, &outcome, started.elapsed());
+        outcome
+    }
+
+    async fn decide<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
     where
         G: FnOnce(Instant) -> F,
         F: Future<Output = Option<BTreeSet<String>>>,
@@ -210,6 +228,38 @@ impl SignIn {
             }
             synced => Outcome::Synced(synced),
         })
+    }
+
+    /// Counts the sign-in, and logs it without saying who it was.
+    fn record(&self, key: &UserKey, outcome: &Outcome, took: Duration) {
+        metrics::sign_in(outcome.counted(), took);
+        let now = self.permit.counts();
+        let before =
+            std::mem::replace(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner), now);
+        metrics::permit(before, now);
+
+        // Where no API key was ever read, there is nothing to derive the hash from.
+        let hasher = self.permit.first_key().map(|key| self.hasher.get_or_init(|| UserHasher::new(key)));
+        let user = hasher.map(|hasher| hasher.hash(key).to_string());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let name = outcome.counted().as_str();
+        match outcome {
+            Outcome::Unchanged { .. } => tracing::info!(outcome = name, user, ms, "sign-in"),
+            Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
+                let (granted, revoked) = (granted.len(), revoked.len());
+                tracing::info!(outcome = name, user, ms, created, granted, revoked, "sign-in");
+                for left_out in left_out {
+                    let code = left_out.code();
+                    tracing::warn!(user, code, reason = %left_out, "a part of the person is not synced");
+                }
+            }
+            Outcome::Rejected(error) => {
+                tracing::error!(outcome = name, user, ms, reason = %error, "sign-in");
+            }
+            Outcome::Queued(failure) | Outcome::Missed(failure) | Outcome::Refused { failure, .. } => {
+                tracing::warn!(outcome = name, user, ms, reason = %failure, "sign-in");
+            }
+        }
     }
 
     async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {

@@ -88,12 +88,22 @@ pub async fn sync_user(
     policy: &Policy,
     catalog: &Catalog,
     identity: &Identity,
+    actual: Option<Facts>,
+) -> Result<Synced, SyncError> {
+    sync_desired(permit, policy, catalog, policy.evaluate(identity), actual).await
+}
+
+/// The same, for what the policy has said of the person already.
+pub async fn sync_desired(
+    permit: &Permit,
+    policy: &Policy,
+    catalog: &Catalog,
+    desired: Desired,
     mut actual: Option<Facts>,
 ) -> Result<Synced, SyncError> {
-    let mut sync =
-        Sync { permit, policy, catalog, desired: policy.evaluate(identity), done: Synced::default() };
+    let mut sync = Sync { permit, policy, catalog, desired, done: Synced::default() };
     if let Some(known) = catalog.peek() {
-        sync.leave_out(&known);
+        sync.done.left_out = leave_out(policy, &known, &mut sync.desired);
     }
     let mut round = 0;
     loop {
@@ -107,7 +117,7 @@ pub async fn sync_user(
             Ok(Step::Read(facts)) => actual = facts,
             Err(error) if round + 1 < ROUNDS && sync.may_settle(&error) => {
                 let stood = actual.is_some();
-                actual = permit.user(&identity.key).await?;
+                actual = permit.user(&sync.desired.key).await?;
                 sync.learn(&error, stood, actual.as_ref()).await?;
                 // Two instances that met once must not meet again in step.
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
@@ -211,23 +221,24 @@ impl Sync<'_> {
                         self.catalog.created(tenant);
                     }
                 }
-                self.leave_out(&known);
+                self.done.left_out.extend(leave_out(self.policy, &known, &mut self.desired));
             }
             _ => {}
         }
         Ok(())
     }
+}
 
-    /// Drops the grants that name what Permit lacks and nobody is to create.
-    fn leave_out(&mut self, known: &Known) {
-        let Self { policy, desired, done, .. } = self;
-        desired.grants.retain(|grant| match known.missing(grant) {
-            None => true,
-            Some(Missing::Tenant(tenant)) if policy.creates_tenant(&tenant) => true,
-            Some(missing) => {
-                done.left_out.insert(LeftOut::Grant { grant: grant.clone(), missing });
-                false
-            }
-        });
-    }
+/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create.
+pub fn leave_out(policy: &Policy, known: &Known, desired: &mut Desired) -> BTreeSet<LeftOut> {
+    let mut left_out = BTreeSet::new();
+    desired.grants.retain(|grant| match known.missing(grant) {
+        None => true,
+        Some(Missing::Tenant(tenant)) if policy.creates_tenant(&tenant) => true,
+        Some(missing) => {
+            left_out.insert(LeftOut::Grant { grant: grant.clone(), missing });
+            false
+        }
+    });
+    left_out
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -87,6 +87,7 @@ pub(super) struct Shared {
     pub(super) pdp: Option<Pdp>,
     pub(super) scope: OnceCell<Scope>,
     key: Arc<dyn ApiKey>,
+    first_key: OnceLock<SecretString>,
     /// One pacer a share, so that handles made apart still keep to one pace.
     pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
     counters: Counters,
@@ -159,6 +160,7 @@ impl Permit {
             pdp,
             scope: OnceCell::new(),
             key,
+            first_key: OnceLock::new(),
             pacers: Mutex::default(),
             counters: Counters::default(),
         };
@@ -202,6 +204,7 @@ impl Permit {
     /// Sends it once, or twice where the key was refused and there is another.
     async fn with_key(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
         let key = self.in_time(self.shared.key.current()).await??;
+        self.shared.first_key.get_or_init(|| key.clone());
         let refused = match self.attempt(call, &key).await {
             Err(Error::Unauthorized) if call.renews_key => key,
             answer => return answer,
@@ -274,6 +277,12 @@ impl Permit {
             }
             answer => answer,
         }
+    }
+
+    /// The API key that the first request was sent with; `None`: there was none yet. What is derived from it
+    /// stays the same under a warm function while the key is rotated.
+    pub fn first_key(&self) -> Option<&SecretString> {
+        self.shared.first_key.get()
     }
 
     /// The key, as a PDP needs it too.

@@ -1,5 +1,6 @@
 //! cargo-lambda's local Lambda service, and the built functions attached to it.
 
+use std::convert::Infallible;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -108,27 +109,40 @@ fn manifest(functions: &[&str]) -> String {
 impl Function {
     /// Calls the function and waits for its answer. A function that ends instead is an error with its log.
     pub async fn invoke(&mut self, event: &Value) -> Result<Invocation, Error> {
-        let Self { process, invoke_url, http } = self;
-        let request = http.post(invoke_url.as_str()).body(event.to_string()).send();
+        let request = format!("POST {}", self.invoke_url);
+        let unreachable = |source| Error::Unreachable { request: request.clone(), source };
+        let sent = self.http.post(&self.invoke_url).body(event.to_string()).send();
+        let (status, body) = self
+            .during(async {
+                let response = sent.await.map_err(unreachable)?;
+                let status = response.status();
+                Ok::<_, Error>((status, response.bytes().await.map_err(unreachable)?))
+            })
+            .await?;
+        match serde_json::from_slice(&body) {
+            Ok(payload) => Ok(Invocation { succeeded: status.is_success(), payload }),
+            Err(_) => Err(refused(request, status, &body)),
+        }
+    }
+
+    /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends before
+    /// is an error with its log; without this, such a call would wait until it times out.
+    pub async fn during<T, E: From<Error>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Self { process, .. } = self;
         let started = Instant::now();
         let lost = async {
             while started.elapsed() < ANSWERED_WITHIN {
                 process.still_runs()?;
-                sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(50)).await;
             }
-            Err(process.timed_out(ANSWERED_WITHIN))
+            Err::<Infallible, _>(process.timed_out(ANSWERED_WITHIN))
         };
-        let named = || format!("POST {invoke_url}");
-        let unreachable = |source| Error::Unreachable { request: named(), source };
-        let response = tokio::select! {
-            response = request => response.map_err(unreachable)?,
-            lost = lost => return lost,
-        };
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
-        match serde_json::from_slice(&body) {
-            Ok(payload) => Ok(Invocation { succeeded: status.is_success(), payload }),
-            Err(_) => Err(refused(named(), status, &body)),
+        tokio::select! {
+            done = work => done,
+            lost = lost => match lost? {},
         }
     }
 

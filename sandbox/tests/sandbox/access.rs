@@ -70,9 +70,9 @@ async fn a_scope_names_what_the_key_reaches() {
 #[tokio::test]
 async fn the_statistics_may_be_forbidden() {
     let asker = Asker::new(Sandbox::builder().stats(Stats { mau: 4_100, ..Stats::default() })).await;
-    let (_, stats) = asker.get("/v2/orgs/acme/stats").await;
-    assert_eq!(stats["historical_usage"]["current_month"]["mau"], 4_100);
-    assert_eq!(stats["usage_limits"]["mau"], 5_000);
+    let (_, usage) = asker.get("/v2/orgs/acme/stats").await;
+    assert_eq!(usage["historical_usage"]["current_month"]["mau"], 4_100);
+    assert_eq!(usage["usage_limits"]["mau"], 5_000);
     asker.sandbox.set_stats(Stats { forbidden: true, ..Stats::default() });
     let (status, error) = asker.get("/v2/orgs/acme/stats").await;
     assert_eq!((status, &error["error_code"]), (403, &json!("FORBIDDEN_ACCESS")));

@@ -1,7 +1,7 @@
 //! The sandbox's requests and answers against the contract, by a validator that shares nothing with it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use jsonschema::Validator;
 use permit_sandbox::{CONTRACT, Sandbox, UserState};
@@ -11,34 +11,29 @@ use crate::Asker;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(CONTRACT).unwrap());
 
-/// Validators by method, template and status; status 0 is the request.
-static VALIDATORS: LazyLock<HashMap<(String, String, u16), Validator>> = LazyLock::new(|| {
-    let mut validators = HashMap::new();
-    for operation in DOCUMENT["operations"].as_array().unwrap() {
-        let method = operation["method"].as_str().unwrap();
-        let path = operation["path"].as_str().unwrap();
-        let responses = operation["responses"].as_object().unwrap();
-        let schemas = responses
-            .iter()
-            .filter(|(_, schema)| !schema.is_null())
-            .map(|(status, schema)| (status.parse().unwrap(), schema))
-            .chain(operation.get("request").map(|schema| (0, schema)));
-        for (status, schema) in schemas {
-            let mut schema = schema.clone();
-            schema["$defs"] = DOCUMENT["$defs"].clone();
-            let validator = jsonschema::options()
-                .with_draft(jsonschema::Draft::Draft202012)
-                .should_validate_formats(true)
-                .build(&schema)
-                .unwrap();
-            validators.insert((method.to_owned(), path.to_owned(), status), validator);
-        }
-    }
-    validators
-});
+/// Validators by method, template and status, made when they are first needed; status 0 is the request.
+static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<Arc<Validator>>>>> = LazyLock::new(Mutex::default);
+
+type Key = (String, String, u16);
+
+fn validator(method: &str, template: &str, status: u16) -> Option<Arc<Validator>> {
+    let key = (method.to_owned(), template.to_owned(), status);
+    let build = || {
+        let operation = operation(method, template);
+        let schema = match status {
+            0 => operation.get("request"),
+            status => operation["responses"].get(status.to_string()),
+        };
+        let mut schema = schema.filter(|schema| !schema.is_null())?.clone();
+        schema["$defs"] = DOCUMENT["$defs"].clone();
+        let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
+        Some(Arc::new(options.should_validate_formats(true).build(&schema).unwrap()))
+    };
+    VALIDATORS.lock().unwrap().entry(key).or_insert_with(build).clone()
+}
 
 /// What was asked and answered in this process.
-static SEEN: Mutex<BTreeSet<(String, String, u16)>> = Mutex::new(BTreeSet::new());
+static SEEN: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
 
 /// Fails unless the answer is one that the contract knows, and an accepted request one that it allows.
 pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answer: &Value) {
@@ -47,7 +42,7 @@ pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answ
         return;
     };
     let fits = |status: u16, value: &Value| {
-        let Some(validator) = VALIDATORS.get(&(method.to_owned(), template.to_owned(), status)) else {
+        let Some(validator) = validator(method, template, status) else {
             return;
         };
         let errors: Vec<String> = validator

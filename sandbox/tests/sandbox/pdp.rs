@@ -1,1 +1,80 @@
-//! Placeholder.
+//! Facts through a PDP, and how long a write waits for it.
+
+use std::time::{Duration, Instant};
+
+use permit_sandbox::{Pdp, Sandbox, UserState};
+use serde_json::json;
+
+use crate::Asker;
+
+async fn assign(asker: &Asker, role: &str, wait: Option<&str>, policy: Option<&str>) -> u16 {
+    let body = json!({"user": "u", "role": role, "tenant": "default"});
+    let mut request = asker.request("POST", "/facts/role_assignments").json(&body);
+    if let Some(wait) = wait {
+        request = request.header("X-Wait-Timeout", wait);
+    }
+    if let Some(policy) = policy {
+        request = request.header("X-Timeout-Policy", policy);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn an_answer_comes_when_the_pdp_knows() {
+    let pdp = Pdp { delay_ms: 300, default_wait_ms: 10_000 };
+    let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
+    let before = Instant::now();
+    assert_eq!(assign(&asker, "viewer", None, None).await, 200);
+    assert!(before.elapsed() >= Duration::from_millis(300));
+    assert!(asker.sandbox.pdp_knows("u", "default/viewer"));
+    assert!(!asker.sandbox.pdp_knows("u", "default/editor"));
+    assert!(!asker.sandbox.pdp_knows("nobody", "default/viewer"));
+    assert_eq!(assign(&asker, "viewer", None, None).await, 409);
+}
+
+#[tokio::test]
+async fn past_the_wait_the_policy_decides_and_the_write_stays() {
+    let pdp = Pdp { delay_ms: 20_000, default_wait_ms: 0 };
+    let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
+    for (role, wait, policy, status) in [
+        ("viewer", Some("0.1"), Some("fail"), 424),
+        ("editor", Some("0"), Some("ignore"), 200),
+        ("admin", None, None, 200),
+        ("member", None, Some("fail"), 424),
+    ] {
+        assert_eq!(assign(&asker, role, wait, policy).await, status, "{role}");
+        assert!(!asker.sandbox.pdp_knows("u", &format!("default/{role}")));
+        assert!(asker.sandbox.user("u").unwrap().roles.contains(&format!("default/{role}")));
+    }
+    for (wait, policy) in [(Some("soon"), None), (Some("-1"), None), (None, Some("maybe"))] {
+        assert_eq!(assign(&asker, "viewer", wait, policy).await, 422, "{wait:?} {policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn roles_inside_a_user_write_are_not_waited_for() {
+    let pdp = Pdp { delay_ms: 600, default_wait_ms: 10_000 };
+    let asker = Asker::new(Sandbox::builder().pdp(pdp)).await;
+    let body = json!({"key": "u", "role_assignments": [{"role": "viewer", "tenant": "default"}]});
+    assert_eq!(asker.post("/facts/users", body).await.0, 200);
+    assert!(asker.sandbox.user("u").unwrap().roles.contains("default/viewer"));
+    assert!(!asker.sandbox.pdp_knows("u", "default/viewer"));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(asker.sandbox.pdp_knows("u", "default/viewer"));
+}
+
+#[tokio::test]
+async fn a_pdp_is_as_strict_as_the_api() {
+    let asker = Asker::default().await;
+    assert_eq!(asker.post("/facts/users", json!({"key": "a b"})).await.0, 422);
+    assert_eq!(asker.put("/facts/users/u", json!({"key": "v"})).await.0, 400);
+    assert_eq!(asker.put("/facts/users/u", json!({"key": "u"})).await.0, 201);
+    assert_eq!(asker.post("/facts/users", json!({"key": "u"})).await.0, 409);
+    assert_eq!(
+        asker.post("/facts/users/u/roles", json!({"role": "nobody", "tenant": "default"})).await.0,
+        404
+    );
+    let response =
+        asker.client.post(format!("{}/facts/users", asker.sandbox.url())).json(&json!({"key": "x"}));
+    assert_eq!(response.send().await.unwrap().status(), 401);
+}

@@ -39,6 +39,7 @@ const SHOWN: usize = 8;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let started = Instant::now();
     // Whichever way this ends, what was started is dropped first, and each part with it.
     let result = tokio::select! {
         result = demo() => result,
@@ -48,7 +49,10 @@ async fn main() -> ExitCode {
         }
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            println!("done in {}, and everything is stopped", seconds(started.elapsed()));
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             println!("\nfailed: {error:#}");
             ExitCode::FAILURE
@@ -85,8 +89,8 @@ async fn demo() -> Result<()> {
     println!("\nPermit's API key is in Secrets Manager as {SECRET}. The policy:\n\n{}", indented(POLICY));
 
     let sign_in_settings = settings.iter().cloned().chain(cognito.settings()).collect();
-    let function = lambda.attach("post-authentication", &post_authentication, sign_in_settings)?;
-    sign_in(&sandbox, &cognito, &function).await?;
+    let mut function = lambda.attach("post-authentication", &post_authentication, sign_in_settings)?;
+    sign_in(&sandbox, &cognito, &mut function).await?;
     drop(function);
 
     section(&format!("Filling a user pool with {PEOPLE} people"));
@@ -94,32 +98,25 @@ async fn demo() -> Result<()> {
     settings.push(("USER_POOL_ID".to_owned(), pool.id().to_owned()));
     let mut function = lambda.attach("bulk-sync", &bulk_sync, settings)?;
     bulk_sync_twice(&sandbox, &mut function).await?;
-
-    section(&format!("Done in {}; everything is stopped", seconds(started.elapsed())));
     Ok(())
 }
 
-async fn sign_in(sandbox: &Sandbox, cognito: &CognitoLocal, function: &Function) -> Result<()> {
+async fn sign_in(sandbox: &Sandbox, cognito: &CognitoLocal, function: &mut Function) -> Result<()> {
     let pool = cognito.create_pool("people").await?;
     let client = cognito.create_client(&pool).await?;
     let jane = Person::new("jane@example.com").with("given_name", "Jane").with("family_name", "Example");
     let sub = pool.add(&jane.in_group("admins")).await?;
 
     section("1. A sign-in: jane@example.com, who is in the group admins");
-    println!("Permit before:\n{}", known(sandbox));
+    println!("Permit before:\n{}\n", known(sandbox));
     sandbox.clear_requests();
     let started = Instant::now();
-    cognito.sign_in(&pool, &client, "jane@example.com").await?;
+    function.during(cognito.sign_in(&pool, &client, "jane@example.com")).await?;
     println!(
         "signed in, by the trigger PostAuthentication in the function post-authentication: {} with its cold start",
         seconds(started.elapsed())
     );
-    println!(
-        "\nPermit after, with {} reads and {} writes:\n{}",
-        reads(sandbox),
-        writes(sandbox),
-        known(sandbox)
-    );
+    println!("\nPermit after, {}:\n{}", requests(sandbox), known(sandbox));
     let user = sandbox.user(&sub).with_context(|| {
         format!("the sign-in did not reach Permit; the function's log:\n{}", function.process().log_tail())
     })?;
@@ -147,12 +144,7 @@ async fn bulk_sync_twice(sandbox: &Sandbox, function: &mut Function) -> Result<(
     sandbox.clear_requests();
     let report = scheduled(function).await?;
     println!("the report:\n\n{}", indented(&format!("{report:#}")));
-    println!(
-        "\nPermit after, with {} reads and {} writes:\n{}",
-        reads(sandbox),
-        writes(sandbox),
-        known(sandbox)
-    );
+    println!("\nPermit after, {}:\n{}", requests(sandbox), known(sandbox));
     ensure!(report["converged"] == true, "Permit does not equal the pool after the bulk sync");
     ensure!(
         report["created"] == PEOPLE,
@@ -163,14 +155,9 @@ async fn bulk_sync_twice(sandbox: &Sandbox, function: &mut Function) -> Result<(
     section("3. The bulk sync again: nothing changed, so nothing is written");
     sandbox.clear_requests();
     let report = scheduled(function).await?;
-    println!(
-        "unchanged: {}, with {} reads and {} writes",
-        report["unchanged"],
-        reads(sandbox),
-        writes(sandbox)
-    );
+    println!("unchanged: {}, {}", report["unchanged"], requests(sandbox));
     ensure!(report["converged"] == true, "Permit does not equal the pool after the second bulk sync");
-    ensure!(writes(sandbox) == 0, "the second bulk sync wrote: {report:#}");
+    ensure!(sandbox.counts().writes() == 0, "the second bulk sync wrote: {report:#}");
     Ok(())
 }
 
@@ -195,21 +182,21 @@ fn built(name: &str) -> Result<PathBuf> {
 /// What Permit knows, as a table of the first users, and totals.
 fn known(sandbox: &Sandbox) -> String {
     let snapshot = sandbox.snapshot();
+    if snapshot.users.is_empty() {
+        return "    nobody".to_owned();
+    }
     let users = snapshot.users.len();
     let assignments: usize = snapshot.users.values().map(|user| user.roles.len()).sum();
     let first = Snapshot { users: snapshot.users.into_iter().take(SHOWN).collect(), ..snapshot }.to_string();
     // The last line counts the rows of the table, which are not all.
     let table = first.rsplit_once('\n').map_or("", |(table, _)| table);
     let rows = if users > SHOWN { format!(", the first {SHOWN} shown") } else { String::new() };
-    format!("{}\n    users:   {users}{rows}; {assignments} role assignments\n", indented(table))
+    format!("{}\n    users:   {users}{rows}; {assignments} role assignments", indented(table))
 }
 
-fn reads(sandbox: &Sandbox) -> u64 {
-    sandbox.counts().read
-}
-
-fn writes(sandbox: &Sandbox) -> u64 {
-    sandbox.counts().writes()
+fn requests(sandbox: &Sandbox) -> String {
+    let counts = sandbox.counts();
+    format!("with {} reading and {} writing requests", counts.read, counts.writes())
 }
 
 fn section(title: &str) {
@@ -221,7 +208,7 @@ fn step(name: &str, what: &str, url: &str, started: Instant) {
 }
 
 fn indented(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}").trim_end().to_owned()).collect();
     lines.join("\n")
 }
 

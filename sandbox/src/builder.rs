@@ -1,0 +1,279 @@
+//! What a sandbox is to be, and its start.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
+
+use crate::contract::Contract;
+use crate::control;
+use crate::faults::{Fault, Faults};
+use crate::limits::{Limiter, Limits, RetryAfter};
+use crate::pipeline::Shared;
+use crate::requests::RequestLog;
+use crate::routes::routes;
+use crate::sandbox::Sandbox;
+use crate::semantics::Semantics;
+use crate::server::{Connection, Door};
+use crate::settings::{KeyScope, Pdp, Settings, Stats};
+use crate::snapshot::{SeedError, Snapshot, UserState};
+use crate::world::World;
+
+/// The key of environment level that a sandbox knows unless told another.
+pub const API_KEY: &str = "permit_key_sandbox";
+
+/// A sandbox that could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The port.
+    #[error("cannot listen on 127.0.0.1:{port}: choose another port, or 0 for any that is free")]
+    Listen {
+        /// The port that was asked for.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The seed.
+    #[error("the seed does not fit")]
+    Seed(#[from] SeedError),
+    /// A mistake in the sandbox itself.
+    #[error("the sandbox is broken: {0}")]
+    Contract(String),
+}
+
+/// What a sandbox is to be.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    port: u16,
+    api_key: String,
+    settings: Settings,
+    semantics: Semantics,
+    limits: Limits,
+    speedup: f64,
+    faults: Vec<Fault>,
+    random_seed: u64,
+    keep_bodies: bool,
+    seed: Snapshot,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            api_key: API_KEY.to_owned(),
+            settings: Settings {
+                organization: "acme".to_owned(),
+                project: "default".to_owned(),
+                environment: "dev".to_owned(),
+                keys: BTreeMap::new(),
+                retry_after: RetryAfter::default(),
+                pdp: Pdp::default(),
+                stats: Stats::default(),
+            },
+            semantics: Semantics::default(),
+            limits: Limits::none(),
+            speedup: 1.0,
+            faults: Vec::new(),
+            random_seed: 0,
+            keep_bodies: false,
+            seed: Snapshot {
+                roles: ["viewer", "editor", "admin", "member"].map(str::to_owned).into(),
+                tenants: ["default".to_owned()].into(),
+                users: BTreeMap::new(),
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// The port on 127.0.0.1; 0, the default, is any that is free.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The key of environment level, instead of [`API_KEY`].
+    #[must_use]
+    pub fn api_key(mut self, key: &str) -> Self {
+        key.clone_into(&mut self.api_key);
+        self
+    }
+
+    /// One more key, of any scope.
+    #[must_use]
+    pub fn key(mut self, key: &str, scope: KeyScope) -> Self {
+        self.settings.keys.insert(key.to_owned(), scope);
+        self
+    }
+
+    /// The keys of project and environment, instead of `default` and `dev`.
+    #[must_use]
+    pub fn environment(mut self, project: &str, environment: &str) -> Self {
+        project.clone_into(&mut self.settings.project);
+        environment.clone_into(&mut self.settings.environment);
+        self
+    }
+
+    /// See [`Semantics`].
+    #[must_use]
+    pub fn semantics(mut self, semantics: Semantics) -> Self {
+        self.semantics = semantics;
+        self
+    }
+
+    /// See [`Limits`]. The default is none.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How much faster than the clock the windows of the limits pass: 60 makes a minute a second. Must be above 0.
+    #[must_use]
+    pub fn speedup(mut self, factor: f64) -> Self {
+        self.speedup = if factor > 0.0 { factor } else { 1.0 };
+        self
+    }
+
+    /// What a 429 of the limits says.
+    #[must_use]
+    pub fn retry_after(mut self, retry_after: RetryAfter) -> Self {
+        self.settings.retry_after = retry_after;
+        self
+    }
+
+    /// How the PDP behaves.
+    #[must_use]
+    pub fn pdp(mut self, pdp: Pdp) -> Self {
+        self.settings.pdp = pdp;
+        self
+    }
+
+    /// What the organization's statistics say.
+    #[must_use]
+    pub fn stats(mut self, stats: Stats) -> Self {
+        self.settings.stats = stats;
+        self
+    }
+
+    /// A fault from the start.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// The seed of the generator that [`crate::At::Chance`] asks. The default is 0.
+    #[must_use]
+    pub fn random_seed(mut self, seed: u64) -> Self {
+        self.random_seed = seed;
+        self
+    }
+
+    /// Keeps the bodies of requests in the log.
+    #[must_use]
+    pub fn keep_bodies(mut self) -> Self {
+        self.keep_bodies = true;
+        self
+    }
+
+    /// One more role.
+    #[must_use]
+    pub fn role(mut self, key: &str) -> Self {
+        self.seed.roles.insert(key.to_owned());
+        self
+    }
+
+    /// One more tenant.
+    #[must_use]
+    pub fn tenant(mut self, key: &str) -> Self {
+        self.seed.tenants.insert(key.to_owned());
+        self
+    }
+
+    /// One more user.
+    #[must_use]
+    pub fn user(mut self, key: &str, user: UserState) -> Self {
+        self.seed.users.insert(key.to_owned(), user);
+        self
+    }
+
+    /// All that is in `seed`, beside what is there.
+    #[must_use]
+    pub fn seed(mut self, seed: Snapshot) -> Self {
+        let Snapshot { roles, tenants, users } = seed;
+        self.seed.roles.extend(roles);
+        self.seed.tenants.extend(tenants);
+        self.seed.users.extend(users);
+        self
+    }
+
+    /// Without the default roles (viewer, editor, admin, member) and the tenant `default`.
+    #[must_use]
+    pub fn empty(mut self) -> Self {
+        self.seed = Snapshot::default();
+        self
+    }
+
+    /// Starts it on the current tokio runtime.
+    pub async fn start(self) -> Result<Sandbox, StartError> {
+        let Self {
+            port,
+            api_key,
+            mut settings,
+            semantics,
+            limits,
+            speedup,
+            faults: first_faults,
+            random_seed,
+            keep_bodies,
+            seed,
+        } = self;
+        settings.keys.insert(api_key.clone(), KeyScope::Environment);
+        let mut world = World::default();
+        world.set_semantics(semantics);
+        world.seed(&seed)?;
+        let mut faults = Faults::new(random_seed);
+        for fault in first_faults {
+            faults.inject(fault);
+        }
+
+        let listening = async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listening.await.map_err(|source| StartError::Listen { port, source })?;
+        let (end, ended) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            contract: Contract::load().map_err(|error| StartError::Contract(error.to_string()))?,
+            world: Mutex::new(world),
+            settings: Mutex::new(settings),
+            limiter: Mutex::new(Limiter::new(limits, speedup)),
+            faults: Mutex::new(faults),
+            log: Mutex::new(RequestLog::new(keep_bodies)),
+            seed,
+            ended: ended.clone(),
+        });
+        let app = Router::new()
+            .merge(routes())
+            .merge(control::routes())
+            .layer(CompressionLayer::new())
+            .with_state(Arc::clone(&shared))
+            .into_make_service_with_connect_info::<Connection>();
+        let mut ended = ended;
+        let server = axum::serve(Door(listener), app).with_graceful_shutdown(async move {
+            // An error means that the sandbox was dropped.
+            ended.wait_for(|ended| *ended).await.ok();
+        });
+        let server = tokio::spawn(server.into_future());
+        Ok(Sandbox { shared, address, api_key, end, server: Some(server) })
+    }
+}

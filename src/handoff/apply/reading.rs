@@ -1,0 +1,82 @@
+//! What Permit knows of these users: by pages or one by one, whichever is fewer requests.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::Applier;
+use crate::domain::facts::Facts;
+use crate::domain::identity::UserKey;
+use crate::permit::{Error, UsersPage};
+
+/// Requests at a time.
+const SIDE_BY_SIDE: usize = 8;
+/// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
+pub(in crate::handoff) const MISSED: usize = 100;
+
+impl Applier {
+    /// Reads users by key. Who is not in the answer is not in Permit.
+    pub async fn read(&self, keys: impl Iterator<Item = &UserKey>) -> Result<HashMap<UserKey, Facts>, Error> {
+        let mut wanted: HashSet<&UserKey> = keys.collect();
+        let mut found = HashMap::with_capacity(wanted.len());
+        if self.lists_sooner(wanted.len()) {
+            let listed = self.each_listed(|facts| {
+                if wanted.remove(&facts.key) {
+                    found.insert(facts.key.clone(), facts);
+                }
+                if wanted.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            listed.await?;
+            if wanted.len() > MISSED {
+                return Ok(found);
+            }
+        }
+        let wanted = wanted.into_iter().cloned();
+        self.each_single(wanted, |key, facts| found.extend(facts.map(|facts| (key, facts)))).await?;
+        Ok(found)
+    }
+
+    /// Whether a listing takes fewer requests than reading so many users one by one.
+    pub(in crate::handoff) fn lists_sooner(&self, users: usize) -> bool {
+        let listed = self.listed.load(Ordering::Relaxed);
+        users as u64 > listed / UsersPage::ROWS as u64 + 1
+    }
+
+    /// All users, until `each` breaks off.
+    pub(in crate::handoff) async fn each_listed(
+        &self,
+        mut each: impl FnMut(Facts) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
+        let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
+        let mut pages = stream::iter(1..)
+            .map(|page| self.permit.users_page(page, self.prefix.as_deref()))
+            .buffered(side_by_side);
+        while let Some(page) = pages.try_next().await? {
+            let is_last = page.rows() < UsersPage::ROWS as u64;
+            if page.users.into_iter().try_for_each(&mut each).is_break() || is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// These users, each with a request of its own; `None`: not in Permit.
+    pub(in crate::handoff) async fn each_single(
+        &self,
+        keys: impl Iterator<Item = UserKey>,
+        mut each: impl FnMut(UserKey, Option<Facts>),
+    ) -> Result<(), Error> {
+        let singles = stream::iter(keys).map(|key| async {
+            let facts = self.permit.user(&key).await?;
+            Ok::<_, Error>((key, facts))
+        });
+        let mut singles = singles.buffer_unordered(SIDE_BY_SIDE);
+        while let Some((key, facts)) = singles.try_next().await? {
+            each(key, facts);
+        }
+        Ok(())
+    }
+}

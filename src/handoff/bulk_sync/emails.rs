@@ -1,0 +1,99 @@
+//! Who holds which e-mail address: Permit takes each once in an environment.
+//!
+//! Addresses are kept as keyed hashes of 64 bits. Two of a million addresses share one with a chance of 3 in
+//! 100 million; the later of those two users would then be synced without their address, and the report
+//! would say so.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use super::facts_store::Place;
+use crate::domain::identity::Email;
+
+/// The holders of addresses, as Permit will know them when what has been planned so far is done.
+#[derive(Default)]
+pub(super) struct Emails {
+    holders: HashMap<u64, Place>,
+    /// Addresses that a plan of this run takes away from their holder.
+    freed: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// What stands against giving an address to a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Held {
+    /// Nothing.
+    Free,
+    /// It will be free when what was planned before is done.
+    Freed,
+    /// Another user has it.
+    By(Place),
+}
+
+impl Emails {
+    pub(super) fn clear(&mut self) {
+        self.holders.clear();
+        self.freed.clear();
+    }
+
+    fn hash(&self, email: &Email) -> u64 {
+        self.hasher.hash_one(email.folded())
+    }
+
+    /// Permit has given `email` to the user at `place`.
+    pub(super) fn note(&mut self, email: &Email, place: Place) {
+        self.holders.insert(self.hash(email), place);
+    }
+
+    /// Whether the user at `place` can have `email`.
+    pub(super) fn check(&self, email: &Email, place: Place) -> Held {
+        let hash = self.hash(email);
+        match self.holders.get(&hash) {
+            Some(holder) if *holder != place => Held::By(*holder),
+            None if self.freed.contains(&hash) => Held::Freed,
+            Some(_) | None => Held::Free,
+        }
+    }
+
+    /// A plan gives `new` to the user at `place`, who has `old` until then.
+    pub(super) fn planned(&mut self, place: Place, old: Option<&Email>, new: &Email) {
+        if let Some(old) = old.filter(|old| *old != new) {
+            self.free(old, place);
+        }
+        self.note(new, place);
+    }
+
+    /// A plan takes `email` away from the user at `place`.
+    pub(super) fn free(&mut self, email: &Email, place: Place) {
+        let hash = self.hash(email);
+        if self.holders.get(&hash) == Some(&place) {
+            self.holders.remove(&hash);
+            self.freed.insert(hash);
+        }
+    }
+
+    /// What was planned so far is done.
+    pub(super) fn settled(&mut self) {
+        self.freed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_free_when_its_holder_has_given_it_up() {
+        let email = |text| Email::new(text).unwrap();
+        let (a, b) = (email("a@example.com"), email("b@example.com"));
+        let mut emails = Emails::default();
+        emails.note(&a, 1);
+        assert_eq!(emails.check(&email("A@Example.com"), 2), Held::By(1));
+        assert_eq!(emails.check(&a, 1), Held::Free);
+        emails.planned(1, Some(&a), &b);
+        assert_eq!(emails.check(&a, 2), Held::Freed);
+        assert_eq!(emails.check(&b, 2), Held::By(1));
+        emails.settled();
+        assert_eq!(emails.check(&a, 2), Held::Free);
+    }
+}

@@ -1,0 +1,122 @@
+//! Permit's users, all of them, read once into the store.
+
+use futures::{StreamExt, stream};
+
+use super::emails::Emails;
+use super::facts_store::FactsStore;
+use super::observer::{Observer, Phase};
+use crate::permit::{Error, Permit, UsersPage};
+
+/// Pages at a time.
+const SIDE_BY_SIDE: usize = 8;
+/// How often a list that did not add up is read again.
+const PASSES: u32 = 3;
+/// Pages that may fail in one pass and are left for the next; more, and Permit is down.
+const FAILED_PAGES: u32 = 3;
+
+/// What was listed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Listing {
+    /// Users, those that are not ours to judge among them.
+    pub(super) users: u64,
+    /// Every user who stood there when the listing began was read.
+    pub(super) whole: bool,
+}
+
+/// Reads all pages by number.
+///
+/// A list moves while it is read. Users who are made meanwhile do no harm: they move others to later pages, where
+/// they are read again. One that is deleted moves others to earlier pages, which have been read: then fewer users
+/// were seen than there were at first, and the list is read again. A user who is missed all the same is a user whom
+/// this run does not know to be in Permit. It takes nothing from them, and if it sets out to make them, that is
+/// refused, or passed over, and they are planned again.
+pub(super) async fn list_users(
+    permit: &Permit,
+    prefix: Option<&str>,
+    store: &mut FactsStore,
+    emails: &mut Emails,
+    observer: &dyn Observer,
+) -> Result<Listing, Error> {
+    let mut listing = Listing::default();
+    for _ in 0..PASSES {
+        store.clear();
+        emails.clear();
+        listing = pass(permit, prefix, store, emails, observer).await?;
+        if listing.whole {
+            break;
+        }
+        tracing::info!("Permit's list of users changed while it was read: it is read again");
+    }
+    Ok(listing)
+}
+
+async fn pass(
+    permit: &Permit,
+    prefix: Option<&str>,
+    store: &mut FactsStore,
+    emails: &mut Emails,
+    observer: &dyn Observer,
+) -> Result<Listing, Error> {
+    let first = permit.users_page(1, prefix).await?;
+    let mut seen =
+        Seen { first_total: first.total, last_total: first.total, unreadable: 0, others: 0, failed: 0 };
+    let pages = u32::try_from(first.total.div_ceil(UsersPage::ROWS as u64)).unwrap_or(u32::MAX);
+    seen.take(first, store, emails);
+    let mut last_is_full = true;
+    let mut rest = stream::iter(2..=pages).map(|page| permit.users_page(page, prefix)).buffered(SIDE_BY_SIDE);
+    while let Some(page) = rest.next().await {
+        match page {
+            Ok(page) => {
+                last_is_full = page.rows() >= UsersPage::ROWS as u64;
+                seen.take(page, store, emails);
+            }
+            Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
+                seen.failed += 1;
+                if seen.failed > FAILED_PAGES {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        observer.progress(Phase::Reading, store.len() as u64, Some(seen.last_total));
+    }
+    // What has been made since the first page.
+    let mut page = pages.max(1);
+    while last_is_full && seen.rows(store) < seen.last_total {
+        page += 1;
+        let next = permit.users_page(page, prefix).await?;
+        last_is_full = next.rows() >= UsersPage::ROWS as u64;
+        seen.take(next, store, emails);
+    }
+    let whole = seen.failed == 0 && seen.rows(store) >= seen.first_total;
+    Ok(Listing { users: store.len() as u64 + seen.unreadable, whole })
+}
+
+/// One pass over the pages.
+struct Seen {
+    first_total: u64,
+    last_total: u64,
+    unreadable: u64,
+    others: u64,
+    failed: u32,
+}
+
+impl Seen {
+    /// Different rows, as far as they can be told apart.
+    fn rows(&self, store: &FactsStore) -> u64 {
+        store.len() as u64 + self.unreadable + self.others
+    }
+
+    fn take(&mut self, page: UsersPage, store: &mut FactsStore, emails: &mut Emails) {
+        let UsersPage { users, total, unreadable, others } = page;
+        self.last_total = total;
+        self.unreadable += u64::from(unreadable);
+        self.others += u64::from(others);
+        for facts in users {
+            let (place, _) = store.insert(&facts);
+            if let Some(email) = &facts.email {
+                emails.note(email, place);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Somebody who looks on: a progress bar, a list of what is planned.
+
+use crate::domain::deprovision::Departure;
+use crate::domain::facts::Facts;
+use crate::domain::plan::Diff;
+
+/// What a run is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Reading Permit's users, of whom there are as many as Permit says.
+    Reading,
+    /// Reading the directory, planning, and writing; counted in people read.
+    Syncing,
+    /// Seeing to those who left.
+    Departing,
+    /// Reading back what was written.
+    Verifying,
+}
+
+/// What is planned for one user. It prints personal data: for an operator's terminal, and for no log.
+#[derive(Clone, Copy)]
+pub enum Planned<'a> {
+    /// Somebody in the directory is to be made or changed.
+    Sync(Diff<'a>),
+    /// Somebody who left is to be marked, or loses something.
+    Depart {
+        /// What Permit knows.
+        actual: &'a Facts,
+        /// What becomes of them. Never [`Departure::Keep`] or [`Departure::Wait`].
+        departure: &'a Departure,
+    },
+}
+
+/// Looks on while a run goes on. Called from the run itself: what takes long here holds it up.
+pub trait Observer: Send + Sync {
+    /// `done` of `total` (where that is known).
+    fn progress(&self, phase: Phase, done: u64, total: Option<u64>) {
+        let _ = (phase, done, total);
+    }
+
+    /// Something is planned, and about to be done where the run is no dry one.
+    fn planned(&self, planned: Planned<'_>) {
+        let _ = planned;
+    }
+}
+
+/// Nobody looks on.
+pub struct Nobody;
+
+impl Observer for Nobody {}

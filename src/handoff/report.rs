@@ -1,0 +1,157 @@
+//! What a bulk sync did, as the Lambda answers it and the command line prints it.
+
+use serde::Serialize;
+
+use crate::domain::identity::UserKey;
+use crate::permit::Counts;
+
+/// The most rejections that a report lists: Lambda cuts an answer off at 6 MB.
+const MAX_REJECTIONS: usize = 1_000;
+
+/// The outcome of one run.
+///
+/// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to do.
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+pub struct Report {
+    /// A name for this run, in the logs too.
+    pub run_id: String,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// `false`: time ran out, and the next run goes on.
+    pub complete: bool,
+    /// What was read back equals what was wanted.
+    pub converged: bool,
+    /// The directory.
+    pub pool: PoolTotals,
+    /// Permit's environment, or the part of it under `sub_prefix`, before the run.
+    pub permit: PermitTotals,
+    /// Users made.
+    pub created: u64,
+    /// Users changed: their attributes, their role assignments, or both.
+    pub updated: u64,
+    /// Users of the directory that Permit knew as they should be.
+    pub unchanged: u64,
+    /// Role assignments made.
+    pub assigned: u64,
+    /// Role assignments taken back.
+    pub unassigned: u64,
+    /// Users deleted.
+    pub deleted: u64,
+    /// Users newly marked as missing.
+    pub tombstoned: u64,
+    /// What could not be synced; a user may be here for a part of them only. At most 1,000.
+    pub rejected: Vec<Rejection>,
+    /// How many more rejections there were than `rejected` lists.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rejected_more: u64,
+    /// Why nobody was deprovisioned; `None`: nothing stood against it.
+    pub refused: Option<String>,
+    /// The proof.
+    pub verified: Verified,
+    /// Requests to Permit during the run.
+    pub permit_requests: Counts,
+    /// How long the run took.
+    pub seconds: f64,
+}
+
+/// What was found in the directory.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct PoolTotals {
+    /// People.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+}
+
+/// What was found in Permit.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct PermitTotals {
+    /// Users.
+    pub users: u64,
+    /// Users whose ledger names the directory as its source.
+    pub owned: u64,
+}
+
+/// What was read back.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Verified {
+    /// Users whose facts were read again after they had been written.
+    pub checked: u64,
+    /// Those of them that were not as they should be, and were planned again.
+    pub drifted: u64,
+}
+
+/// A user, or a part of one, that was not synced.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Rejection {
+    /// The user's key; where that is what is wrong, what stands in its place.
+    pub user: String,
+    /// Why, and what to do.
+    pub reason: String,
+    /// Permit's code, or one in its style.
+    pub code: String,
+}
+
+crate::domain::redacted_debug!(Rejection);
+
+impl Report {
+    /// Notes a rejection, or counts it where there are too many to list.
+    pub fn reject(&mut self, user: &str, reason: impl ToString, code: &str) {
+        if self.rejected.len() == MAX_REJECTIONS {
+            self.rejected_more += 1;
+            return;
+        }
+        let (reason, code) = (reason.to_string(), code.to_owned());
+        self.rejected.push(Rejection { user: user.to_owned(), reason, code });
+    }
+
+    pub(super) fn reject_user(&mut self, key: &UserKey, reason: impl ToString, code: &str) {
+        self.reject(key.as_str(), reason, code);
+    }
+
+    /// How many rejections there were, listed or not.
+    pub fn rejections(&self) -> u64 {
+        self.rejected.len() as u64 + self.rejected_more
+    }
+
+    /// Everything that was written, or would have been.
+    pub fn changes(&self) -> u64 {
+        self.created + self.updated + self.assigned + self.unassigned + self.deleted + self.tombstoned
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_is_written_as_it_is_documented() {
+        let mut report = Report { run_id: "r".into(), complete: true, ..Report::default() };
+        report.reject("u-1", "the e-mail is taken", "DUPLICATE_ENTITY");
+        let documented = json!({
+            "run_id": "r", "dry_run": false, "complete": true, "converged": false,
+            "pool": {"users": 0, "groups": 0}, "permit": {"users": 0, "owned": 0},
+            "created": 0, "updated": 0, "unchanged": 0, "assigned": 0, "unassigned": 0, "deleted": 0, "tombstoned": 0,
+            "rejected": [{"user": "u-1", "reason": "the e-mail is taken", "code": "DUPLICATE_ENTITY"}],
+            "refused": null,
+            "verified": {"checked": 0, "drifted": 0},
+            "permit_requests": {"read": 0, "write": 0, "bulk": 0, "throttled": 0}, "seconds": 0.0,
+        });
+        assert_eq!(serde_json::to_value(&report).unwrap(), documented);
+    }
+
+    #[test]
+    fn rejections_beyond_what_an_answer_holds_are_counted() {
+        let mut report = Report::default();
+        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "", "X"));
+        assert_eq!((report.rejected.len(), report.rejected_more, report.rejections()), (1_000, 500, 1_500));
+        assert!(serde_json::to_string(&report).unwrap().contains("\"rejected_more\":500"));
+    }
+}

@@ -1,0 +1,37 @@
+//! What every Lambda does around its handler.
+
+use std::fmt::Display;
+use std::future::Future;
+
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::Instrument as _;
+
+use crate::telemetry::Metrics;
+
+/// Runs `handle` for each invocation, until Lambda ends the process.
+///
+/// It is given the event's raw JSON. What it logs bears the invocation's request id, and what it counts is
+/// written before the answer, since Lambda may freeze the process behind that.
+///
+/// # Errors
+/// Where the runtime's API cannot be reached.
+pub async fn serve<H, F, A, E>(metrics: Metrics, handle: H) -> Result<(), Error>
+where
+    H: Fn(Box<RawValue>, Context) -> F,
+    F: Future<Output = Result<A, E>>,
+    A: Serialize,
+    E: Display,
+{
+    let (metrics, handle) = (&metrics, &handle);
+    let handler =
+        service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| async move {
+            let span = tracing::info_span!("invocation", request_id = %context.request_id);
+            // Boxed: a handler's future is deep, and its layout would be computed with the runtime's around it.
+            let answer = Box::pin(handle(payload, context)).instrument(span).await;
+            metrics.flush();
+            answer.map_err(|error| error.to_string())
+        });
+    lambda_runtime::run(handler).await
+}

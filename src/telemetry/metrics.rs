@@ -1,0 +1,163 @@
+//! What is counted. Every metric has the dimension `function`; those with an outcome or a kind have it too.
+//!
+//! Counters of nothing are not written, and figures that stand (monthly active users) are written once a
+//! reading: CloudWatch then has no figure that nobody measured.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::permit::Counts;
+
+/// How a sign-in ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignInOutcome {
+    /// Permit was changed.
+    Synced,
+    /// There was nothing to change.
+    Unchanged,
+    /// It waits in the overflow queue.
+    Queued,
+    /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
+    Unsynced,
+    /// The person was admitted, and Permit refuses what is in their record.
+    Rejected,
+    /// The person was turned away.
+    Refused,
+}
+
+impl SignInOutcome {
+    /// The value of the dimension `outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Unchanged => "unchanged",
+            Self::Queued => "queued",
+            Self::Unsynced => "unsynced",
+            Self::Rejected => "rejected",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// How a run of the bulk sync ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BulkSyncOutcome {
+    /// What was read back equals what was wanted.
+    Converged,
+    /// Something read back differs.
+    NotConverged,
+    /// Time ran out; the next run goes on.
+    Incomplete,
+    /// The run broke off.
+    Failed,
+}
+
+impl BulkSyncOutcome {
+    /// The value of the dimension `outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::NotConverged => "not_converged",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a request to Permit is counted as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestKind {
+    /// Changes nothing.
+    Read,
+    /// Changes one thing.
+    Write,
+    /// Changes many.
+    Bulk,
+}
+
+impl RequestKind {
+    /// The value of the dimension `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// A run of the bulk sync.
+#[derive(Clone, Copy, Debug)]
+pub struct BulkSyncRun {
+    /// How it ended.
+    pub outcome: BulkSyncOutcome,
+    /// Whether it refused to deprovision.
+    pub refused: bool,
+    /// Users who could not be synced.
+    pub rejected: u64,
+    /// Users who, read back, were not as wanted.
+    pub drifted: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// A sign-in that ended: `SignIns` and `SignInLatency`.
+pub fn sign_in(outcome: SignInOutcome, latency: Duration) {
+    counter!("SignIns", "outcome" => outcome.as_str()).increment(1);
+    histogram!("SignInLatency").record(latency.as_secs_f64() * 1000.0);
+}
+
+fn permit_requests(kind: RequestKind, count: u64) {
+    counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
+}
+
+/// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
+pub fn permit(before: Counts, now: Counts) {
+    let Counts { read, write, bulk, throttled } = now;
+    permit_requests(RequestKind::Read, read.saturating_sub(before.read));
+    permit_requests(RequestKind::Write, write.saturating_sub(before.write));
+    permit_requests(RequestKind::Bulk, bulk.saturating_sub(before.bulk));
+    counter!("PermitThrottled").increment(throttled.saturating_sub(before.throttled));
+}
+
+/// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`, `BulkSyncDrifted`,
+/// `BulkSyncSeconds`.
+pub fn bulk_sync(run: BulkSyncRun) {
+    let BulkSyncRun { outcome, refused, rejected, drifted, duration } = run;
+    counter!("BulkSyncRuns", "outcome" => outcome.as_str()).increment(1);
+    counter!("BulkSyncRefused").increment(refused.into());
+    counter!("BulkSyncRejected").increment(rejected);
+    counter!("BulkSyncDrifted").increment(drifted);
+    histogram!("BulkSyncSeconds").record(duration.as_secs_f64());
+}
+
+/// Permit's monthly active users, and how many the plan allows: `PermitMau`, `PermitMauLimit`.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 people")]
+pub fn permit_mau(mau: u64, limit: Option<u64>) {
+    histogram!("PermitMau").record(mau as f64);
+    if let Some(limit) = limit {
+        histogram!("PermitMauLimit").record(limit as f64);
+    }
+}
+
+/// Queued sign-ins that were given up: `DrainDeadLettered`.
+pub fn drain_dead_lettered(count: u64) {
+    counter!("DrainDeadLettered").increment(count);
+}
+
+/// Tells the recorder the units.
+pub(super) fn describe() {
+    describe_counter!("SignIns", Unit::Count, "sign-ins");
+    describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");
+    describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
+    describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
+    describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");
+    describe_counter!("BulkSyncRefused", Unit::Count, "runs that refused to deprovision");
+    describe_counter!("BulkSyncRejected", Unit::Count, "users who could not be synced");
+    describe_counter!("BulkSyncDrifted", Unit::Count, "users who, read back, were not as wanted");
+    describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");
+    describe_histogram!("PermitMau", Unit::Count, "monthly active users");
+    describe_histogram!("PermitMauLimit", Unit::Count, "monthly active users that the plan allows");
+    describe_counter!("DrainDeadLettered", Unit::Count, "queued sign-ins that were given up");
+}
