@@ -71,7 +71,10 @@ async fn changes_are_made_and_what_is_foreign_stays() {
         let admin = sandbox.user("00000000-u").unwrap();
         let all = ["acme/viewer", "default/admin", "default/member", "default/viewer"];
         assert_eq!(roles(&sandbox, "00000000-u"), all, "{name}");
-        assert_eq!((&admin.attributes["locale"], &admin.attributes["seats"]), (&json!("fr"), &json!([1, {"n": null}])));
+        assert_eq!(
+            (&admin.attributes["locale"], &admin.attributes["seats"]),
+            (&json!("fr"), &json!([1, {"n": null}]))
+        );
         assert_eq!(sandbox.user("foreign").unwrap(), foreign, "{name}");
         assert_eq!(sandbox.counts().bulk, 2, "{name}: the users, the new roles; two revocations go singly");
     }
