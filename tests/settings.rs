@@ -108,6 +108,11 @@ fn each_fault_names_its_setting() {
         ("HANDOFF_POLICY", "", "neither"),
         ("HANDOFF_POLICY", "\n\n[[grant]]\nrole = \"x\"\n", "line 3: "),
         ("OIDC_ISSUERS", "", "not set"),
+        (
+            "OIDC_ISSUERS",
+            r#"[{"issuer": "https://login.example.com"}]"#,
+            "[0]: needs audiences or client_ids",
+        ),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com, *", "every site"),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com/login", "path"),
         ("HANDOFF_ALLOWED_ORIGINS", "http://app.example.com", "in the clear"),

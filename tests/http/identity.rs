@@ -1,0 +1,123 @@
+//! From claims to the person whom the policy sees.
+
+use std::collections::BTreeSet;
+
+use permit_handoff::domain::identity::{Identity, InvalidIdentity, View};
+use serde_json::{Value, json};
+
+use crate::provider::Provider;
+use crate::signer::{Signer, claims_with};
+use permit_handoff::oidc::algorithm::Algorithm;
+
+async fn identity(issuer: &Value, changes: &Value) -> Result<Identity, InvalidIdentity> {
+    let signer = Signer::new("k1", Algorithm::Es256);
+    let provider = Provider::start(crate::provider::Answer::keys(&[&signer])).await;
+    let (verifier, _) = provider.verifier_with(issuer);
+    let mut changes = changes.clone();
+    changes["iss"] = json!(provider.issuer);
+    verifier.verify(&signer.sign(&claims_with(&changes))).await.unwrap().identity()
+}
+
+async fn groups(issuer: Value, changes: Value) -> Option<Vec<String>> {
+    identity(&issuer, &changes).await.unwrap().groups.map(|groups| groups.into_iter().collect())
+}
+
+#[tokio::test]
+async fn claims_of_the_person_are_attributes_and_those_of_the_token_are_not() {
+    let changes = json!({
+        "sub": "auth0|u1", "nonce": "n", "jti": "j", "azp": "client", "auth_time": 1, "amr": ["pwd"], "sid": "s",
+        "email": "Jane@Example.com", "email_verified": true, "given_name": "Jane", "family_name": "Example",
+        "locale": "en", "custom:tier": "pro", "org": {"id": 7}, "https://example.com/plan": ["a", "b"], "empty": "",
+    });
+    let person = identity(&json!({}), &changes).await.unwrap();
+    assert_eq!((person.key.as_str(), person.view, person.enabled), ("auth0|u1", View::Whole, true));
+    assert!(person.source.as_str().starts_with("http://127.0.0.1:"));
+    assert_eq!(person.email.unwrap().as_str(), "Jane@Example.com");
+    assert_eq!(person.verified_email.unwrap().domain(), "example.com");
+    assert_eq!((person.first_name.as_deref(), person.last_name.as_deref()), (Some("Jane"), Some("Example")));
+    let names: Vec<&str> = person.attributes.keys().map(String::as_str).collect();
+    let expected = [
+        "custom:tier",
+        "email",
+        "email_verified",
+        "family_name",
+        "given_name",
+        "https://example.com/plan",
+        "locale",
+        "org",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(person.attributes["org"], json!({"id": 7}));
+}
+
+#[tokio::test]
+async fn an_address_grants_only_if_its_provider_says_that_it_is_verified() {
+    for (verified, expected) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!(1), false),
+        (json!("True"), false),
+        (Value::Null, false),
+    ] {
+        let changes = json!({"email": "jane@example.com", "email_verified": verified});
+        let person = identity(&json!({}), &changes).await.unwrap();
+        assert!(person.email.is_some());
+        assert_eq!(person.verified_email.is_some(), expected, "{verified}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_shows_the_whole_person_and_an_access_token_a_part() {
+    for (changes, view) in [
+        (json!({"nonce": "n"}), View::Whole),
+        (json!({"token_use": "id"}), View::Whole),
+        (json!({"token_use": "access"}), View::Partial),
+        (json!({"scope": "openid"}), View::Partial),
+        (json!({}), View::Partial),
+    ] {
+        assert_eq!(identity(&json!({}), &changes).await.unwrap().view, view, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn groups_are_known_none_or_not_known() {
+    let some = |groups: &[&str]| Some(groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>());
+    for (changes, expected) in [
+        (json!({"nonce": "n", "groups": ["b", "a"]}), some(&["a", "b"])),
+        (json!({"cognito:groups": ["c"], "groups": ["a"]}), some(&["c"])),
+        (json!({"groups": []}), some(&[])),
+        // Silence: of an ID token and of Cognito, none; of another access token, nothing.
+        (json!({"nonce": "n"}), some(&[])),
+        (json!({"token_use": "id"}), some(&[])),
+        (json!({"token_use": "access"}), some(&[])),
+        (json!({"scope": "openid"}), None),
+        (json!({}), None),
+        // Entra ID: too many groups for a token.
+        (json!({"nonce": "n", "hasgroups": true}), None),
+        (json!({"nonce": "n", "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {}}}), None),
+    ] {
+        assert_eq!(groups(json!({}), changes.clone()).await, expected, "{changes}");
+    }
+
+    let keycloak = json!({"groups_claim": "realm_access.roles"});
+    assert_eq!(groups(keycloak.clone(), json!({"realm_access": {"roles": ["r"]}})).await, some(&["r"]));
+    assert_eq!(groups(keycloak.clone(), json!({"nonce": "n", "groups": ["a"]})).await, some(&[]));
+    // Cognito's own rule holds for its own claim alone.
+    assert_eq!(groups(keycloak, json!({"token_use": "access", "cognito:groups": ["a"]})).await, None);
+}
+
+#[tokio::test]
+async fn a_sub_that_is_no_key_is_nobody() {
+    for sub in ["a b", "../x", "ä", "a/b", &"x".repeat(256)] {
+        let result = identity(&json!({}), &json!({"sub": sub})).await;
+        assert_eq!(result.err(), Some(InvalidIdentity::SubIsNoKey), "{sub}");
+    }
+    let keys: BTreeSet<String> = [
+        identity(&json!({}), &json!({"sub": "google-oauth2|1"})).await.unwrap().key.into(),
+        identity(&json!({}), &json!({"sub": "00u1-_."})).await.unwrap().key.into(),
+    ]
+    .into();
+    assert_eq!(keys.len(), 2);
+}
