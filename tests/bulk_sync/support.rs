@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use permit_handoff::cognito::SubPrefix;
 use permit_handoff::domain::identity::{Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::handoff::bulk_sync::{
@@ -139,7 +140,12 @@ impl Directory for MemoryDirectory {
         &self.source
     }
 
-    async fn read(&self, prefix: Option<&str>, records: mpsc::Sender<Record>) -> Result<Summary, NotWhole> {
+    async fn read(
+        &self,
+        prefix: Option<&SubPrefix>,
+        records: mpsc::Sender<Record>,
+    ) -> Result<Summary, NotWhole> {
+        let prefix = prefix.map(SubPrefix::as_str);
         let (people, breaks_after) = {
             let State { people, overlooked, breaks_after, mute: _ } = &*self.state.lock().unwrap();
             let named = people.iter().filter(|person| !overlooked.contains(&person.key));
