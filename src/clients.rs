@@ -32,8 +32,8 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
     Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
 }
 
-/// The overflow queue at `url`. One message takes two tries in `timeout` at most.
-pub fn overflow_queue(aws: &SdkConfig, url: String, timeout: Duration) -> SqsQueue {
+/// The queue at `url`. One message takes two tries in `timeout` at most.
+pub fn queue(aws: &SdkConfig, url: String, timeout: Duration) -> SqsQueue {
     let timeout = TimeoutConfig::builder()
         .operation_timeout(timeout)
         .operation_attempt_timeout(timeout.mul_f64(0.6))

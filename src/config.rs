@@ -129,8 +129,9 @@ pub struct Drain {
     pub common: Common,
     /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
     pub user_pool_id: Option<UserPoolId>,
-    /// `OVERFLOW_QUEUE_URL`. Lambda hands the messages over, so consuming needs none.
-    pub overflow_queue_url: Option<String>,
+    /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
+    /// moves them there, without one, after as many tries as its redrive policy says.
+    pub dead_letter_queue_url: Option<String>,
 }
 
 impl Common {
@@ -252,11 +253,11 @@ impl Drain {
         read(&lookup, |reader| {
             let common = Common::read(reader);
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
-            let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
+            let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
             Some(Self {
                 common: common?,
                 user_pool_id: user_pool_id.value(),
-                overflow_queue_url: overflow_queue_url.value(),
+                dead_letter_queue_url: dead_letter_queue_url.value(),
             })
         })
     }

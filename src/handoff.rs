@@ -8,6 +8,7 @@
 //!   Permit does not answer in time;
 //! - [`trigger`]: a sign-in as Cognito's trigger brings it;
 //! - [`http`]: a sign-in as a token of any OpenID provider brings it, or an API that asks whom to let in;
+//! - [`drain`]: the queue, emptied;
 //! - [`apply`]: many people at once, by Permit's bulk calls;
 //! - [`bulk_sync`]: a whole directory made so, and proven, with its [`report`].
 
@@ -15,6 +16,7 @@ pub mod apply;
 pub mod breaker;
 pub mod bulk_sync;
 pub mod catalog;
+pub mod drain;
 pub mod http;
 pub mod overflow;
 pub mod report;

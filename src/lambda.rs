@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::telemetry::Metrics;
@@ -34,4 +36,11 @@ where
             answer.map_err(|error| error.to_string())
         });
     lambda_runtime::run(handler).await
+}
+
+/// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.
+pub fn deadline(context: &Context) -> Instant {
+    let margin = Duration::from_secs(5);
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(margin).max(left / 2)
 }

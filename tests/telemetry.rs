@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use permit_handoff::permit::Counts;
 use permit_handoff::telemetry::metrics::{
-    BulkSyncOutcome, BulkSyncRun, RequestKind, SignInOutcome, bulk_sync, drain_dead_lettered, permit_mau,
-    permit_requests, permit_throttled, sign_in,
+    BulkSyncOutcome, BulkSyncRun, SignInOutcome, bulk_sync, drain_dead_lettered, permit, permit_mau, sign_in,
 };
 use permit_handoff::telemetry::{Format, init};
 use serde_json::{Value, json};
@@ -37,8 +37,8 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     sign_in(SignInOutcome::Synced, Duration::from_millis(250));
     sign_in(SignInOutcome::Synced, Duration::from_millis(750));
     sign_in(SignInOutcome::Refused, Duration::from_millis(1));
-    permit_requests(RequestKind::Write, 3);
-    permit_throttled(0);
+    let before = Counts { read: 4, write: 2, bulk: 0, throttled: 1 };
+    permit(before, Counts { write: 5, ..before });
     let run = BulkSyncRun {
         outcome: BulkSyncOutcome::NotConverged,
         refused: true,

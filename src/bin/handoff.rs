@@ -27,8 +27,8 @@ async fn main() -> anyhow::Result<()> {
 
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
-    let queue = overflow_queue_url
-        .map(|url| Box::new(clients::overflow_queue(&aws, url, budget / 4)) as Box<dyn Queue>);
+    let queue =
+        overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
     let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);
 

@@ -22,8 +22,8 @@ async fn main() -> anyhow::Result<()> {
         config::SignIn::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
-    let queue = overflow_queue_url
-        .map(|url| Box::new(clients::overflow_queue(&aws, url, budget / 4)) as Box<dyn Queue>);
+    let queue =
+        overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let groups = match groups {
         SignInGroups::Skip => Groups::Skip,
         SignInGroups::Lookup => {

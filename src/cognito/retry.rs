@@ -22,7 +22,7 @@ impl Patience {
     pub const BULK: Self = Self { attempts: 6, first_pause: Duration::from_millis(200) };
 
     /// Asks, and asks again where the failure may pass.
-    pub(super) async fn ask<T, F, Fut>(self, ask: F) -> Result<T, PoolError>
+    pub(crate) async fn ask<T, F, Fut>(self, ask: F) -> Result<T, PoolError>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, PoolError>>,

@@ -14,11 +14,14 @@ mod directory;
 mod emails;
 mod facts_store;
 mod flow;
+mod invocations;
 mod listing;
 mod observer;
 mod planning;
 mod proof;
+mod request;
 mod tally;
+mod user_pool;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +34,15 @@ pub use self::directory::{Directory, NotWhole, Record, Summary};
 use self::emails::Emails;
 use self::facts_store::{FactsStore, Place};
 use self::flow::Flight;
+pub use self::invocations::{InvocationError, Invocations};
 use self::listing::Listing;
 pub use self::observer::{Nobody, Observer, Phase, Planned};
+pub use self::request::{InvalidRequest, Request};
+pub use self::user_pool::UserPoolDirectory;
 use super::apply::{Applier, Item};
 use super::catalog::{Catalog, Known};
 use super::report::Report;
+use crate::cognito::SubPrefix;
 use crate::domain::deprovision::Departure;
 use crate::domain::identity::UserKey;
 use crate::domain::policy::{Desired, Policy};
@@ -59,7 +66,7 @@ pub struct Options {
     /// Read and plan, and write nothing.
     pub dry_run: bool,
     /// Only the people whose key begins so.
-    pub sub_prefix: Option<String>,
+    pub sub_prefix: Option<SubPrefix>,
     /// Deprovision more than the policy's `max_percent`. An empty or a partial view is refused all the same.
     pub approve_deprovision: bool,
     /// When the run stops, wherever it is; `None`: it takes the time that it takes.
@@ -233,11 +240,12 @@ impl<'a> Run<'a> {
         let (records, mut received) = tokio::sync::mpsc::channel(flow::RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
-        let mut reading = flow::Reading::new(directory.read(prefix.as_deref(), records));
+        let mut reading = flow::Reading::new(directory.read(prefix.as_ref(), records));
 
         reading.beside(self.list()).await?;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), self.catalog.clone());
-        let applier = Arc::new(applier.with_listing(prefix.clone(), self.listing.users));
+        let listed = prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
+        let applier = Arc::new(applier.with_listing(listed, self.listing.users));
 
         let mut flight: Flight = FuturesUnordered::new();
         let read = self.stream(&applier, &mut reading, &mut received, &mut flight).await;

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,9 +112,16 @@ pub trait Queue: Send + Sync {
     async fn send(&self, body: String) -> Result<(), QueueFailed>;
 }
 
-/// The queue did not take a message.
+/// Where messages go that no later try would sync.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Puts a message there, with why (the message attribute `reason`).
+    async fn set_aside(&self, body: &str, reason: &str) -> Result<(), QueueFailed>;
+}
+
+/// A queue did not take a message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the overflow queue did not take the sign-in: {0}")]
+#[error("the queue did not take the sign-in: {0}")]
 pub struct QueueFailed(pub String);
 
 /// An SQS queue.
@@ -128,14 +137,31 @@ impl SqsQueue {
     }
 }
 
+impl SqsQueue {
+    async fn put(&self, body: String, reason: Option<&str>) -> Result<(), QueueFailed> {
+        let failed =
+            |error: &dyn ProvideErrorMetadata| QueueFailed(error.code().unwrap_or("no answer").to_owned());
+        let mut message = self.client.send_message().queue_url(&self.url).message_body(body);
+        if let Some(reason) = reason {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+            let value = value.map_err(|error| QueueFailed(error.to_string()))?;
+            message = message.message_attributes("reason", value);
+        }
+        message.send().await.map(drop).map_err(|error| failed(&error))
+    }
+}
+
 #[async_trait]
 impl Queue for SqsQueue {
     async fn send(&self, body: String) -> Result<(), QueueFailed> {
-        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
-        sent.map(drop).map_err(|error| {
-            let code = aws_sdk_sqs::error::ProvideErrorMetadata::code(&error).unwrap_or("no answer");
-            QueueFailed(code.to_owned())
-        })
+        self.put(body, None).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqsQueue {
+    async fn set_aside(&self, body: &str, reason: &str) -> Result<(), QueueFailed> {
+        self.put(body.to_owned(), Some(reason)).await
     }
 }
 

@@ -5,8 +5,13 @@ use serde::Serialize;
 use crate::domain::identity::UserKey;
 use crate::permit::Counts;
 
-/// The most rejections that a report lists: Lambda cuts an answer off at 6 MB.
+/// The most rejections that a report lists.
 const MAX_REJECTIONS: usize = 1_000;
+/// The most that the listed rejections take, in bytes of text: Step Functions takes an answer of 256 KiB, Lambda one
+/// of 6 MB.
+const MAX_REJECTED_TEXT: usize = 128 * 1024;
+/// What a rejection takes beside its text: the names of its members, quotes and commas.
+const REJECTION_FRAME: usize = 40;
 
 /// The outcome of one run.
 ///
@@ -39,7 +44,7 @@ pub struct Report {
     pub deleted: u64,
     /// Users newly marked as missing.
     pub tombstoned: u64,
-    /// What could not be synced; a user may be here for a part of them only. At most 1,000.
+    /// What could not be synced; a user may be here for a part of them only. At most 1,000, and 128 KiB.
     pub rejected: Vec<Rejection>,
     /// How many more rejections there were than `rejected` lists.
     #[serde(skip_serializing_if = "is_zero")]
@@ -97,12 +102,19 @@ crate::domain::redacted_debug!(Rejection);
 impl Report {
     /// Notes a rejection, or counts it where there are too many to list.
     pub fn reject(&mut self, user: &str, reason: impl ToString, code: &str) {
-        if self.rejected.len() == MAX_REJECTIONS {
+        if self.rejected_more > 0 || self.rejected.len() == MAX_REJECTIONS {
             self.rejected_more += 1;
             return;
         }
         let (reason, code) = (reason.to_string(), code.to_owned());
         self.rejected.push(Rejection { user: user.to_owned(), reason, code });
+        let size = |Rejection { user, reason, code }: &Rejection| {
+            user.len() + reason.len() + code.len() + REJECTION_FRAME
+        };
+        if self.rejected.iter().map(size).sum::<usize>() > MAX_REJECTED_TEXT {
+            self.rejected.pop();
+            self.rejected_more += 1;
+        }
     }
 
     pub(super) fn reject_user(&mut self, key: &UserKey, reason: impl ToString, code: &str) {
@@ -153,5 +165,10 @@ mod tests {
         (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "", "X"));
         assert_eq!((report.rejected.len(), report.rejected_more, report.rejections()), (1_000, 500, 1_500));
         assert!(serde_json::to_string(&report).unwrap().contains("\"rejected_more\":500"));
+
+        let mut report = Report::default();
+        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "x".repeat(400), "X"));
+        assert_eq!(report.rejections(), 1_500);
+        assert!(serde_json::to_vec(&report).unwrap().len() < 150 * 1024);
     }
 }

@@ -28,6 +28,16 @@ pub enum SyncError {
     Unsettled,
 }
 
+impl SyncError {
+    /// A stable code: Permit's own where it gave one.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Permit(error) => error.code(),
+            Self::Unsettled => "UNSETTLED",
+        }
+    }
+}
+
 /// A part of a person that could not be synced; the rest was.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum LeftOut {

@@ -110,6 +110,7 @@ pub(super) struct UserRead {
     attributes: Option<Map<String, Value>>,
     roles: Option<Vec<RoleRead>>,
     associated_tenants: Option<Vec<TenantRoles>>,
+    updated_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +129,8 @@ impl UserRead {
     /// `None` where the key is none that this project could have given. The roles are those of `roles`; where that is left
     /// out, those of `associated_tenants`, which are the same by tenant.
     pub(super) fn into_facts(self) -> Option<Facts> {
-        let Self { key, email, first_name, last_name, attributes, roles, associated_tenants } = self;
+        let Self { key, email, first_name, last_name, attributes, roles, associated_tenants, updated_at } =
+            self;
         let key = UserKey::new(&key).ok()?;
         let grants = |TenantRoles { tenant, roles }: TenantRoles| -> Vec<Grant> {
             roles.iter().filter_map(|role| Grant::new(&tenant, role)).collect()
@@ -137,7 +139,9 @@ impl UserRead {
             Some(roles) => roles.iter().filter_map(|read| Grant::new(&read.tenant, &read.role)).collect(),
             None => associated_tenants.into_iter().flatten().flat_map(grants).collect(),
         };
-        Some(Facts::new(key, email.as_deref(), first_name, last_name, attributes.unwrap_or_default(), roles))
+        let attributes = attributes.unwrap_or_default();
+        let facts = Facts::new(key, email.as_deref(), first_name, last_name, attributes, roles);
+        Some(Facts { updated_at: updated_at.and_then(|time| time.parse().ok()), ..facts })
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use crate::cognito::SubPrefix;
 use crate::domain::identity::{Identity, Source, UserKey};
 
 /// What a directory's reading gives. The same person may come twice.
@@ -51,7 +52,11 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// Where anything was not read to its end. What was sent until then is true, and not all.
-    async fn read(&self, prefix: Option<&str>, records: mpsc::Sender<Record>) -> Result<Summary, NotWhole>;
+    async fn read(
+        &self,
+        prefix: Option<&SubPrefix>,
+        records: mpsc::Sender<Record>,
+    ) -> Result<Summary, NotWhole>;
 
     /// Whether this person is in the directory, asked anew: before anything is taken from somebody whom
     /// [`read`](Self::read) did not give.

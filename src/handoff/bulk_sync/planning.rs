@@ -8,6 +8,7 @@ use super::flow::Flight;
 use super::listing::list_users;
 use super::observer::Planned;
 use super::{Run, Stop, Wait};
+use crate::cognito::SubPrefix;
 use crate::domain::deprovision::Refusal;
 use crate::domain::facts::Facts;
 use crate::domain::identity::Identity;
@@ -25,7 +26,8 @@ impl Run<'_> {
     /// Reads what Permit has: users, roles, tenants.
     pub(super) async fn list(&mut self) -> Result<(), Stop> {
         let Self { permit, catalog, store, emails, observer, options, .. } = self;
-        let users = list_users(permit, options.sub_prefix.as_deref(), store, emails, *observer);
+        let users =
+            list_users(permit, options.sub_prefix.as_ref().map(SubPrefix::as_str), store, emails, *observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
         self.report.permit.users = listing.users;

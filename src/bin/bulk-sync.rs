@@ -1,0 +1,39 @@
+//! The scheduled sync of the whole user pool.
+//!
+//! Takes an EventBridge event or a request, and gives a report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use permit_handoff::cognito::sdk::CognitoPool;
+use permit_handoff::config;
+use permit_handoff::handoff::bulk_sync::{BulkSync, Invocations, UserPoolDirectory};
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, lambda, telemetry};
+
+/// The longest that one request to Permit may take: a bulk call of 3,000 users takes its time.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that one request to Cognito may take.
+const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("bulk-sync", Format::Json, variable)?;
+    let config::BulkSync { common, user_pool_id, share } = config::BulkSync::new(variable)?;
+    let aws = clients::aws().await;
+    let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT)?.patient(share);
+    let policy = Arc::new(common.policy);
+    let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
+    let directory = Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy.clone()));
+    let invocations = &Invocations::new(BulkSync { permit, directory, policy });
+
+    lambda::serve(metrics, async |event, context| {
+        let deadline = lambda::deadline(&context);
+        invocations.handle(event.get(), context.request_id, deadline).await
+    })
+    .await
+    .map_err(anyhow::Error::from_boxed)
+    .context("the Lambda runtime stopped")
+}
