@@ -9,8 +9,11 @@
 //! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
 //! - [`handoff`]: the use cases, which feed the core and carry its plans out;
 //! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them;
-//! - [`telemetry`], [`lambda`]: logs and metrics without personal data, and what every Lambda does.
+//! - [`telemetry`], [`lambda`]: logs and metrics without personal data, and what every Lambda does;
+//! - `cli`: the operator's command line (feature `cli`).
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clients;
 pub mod cognito;
 pub mod config;

@@ -1,3 +1,32 @@
-//! Placeholder.
+//! The operator's command line.
 
-fn main() {}
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use permit_handoff::cli::{Cli, Colour, Exit, Terminal};
+use permit_handoff::telemetry::{self, Format};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let variable = |name: &str| std::env::var(name).ok();
+    let (mut out, mut err, mut input) = (io::stdout(), io::stderr(), io::stdin());
+    let is_terminal = out.is_terminal();
+    let colours = match cli.color {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => is_terminal && variable("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let interactive = err.is_terminal() && input.is_terminal();
+    let mut terminal = Terminal::new(&mut out, &mut err, &mut input);
+    (terminal.json, terminal.colours, terminal.interactive) = (cli.json, colours, interactive);
+
+    // Warnings at least, unless the operator says otherwise: what a command finds, it prints itself.
+    let log_filter = |name: &str| variable(name).or_else(|| (name == "RUST_LOG").then(|| "warn".to_owned()));
+    if let Err(error) = telemetry::init("permit-handoff", Format::Human, log_filter) {
+        terminal.error(&error.to_string());
+        return Exit::Usage.into();
+    }
+    cli.run(&mut terminal, &variable).await.into()
+}

@@ -1,0 +1,161 @@
+//! The operator's command line: look before anything runs, understand what happened, do it by hand.
+//!
+//! A file a command. Each has its arguments (`Args`) and `run`, which writes to a [`Terminal`] and so can be
+//! tested without one. It prints personal data on the operator's own terminal, by intent; its logs do not.
+
+pub mod attach;
+pub mod doctor;
+pub mod explain;
+pub mod plan;
+pub mod sync;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use self::terminal::{Colour, Terminal};
+
+/// How a command ended, as a script sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was for, and there is nothing to look at.
+    Done = 0,
+    /// It did what it was for, and there is something to look at: findings, changes that are to be made, people who
+    /// were rejected.
+    Look = 1,
+    /// The command line or the settings are wrong. Nothing was done.
+    Usage = 2,
+    /// It failed. What was done until then stands.
+    Failed = 3,
+    /// It refused to deprovision, or time ran out (Ctrl-C): run it again.
+    Unfinished = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+const EXITS: &str = "\
+Exit codes:
+  0  done, nothing to look at
+  1  done, and there is something to look at: findings, changes to make, people who were rejected
+  2  the command line or the settings are wrong; nothing was done
+  3  failed; what was done until then stands
+  4  refused to deprovision, or stopped before the end: look, then run it again
+
+Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the
+same that the functions have. See README.md.";
+
+/// The handoff point between sign-in and Permit.io: the operator's tool
+#[derive(Parser, Debug)]
+#[command(name = "permit-handoff", version, after_help = EXITS, max_term_width = 100)]
+pub struct Cli {
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Look at settings, Permit, the user pool and the queue, and say what is wrong; writes nothing
+    Doctor(doctor::Args),
+    /// Attach the two triggers to a user pool, and leave its other settings as they are
+    Attach(attach::Args),
+    /// Take the two triggers from a user pool again
+    Detach(attach::DetachArgs),
+    /// Say why a person has the roles that they have, and what would change
+    Explain(explain::Args),
+    /// Show what a bulk sync would do; writes nothing
+    Plan(plan::Args),
+    /// Run the bulk sync from here: from the user pool, or from a file
+    Sync(sync::Args),
+    /// Print shell completions
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+impl Cli {
+    /// Does what it is told, with settings from `variable`.
+    pub async fn run(self, terminal: &mut Terminal<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Exit {
+        let ended = match self.command {
+            Command::Doctor(args) => args.run(terminal, variable).await,
+            Command::Attach(args) => args.run(terminal, variable).await,
+            Command::Detach(args) => args.run(terminal, variable).await,
+            Command::Explain(args) => args.run(terminal, variable).await,
+            Command::Plan(args) => args.run(terminal, variable).await,
+            Command::Sync(args) => args.run(terminal, variable).await,
+            Command::Completions { shell } => {
+                let mut command = Self::command();
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, "permit-handoff", &mut script);
+                terminal.write_all(&script).map(|()| Exit::Done).map_err(Failed::from)
+            }
+            Command::Man => {
+                let mut page = Vec::new();
+                let made = clap_mangen::Man::new(Self::command()).render(&mut page);
+                made.and_then(|()| terminal.write_all(&page)).map(|()| Exit::Done).map_err(Failed::from)
+            }
+        };
+        match ended {
+            Ok(exit) => exit,
+            // The reader has seen enough (`| head`).
+            Err(failed) if failed.is_closed_pipe() => Exit::Done,
+            Err(Failed { exit, message }) => {
+                terminal.error(&message);
+                exit
+            }
+        }
+    }
+}
+
+/// Why a command could not do what it was for.
+#[derive(Debug)]
+pub struct Failed {
+    /// How it ends.
+    pub exit: Exit,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+}
+
+/// The message of an error that says that nobody reads on.
+const CLOSED: &str = "the output was closed";
+
+impl Failed {
+    /// The command line or the settings are wrong.
+    pub fn usage(message: impl ToString) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string() }
+    }
+
+    /// It failed on the way.
+    pub fn failed(message: impl ToString) -> Self {
+        Self { exit: Exit::Failed, message: message.to_string() }
+    }
+
+    fn is_closed_pipe(&self) -> bool {
+        self.message == CLOSED
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self { exit: Exit::Done, message: CLOSED.to_owned() },
+            _ => Self::failed(error),
+        }
+    }
+}
