@@ -1,11 +1,12 @@
 //! Whatever goes wrong on the way to Permit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use permit_handoff::handoff::bulk_sync::{BulkSyncError, Nobody, Options};
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_sandbox::{FailedBulk, Fault, Limits, PostExistingUser, Sandbox, Semantics, Snapshot, UserState};
-use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::support::{
@@ -78,24 +79,37 @@ async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_is_lost_costs_no_duplicate_and_no_second_run() {
-    for (name, semantics) in Semantics::each() {
-        let (expected, ..) = end_state(semantics).await;
-        for fault in [Fault::reset_after(), Fault::garbage(), Fault::status(503), Fault::html(502)] {
-            let (sandbox, directory) = torn(semantics).await;
-            for endpoint in ["*/bulk/users", "*/role_assignments/bulk"] {
-                for method in ["POST", "PUT", "DELETE"] {
-                    sandbox.inject(fault.clone().on(method, endpoint).nth(1));
-                }
-            }
-            let report = sync(&sandbox, &directory).await;
-            let case = format!("{name}, {fault:?}");
-            assert!(report.converged && report.complete && report.rejected.is_empty(), "{case}: {report:?}");
-            assert_eq!((report.created, report.updated), (10, 21), "{case}: {report:?}");
-            assert_eq!(sandbox.snapshot(), expected, "{case}");
+/// The first call of each kind is struck by `fault`, and the run ends as it would have.
+async fn struck(name: String, semantics: Semantics, fault: Fault) {
+    let (expected, ..) = end_state(semantics).await;
+    let (sandbox, directory) = torn(semantics).await;
+    for endpoint in ["*/bulk/users", "*/role_assignments/bulk"] {
+        for method in ["POST", "PUT", "DELETE"] {
+            sandbox.inject(fault.clone().on(method, endpoint).nth(1));
         }
     }
+    let report = sync(&sandbox, &directory).await;
+    let case = format!("{name}, {fault:?}");
+    assert!(report.converged && report.complete && report.rejected.is_empty(), "{case}: {report:?}");
+    assert_eq!((report.created, report.updated), (10, 21), "{case}: {report:?}");
+    assert_eq!(sandbox.snapshot(), expected, "{case}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_costs_no_duplicate_and_no_second_run() {
+    let cases =
+        Semantics::each().into_iter().map(|(name, semantics)| struck(name, semantics, Fault::reset_after()));
+    join_all(cases).await;
+}
+
+#[tokio::test]
+async fn a_call_that_fails_is_made_again() {
+    let faults =
+        [Fault::garbage(), Fault::status(503), Fault::status(500), Fault::html(502), Fault::reset_before()];
+    let cases = both()
+        .into_iter()
+        .flat_map(|(name, semantics)| faults.clone().map(|fault| struck(name.clone(), semantics, fault)));
+    join_all(cases).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use permit_handoff::handoff::bulk_sync::Nobody;
 use permit_sandbox::{Fault, Sandbox, Semantics};
 
-use crate::support::{MemoryDirectory, bulk_sync, options, people, person, policy, policy_with, roles, sync};
+use crate::support::{MemoryDirectory, bulk_sync, options, people, person, policy_with, roles, sync};
 
 #[tokio::test]
 async fn groups_that_name_what_does_not_exist_are_named_and_their_people_synced() {
@@ -80,5 +80,4 @@ async fn a_record_that_is_no_user_and_one_that_comes_twice() {
         assert!(report.converged && sandbox.user_count() == 8, "{name}");
         assert!(report.rejected.iter().all(|rejection| rejection.code == "INVALID_INPUT"), "{name}");
     }
-    let _ = policy();
 }
