@@ -16,7 +16,7 @@ run: stand-ins ## Show both jobs end to end on this machine: a sign-in and a bul
 	@cargo run --quiet -p stand-ins --bin demo
 
 .PHONY: test
-test: stand-ins ## Run all tests, the end-to-end ones among them
+test: stand-ins linters ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -30,6 +30,15 @@ check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and 
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --offline check licenses bans sources
 
+.PHONY: lint
+lint: linters ## Lint the template, the state machine and the workflows
+	scripts/lint-template.sh
+
+.PHONY: deploy
+deploy: ## Deploy it to AWS (needs an account; see docs/deploy.md)
+	sam build
+	sam deploy
+
 .PHONY: build
 build: ## Build everything for this machine
 	cargo build --workspace --all-targets
@@ -37,6 +46,10 @@ build: ## Build everything for this machine
 .PHONY: stand-ins
 stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)
 	@scripts/install-stand-ins.sh
+
+.PHONY: linters
+linters: ## Install the linters and the local engine of the state machine into .local/ (once)
+	@scripts/lint-template.sh install
 
 .PHONY: clean
 clean: ## Remove all that was built or installed here

@@ -12,6 +12,11 @@ use tracing::Instrument as _;
 
 use crate::telemetry::Metrics;
 
+/// The longest that Lambda lets an invocation take.
+const LONGEST: Duration = Duration::from_mins(15);
+/// What is left of an invocation for its answer.
+const MARGIN: Duration = Duration::from_secs(5);
+
 /// Runs `handle` for each invocation, until Lambda ends the process.
 ///
 /// It is given the event's raw JSON. What it logs bears the invocation's request id, and what it counts is
@@ -39,8 +44,10 @@ where
 }
 
 /// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.
+///
+/// A deadline that is past is none: cargo-lambda says one that was over half a century ago. Lambda gives no
+/// invocation longer than [`LONGEST`].
 pub fn deadline(context: &Context) -> Instant {
-    let margin = Duration::from_secs(5);
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now() + left.saturating_sub(margin).max(left / 2)
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(LONGEST);
+    Instant::now() + left.saturating_sub(MARGIN).max(left / 2)
 }

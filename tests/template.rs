@@ -26,7 +26,8 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("SIGN_IN_ON_FAILURE", &["post-authentication", "handoff"]),
     ("SIGN_IN_BUDGET_MS", &["post-authentication", "handoff"]),
     ("SIGN_IN_CACHE_SECONDS", &["post-authentication", "handoff"]),
-    ("OVERFLOW_QUEUE_URL", &["post-authentication", "handoff", "drain"]),
+    ("OVERFLOW_QUEUE_URL", &["post-authentication", "handoff"]),
+    ("DEAD_LETTER_QUEUE_URL", &["drain"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
     ("USER_POOL_ID", &["drain", "bulk-sync"]),
@@ -216,10 +217,14 @@ fn what_was_queued_is_drained_tried_again_and_then_set_aside() {
     let template = template();
     let resources = &template["Resources"];
     let queue_url = json!({"Ref": "OverflowQueue"});
-    for function in ["PostAuthenticationFunction", "HandoffFunction", "DrainFunction"] {
-        let url = &resources[function]["Properties"]["Environment"]["Variables"]["OVERFLOW_QUEUE_URL"];
-        assert_eq!(*url, queue_url, "{function}");
+    let setting = |function: &str, name: &str| {
+        resources[function]["Properties"]["Environment"]["Variables"][name].clone()
+    };
+    for function in ["PostAuthenticationFunction", "HandoffFunction"] {
+        assert_eq!(setting(function, "OVERFLOW_QUEUE_URL"), queue_url, "{function}");
     }
+    let dead_letters = json!({"Ref": "OverflowDeadLetters"});
+    assert_eq!(setting("DrainFunction", "DEAD_LETTER_QUEUE_URL"), dead_letters);
 
     let drain = &resources["DrainFunction"]["Properties"];
     let source = &drain["Events"]["Overflow"];

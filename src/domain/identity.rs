@@ -29,7 +29,8 @@ impl UserKey {
             return Err(InvalidIdentity::NoSub);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
-        // In a URL these two would be another path.
+        // Permit's pattern allows these two, but in a URL they are another path: a DELETE of `..` would be one of
+        // something else.
         let is_path = key == "." || key == "..";
         if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
             return Err(InvalidIdentity::SubIsNoKey);

@@ -204,7 +204,10 @@ impl SignIn {
         let seen = self.seen.has(&identity.key);
         let known = identity.groups.clone();
         let actual: Option<Facts> = if seen || is_new {
-            identity.groups = known.or(groups.await);
+            // A sign-up's first request comes after the groups: what it needs beforehand is asked beside them.
+            let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
+            let (groups, _) = tokio::join!(groups, environment);
+            identity.groups = known.or(groups);
             if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
                 return Ok(Outcome::Unchanged { roles });
             }

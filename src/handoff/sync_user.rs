@@ -142,6 +142,7 @@ pub async fn sync_desired(
 }
 
 /// What a round came to.
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time, and it lives for a moment")]
 enum Step {
     /// Permit knows what it should.
     Done,

@@ -13,6 +13,7 @@ mod authorizer;
 mod bad_input;
 mod browser;
 mod doors;
+mod examples;
 mod identity;
 
 #[path = "../oidc/provider.rs"]

@@ -241,18 +241,3 @@ async fn an_environment_that_is_set_is_not_asked_for() {
     assert!(permit.user(&key("u1")).await.unwrap().is_none());
     assert_eq!(sandbox.counts().of("GET api-key/scope"), 0);
 }
-
-#[tokio::test]
-async fn a_key_that_would_be_another_path_is_never_sent() {
-    let sandbox = Sandbox::builder().user("u1", UserState::new()).start().await.unwrap();
-    let permit = plain(&sandbox);
-    for text in [".", ".."] {
-        let id = key(text);
-        assert!(permit.user(&id).await.is_err_and(|error| error.is_refusal()));
-        assert!(permit.delete_user(&id).await.is_err());
-        assert!(permit.unassign(&id, &grant("default/viewer")).await.is_err());
-        assert!(permit.replace_user(&user(text, &[])).await.is_err());
-    }
-    assert_eq!(sandbox.counts().all, 0);
-    assert!(permit.user(&key("...")).await.unwrap().is_none());
-}
