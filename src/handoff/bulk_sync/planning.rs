@@ -48,13 +48,6 @@ impl Run<'_> {
     }
 
     fn take_identity(&mut self, identity: Identity) {
-        // In a URL these are other paths: Permit could never be asked about this user alone.
-        if matches!(identity.key.as_str(), "." | "..") {
-            self.report.pool.users += 1;
-            let reason = "the `sub` is `.` or `..`, which no URL of a user can end in";
-            self.report.reject_user(&identity.key, reason, "INVALID_INPUT");
-            return;
-        }
         let place = match self.store.place(&identity.key) {
             // Named twice: once is enough.
             Some(place) if !matches!(self.store.state(place), Some(State::Unseen { .. })) => return,
