@@ -22,7 +22,7 @@ use futures::future::try_join_all;
 use tokio::sync::Mutex;
 
 use self::calls::Failed;
-pub(in crate::handoff) use self::reading::MISSED;
+pub(in crate::handoff) use self::reading::{Listed, MISSED};
 pub use self::target::{Item, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
@@ -33,8 +33,10 @@ use crate::permit::{Error, Permit};
 
 /// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
 const FEW: usize = 5;
-/// How often a call whose answer was lost, or that met a fault of Permit's, is made again.
+/// How often in a row a call may fail that leaves everything as it was, before it is cut in two or given up.
 const TRIES: u32 = 3;
+/// How often a batch is planned in all, before it is cut in two: others may keep changing its users.
+const ROUNDS: u32 = 10;
 /// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
@@ -76,7 +78,16 @@ pub struct Applied {
 
 struct Batch {
     items: Vec<Item>,
+    /// Failures in a row that left everything as it was.
     tries: u32,
+    /// Failures in all.
+    rounds: u32,
+}
+
+impl Batch {
+    fn new(items: Vec<Item>) -> Self {
+        Self { items, tries: 0, rounds: 0 }
+    }
 }
 
 impl Applier {
@@ -111,7 +122,7 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
-        let mut todo = vec![Batch { items, tries: 0 }];
+        let mut todo = vec![Batch::new(items)];
         while let Some(batch) = todo.pop() {
             if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
                 applied.stopped = Some(error);
@@ -127,7 +138,7 @@ impl Applier {
         todo: &mut Vec<Batch>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), Error> {
-        let Batch { items, tries } = batch;
+        let Batch { items, tries, rounds } = batch;
         if items.len() < FEW {
             return self.few(items, settled).await;
         }
@@ -149,8 +160,9 @@ impl Applier {
             return Ok(());
         }
         // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
-        if tries < TRIES && (moved || error.is_transient()) {
-            todo.push(Batch { items, tries });
+        let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
+        if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
+            todo.push(Batch { items, tries, rounds });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
@@ -211,7 +223,7 @@ impl Applier {
     }
 
     async fn one(&self, item: Item) -> Result<Settled, Error> {
-        let Item { target, mut actual, left_out } = item;
+        let Item { target, mut actual, left_out, .. } = item;
         let mut tries = 0;
         loop {
             let outcome = match &target {
@@ -284,5 +296,5 @@ fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
         }
     }
     alone.push(others);
-    alone.into_iter().filter(|items| !items.is_empty()).map(|items| Batch { items, tries: 0 }).collect()
+    alone.into_iter().filter(|items| !items.is_empty()).map(Batch::new).collect()
 }

@@ -138,7 +138,8 @@ impl BulkSync {
         };
         let before = permit.counts();
         let mut run = Run::new(self, permit, options, observer);
-        let outcome = run.all().await;
+        // Boxed here and below: the whole run is in these futures.
+        let outcome = Box::pin(run.all()).await;
 
         let Run { mut report, permit, .. } = run;
         report.permit_requests = since(before, permit.counts());
@@ -242,7 +243,7 @@ impl<'a> Run<'a> {
         let directory = self.directory;
         let mut reading = flow::Reading::new(directory.read(prefix.as_ref(), records));
 
-        reading.beside(self.list()).await?;
+        reading.beside(Box::pin(self.list())).await?;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), self.catalog.clone());
         let listed = prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
         let applier = Arc::new(applier.with_listing(listed, self.listing.users));

@@ -17,6 +17,9 @@ use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
+/// More than the sync reads ahead while it lists Permit's users.
+pub(crate) const READ_AHEAD: usize = 1_100;
+
 pub(crate) const SOURCE: &str = "local_pool";
 
 pub(crate) const POLICY: &str = r#"
@@ -114,6 +117,8 @@ pub(crate) struct State {
     pub(crate) breaks_after: Option<usize>,
     /// Nobody can be asked for.
     pub(crate) mute: bool,
+    /// Called once the sync has begun to plan: after so many records that they do not fit in between.
+    pub(crate) while_planning: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// People in memory.
@@ -127,6 +132,12 @@ impl MemoryDirectory {
     pub(crate) fn new(people: Vec<Person>) -> Self {
         let state = State { people, ..State::default() };
         Self { source: Source::user_pool(SOURCE), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Does `work` after Permit's users were listed and before the last people are planned. There must be more people
+    /// than the sync reads ahead.
+    pub(crate) fn while_planning(&self, work: impl FnOnce() + Send + 'static) {
+        self.state.lock().unwrap().while_planning = Some(Box::new(work));
     }
 
     pub(crate) fn set(&self, people: Vec<Person>) {
@@ -147,7 +158,7 @@ impl Directory for MemoryDirectory {
     ) -> Result<Summary, NotWhole> {
         let prefix = prefix.map(SubPrefix::as_str);
         let (people, breaks_after) = {
-            let State { people, overlooked, breaks_after, mute: _ } = &*self.state.lock().unwrap();
+            let State { people, overlooked, breaks_after, .. } = &*self.state.lock().unwrap();
             let named = people.iter().filter(|person| !overlooked.contains(&person.key));
             let of_part = named.filter(|person| prefix.is_none_or(|prefix| person.key.starts_with(prefix)));
             (of_part.cloned().collect::<Vec<_>>(), *breaks_after)
@@ -156,6 +167,11 @@ impl Directory for MemoryDirectory {
         for (count, person) in people.iter().enumerate() {
             if breaks_after == Some(count) {
                 return Err(NotWhole("page 7 of the user pool was not read".into()));
+            }
+            if count == READ_AHEAD
+                && let Some(work) = self.state.lock().unwrap().while_planning.take()
+            {
+                work();
             }
             records.send(person.record()).await.map_err(|_| NotWhole("called off".into()))?;
         }

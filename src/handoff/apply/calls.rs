@@ -117,18 +117,14 @@ impl Applier {
         }
         // Whoever comes first learns whether embedded role assignments are honoured; the others wait for that.
         let mut embedded = self.embedded.lock().await;
-        let honoured = match *embedded {
-            Some(honoured) => {
-                drop(embedded);
-                self.bulk_create(&mut users, &plans, honoured).await?;
-                honoured
-            }
-            None => {
-                self.bulk_create(&mut users, &plans, true).await?;
-                let learnt = self.honours_embedded(&users).await.map_err(|error| failed(error, &[]))?;
-                *embedded = learnt;
-                learnt.unwrap_or(false)
-            }
+        let honoured = if let Some(honoured) = *embedded {
+            drop(embedded);
+            self.bulk_create(&mut users, &plans, honoured).await?;
+            honoured
+        } else {
+            self.bulk_create(&mut users, &plans, true).await?;
+            *embedded = self.honours_embedded(&users).await.map_err(|error| failed(error, &[]))?;
+            embedded.unwrap_or(false)
         };
         if honoured {
             return Ok(());

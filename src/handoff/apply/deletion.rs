@@ -42,7 +42,7 @@ impl Applier {
             match self.permit.delete_user(&key).await {
                 Ok(()) => deleted.gone.push(key),
                 Err(error) if error.is_refusal() || is_internal(&error) => {
-                    deleted.rejected.push((key, error))
+                    deleted.rejected.push((key, error));
                 }
                 Err(error) => return Err(error),
             }

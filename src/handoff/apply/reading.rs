@@ -16,6 +16,15 @@ const SIDE_BY_SIDE: usize = 8;
 /// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
 pub(in crate::handoff) const MISSED: usize = 100;
 
+/// How far a listing came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::handoff) enum Listed {
+    /// To its end, or as far as was wanted.
+    Whole,
+    /// A page did not come.
+    InPart,
+}
+
 impl Applier {
     /// Reads users by key. Who is not in the answer is not in Permit.
     pub async fn read(&self, keys: impl Iterator<Item = &UserKey>) -> Result<HashMap<UserKey, Facts>, Error> {
@@ -28,8 +37,7 @@ impl Applier {
                 }
                 if wanted.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            listed.await?;
-            if wanted.len() > MISSED {
+            if listed.await? == Listed::Whole && wanted.len() > MISSED {
                 return Ok(found);
             }
         }
@@ -44,23 +52,30 @@ impl Applier {
         users as u64 > listed / UsersPage::ROWS as u64 + 1
     }
 
-    /// All users, until `each` breaks off.
+    /// All users, until `each` breaks off, or a page does not come.
     pub(in crate::handoff) async fn each_listed(
         &self,
         mut each: impl FnMut(Facts) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Listed, Error> {
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
         let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
         let mut pages = stream::iter(1..)
             .map(|page| self.permit.users_page(page, self.prefix.as_deref()))
             .buffered(side_by_side);
-        while let Some(page) = pages.try_next().await? {
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
+                    tracing::warn!(%error, "a page of Permit's users did not come: they are read one by one");
+                    return Ok(Listed::InPart);
+                }
+                page => page?,
+            };
             let is_last = page.rows() < UsersPage::ROWS as u64;
             if page.users.into_iter().try_for_each(&mut each).is_break() || is_last {
                 break;
             }
         }
-        Ok(())
+        Ok(Listed::Whole)
     }
 
     /// These users, each with a request of its own; `None`: not in Permit.

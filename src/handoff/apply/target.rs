@@ -39,6 +39,8 @@ pub struct Item {
     pub actual: Option<Facts>,
     /// What has been taken out of the target since.
     pub(super) left_out: BTreeSet<LeftOut>,
+    /// Permit lacked the user when they were first planned.
+    is_new: bool,
 }
 
 impl Target {
@@ -66,7 +68,7 @@ impl Target {
 impl Item {
     /// A user to bring from `actual` to `target`.
     pub fn new(target: Target, actual: Option<Facts>) -> Self {
-        Self { target, actual, left_out: BTreeSet::new() }
+        Self { target, left_out: BTreeSet::new(), is_new: actual.is_none(), actual }
     }
 
     /// What to do.
@@ -76,12 +78,14 @@ impl Item {
 
     /// The user is as they should be, by `plan`.
     pub(super) fn settled(self, plan: Plan) -> Settled {
-        let mut synced = Synced::default();
+        let stood_before = |facts: &Facts| facts.ledger.as_ref().is_none_or(|ledger| ledger.adopted);
+        let created = self.is_new && !self.actual.as_ref().is_some_and(stood_before);
+        let mut synced = Synced { created, ..Synced::default() };
         let held = self.actual.map(|facts| facts.roles).unwrap_or_default();
         match plan {
             Plan::Unchanged => {}
             Plan::Create(NewUser { user: _, grants }) => {
-                (synced.created, synced.changed) = (true, true);
+                synced.changed = true;
                 synced.granted = grants;
             }
             Plan::Change(Change { key: _, revoke, write: _, grant }) => {

@@ -16,6 +16,9 @@ use crate::domain::plan::{Diff, Plan};
 use crate::handoff::apply::{Applier, Item, Target};
 use crate::handoff::sync_user::SyncError;
 
+/// People who left, and what becomes of them.
+type Leavers = Vec<(Facts, Departure)>;
+
 /// People whom the directory is asked about at a time.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -68,7 +71,7 @@ impl Run<'_> {
     }
 
     /// Those who are to be marked, and those who are to lose something.
-    fn departing(&self, leaving: Vec<Place>) -> (Vec<(Facts, Departure)>, Vec<(Facts, Departure)>) {
+    fn departing(&self, leaving: Vec<Place>) -> (Leavers, Leavers) {
         let (mut marked, mut losing) = (Vec::new(), Vec::new());
         for facts in leaving.into_iter().filter_map(|place| self.store.facts(place)) {
             let departure = Departure::new(&facts, &self.policy.deprovision, self.options.now);
@@ -95,7 +98,7 @@ impl Run<'_> {
 
     /// Asks the directory for each of them once more: they may have come while it was read, or stood on a page that
     /// moved. `false`: it did not answer for all, and nothing is taken from those.
-    async fn confirm(&self, losing: &mut Vec<(Facts, Departure)>) -> bool {
+    async fn confirm(&self, losing: &mut Leavers) -> bool {
         let directory = self.directory;
         let answers = stream::iter(losing.iter().map(|(facts, _)| {
             let key = &facts.key;
@@ -124,7 +127,7 @@ impl Run<'_> {
     }
 
     /// Reads them anew: a person who came back, and signed in while this run went on, has lost the mark.
-    async fn refresh(&self, applier: &Applier, losing: &mut Vec<(Facts, Departure)>) -> Result<(), Stop> {
+    async fn refresh(&self, applier: &Applier, losing: &mut Leavers) -> Result<(), Stop> {
         if losing.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! The reading, the planning and the writing, side by side and each no faster than the next takes it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -25,7 +24,7 @@ pub(super) type Flight = FuturesUnordered<BoxFuture<'static, Applied>>;
 
 /// The directory's reading, which goes on beside whatever else is waited for.
 pub(super) struct Reading<'a> {
-    future: Option<Pin<Box<dyn Future<Output = Result<Summary, NotWhole>> + Send + 'a>>>,
+    future: Option<BoxFuture<'a, Result<Summary, NotWhole>>>,
     outcome: Option<Result<Summary, NotWhole>>,
 }
 

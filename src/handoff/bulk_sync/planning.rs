@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::directory::Record;
+use super::emails::Held;
 use super::facts_store::{Place, State};
 use super::flow::Flight;
 use super::listing::list_users;
@@ -16,8 +17,6 @@ use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, WhenDisabled};
 use crate::handoff::apply::{Applier, Item, Target};
 use crate::handoff::sync_user::{LeftOut, leave_out};
-
-use super::emails::Held;
 
 /// A chain of people who pass addresses on is followed so far in one run.
 const PASSED_ON: u32 = 8;
@@ -71,7 +70,7 @@ impl Run<'_> {
         let actual = self.store.facts(place);
         let has = actual.as_ref().and_then(|facts| facts.email.as_ref());
         let disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
-        let loses = disabled && actual.as_ref().is_some_and(|facts| self.has_ours(facts));
+        let loses = disabled && actual.as_ref().is_some_and(has_ours);
 
         if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
             match self.emails.check(email, place) {
@@ -103,11 +102,6 @@ impl Run<'_> {
         }
         self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
         self.enqueue(place, desired, actual, &plan);
-    }
-
-    /// Whether a disabled person has anything that this project gave them.
-    fn has_ours(&self, facts: &Facts) -> bool {
-        facts.ledger.as_ref().is_some_and(|ledger| !ledger.grants.is_empty())
     }
 
     /// Somebody of ours who is still to be looked at may have another address in the directory by now.
@@ -182,4 +176,9 @@ impl Run<'_> {
     pub(super) fn refuse_partial(&mut self, what: &'static str) {
         self.report.refused = Some(Refusal::PartialView(what).to_string());
     }
+}
+
+/// Whether a user has anything that this project gave them.
+fn has_ours(facts: &Facts) -> bool {
+    facts.ledger.as_ref().is_some_and(|ledger| !ledger.grants.is_empty())
 }

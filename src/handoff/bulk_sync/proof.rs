@@ -10,7 +10,7 @@ use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::Plan;
-use crate::handoff::apply::{Applied, Applier, Item, MISSED, Settled, Target};
+use crate::handoff::apply::{Applied, Applier, Item, Listed, MISSED, Settled, Target};
 use crate::permit::{Error, MAX_BULK_USERS};
 
 /// How often what drifted is planned again.
@@ -88,11 +88,11 @@ impl Run<'_> {
                 self.hold(&key, Some(facts), changed, &mut check);
                 ControlFlow::Continue(())
             });
-            listed.await?;
+            let listed = listed.await?;
             gone.retain(|key| {
                 matches!(self.departed.get(key), Some(Departure::Delete)) && !check.undead.contains(key)
             });
-            if gone.len() > MISSED {
+            if listed == Listed::Whole && gone.len() > MISSED {
                 // A listing that did not show them is proof enough.
                 gone.clear();
             }

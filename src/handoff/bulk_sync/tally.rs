@@ -66,11 +66,7 @@ impl Run<'_> {
 
     /// Nothing of this user is wanted any more: Permit takes none of it.
     pub(super) fn reject(&mut self, key: &UserKey, error: &SyncError) {
-        let code = match error {
-            SyncError::Permit(error) => error.code(),
-            SyncError::Unsettled => "UNSETTLED",
-        };
-        self.report.reject_user(key, error, code);
+        self.report.reject_user(key, error, error.code());
         self.departed.remove(key);
         if let Some(place) = self.store.place(key) {
             self.store.set_state(place, State::Seen);
