@@ -142,6 +142,7 @@ impl Failed {
     }
 
     /// It failed on the way.
+    #[expect(clippy::self_named_constructors, reason = "beside `usage`, it says which of the two it is")]
     pub fn failed(message: impl ToString) -> Self {
         Self { exit: Exit::Failed, message: message.to_string() }
     }
