@@ -40,6 +40,8 @@ const ROUNDS: u32 = 10;
 /// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
+/// Changes of address in one batch of a part that are made one by one.
+const ADDRESSES: usize = 100;
 /// Single calls at a time.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -122,6 +124,11 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
+        let (items, doubtful) = self.doubtful(items);
+        if let Err(error) = self.few(doubtful, &mut applied.settled).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
         let mut todo = vec![Batch::new(items)];
         while let Some(batch) = todo.pop() {
             if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
@@ -130,6 +137,22 @@ impl Applier {
             }
         }
         applied
+    }
+
+    /// Sets apart whoever is likely to be refused for their address, and would be again in every run. Where only a part
+    /// of Permit's users was listed, it is not known who of the others holds the address; a single call asks for less
+    /// than cutting a batch up.
+    fn doubtful(&self, items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        let doubtful = |item: &Item| match (&item.target, &item.actual) {
+            (Target::Present(desired), Some(facts)) => {
+                desired.email.is_some() && desired.email != facts.email
+            }
+            _ => false,
+        };
+        if self.prefix.is_none() || items.iter().filter(|item| doubtful(item)).count() > ADDRESSES {
+            return (items, Vec::new());
+        }
+        items.into_iter().partition(|item| !doubtful(item))
     }
 
     async fn step(
@@ -223,6 +246,7 @@ impl Applier {
     }
 
     async fn one(&self, item: Item) -> Result<Settled, Error> {
+        let was_made = item.was_made();
         let Item { target, mut actual, left_out, .. } = item;
         let mut tries = 0;
         loop {
@@ -239,7 +263,10 @@ impl Applier {
                 Err(SyncError::Permit(error)) if !error.is_refusal() => error,
                 outcome => {
                     self.faults.store(0, Ordering::Relaxed);
-                    let outcome = outcome.map(|synced| synced.without(left_out));
+                    let outcome = outcome.map(|synced| Synced {
+                        created: synced.created || was_made,
+                        ..synced.without(left_out)
+                    });
                     return Ok(Settled { target, outcome });
                 }
             };

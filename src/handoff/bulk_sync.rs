@@ -255,6 +255,7 @@ impl<'a> Run<'a> {
             self.changes.clear();
         }
         let landed = self.land(&applier, &mut flight).await;
+        // Why the reading stopped tells more than that what was in flight did too.
         let whole = read?;
         landed?;
         match &whole {

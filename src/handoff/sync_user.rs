@@ -184,13 +184,15 @@ impl Sync<'_> {
 
     async fn change(&mut self, change: Change) -> Result<(), Error> {
         let Change { key, revoke, write, grant } = change;
-        self.done.changed = true;
         try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
+        self.done.changed |= !revoke.is_empty();
         self.done.revoked.extend(revoke);
         if let Some(user) = write {
             self.permit.replace_user(&user).await?;
+            self.done.changed = true;
         }
         try_join_all(grant.iter().map(|grant| self.permit.assign(&key, grant))).await?;
+        self.done.changed |= !grant.is_empty();
         self.done.granted.extend(grant);
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Addresses, which Permit takes once each.
 
+use permit_handoff::handoff::bulk_sync::{Nobody, Options};
 use permit_sandbox::{Sandbox, Semantics, UserState};
 
-use crate::support::{MemoryDirectory, people, person, roles, sync};
+use crate::support::{MemoryDirectory, bulk_sync, options, people, person, policy, roles, sync};
 
 fn email(sandbox: &Sandbox, key: &str) -> Option<String> {
     sandbox.user(key).unwrap().email
@@ -93,4 +94,29 @@ async fn two_who_swap_addresses_keep_their_own_and_everything_else_is_synced() {
     assert!(report.converged);
     assert_eq!(email(&sandbox, "00000000-u").as_deref(), Some("00000000-u@example.com"));
     assert_eq!(sandbox.user("00000001-u").unwrap().attributes["locale"], "de");
+}
+
+#[tokio::test]
+async fn a_part_asks_for_an_address_that_is_held_outside_of_it_by_a_single_call() {
+    for (name, semantics) in Semantics::each() {
+        let foreign = UserState::new().email("00000003-u@example.com");
+        let sandbox = Sandbox::builder().user("foreign", foreign).semantics(semantics).start().await.unwrap();
+        let directory = MemoryDirectory::new(people(10));
+        let sync = bulk_sync(&sandbox, &directory, policy());
+        let part = Options { sub_prefix: Some("0000".parse().unwrap()), ..options() };
+        let report = sync.run(part.clone(), &Nobody).await.unwrap();
+        assert_eq!((report.created, report.rejected.len()), (10, 1), "{name}: {report:?}");
+        for _ in 0..2 {
+            sandbox.clear_requests();
+            let report = sync.run(part.clone(), &Nobody).await.unwrap();
+            assert!(report.converged && report.changes() == 0, "{name}: {report:?}");
+            assert_eq!((report.unchanged, report.rejected.len()), (10, 1), "{name}: {report:?}");
+            assert_eq!(
+                (sandbox.counts().bulk, sandbox.counts().write),
+                (0, 1),
+                "{name}: {}",
+                sandbox.counts()
+            );
+        }
+    }
 }

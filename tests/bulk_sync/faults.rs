@@ -1,10 +1,11 @@
 //! Whatever goes wrong on the way to Permit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use permit_handoff::handoff::bulk_sync::{BulkSyncError, Nobody, Options};
+use permit_handoff::handoff::bulk_sync::{BulkSyncError, Nobody, Observer, Options, Phase};
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_sandbox::{FailedBulk, Fault, Limits, PostExistingUser, Sandbox, Semantics, Snapshot, UserState};
 use tokio::time::Instant;
@@ -246,4 +247,33 @@ async fn under_the_documented_limits_nothing_is_refused_and_a_refusal_is_waited_
     let report = sync.run(options(), &Nobody).await.unwrap();
     assert!(report.converged && report.unassigned == 60_000, "{report:?}");
     assert_eq!(report.permit_requests.throttled, 1, "{report:?}");
+}
+
+/// Calls the run off after so many people.
+struct After {
+    people: u64,
+    reached: AtomicBool,
+}
+
+impl Observer for After {
+    fn progress(&self, phase: Phase, done: u64, _total: Option<u64>) {
+        if phase == Phase::Syncing && done >= self.people {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn calls_off(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn called_off_it_stops_cleanly() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let directory = MemoryDirectory::new(people(5_000));
+    let after = After { people: 2_000, reached: AtomicBool::new(false) };
+    let report = bulk_sync(&sandbox, &directory, policy()).run(options(), &after).await.unwrap();
+    assert!(!report.complete && !report.converged && report.created < 5_000, "{report:?}");
+    assert!(sync(&sandbox, &directory).await.converged);
+    assert_eq!(sandbox.user_count(), 5_000);
 }

@@ -76,10 +76,15 @@ impl Item {
         self.target.plan(self.actual.as_ref())
     }
 
+    /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed otherwise.
+    pub(super) fn was_made(&self) -> bool {
+        let is_ours = |facts: &Facts| facts.ledger.as_ref().is_some_and(|ledger| !ledger.adopted);
+        self.is_new && self.actual.as_ref().is_some_and(is_ours)
+    }
+
     /// The user is as they should be, by `plan`.
     pub(super) fn settled(self, plan: Plan) -> Settled {
-        let stood_before = |facts: &Facts| facts.ledger.as_ref().is_none_or(|ledger| ledger.adopted);
-        let created = self.is_new && !self.actual.as_ref().is_some_and(stood_before);
+        let created = matches!(plan, Plan::Create(_)) || self.was_made();
         let mut synced = Synced { created, ..Synced::default() };
         let held = self.actual.map(|facts| facts.roles).unwrap_or_default();
         match plan {

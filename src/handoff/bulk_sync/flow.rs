@@ -79,13 +79,17 @@ impl Run<'_> {
             records.drain(..).for_each(|record| self.take(record));
             self.observer.progress(Phase::Syncing, self.report.pool.users, None);
             self.launch(applier, flight, MAX_BULK_USERS);
-            if self.options.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(Stop::OutOfTime);
-            }
+            self.go_on()?;
             // The planning is all computation: whoever shares the thread has a turn.
             tokio::task::yield_now().await;
         }
         Ok(reading.outcome.take().unwrap_or_else(|| Err(NotWhole("the reading ended without a word".into()))))
+    }
+
+    /// Whether there is time, and nobody has called the run off.
+    fn go_on(&self) -> Result<(), Stop> {
+        let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if is_late || self.observer.calls_off() { Err(Stop::OutOfTime) } else { Ok(()) }
     }
 
     /// Sends off every batch that has at least `least` items.
@@ -108,7 +112,8 @@ impl Run<'_> {
             outcome = outcome.and(self.tally(applied));
         }
         self.emails.settled();
-        outcome
+        outcome?;
+        self.go_on()
     }
 }
 

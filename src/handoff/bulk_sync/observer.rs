@@ -38,6 +38,11 @@ pub trait Observer: Send + Sync {
         let _ = (phase, done, total);
     }
 
+    /// Whether the run is to stop: asked now and then. It stops cleanly, as if its time had run out.
+    fn calls_off(&self) -> bool {
+        false
+    }
+
     /// Something is planned, and about to be done where the run is no dry one.
     fn planned(&self, planned: Planned<'_>) {
         let _ = planned;

@@ -18,6 +18,8 @@ use crate::domain::policy::{Desired, WhenDisabled};
 use crate::handoff::apply::{Applier, Item, Target};
 use crate::handoff::sync_user::{LeftOut, leave_out};
 
+/// People who may wait for an address at a time, some 500 bytes each. Whoever comes after them is synced without it.
+const WAITING: usize = 50_000;
 /// A chain of people who pass addresses on is followed so far in one run.
 const PASSED_ON: u32 = 8;
 
@@ -77,11 +79,11 @@ impl Run<'_> {
                 Held::Free => {}
                 // What they lose cannot wait for an address.
                 _ if loses => desired.email = None,
-                Held::Freed => return self.wait(place, desired, enabled),
-                Held::By(holder) if !last && self.may_give_up(holder) => {
+                Held::Freed if self.waiting.len() < WAITING => return self.wait(place, desired, enabled),
+                Held::By(holder) if !last && self.may_give_up(holder) && self.waiting.len() < WAITING => {
                     return self.wait(place, desired, enabled);
                 }
-                Held::By(_) => {
+                Held::Freed | Held::By(_) => {
                     desired.email = None;
                     self.reject_part(&desired, &LeftOut::EmailTaken);
                 }
