@@ -111,6 +111,15 @@ pub struct BulkSync {
     pub share: f64,
 }
 
+/// Settings of the command line's `explain`.
+#[derive(Debug)]
+pub struct Explain {
+    /// What every program needs.
+    pub common: Common,
+    /// `USER_POOL_ID`; `None`: only Permit is asked who somebody is.
+    pub user_pool_id: Option<UserPoolId>,
+}
+
 /// Settings of `handoff`.
 #[derive(Debug)]
 pub struct Handoff {
@@ -222,6 +231,17 @@ impl BulkSync {
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
             Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+        })
+    }
+}
+
+impl Explain {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let common = Common::read(reader);
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            Some(Self { common: common?, user_pool_id: user_pool_id.value() })
         })
     }
 }

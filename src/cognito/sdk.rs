@@ -71,6 +71,16 @@ impl CognitoPool {
         }
     }
 
+    /// The user with this `sub` (ListUsers); `None`: there is none.
+    pub async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError> {
+        // A quote would end the filter; no `sub` that Permit takes as a key has one.
+        if sub.contains(['"', '\\']) {
+            return Ok(None);
+        }
+        let Page { items, next: _ } = self.list_users(Some(format!("sub = \"{sub}\"")), 1, None).await?;
+        Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
+    }
+
     async fn list_users(
         &self,
         filter: Option<String>,
@@ -129,12 +139,7 @@ impl UserPool for CognitoPool {
     }
 
     async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
-        // A quote would end the filter; no `sub` that Permit takes as a key has one.
-        if sub.contains(['"', '\\']) {
-            return Ok(false);
-        }
-        let Page { items, next: _ } = self.list_users(Some(format!("sub = \"{sub}\"")), 1, None).await?;
-        Ok(items.iter().any(|user| user.sub() == Some(sub)))
+        Ok(self.user(sub).await?.is_some())
     }
 }
 
