@@ -111,6 +111,19 @@ pub struct BulkSync {
     pub share: f64,
 }
 
+/// Settings of the command line's `doctor`.
+#[derive(Debug)]
+pub struct Doctor {
+    /// What every program needs.
+    pub common: Common,
+    /// `USER_POOL_ID`.
+    pub user_pool_id: Option<UserPoolId>,
+    /// `OVERFLOW_QUEUE_URL`.
+    pub overflow_queue_url: Option<String>,
+    /// How many issuers `OIDC_ISSUERS` names.
+    pub oidc_issuers: Option<usize>,
+}
+
 /// Settings of the command line's `explain`.
 #[derive(Debug)]
 pub struct Explain {
@@ -231,6 +244,26 @@ impl BulkSync {
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
             Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+        })
+    }
+}
+
+impl Doctor {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let common = Common::read(reader);
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
+            let oidc_issuers = reader.parsed("OIDC_ISSUERS", |text| {
+                Issuers::parse(text).map(|issuers| issuers.count()).map_err(|error| error.to_string())
+            });
+            Some(Self {
+                common: common?,
+                user_pool_id: user_pool_id.value(),
+                overflow_queue_url: overflow_queue_url.value(),
+                oidc_issuers: oidc_issuers.value(),
+            })
         })
     }
 }

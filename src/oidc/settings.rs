@@ -154,6 +154,11 @@ pub enum FaultKind {
 }
 
 impl Issuers {
+    /// How many issuers are trusted.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads the setting, and reports everything that is wrong with it at once.
     ///
     /// ```

@@ -1,0 +1,193 @@
+//! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
+
+use std::process::Command;
+
+use permit_sandbox::{Sandbox, Stats, UserState};
+use serde_json::{Value, json};
+use stand_ins::{Moto, Person, UserPool, project_root};
+
+const POLICY: &str = r#"
+[[grant]]
+tenant = "default"
+role = "viewer"
+
+[[grant]]
+when = { group = "{tenant}/{role}" }
+
+[[grant]]
+when = { attribute = "custom:tier", equals = "pro" }
+tenant = "default"
+role = "editor"
+
+[deprovision]
+missing = "delete"
+grace_hours = 0
+"#;
+
+struct World {
+    sandbox: Sandbox,
+    moto: Moto,
+    pool: UserPool,
+}
+
+impl World {
+    async fn start() -> Self {
+        let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
+        let moto = Moto::start().await.unwrap();
+        let pool = moto.create_pool("company").await.unwrap();
+        Self { sandbox, moto, pool }
+    }
+
+    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this process.
+    async fn run(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
+        command.args(arguments).current_dir(project_root());
+        for variable in ["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY_FILE"] {
+            command.env_remove(variable);
+        }
+        command.envs(self.moto.settings()).env("PERMIT_API_URL", self.sandbox.url());
+        command.env("PERMIT_API_KEY", self.sandbox.api_key()).env("HANDOFF_POLICY", policy);
+        command.env("USER_POOL_ID", self.pool.id()).envs(more.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_what_the_sync_then_does() {
+    let world = World::start().await;
+    let mut subs = Vec::new();
+    for n in 0..7 {
+        let person = Person::new(&format!("p{n}@example.com")).in_group("acme/editor");
+        subs.push(world.pool.add(&person).await.unwrap());
+    }
+    let (exit, text) = world.run(POLICY, &[], &["plan", "--limit", "2"]).await;
+    assert_eq!(exit, 1, "{text}");
+    assert!(text.contains("7  would be created") && text.contains("... and 5 more"), "{text}");
+    assert_eq!(world.sandbox.user_count(), 0, "a plan writes nothing");
+    assert!(text.is_ascii() && !text.contains('\u{1b}'), "no colours into a pipe: {text}");
+
+    let (exit, text) = world.run(POLICY, &[], &["sync", "--dry-run"]).await;
+    assert!(exit == 1 && text.contains("7  would be created"), "{text}");
+    let (exit, text) = world.run(POLICY, &[], &["sync"]).await;
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.contains("7  were created") && text.contains("converged: 7 users read back"), "{text}");
+    assert_eq!(world.sandbox.user_count(), 7);
+    let (exit, text) = world.run(POLICY, &[], &["plan", "--json"]).await;
+    let plan: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (exit, &plan["report"]["unchanged"], &plan["changes"]["count"]),
+        (0, &json!(7), &json!(0)),
+        "{text}"
+    );
+
+    for sub in &subs[..4] {
+        let call = json!({"UserPoolId": world.pool.id(), "Username": sub});
+        world.pool.api().call("AdminDeleteUser", call).await.unwrap();
+    }
+    let (exit, text) = world.run(POLICY, &[], &["sync"]).await;
+    assert!(exit == 4 && text.contains("refused: deprovisioning"), "{exit} {text}");
+    assert_eq!(world.sandbox.user_count(), 7);
+    let (exit, text) = world.run(POLICY, &[], &["sync", "--approve-deprovision"]).await;
+    assert!(exit == 0 && text.contains("4  were deleted"), "{exit} {text}");
+    assert_eq!(world.sandbox.user_count(), 3);
+}
+
+#[tokio::test]
+async fn an_explanation_says_which_rule_and_whose_role() {
+    let world = World::start().await;
+    let person = Person::new("jane@example.com").in_group("acme/editor");
+    let sub = world.pool.add(&person).await.unwrap();
+    world.run(POLICY, &[], &["sync"]).await;
+    let grant = json!({"user": sub, "role": "admin", "tenant": "default"});
+    let url = format!("{}/v2/facts/default/dev/role_assignments", world.sandbox.url());
+    let by_hand =
+        reqwest::Client::new().post(url).bearer_auth(world.sandbox.api_key()).json(&grant).send().await;
+    assert!(by_hand.unwrap().status().is_success());
+
+    let (exit, text) = world.run(POLICY, &[], &["explain", "--user", &sub]).await;
+    assert_eq!(exit, 0, "{text}");
+    for words in [
+        "grants  line 2: default/viewer for everyone",
+        "grants  line 6: {tenant}/{role} when group = \"{tenant}/{role}\"\n          acme/editor",
+        "no      line 9: default/editor",
+        "acme/editor  (ours",
+        "default/admin  (somebody else's",
+        "= unchanged",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+
+    let event = ["explain", "--event", "events/post-authentication.json", "--groups", "acme/admin"];
+    let (exit, text) = world.run(POLICY, &[], &event).await;
+    assert!(exit == 1 && text.contains("has no such user") && text.contains("+ acme/admin"), "{text}");
+    let offline = ["explain", "--event", "events/post-authentication.json", "--offline", "--json"];
+    let (exit, text) = world.run(POLICY, &[], &offline).await;
+    let explained: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, &explained["rules"][1]["verdict"]), (0, &json!("untold")), "{text}");
+}
+
+#[tokio::test]
+async fn the_doctor_names_what_is_wrong_and_what_to_do() {
+    let world = World::start().await;
+    world.pool.add(&Person::new("jane@example.com").in_group("acme/editor")).await.unwrap();
+    let client = json!({"UserPoolId": world.pool.id(), "ClientName": "web"});
+    world.pool.api().call("CreateUserPoolClient", client).await.unwrap();
+    world.sandbox.set_stats(Stats { mau: 4500, mau_limit: 5000, ..Stats::default() });
+    let policy = format!("{POLICY}\n[[grant]]\ntenant = \"nowhere\"\nrole = \"owner\"\n");
+    let queue = world.moto.create_queue("overflow").await.unwrap();
+    let issuers = json!([
+        {"issuer": "https://a.example.com", "audiences": ["x"]},
+        {"issuer": "https://b.example.com", "audiences": ["x"]},
+    ])
+    .to_string();
+    let more =
+        [("OVERFLOW_QUEUE_URL", queue.as_str()), ("OIDC_ISSUERS", &issuers), ("PERMIT_LIMITS", "write=9000")];
+    let before = world.sandbox.snapshot();
+    let (exit, text) = world.run(&policy, &more, &["doctor"]).await;
+    assert_eq!(exit, 1, "{text}");
+    for words in [
+        "good     the API key reaches the environment",
+        "error    the policy names the role owner, which Permit lacks",
+        "error    the policy names the tenant nowhere, which Permit lacks",
+        "warning  4500 of 5000 monthly active users are used",
+        "warning  PERMIT_LIMITS are not the documented ones",
+        "error    PostAuthentication calls nothing, PostConfirmation calls nothing",
+        "do:  permit-handoff attach",
+        "good     the user pool's users (ListUsers) are readable",
+        "error    users can write custom:tier through web, and line 9: default/editor",
+        "warning  line 6: {tenant}/{role} when group",
+        "warning  2 issuers are trusted",
+        "warning  the overflow queue has no dead-letter queue",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(world.sandbox.snapshot(), before, "the doctor writes nothing");
+
+    let (exit, text) =
+        world.run(&policy, &[("USER_POOL_ID", "eu-central-1_nowhere")], &["doctor", "--json"]).await;
+    let findings: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let errors = findings.iter().filter(|finding| finding["severity"] == "error").count();
+    assert!(exit == 1 && errors >= 3, "{text}");
+    let fine = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"";
+    let (_, text) = world.run(fine, &[], &["doctor"]).await;
+    assert!(text.contains("good     no rule grants from an attribute"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_call_is_said_in_one_message() {
+    let world = World::start().await;
+    let (exit, text) = world.run("[[grant]]\nrole = \"x\"", &[("PERMIT_PROJECT", "p")], &["plan"]).await;
+    assert!(exit == 2 && text.contains("line 1") && text.contains("PERMIT_PROJECT"), "{text}");
+    let (exit, text) = world.run(POLICY, &[], &["sync", "--sub-prefix", "XY"]).await;
+    assert_eq!(exit, 2, "{text}");
+    let (exit, text) = world.run(POLICY, &[("PERMIT_API_KEY", "permit_key_wrong")], &["sync"]).await;
+    assert!(exit == 3 && !text.contains("permit_key_wrong"), "{text}");
+    let (exit, text) = world.run(POLICY, &[("COLUMNS", "40")], &["sync", "--help"]).await;
+    assert!(exit == 0 && text.contains("Examples:"), "{text}");
+    let seeded = UserState::new().email("jane@example.com");
+    world.sandbox.seed_users([("u1".to_owned(), seeded)]).unwrap();
+    let (exit, text) = world.run(POLICY, &[], &["explain", "--user", "u1"]).await;
+    assert!(exit == 0 && text.contains("not in the directory"), "{text}");
+}
