@@ -39,6 +39,10 @@ deploy: ## Deploy it to AWS (needs an account; see docs/deploy.md)
 	sam build
 	sam deploy
 
+.PHONY: bench
+bench: stand-ins ## Measure it beside Node and Python on Permit's SDKs (BENCH_FULL=1: a million people too)
+	@benches/run.sh
+
 .PHONY: build
 build: ## Build everything for this machine
 	cargo build --workspace --all-targets

@@ -1,0 +1,132 @@
+//! The bulk sync of a great many people: a generator stands for the pool, `permit-sandbox` (another process, so
+//! that memory is measured apart) for Permit.
+//!
+//! `bulk_sync SANDBOX_URL PEOPLE...` prints Markdown: for each number of people a first import, a run without a
+//! change, and one with 1% changed. CPU and peak memory are those of this process.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use permit_handoff::cognito::SubPrefix;
+use permit_handoff::domain::identity::{Identity, Source, UserKey};
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::handoff::bulk_sync::{BulkSync, Directory, Nobody, NotWhole, Options, Record, Summary};
+use permit_handoff::permit::{Permit, Settings, StaticKey};
+use tokio::sync::mpsc;
+
+const POLICY: &str = r#"
+[user]
+attributes = ["locale"]
+[[grant]]
+tenant = "default"
+role = "viewer"
+[[grant]]
+when = { group = "admins" }
+tenant = "default"
+role = "admin"
+"#;
+
+struct Generator {
+    source: Source,
+    people: u32,
+    /// Counts up: one in a hundred people has another name each time.
+    generation: AtomicU32,
+}
+
+impl Generator {
+    fn person(&self, n: u32) -> Identity {
+        let generation = if n.is_multiple_of(100) { self.generation.load(Ordering::Relaxed) } else { 0 };
+        let attributes = [
+            ("sub", format!("{n:08x}-0000-4000-8000-000000000000")),
+            ("email", format!("person-{n}@example.com")),
+            ("email_verified", "true".to_owned()),
+            ("given_name", format!("Given{generation}")),
+            ("family_name", format!("Family{n}")),
+            ("locale", "en".to_owned()),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+        let groups = if n.is_multiple_of(10) { ["admins".to_owned()].into() } else { [].into() };
+        Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), true).unwrap()
+    }
+}
+
+#[async_trait]
+impl Directory for Generator {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    async fn read(&self, _: Option<&SubPrefix>, records: mpsc::Sender<Record>) -> Result<Summary, NotWhole> {
+        for n in 0..self.people {
+            let sent = records.send(Record::Identity(self.person(n))).await;
+            sent.map_err(|_| NotWhole("nobody reads on".to_owned()))?;
+        }
+        Ok(Summary { groups: 1 })
+    }
+
+    async fn contains(&self, _: &UserKey) -> Result<bool, NotWhole> {
+        Ok(true)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let url = arguments.next().unwrap();
+    println!(
+        "| people | run | seconds | CPU seconds | peak MiB so far | reads | writes | bulk calls | converged |"
+    );
+    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
+    for people in arguments.map(|number| number.parse().unwrap()) {
+        let reset = reqwest::Client::new().post(format!("{url}/_sandbox/reset")).send().await.unwrap();
+        assert!(reset.status().is_success());
+        let mut settings = Settings::new(url.parse().unwrap());
+        settings.limits = "all=1000000,write=1000000,delete=1000000,bulk=1000000".parse().unwrap();
+        settings.timeout = std::time::Duration::from_secs(60);
+        let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
+        let directory =
+            Arc::new(Generator { source: Source::user_pool("bench"), people, generation: AtomicU32::new(0) });
+        let policy: Policy = POLICY.parse().unwrap();
+        let sync = BulkSync {
+            permit: Permit::new(settings, key).unwrap().patient(1.0),
+            directory: directory.clone(),
+            policy: Arc::new(policy),
+        };
+        for run in ["first import", "no change", "1% changed"] {
+            if run == "1% changed" {
+                directory.generation.fetch_add(1, Ordering::Relaxed);
+            }
+            let before = cpu_seconds();
+            let report = sync.run(Options::new(run.to_owned(), Timestamp::now()), &Nobody).await.unwrap();
+            let cpu = cpu_seconds() - before;
+            let requests = report.permit_requests;
+            println!(
+                "| {people} | {run} | {:.1} | {cpu:.1} | {:.0} | {} | {} | {} | {} |",
+                report.seconds,
+                peak_mib(),
+                requests.read,
+                requests.write,
+                requests.bulk,
+                report.converged,
+            );
+        }
+    }
+}
+
+/// User and system time of this process, in hundredths (`/proc/self/stat`, fields 14 and 15).
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// The most memory that this process ever had (`VmHWM`).
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# `make bench`: sign-ins and token checks beside Node and Python, and the bulk sync of 100,000 people (BENCH_FULL=1: and
+# of 1,000,000). Prints Markdown. Installs what it compares with into .local/bench, once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_NET_OFFLINE=true
+
+bench=$PWD/.local/bench
+if ! cmp -s benches/sign_in/package-lock.json "$bench/installed-lock.json" || ! cmp -s benches/sign_in/requirements.txt "$bench/installed.txt"; then
+    rm -rf "$bench"
+    mkdir -p "$bench"
+    cp benches/sign_in/package.json benches/sign_in/package-lock.json "$bench/"
+    npm ci --prefix "$bench" --no-audit --no-fund --ignore-scripts --loglevel error
+    python3 -m venv "$bench/venv"
+    "$bench/venv/bin/pip" install --quiet --requirement benches/sign_in/requirements.txt
+    cp benches/sign_in/package-lock.json "$bench/installed-lock.json"
+    cp benches/sign_in/requirements.txt "$bench/installed.txt"
+fi
+
+# The release profile takes minutes: fat LTO, one unit.
+cargo build --quiet --release --no-default-features --bin post-authentication
+cargo build --quiet --release -p permit-sandbox
+# The path of a bench's binary is known to cargo alone.
+built() {
+    cargo bench --no-run --no-default-features --bench "$1" --message-format json 2>/dev/null |
+        sed -n "s/.*\"name\":\"$1\".*\"executable\":\"\([^\"]*\)\".*/\1/p" | tail -n 1
+}
+bulk_sync=$(built bulk_sync)
+verify=$(built verify)
+
+echo "On $(nproc) cores of $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(date +%F)."
+echo
+echo "## Sign-ins"
+echo
+python3 benches/sign_in.py target/release/post-authentication target/release/permit-sandbox "$bench" .local/venv/bin/moto_server
+echo
+echo "## Token checks"
+echo
+"$bench/venv/bin/python" benches/verify.py "$verify" "$bench"
+echo
+echo "## The bulk sync"
+echo
+coproc SANDBOX { exec target/release/permit-sandbox --port 0 --limits none --no-table 2>/dev/null; }
+sandbox=$SANDBOX_PID
+trap 'kill "$sandbox" 2>/dev/null || true' EXIT
+read -r url <&"${SANDBOX[0]}"
+people=(100000)
+[[ ${BENCH_FULL:-} ]] && people+=(1000000)
+"$bulk_sync" "$url" "${people[@]}"

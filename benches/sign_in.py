@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Sign-ins beside a Node and a Python handler on Permit's SDKs: the same events, sandbox and Runtime API, in one run.
+
+    benches/sign_in.py BINARY SANDBOX COMPARATORS MOTO_SERVER
+
+BINARY is the release build of post-authentication, SANDBOX that of permit-sandbox, COMPARATORS the folder in which
+the SDKs are installed. Prints Markdown. CPU and memory are those of the handler's process, from /proc.
+"""
+
+import http.client
+import json
+import os
+import queue
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TICK = os.sysconf("SC_CLK_TCK")
+COLD_STARTS = 7
+WARM = 300
+SECRET = "permit/api-key"
+POLICY = '[user]\nattributes = ["locale"]\n[[grant]]\ntenant = "default"\nrole = "viewer"\n'
+DOCUMENTED_WRITES, DOCUMENTED_ALL = 300, 1000
+
+
+class RuntimeApi:
+    """The part of Lambda that hands events to a runtime and takes its answers."""
+
+    def __init__(self):
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # Else each answer waits 40 ms for the client's acknowledgement.
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                event = api.events.get()
+                body = json.dumps(event).encode()
+                self.send_response(200)
+                self.send_header("Lambda-Runtime-Aws-Request-Id", "00000000-0000-4000-8000-000000000000")
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 5000))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:f")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0)) if self.headers.get("Content-Length") else read_chunked(self.rfile)
+                api.answers.put((self.path, body, time.perf_counter()))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.events, self.answers = queue.Queue(), queue.Queue()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        # A handler that is killed breaks its connection.
+        self.server.handle_error = lambda *_: None
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def invoke(self, event):
+        started = time.perf_counter()
+        self.events.put(event)
+        path, body, at = self.answers.get(timeout=30)
+        if not path.endswith("/response"):
+            raise SystemExit(f"the handler failed: {body[:500]}")
+        return at - started, at
+
+
+def read_chunked(stream):
+    body = b""
+    while size := int(stream.readline().strip() or b"0", 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
+
+
+def event(user, name="Jane"):
+    return {
+        "version": "1", "triggerSource": "PostAuthentication_Authentication", "region": "eu-central-1",
+        "userPoolId": "eu-central-1_Bench0000", "userName": user,
+        "callerContext": {"awsSdkVersion": "x", "clientId": "x"},
+        "request": {"userAttributes": {
+            "sub": user, "email": f"{user}@example.com", "email_verified": "true",
+            "given_name": name, "family_name": "Example", "locale": "en"}, "newDeviceUsed": False},
+        "response": {},
+    }
+
+
+def cpu(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def precise_cpu(pid):
+    """Seconds on a processor, of all threads, in nanoseconds' steps where the kernel has them."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e9 if total else cpu(pid)
+
+
+def peak_memory(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
+class Handler:
+    def __init__(self, command, environment):
+        self.api = RuntimeApi()
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            command, env=environment | {"AWS_LAMBDA_RUNTIME_API": self.api.address},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.api.server.shutdown()
+
+    def cold(self, event):
+        self.api.events.put(event)
+        while True:
+            try:
+                path, body, at = self.api.answers.get(timeout=0.5)
+                break
+            except queue.Empty:
+                if self.process.poll() is not None:
+                    raise SystemExit(f"the handler ended: {self.process.stderr.read()[-2000:]}")
+        if not path.endswith("/response"):
+            raise SystemExit(f"the handler failed: {body[:500]}")
+        return at - self.started, precise_cpu(self.process.pid)
+
+
+def counts(sandbox):
+    with urllib.request.urlopen(f"{sandbox}/_sandbox/counts") as answer:
+        counted = json.load(answer)
+    return counted["all"], counted["write"] + counted["delete"] + counted["bulk"]
+
+
+def control(sandbox, method, path):
+    urllib.request.urlopen(urllib.request.Request(f"{sandbox}/_sandbox/{path}", method=method)).close()
+
+
+def cost(handler, sandbox, group, name):
+    """Requests and writes a sign-in, of twenty people."""
+    people = [f"{group}-{n}" for n in range(20)]
+    control(sandbox, "DELETE", "requests")
+    for person in people:
+        handler.api.invoke(event(person, name))
+    requests, writes = counts(sandbox)
+    return requests / len(people), writes / len(people)
+
+
+def measure(name, command, environment, sandbox):
+    cold_wall, cold_cpu = [], []
+    for n in range(COLD_STARTS):
+        control(sandbox, "POST", "reset")
+        with Handler(command, environment) as handler:
+            wall, used = handler.cold(event(f"cold-{n}"))
+            cold_wall.append(wall * 1000)
+            cold_cpu.append(used * 1000)
+    control(sandbox, "POST", "reset")
+    with Handler(command, environment) as handler:
+        handler.cold(event("first"))
+        asked = {"new": cost(handler, sandbox, "new", "Jane"), "unchanged, seen just now": cost(handler, sandbox, "new", "Jane")}
+        cost(handler, sandbox, "changed", "Jane")
+        asked["changed"] = cost(handler, sandbox, "changed", "Janet")
+    with Handler(command, environment) as handler:
+        handler.cold(event("first"))
+        asked["unchanged"] = cost(handler, sandbox, "new", "Jane")
+    with Handler(command, environment) as handler:
+        handler.cold(event("first"))
+        # Each person comes twice, far apart: once as a new one, once as a known one.
+        order = [event(f"warm-{n % (WARM // 2)}") for n in range(WARM)]
+        before, walls = precise_cpu(handler.process.pid), []
+        for one in order:
+            walls.append(handler.api.invoke(one)[0] * 1000)
+        warm_cpu = (precise_cpu(handler.process.pid) - before) * 1000 / WARM
+        memory = peak_memory(handler.process.pid)
+    walls.sort()
+    return {
+        "name": name, "cold wall": statistics.median(cold_wall), "cold cpu": statistics.median(cold_cpu),
+        "p50": walls[len(walls) // 2], "p99": walls[int(len(walls) * 0.99)], "cpu": warm_cpu, "memory": memory, "asked": asked,
+    }
+
+
+def wait_for(url):
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(url).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{url} does not answer")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def main():
+    binary, sandbox_binary, comparators, moto_server = sys.argv[1:]
+    running = []
+    try:
+        port, aws_port = free_port(), free_port()
+        sandbox, aws = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        running.append(subprocess.Popen([sandbox_binary, "--port", str(port), "--limits", "none", "--no-table"], **quiet))
+        running.append(subprocess.Popen([moto_server, "-H", "127.0.0.1", "-p", str(aws_port)], **quiet))
+        wait_for(f"{sandbox}/_sandbox/counts")
+        wait_for(f"{aws}/moto-api/")
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_ENDPOINT_URL": aws,
+            "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "PERMIT_API_URL": sandbox, "PERMIT_API_KEY_SECRET_ID": SECRET, "HANDOFF_POLICY": POLICY, "COMPARATORS": comparators,
+        }
+        secret = json.dumps({"Name": SECRET, "SecretString": "permit_key_sandbox"})
+        connection = http.client.HTTPConnection("127.0.0.1", aws_port)
+        connection.request("POST", "/", secret, {
+            "X-Amz-Target": "secretsmanager.CreateSecret", "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=testing/20260101/eu-central-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=x"})
+        if connection.getresponse().status != 200:
+            raise SystemExit("the secret could not be made")
+
+        ours = measure("permit-handoff", [binary], environment, sandbox)
+        node = measure("Node, permitio", ["node", f"{HERE}/sign_in/handler.mjs"], environment, sandbox)
+        python = measure("Python, permit", [f"{comparators}/venv/bin/python", f"{HERE}/sign_in/handler.py"], environment, sandbox)
+        report([ours, node, python])
+    finally:
+        for process in running:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def report(rows):
+    def line(title, unit, value, digits=1):
+        cells = [f"{value(row):.{digits}f}" for row in rows]
+        ratios = [f"{value(row) / value(rows[0]):.1f}" if value(rows[0]) else "-" for row in rows[1:]]
+        print(f"| {title}{f', {unit}' if unit else ''} | " + " | ".join(cells) + " | " + " | ".join(ratios) + " |")
+
+    print("| | " + " | ".join(row["name"] for row in rows) + " | Node : ours | Python : ours |")
+    print("| --- | " + "---: | " * (len(rows) + 2))
+    line("cold start to the first answer, CPU", "ms", lambda row: row["cold cpu"])
+    line("the same, wall", "ms", lambda row: row["cold wall"])
+    line("warm sign-in, p50", "ms", lambda row: row["p50"], 2)
+    line("warm sign-in, p99", "ms", lambda row: row["p99"], 2)
+    line("CPU a warm sign-in", "ms", lambda row: row["cpu"], 2)
+    line("peak memory", "MiB", lambda row: row["memory"])
+    for case in ["new", "changed", "unchanged", "unchanged, seen just now"]:
+        cells = [f"{row['asked'][case][0]:.1f} / {row['asked'][case][1]:.1f}" for row in rows]
+        print(f"| requests / writes a sign-in: {case} | " + " | ".join(cells) + " | | |")
+
+    # Nine of ten sign-ins find nothing changed, and no warm function that remembers them; the tenth is half new
+    # people, half changed ones.
+    def allowed(row):
+        mix = {"unchanged": 0.9, "new": 0.05, "changed": 0.05}
+        requests = sum(share * row["asked"][case][0] for case, share in mix.items())
+        writes = sum(share * row["asked"][case][1] for case, share in mix.items())
+        return min(DOCUMENTED_WRITES / writes if writes else float("inf"), DOCUMENTED_ALL / requests if requests else float("inf"))
+
+    cells = [f"{allowed(row):.0f}" for row in rows]
+    ratios = [f"1 : {allowed(rows[0]) / allowed(row):.1f}" for row in rows[1:]]
+    print("| sign-ins a minute under Permit's limits, 90% unchanged | " + " | ".join(cells + ratios) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+//! Verified tokens a second on one core. `verify TOKENS.json` prints one number for each algorithm; `benches/verify.py`
+//! makes the file and measures the others.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::time::{Duration, Instant};
+
+use permit_handoff::oidc::{Issuers, Verifier};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let path = std::env::args().skip(1).find(|argument| argument != "--bench").unwrap();
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let setting = json!([{
+        "issuer": file["issuer"], "audiences": [file["audience"]], "jwks": file["jwks"],
+        "algorithms": ["RS256", "ES256", "EdDSA"], "jwks_uri": "https://127.0.0.1:9/jwks.json",
+    }]);
+    let verifier = Verifier::new(Issuers::parse(&setting.to_string()).unwrap()).unwrap();
+    for (algorithm, token) in file["tokens"].as_object().unwrap() {
+        let token = token.as_str().unwrap();
+        let (started, mut count) = (Instant::now(), 0_u32);
+        while started.elapsed() < Duration::from_secs(2) {
+            for _ in 0..50 {
+                verifier.verify(token).await.unwrap();
+            }
+            count += 50;
+        }
+        println!("{algorithm} {:.0}", f64::from(count) / started.elapsed().as_secs_f64());
+    }
+}
