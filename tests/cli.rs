@@ -1,4 +1,5 @@
 //! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
 //! `attach` and `detach`, on a pool in moto that has every setting set that moto keeps.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use clap::Parser as _;
 use permit_handoff::cli::{Cli, Exit, Terminal};
@@ -110,8 +111,7 @@ async fn another_function_is_not_replaced_unless_that_is_asked_for() {
 
 #[tokio::test]
 async fn help_completions_and_the_manual_are_there() {
-    for (arguments, words) in
-        [(&["completions", "bash"][..], "COMPREPLY"), (&["man"], ".TH permit-handoff")]
+    for (arguments, words) in [(&["completions", "bash"][..], "COMPREPLY"), (&["man"], ".TH permit-handoff")]
     {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = std::io::empty();

@@ -1,4 +1,5 @@
 //! The overflow queue, drained against the sandbox.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Sign-ins while Permit fails: they are answered within the budget, and none is lost.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Sign-ins against the sandbox: what they cost, and what Permit knows afterwards.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -52,9 +52,9 @@ impl Observer for Changes {
                 match departure {
                     Departure::Mark(_) => format!("~ user {key} is missing: marked\n"),
                     Departure::Unassign(change) => {
-                        let roles: String =
+                        let roles: Vec<String> =
                             change.revoke.iter().map(|role| format!("  - {role}\n")).collect();
-                        format!("- user {key} is missing: loses what is ours\n{roles}")
+                        format!("- user {key} is missing: loses what is ours\n{}", roles.concat())
                     }
                     Departure::Delete => format!("- user {key} is missing: deleted\n"),
                     Departure::Keep | Departure::Wait => String::new(),

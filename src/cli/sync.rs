@@ -43,6 +43,7 @@ pub struct Args {
 }
 
 /// A run, from the command line.
+#[expect(clippy::struct_field_names, reason = "`dry_run` is the report's and the request's word")]
 pub(super) struct Run {
     pub(super) dry_run: bool,
     pub(super) approve_deprovision: bool,
@@ -187,9 +188,10 @@ pub(super) fn summary(terminal: &mut Terminal<'_>, report: &Report, were: &str) 
     if !report.complete {
         terminal.line("stopped before the end: run it again, and it goes on")?;
     } else if !report.dry_run {
-        let verdict = match report.converged {
-            true => terminal.paint("converged", AnsiColor::Green),
-            false => terminal.paint("not converged", AnsiColor::Red),
+        let verdict = if report.converged {
+            terminal.paint("converged", AnsiColor::Green)
+        } else {
+            terminal.paint("not converged", AnsiColor::Red)
         };
         terminal.line(format!(
             "{verdict}: {} users read back, {} differ; {:.1} s, {} reads, {} writes, {} bulk calls",

@@ -1,5 +1,5 @@
 //! What tests of the use cases share: a Permit client on a sandbox, people, a queue in memory.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -63,7 +63,7 @@ pub(super) async fn look(permit: &Permit, policy: &Policy, limits: &Limits) -> V
             _ => Finding::good(format!("{} monthly active users", usage.mau)),
         }),
         Ok(None) => {
-            findings.push(Finding::good("the API key may not read the organization's usage: not checked"))
+            findings.push(Finding::good("the API key may not read the organization's usage: not checked"));
         }
         Err(error) => findings.push(Finding::warning(
             format!("the usage is not readable: {error}"),
