@@ -6,6 +6,7 @@
 pub mod attach;
 pub mod doctor;
 pub mod explain;
+mod file;
 pub mod plan;
 pub mod sync;
 mod terminal;

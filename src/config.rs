@@ -111,6 +111,15 @@ pub struct BulkSync {
     pub share: f64,
 }
 
+/// Settings of the command line's `sync --file`.
+#[derive(Debug)]
+pub struct FileSync {
+    /// What every program needs.
+    pub common: Common,
+    /// `BULK_SHARE`.
+    pub share: f64,
+}
+
 /// Settings of the command line's `doctor`.
 #[derive(Debug)]
 pub struct Doctor {
@@ -244,6 +253,17 @@ impl BulkSync {
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
             Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+        })
+    }
+}
+
+impl FileSync {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, |reader| {
+            let common = Common::read(reader);
+            let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
+            Some(Self { common: common?, share: share? })
         })
     }
 }

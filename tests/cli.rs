@@ -192,3 +192,66 @@ async fn what_is_wrong_with_the_call_is_said_in_one_message() {
     let (exit, text) = world.run(POLICY, &[], &["explain", "--user", "u1"]).await;
     assert!(exit == 0 && text.contains("not in the directory"), "{text}");
 }
+
+#[tokio::test]
+async fn people_come_from_a_file_too() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let csv = "\u{feff}user_id,email,email_verified,given_name,groups,custom:tier\n\
+               auth0|1,one@example.com,true,One,acme/editor;x,free\n\
+               auth0|2,two@example.com,true,\"Two, Jr.\",,pro\n\
+               not a key,three@example.com,true,Three,,\n\
+               auth0|4,four@example.com\n\
+               auth0|2,two@example.com,true,\"Two, Jr.\",,pro\n";
+    let csv = write("users.csv", csv.as_bytes());
+    let from = |file: &str| {
+        vec![
+            "sync".to_owned(),
+            "--file".into(),
+            file.into(),
+            "--source".into(),
+            "https://a.example.com/".into(),
+        ]
+    };
+    let run = async |arguments: Vec<String>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        world.run(POLICY, &[("USER_POOL_ID", "")], &arguments).await
+    };
+    let (exit, text) = run(from(&csv)).await;
+    assert_eq!(exit, 1, "two lines are rejected: {text}");
+    assert!(text.contains("rejected line 4") && text.contains("rejected line 5"), "{text}");
+    let users = world.sandbox.snapshot().users;
+    assert_eq!(users.len(), 2, "{text}");
+    assert_eq!(users["auth0|1"].roles.iter().collect::<Vec<_>>(), ["acme/editor", "default/viewer"]);
+    assert_eq!(users["auth0|2"].first_name.as_deref(), Some("Two, Jr."));
+    assert!(users["auth0|2"].roles.contains("default/editor"));
+    assert_eq!(users["auth0|1"].attributes["handoff"]["source"], "https://a.example.com/");
+
+    // The one who is missing is not taken away while a line is broken: it may be theirs.
+    let lines = "{\"localId\": \"auth0|1\", \"email\": \"one@example.com\"}\n\n{broken\n";
+    let lines = write("users.jsonl", lines.as_bytes());
+    let mut approved = from(&lines);
+    approved.push("--approve-deprovision".into());
+    let (_, text) = run(approved).await;
+    assert!(text.contains("rejected line 3"), "{text}");
+    assert_eq!(world.sandbox.user_count(), 2, "{text}");
+
+    let other = write("other.csv", b"employee,mail\n7,seven@example.com\n");
+    let (exit, text) = run(from(&other)).await;
+    assert!(exit == 2 && text.contains("--map employee=sub"), "{text}");
+    let mut mapped = from(&other);
+    mapped.extend(["--map", "employee=sub", "--map", "mail=email", "--dry-run"].map(String::from));
+    let (exit, text) = run(mapped).await;
+    assert!(exit == 4 || text.contains("1  would be created"), "{exit} {text}");
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("user_id\n1\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let (exit, text) = run(from(&write("utf16.csv", &utf16))).await;
+    assert!(exit == 2 && text.contains("UTF-16"), "{text}");
+    let (exit, text) = run(from("nowhere.csv")).await;
+    assert!(exit == 2 && text.contains("nowhere.csv"), "{text}");
+}

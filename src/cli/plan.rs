@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use anstyle::AnsiColor;
 use serde_json::json;
 
-use super::sync::{Run, exit_of, summary};
+use super::sync::{FileArgs, Run, exit_of, summary};
 use super::{Exit, Failed, Terminal};
 use crate::domain::deprovision::Departure;
 use crate::handoff::bulk_sync::{Observer, Planned};
@@ -30,6 +30,8 @@ pub struct Args {
     /// Only people whose `sub` begins with these hexadecimal digits
     #[arg(long, value_name = "PREFIX")]
     sub_prefix: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
 }
 
 /// Keeps the first changes, as text, and counts all.
@@ -73,7 +75,7 @@ impl Args {
     ) -> Result<Exit, Failed> {
         let changes = Changes { limit: self.limit, seen: Mutex::default() };
         let run = Run { dry_run: true, approve_deprovision: false, sub_prefix: self.sub_prefix };
-        let report = run.on_the_pool(variable, &changes).await?;
+        let report = run.on(self.file, variable, &changes).await?;
         let (count, shown) = changes.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         if terminal.json {
             terminal.json(&json!({"report": report, "changes": {"count": count, "shown": shown}}))?;

@@ -1,5 +1,6 @@
 //! `sync`: the bulk sync from a terminal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,9 +9,10 @@ use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
+use super::file::{FileDirectory, Format};
 use super::{Exit, Failed, Terminal};
 use crate::cognito::sdk::CognitoPool;
-use crate::handoff::bulk_sync::{BulkSync, Observer, Options, Phase, Planned, UserPoolDirectory};
+use crate::handoff::bulk_sync::{BulkSync, Directory, Observer, Options, Phase, Planned, UserPoolDirectory};
 use crate::handoff::report::Report;
 use crate::{clients, config};
 
@@ -20,7 +22,11 @@ Examples:
   permit-handoff sync --dry-run --json
   permit-handoff sync --approve-deprovision     after `refused`, when the departures are real
 
-Ctrl-C stops it cleanly; the next run goes on.";
+  permit-handoff sync --file users.csv --source https://example.eu.auth0.com/ --dry-run
+  permit-handoff sync --file people.csv --source crm --map employee=sub --map mail=email
+
+A file is CSV with a header, or JSON lines. The columns of Auth0, Okta and Firebase exports are known; `groups` is
+split at `;`. Ctrl-C stops it cleanly; the next run goes on.";
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,6 +46,31 @@ pub struct Args {
     /// Only people whose `sub` begins with these hexadecimal digits
     #[arg(long, value_name = "PREFIX")]
     sub_prefix: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+/// People from a file, instead of the user pool.
+#[derive(clap::Args, Debug, Default)]
+#[group(skip)]
+pub(super) struct FileArgs {
+    /// Take the people from this file
+    #[arg(long, value_name = "FILE", requires = "source")]
+    file: Option<PathBuf>,
+    /// The form of the file; by its ending where this is not said
+    #[arg(long, value_enum, requires = "file")]
+    format: Option<Format>,
+    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
+    #[arg(long, value_name = "NAME", requires = "file")]
+    source: Option<String>,
+    /// What a column is called elsewhere; may be given again
+    #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
+    map: Vec<(String, String)>,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
+    Ok((column.to_owned(), claim.to_owned()))
 }
 
 /// A run, from the command line.
@@ -51,23 +82,35 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs it on the user pool of the settings.
-    pub(super) async fn on_the_pool(
+    /// Runs it on the file, or on the user pool of the settings.
+    pub(super) async fn on(
         self,
+        file: FileArgs,
         variable: &dyn Fn(&str) -> Option<String>,
         observer: &dyn Observer,
     ) -> Result<Report, Failed> {
         let Self { dry_run, approve_deprovision, sub_prefix } = self;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
-        let config::BulkSync { common, user_pool_id, share } =
-            config::BulkSync::new(variable).map_err(Failed::usage)?;
         let aws = clients::aws().await;
+        let (common, share, directory): (_, _, Arc<dyn Directory>) = match file {
+            FileArgs { file: Some(path), format, source, map } => {
+                let config::FileSync { common, share } =
+                    config::FileSync::new(variable).map_err(Failed::usage)?;
+                let source = source.unwrap_or_default();
+                let directory = FileDirectory::open(&path, format, &source, map).map_err(Failed::usage)?;
+                (common, share, Arc::new(directory))
+            }
+            FileArgs { file: None, .. } => {
+                let config::BulkSync { common, user_pool_id, share } =
+                    config::BulkSync::new(variable).map_err(Failed::usage)?;
+                let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
+                let policy = Arc::new(common.policy.clone());
+                (common, share, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
+            }
+        };
         let permit =
             clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?.patient(share);
-        let policy = Arc::new(common.policy);
-        let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-        let directory = Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy.clone()));
-        let sync = BulkSync { permit, directory, policy };
+        let sync = BulkSync { permit, directory, policy: Arc::new(common.policy) };
         let options = Options {
             dry_run,
             sub_prefix,
@@ -115,7 +158,7 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { dry_run, approve_deprovision, sub_prefix } = self;
+        let Self { dry_run, approve_deprovision, sub_prefix, file } = self;
         let called_off = Arc::new(AtomicBool::new(false));
         let flag = called_off.clone();
         let interrupt = tokio::spawn(async move {
@@ -129,7 +172,7 @@ impl Args {
             bar.set_style(style);
         }
         let watch = Watch { bar, called_off };
-        let outcome = Run { dry_run, approve_deprovision, sub_prefix }.on_the_pool(variable, &watch).await;
+        let outcome = Run { dry_run, approve_deprovision, sub_prefix }.on(file, variable, &watch).await;
         interrupt.abort();
         if let Some(bar) = &watch.bar {
             bar.finish_and_clear();
