@@ -7,6 +7,7 @@ pub mod attach;
 pub mod doctor;
 pub mod explain;
 mod file;
+mod page;
 pub mod plan;
 pub mod sync;
 mod terminal;

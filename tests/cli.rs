@@ -63,8 +63,16 @@ async fn a_plan_is_what_the_sync_then_does() {
         let person = Person::new(&format!("p{n}@example.com")).in_group("acme/editor");
         subs.push(world.pool.add(&person).await.unwrap());
     }
-    let (exit, text) = world.run(POLICY, &[], &["plan", "--limit", "2"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("plan.html");
+    let plan = ["plan", "--limit", "2", "--report", page.to_str().unwrap()];
+    let (exit, text) = world.run(POLICY, &[], &plan).await;
     assert_eq!(exit, 1, "{text}");
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        html.contains("Plan of a bulk sync") && html.contains("+ acme/editor") && html.contains("and 5 more"),
+        "{html}"
+    );
     assert!(text.contains("7  would be created") && text.contains("... and 5 more"), "{text}");
     assert_eq!(world.sandbox.user_count(), 0, "a plan writes nothing");
     assert!(text.is_ascii() && !text.contains('\u{1b}'), "no colours into a pipe: {text}");

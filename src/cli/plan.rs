@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use anstyle::AnsiColor;
 use serde_json::json;
 
-use super::sync::{FileArgs, Run, exit_of, summary};
+use super::sync::{FileArgs, PageArgs, Run, exit_of, summary};
 use super::{Exit, Failed, Terminal};
 use crate::domain::deprovision::Departure;
 use crate::handoff::bulk_sync::{Observer, Planned};
@@ -32,12 +32,26 @@ pub struct Args {
     sub_prefix: Option<String>,
     #[command(flatten)]
     file: FileArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Keeps the first changes, as text, and counts all.
-struct Changes {
+pub(super) struct Changes {
     limit: usize,
     seen: Mutex<(usize, Vec<String>)>,
+}
+
+impl Changes {
+    /// Keeps `limit` of them.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, seen: Mutex::default() }
+    }
+
+    /// How many there were, and the first of them.
+    pub(super) fn into_inner(self) -> (usize, Vec<String>) {
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Observer for Changes {
@@ -73,10 +87,11 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let changes = Changes { limit: self.limit, seen: Mutex::default() };
+        let changes = Changes::new(self.limit);
         let run = Run { dry_run: true, approve_deprovision: false, sub_prefix: self.sub_prefix };
         let report = run.on(self.file, variable, &changes).await?;
-        let (count, shown) = changes.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (count, shown) = changes.into_inner();
+        self.page.write(&report, &shown, count)?;
         if terminal.json {
             terminal.json(&json!({"report": report, "changes": {"count": count, "shown": shown}}))?;
             return Ok(exit_of(&report, count > 0));

@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::file::{FileDirectory, Format};
+use super::page::page;
+use super::plan::Changes;
 use super::{Exit, Failed, Terminal};
 use crate::cognito::sdk::CognitoPool;
 use crate::handoff::bulk_sync::{BulkSync, Directory, Observer, Options, Phase, Planned, UserPoolDirectory};
@@ -30,6 +32,8 @@ split at `;`. Ctrl-C stops it cleanly; the next run goes on.";
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Changes that a page shows.
+const ON_THE_PAGE: usize = 1000;
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Arguments of `sync`.
@@ -48,6 +52,25 @@ pub struct Args {
     sub_prefix: Option<String>,
     #[command(flatten)]
     file: FileArgs,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// A page to look at.
+#[derive(clap::Args, Debug, Default)]
+#[group(skip)]
+pub(super) struct PageArgs {
+    /// Write the run as an HTML page, too; it holds personal data
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+impl PageArgs {
+    pub(super) fn write(&self, report: &Report, changes: &[String], count: usize) -> Result<(), Failed> {
+        let Some(path) = &self.report else { return Ok(()) };
+        std::fs::write(path, page(report, changes, count))
+            .map_err(|error| Failed::failed(format!("{}: {error}", path.display())))
+    }
 }
 
 /// People from a file, instead of the user pool.
@@ -92,21 +115,19 @@ impl Run {
         let Self { dry_run, approve_deprovision, sub_prefix } = self;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await;
-        let (common, share, directory): (_, _, Arc<dyn Directory>) = match file {
-            FileArgs { file: Some(path), format, source, map } => {
-                let config::FileSync { common, share } =
-                    config::FileSync::new(variable).map_err(Failed::usage)?;
-                let source = source.unwrap_or_default();
-                let directory = FileDirectory::open(&path, format, &source, map).map_err(Failed::usage)?;
-                (common, share, Arc::new(directory))
-            }
-            FileArgs { file: None, .. } => {
-                let config::BulkSync { common, user_pool_id, share } =
-                    config::BulkSync::new(variable).map_err(Failed::usage)?;
-                let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-                let policy = Arc::new(common.policy.clone());
-                (common, share, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
-            }
+        let FileArgs { file, format, source, map } = file;
+        let (common, share, directory): (_, _, Arc<dyn Directory>) = if let Some(path) = file {
+            let config::FileSync { common, share } =
+                config::FileSync::new(variable).map_err(Failed::usage)?;
+            let source = source.unwrap_or_default();
+            let directory = FileDirectory::open(&path, format, &source, map).map_err(Failed::usage)?;
+            (common, share, Arc::new(directory))
+        } else {
+            let config::BulkSync { common, user_pool_id, share } =
+                config::BulkSync::new(variable).map_err(Failed::usage)?;
+            let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
+            let policy = Arc::new(common.policy.clone());
+            (common, share, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
         };
         let permit =
             clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?.patient(share);
@@ -121,10 +142,11 @@ impl Run {
     }
 }
 
-/// A bar for a person at a terminal, and Ctrl-C.
+/// A bar for a person at a terminal, Ctrl-C, and the changes for the page.
 struct Watch {
     bar: Option<ProgressBar>,
     called_off: Arc<AtomicBool>,
+    changes: Changes,
 }
 
 impl Observer for Watch {
@@ -148,7 +170,9 @@ impl Observer for Watch {
         self.called_off.load(Ordering::Relaxed)
     }
 
-    fn planned(&self, _: Planned<'_>) {}
+    fn planned(&self, planned: Planned<'_>) {
+        self.changes.planned(planned);
+    }
 }
 
 impl Args {
@@ -158,7 +182,7 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { dry_run, approve_deprovision, sub_prefix, file } = self;
+        let Self { dry_run, approve_deprovision, sub_prefix, file, page } = self;
         let called_off = Arc::new(AtomicBool::new(false));
         let flag = called_off.clone();
         let interrupt = tokio::spawn(async move {
@@ -171,13 +195,16 @@ impl Args {
         if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template(style)) {
             bar.set_style(style);
         }
-        let watch = Watch { bar, called_off };
+        let changes = Changes::new(if page.report.is_some() { ON_THE_PAGE } else { 0 });
+        let watch = Watch { bar, called_off, changes };
         let outcome = Run { dry_run, approve_deprovision, sub_prefix }.on(file, variable, &watch).await;
         interrupt.abort();
         if let Some(bar) = &watch.bar {
             bar.finish_and_clear();
         }
         let report = outcome?;
+        let (count, shown) = watch.changes.into_inner();
+        page.write(&report, &shown, count)?;
         if terminal.json {
             terminal.json(&report)?;
         } else {
