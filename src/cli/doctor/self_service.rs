@@ -55,7 +55,7 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: &Policy) -> V
                 let writers: Vec<&str> = clients
                     .iter()
                     .filter(|(_, writable)| may_write(&pool, writable.as_ref(), attribute))
-                    .map(|(client, _)| client.as_str())
+                    .map(|(name, _)| name.as_str())
                     .collect();
                 if writers.is_empty() {
                     findings.push(Finding::good(format!("no app client lets users write {attribute}")));
