@@ -263,3 +263,17 @@ async fn people_come_from_a_file_too() {
     let (exit, text) = run(from("nowhere.csv")).await;
     assert!(exit == 2 && text.contains("nowhere.csv"), "{text}");
 }
+
+#[tokio::test]
+async fn help_completions_and_the_manual_are_there() {
+    let world = World::start().await;
+    for (arguments, words) in [
+        (&["completions", "bash"][..], "COMPREPLY"),
+        (&["man"], ".TH permit-handoff"),
+        (&["--help"], "Exit codes:"),
+        (&["--version"], "permit-handoff 0."),
+    ] {
+        let (exit, text) = world.run("", &[], arguments).await;
+        assert!(exit == 0 && text.contains(words), "{arguments:?}: {text}");
+    }
+}

@@ -1,123 +1,242 @@
-//! `attach` and `detach`, on a pool in moto that has every setting set that moto keeps.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+//! `attach` and `detach` against moto, whose UpdateUserPool resets what it is not given, as AWS's does.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::process::Output;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
 use clap::Parser as _;
-use permit_handoff::cli::{Cli, Exit, Terminal};
+use permit_handoff::cli::{Cli, Command, Exit, Terminal};
 use serde_json::{Value, json};
 use stand_ins::Moto;
+use tokio::process::Command as Process;
 
-const OURS: &str = "arn:aws:lambda:eu-central-1:123456789012:function:permit-handoff-post-authentication";
-const OTHER: &str = "arn:aws:lambda:eu-central-1:123456789012:function:other";
+const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:post-authentication:live";
+const FOREIGN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:welcome-mail";
+const PRE_SIGN_UP: &str = "arn:aws:lambda:eu-central-1:123456789012:function:pre-sign-up";
 
-/// Runs a command as an operator with moto's settings would; gives its exit and what it printed.
-fn run(moto: &Moto, arguments: &[&str]) -> (i32, String) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
-    command.args(arguments).envs(moto.settings());
-    let output = command.output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+/// The program itself, on a pipe.
+async fn run(moto: &Moto, arguments: &[&str]) -> Output {
+    let mut program = Process::new(env!("CARGO_BIN_EXE_permit-handoff"));
+    // Another region than the pool's: its id says where it is.
+    program.args(arguments).envs(moto.settings()).env("AWS_REGION", "us-east-1");
+    program.output().await.unwrap()
 }
 
-async fn described(moto: &Moto, id: &str) -> Value {
-    let mut pool =
-        moto.cognito().call("DescribeUserPool", json!({"UserPoolId": id})).await.unwrap()["UserPool"].clone();
-    pool.as_object_mut().unwrap().remove("LastModifiedDate");
-    // Deprecated, and contradicts the password policy's TemporaryPasswordValidityDays.
-    if let Some(config) = pool["AdminCreateUserConfig"].as_object_mut() {
-        config.remove("UnusedAccountValidityDays");
+async fn attach(moto: &Moto, command: &str, pool: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let arguments = [command, "--user-pool-id", pool, "--function-arn", FUNCTION];
+    let output = run(moto, &[&arguments, more].concat()).await;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+async fn pool(moto: &Moto, settings: Value) -> String {
+    let created = moto.cognito().call("CreateUserPool", settings).await.unwrap();
+    created["UserPool"]["Id"].as_str().unwrap().to_owned()
+}
+
+/// The pool as AWS's protocol has it, without what no update sends.
+async fn described(moto: &Moto, pool: &str) -> Value {
+    let mut answer = moto.cognito().call("DescribeUserPool", json!({"UserPoolId": pool})).await.unwrap();
+    let settings = answer["UserPool"].as_object_mut().unwrap();
+    // moto keeps the parameters of the update itself.
+    for name in ["LastModifiedDate", "UserPoolId", "PoolName"] {
+        settings.remove(name);
     }
-    pool
+    answer["UserPool"].take()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_triggers_differ_afterwards() {
-    let moto = Moto::start().await.unwrap();
-    // But for UsernameAttributes and UsernameConfiguration: UpdateUserPool cannot name them, and moto forgets them.
-    let settings = json!({
-        "PoolName": "everything",
-        "Policies": {"PasswordPolicy": {
-            "MinimumLength": 14, "RequireUppercase": true, "RequireLowercase": true, "RequireNumbers": true,
-            "RequireSymbols": false, "TemporaryPasswordValidityDays": 3}},
+fn every_setting() -> Value {
+    json!({
+        "PoolName": "people",
+        "Policies": {
+            "PasswordPolicy": {
+                "MinimumLength": 14,
+                "RequireUppercase": true,
+                "RequireLowercase": false,
+                "RequireNumbers": true,
+                "RequireSymbols": false,
+                "PasswordHistorySize": 5,
+                "TemporaryPasswordValidityDays": 3,
+            },
+            "SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]},
+        },
         "DeletionProtection": "ACTIVE",
-        "LambdaConfig": {"PreSignUp": OTHER, "CustomMessage": OTHER},
-        "AutoVerifiedAttributes": ["email"],
+        "LambdaConfig": {
+            "PreSignUp": PRE_SIGN_UP,
+            "PreTokenGeneration": FOREIGN,
+            "PreTokenGenerationConfig": {"LambdaVersion": "V2_0", "LambdaArn": FOREIGN},
+            "CustomEmailSender": {"LambdaVersion": "V1_0", "LambdaArn": FOREIGN},
+            "KMSKeyID": "arn:aws:kms:eu-central-1:123456789012:key/5b6f1f0e-0000-4000-8000-000000000000",
+        },
+        "AutoVerifiedAttributes": ["email", "phone_number"],
         "VerificationMessageTemplate": {
-            "DefaultEmailOption": "CONFIRM_WITH_CODE", "EmailSubject": "Your code", "EmailMessage": "It is {####}"},
-        "SmsAuthenticationMessage": "code {####}",
+            "SmsMessage": "Code {####}",
+            "EmailMessage": "The code is {####}",
+            "EmailSubject": "Your code",
+            "EmailMessageByLink": "Follow {##this link##}",
+            "EmailSubjectByLink": "Your link",
+            "DefaultEmailOption": "CONFIRM_WITH_LINK",
+        },
+        "SmsAuthenticationMessage": "Sign in with {####}",
+        "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
         "MfaConfiguration": "OPTIONAL",
-        "DeviceConfiguration": {"ChallengeRequiredOnNewDevice": true, "DeviceOnlyRememberedOnUserPrompt": true},
-        "EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT"},
-        "UserPoolTags": {"team": "identity"},
-        "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true},
-        "UserPoolAddOns": {"AdvancedSecurityMode": "AUDIT"},
-        "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
-    });
-    let pool = moto.cognito().call("CreateUserPool", settings).await.unwrap();
-    let id = pool["UserPool"]["Id"].as_str().unwrap().to_owned();
-    let before = described(&moto, &id).await;
-    let target = ["--user-pool-id", &id, "--function-arn", OURS];
-    let with = |command: &'static str, more: &[&'static str]| {
-        let mut arguments = vec![command];
-        arguments.extend(target.iter().copied());
-        arguments.extend(more);
-        run(&moto, &arguments)
-    };
-
-    let (exit, text) = with("attach", &[]);
-    assert_eq!(exit, Exit::Usage as i32, "{text}");
-    assert!(text.contains("nothing -> ") && text.contains("--yes"), "{text}");
-    assert_eq!(described(&moto, &id).await, before, "nobody said yes");
-
-    let (exit, text) = with("attach", &["--yes"]);
-    assert_eq!(exit, 0, "{text}");
-    let mut expected = before.clone();
-    expected["LambdaConfig"]["PostAuthentication"] = OURS.into();
-    expected["LambdaConfig"]["PostConfirmation"] = OURS.into();
-    assert_eq!(described(&moto, &id).await, expected);
-
-    let (exit, text) = with("attach", &["--yes"]);
-    assert!(exit == 0 && text.contains("nothing was changed"), "{text}");
-
-    let (exit, text) = with("detach", &["--yes"]);
-    assert_eq!(exit, 0, "{text}");
-    assert_eq!(described(&moto, &id).await, before);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_function_is_not_replaced_unless_that_is_asked_for() {
-    let moto = Moto::start().await.unwrap();
-    let settings = json!({"PoolName": "taken", "LambdaConfig": {"PostAuthentication": OTHER}});
-    let pool = moto.cognito().call("CreateUserPool", settings).await.unwrap();
-    let id = pool["UserPool"]["Id"].as_str().unwrap().to_owned();
-    let target = ["--user-pool-id", &id, "--function-arn", OURS, "--yes"];
-    let attach: Vec<&str> = ["attach"].into_iter().chain(target).collect();
-    let (exit, text) = run(&moto, &attach);
-    assert!(exit == Exit::Usage as i32 && text.contains(OTHER) && text.contains("--replace"), "{text}");
-
-    let detach: Vec<&str> = ["detach"].into_iter().chain(target).collect();
-    let (exit, text) = run(&moto, &detach);
-    assert!(exit == 0 && text.contains("nothing was changed"), "{text}");
-    assert_eq!(described(&moto, &id).await["LambdaConfig"]["PostAuthentication"], OTHER);
-
-    let replace: Vec<&str> = attach.iter().copied().chain(["--replace"]).collect();
-    let (exit, text) = run(&moto, &replace);
-    assert_eq!(exit, 0, "{text}");
-    assert_eq!(described(&moto, &id).await["LambdaConfig"]["PostAuthentication"], OURS);
-
-    let (exit, text) =
-        run(&moto, &["attach", "--user-pool-id", "eu-central-1_nowhere", "--function-arn", OURS, "--yes"]);
-    assert!(exit == Exit::Failed as i32 && text.contains("no user pool"), "{text}");
+        "DeviceConfiguration": {
+            "ChallengeRequiredOnNewDevice": true,
+            "DeviceOnlyRememberedOnUserPrompt": true,
+        },
+        "EmailConfiguration": {
+            "SourceArn": "arn:aws:ses:eu-central-1:123456789012:identity/example.com",
+            "ReplyToEmailAddress": "help@example.com",
+            "EmailSendingAccount": "DEVELOPER",
+            "From": "Example <no-reply@example.com>",
+            "ConfigurationSet": "mail",
+        },
+        "SmsConfiguration": {
+            "SnsCallerArn": "arn:aws:iam::123456789012:role/sms",
+            "ExternalId": "sms",
+            "SnsRegion": "eu-central-1",
+        },
+        "UserPoolTags": {"team": "identity", "empty": ""},
+        "AdminCreateUserConfig": {
+            "AllowAdminCreateUserOnly": true,
+            "InviteMessageTemplate": {
+                "SMSMessage": "{username} {####}",
+                "EmailMessage": "{username} {####}",
+                "EmailSubject": "Welcome",
+            },
+        },
+        "UserPoolAddOns": {
+            "AdvancedSecurityMode": "ENFORCED",
+            "AdvancedSecurityAdditionalFlows": {"CustomAuthMode": "AUDIT"},
+        },
+        "AccountRecoverySetting": {"RecoveryMechanisms": [{"Priority": 1, "Name": "verified_email"}]},
+        "UserPoolTier": "PLUS",
+    })
 }
 
 #[tokio::test]
-async fn help_completions_and_the_manual_are_there() {
-    for (arguments, words) in [(&["completions", "bash"][..], "COMPREPLY"), (&["man"], ".TH permit-handoff")]
+async fn only_the_triggers_differ_in_a_pool_with_every_setting() {
+    let moto = Moto::start().await.unwrap();
+    let pool = pool(&moto, every_setting()).await;
+    let before = described(&moto, &pool).await;
+
+    let (code, out, err) = attach(&moto, "attach", &pool, &["--yes"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains(&format!("kept: PreSignUp calls {PRE_SIGN_UP}")), "{out}");
+    assert!(out.contains(&format!("PostAuthentication: nothing -> {FUNCTION}")), "{out}");
+    assert!(out.contains("nothing but the triggers differs"), "{out}");
+
+    let mut expected = before.clone();
+    expected["LambdaConfig"]["PostAuthentication"] = json!(FUNCTION);
+    expected["LambdaConfig"]["PostConfirmation"] = json!(FUNCTION);
+    assert_eq!(described(&moto, &pool).await, expected);
+
+    let (code, out, _) = attach(&moto, "attach", &pool, &["--yes", "--json"]).await;
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["changed"]), (Some(0), &json!(false)), "{answer}");
+    assert_eq!(answer["kept"]["CustomEmailSender"], FOREIGN);
+
+    let (code, out, err) = attach(&moto, "detach", &pool, &["--yes"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(described(&moto, &pool).await, before);
+}
+
+#[tokio::test]
+async fn what_aws_tells_twice_is_sent_once() {
+    let moto = Moto::start().await.unwrap();
+    // moto's own defaults have both names of the days, as AWS's have.
+    let pool = pool(&moto, json!({"PoolName": "people"})).await;
+    let before = described(&moto, &pool).await;
+    assert_eq!(before["AdminCreateUserConfig"]["UnusedAccountValidityDays"], 7);
+    assert_eq!(before["EmailVerificationMessage"], before["VerificationMessageTemplate"]["EmailMessage"]);
+
+    let (code, out, err) = attach(&moto, "attach", &pool, &["--yes"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let after = described(&moto, &pool).await;
+    assert_eq!(after["AdminCreateUserConfig"].get("UnusedAccountValidityDays"), None);
+    assert_eq!(after["Policies"], before["Policies"]);
+    assert_eq!(after["EmailVerificationMessage"], before["EmailVerificationMessage"]);
+}
+
+#[tokio::test]
+async fn another_function_is_replaced_only_where_that_is_asked_for() {
+    let moto = Moto::start().await.unwrap();
+    let settings = json!({"PoolName": "people", "LambdaConfig": {"PostConfirmation": FOREIGN}});
+    let pool = pool(&moto, settings).await;
+    let before = described(&moto, &pool).await;
+
+    let (code, out, err) = attach(&moto, "attach", &pool, &["--yes"]).await;
+    assert_eq!(code, Some(2), "{out}{err}");
+    assert!(err.contains("PostConfirmation") && err.contains(FOREIGN) && err.contains("--replace"), "{err}");
+    let (code, out, err) = attach(&moto, "attach", &pool, &[]).await;
+    assert_eq!(code, Some(2), "{out}{err}");
+    // What is not ours is not taken back.
+    let (code, out, _) = attach(&moto, "detach", &pool, &["--yes"]).await;
+    assert_eq!(code, Some(0));
+    assert!(out.contains("nothing was sent"), "{out}");
+    assert_eq!(described(&moto, &pool).await, before);
+
+    let (code, out, err) = attach(&moto, "attach", &pool, &["--yes", "--replace"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains(&format!("PostConfirmation: {FOREIGN} -> {FUNCTION}")), "{out}");
+    let triggers = json!({"PostAuthentication": FUNCTION, "PostConfirmation": FUNCTION});
+    assert_eq!(described(&moto, &pool).await["LambdaConfig"], triggers);
+}
+
+#[tokio::test]
+async fn without_a_terminal_yes_is_needed() {
+    let moto = Moto::start().await.unwrap();
+    let pool = pool(&moto, json!({"PoolName": "people"})).await;
+    let before = described(&moto, &pool).await;
+    let (code, out, err) = attach(&moto, "attach", &pool, &[]).await;
+    assert_eq!(code, Some(2), "{out}{err}");
+    assert!(err.contains("--yes"), "{err}");
+    assert_eq!(described(&moto, &pool).await, before);
+}
+
+#[tokio::test]
+async fn a_person_is_asked() {
+    let moto = Moto::start().await.unwrap();
+    let pool = pool(&moto, json!({"PoolName": "people"})).await;
+    for (answer, exit, attached) in [("no\n", Exit::Look, json!(null)), ("y\n", Exit::Done, json!(FUNCTION))]
     {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut input = std::io::empty();
+        let mut input = answer.as_bytes();
         let mut terminal = Terminal::new(&mut out, &mut err, &mut input);
-        let cli = Cli::parse_from(["permit-handoff"].iter().chain(arguments));
-        assert_eq!(cli.run(&mut terminal, &|_| None).await, Exit::Done);
-        assert!(String::from_utf8(out).unwrap().contains(words), "{arguments:?}");
+        terminal.interactive = true;
+        let arguments = ["permit-handoff", "attach", "--user-pool-id", &pool, "--function-arn", FUNCTION];
+        let Command::Attach(args) = Cli::parse_from(arguments).command else { unreachable!() };
+        assert_eq!(args.run_with(&aws(&moto), &mut terminal).await.unwrap(), exit);
+        let err = String::from_utf8(err).unwrap();
+        assert!(err.contains(&format!("PostAuthentication: nothing -> {FUNCTION}")), "{err}");
+        let triggers = described(&moto, &pool).await["LambdaConfig"].take();
+        assert_eq!(triggers["PostAuthentication"], attached, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_before_anything_is_sent() {
+    let moto = Moto::start().await.unwrap();
+    for (pool, function, message) in [
+        ("eu-central-1_Missing00", FUNCTION, "no user pool eu-central-1_Missing00"),
+        ("us-east-1_AbCdEfGhI", FUNCTION, "the user pool is in us-east-1 and the function in eu-central-1"),
+        ("people", FUNCTION, "REGION_ID"),
+        ("eu-central-1_AbCdEfGhI", "post-authentication", "arn:aws:lambda:REGION:ACCOUNT:function:NAME"),
+    ] {
+        let arguments = ["attach", "--yes", "--user-pool-id", pool, "--function-arn", function];
+        let output = run(&moto, &arguments).await;
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{pool} {function}: {err}");
+        assert!(err.contains(message), "{pool} {function}: {err}");
+    }
+}
+
+fn aws(moto: &Moto) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+        .endpoint_url(moto.url())
+        .build()
 }

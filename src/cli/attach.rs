@@ -1,31 +1,28 @@
-//! `attach` and `detach`: the two triggers of a user pool, and nothing else of it.
+//! `attach` and `detach`: the two triggers of a user pool that is there already.
 //!
-//! Cognito's UpdateUserPool resets what a call does not repeat. So all that DescribeUserPool says is sent back with it, and
-//! then read again: whatever else differs is told.
+//! UpdateUserPool resets every setting that it is not given, so all of them are read and given back
+//! ([`settings`]), and the pool is read once more afterwards to see that nothing else has changed.
+
+mod settings;
+mod triggers;
+
+use std::str::FromStr;
 
 use anstyle::AnsiColor;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentityprovider::types::{LambdaConfigType, UserPoolType};
+use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 use serde_json::json;
 
+use self::triggers::Change;
+pub use self::triggers::{Event, others};
 use super::{Exit, Failed, Terminal};
 use crate::clients;
 use crate::cognito::UserPoolId;
 
-const EXAMPLES: &str = "\
-Examples:
-  permit-handoff attach --user-pool-id eu-west-1_AbCdEfGhI \\
-      --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
-  permit-handoff detach --user-pool-id eu-west-1_AbCdEfGhI --function-arn arn:... --yes
-
-The stack's output AttachCommand has both values. Both triggers are needed: a first sign-in through a federated
-provider fires PostConfirmation, later ones PostAuthentication.";
-
 /// Arguments of `attach`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
-#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
@@ -36,259 +33,260 @@ pub struct Args {
 
 /// Arguments of `detach`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
-#[group(skip)]
 pub struct DetachArgs {
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(clap::Args, Debug)]
-#[group(skip)]
 struct Target {
-    /// The user pool
-    #[arg(long, value_name = "REGION_ID", env = "USER_POOL_ID")]
+    /// The user pool, as in eu-west-1_AbCdEfGhI
+    #[arg(long, value_name = "ID")]
     user_pool_id: UserPoolId,
-    /// The function post-authentication
+    /// The function post-authentication: the stack's output, with a version or alias if you use one
     #[arg(long, value_name = "ARN")]
-    function_arn: String,
+    function_arn: FunctionArn,
     /// Do not ask
     #[arg(long)]
     yes: bool,
 }
 
+/// A Lambda function's ARN: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, with or without `:QUALIFIER`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct FunctionArn(String);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no function's ARN: it has the form arn:aws:lambda:REGION:ACCOUNT:function:NAME")]
+struct InvalidFunctionArn;
+
+impl FromStr for FunctionArn {
+    type Err = InvalidFunctionArn;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFunctionArn> {
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            ["arn", partition, "lambda", region, account, "function", name, qualifier @ ..]
+                if partition.starts_with("aws")
+                    && !region.is_empty()
+                    && account.bytes().all(|b| b.is_ascii_digit())
+                    && account.len() == 12
+                    && !name.is_empty()
+                    && (qualifier.is_empty() || matches!(qualifier, [one] if !one.is_empty())) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidFunctionArn),
+        }
+    }
+}
+
+impl FunctionArn {
+    fn region(&self) -> &str {
+        self.0.split(':').nth(3).unwrap_or_default()
+    }
+}
+
+/// What is done to the triggers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    Attach { replace: bool },
+    Detach,
+}
+
 impl Args {
-    /// Attaches.
+    /// Runs it.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
-        _: &dyn Fn(&str) -> Option<String>,
+        _variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
+        let aws = clients::aws().await;
+        self.run_with(&aws, terminal).await
+    }
+
+    /// Runs it with these settings of the AWS SDK.
+    pub async fn run_with(self, aws: &SdkConfig, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
         let Self { target, replace } = self;
-        let arn = target.function_arn.clone();
-        if !arn.starts_with("arn:") || !arn.contains(":lambda:") {
-            return Err(Failed::usage(
-                "--function-arn is a Lambda function's ARN: arn:aws:lambda:REGION:ACCOUNT:function:NAME",
-            ));
-        }
-        target
-            .change(terminal, |trigger, attached| match attached {
-                Some(other) if other != arn && !replace => Err(Failed::usage(format!(
-                    "{trigger} calls another function already, {other}: give --replace to take its place"
-                ))),
-                _ => Ok(Some(arn.clone())),
-            })
-            .await
+        target.change(Action::Attach { replace }, aws, terminal).await
     }
 }
 
 impl DetachArgs {
-    /// Detaches.
+    /// Runs it.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
-        _: &dyn Fn(&str) -> Option<String>,
+        _variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { target } = self;
-        let arn = target.function_arn.clone();
-        // Somebody else's function stays.
-        target.change(terminal, |_, attached| Ok(attached.filter(|other| *other != arn))).await
+        let aws = clients::aws().await;
+        self.run_with(&aws, terminal).await
+    }
+
+    /// Runs it with these settings of the AWS SDK.
+    pub async fn run_with(self, aws: &SdkConfig, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
+        self.target.change(Action::Detach, aws, terminal).await
     }
 }
 
 impl Target {
-    /// Changes the two triggers by `change`, which is given the trigger's name and what is attached to it.
     async fn change(
         self,
+        action: Action,
+        aws: &SdkConfig,
         terminal: &mut Terminal<'_>,
-        change: impl Fn(&str, Option<String>) -> Result<Option<String>, Failed>,
     ) -> Result<Exit, Failed> {
-        let Self { user_pool_id, function_arn: _, yes } = self;
-        let client = Client::new(&clients::aws().await);
-        let pool = describe(&client, &user_pool_id).await?;
-        let was = pool.lambda_config.clone().unwrap_or_else(|| LambdaConfigType::builder().build());
-        let mut is = was.clone();
-        is.post_authentication = change("PostAuthentication", is.post_authentication)?;
-        is.post_confirmation = change("PostConfirmation", is.post_confirmation)?;
-
-        if is == was {
-            if terminal.json {
-                terminal.json(&json!({"changed": false}))?;
-            } else {
-                terminal.line(format!(
-                    "{user_pool_id}: the triggers are as they should be; nothing was changed"
-                ))?;
-            }
-            return Ok(Exit::Done);
+        let Self { user_pool_id, function_arn, yes } = self;
+        let region = user_pool_id.region();
+        if region != function_arn.region() && region != "local" {
+            return Err(Failed::usage(format!(
+                "the user pool is in {region} and the function in {}: Cognito calls functions of its own \
+                 region alone, so deploy the function there",
+                function_arn.region()
+            )));
         }
+        let client = client(aws, &user_pool_id);
+        let before = describe(&client, &user_pool_id).await?;
+        let change = Change::new(action, before.lambda_config(), &function_arn.0);
+        let others = others(before.lambda_config());
         if !terminal.json {
-            terminal.line(format!("user pool {user_pool_id}"))?;
-            difference(
-                terminal,
-                "PostAuthentication",
-                was.post_authentication.as_deref(),
-                is.post_authentication.as_deref(),
-            )?;
-            difference(
-                terminal,
-                "PostConfirmation",
-                was.post_confirmation.as_deref(),
-                is.post_confirmation.as_deref(),
-            )?;
-            terminal.line("  everything else stays: other triggers, policies, messages, MFA, tags")?;
+            for (event, function) in &others {
+                terminal.line(format!("kept: {event} calls {function}"))?;
+            }
+        }
+        if let Some(foreign) = change.refused().next() {
+            return Err(Failed::usage(format!(
+                "{} calls another function, {}: the pool has room for one. Call this one from there, or give \
+                 --replace to take its place",
+                foreign.event,
+                foreign.before.as_deref().unwrap_or_default()
+            )));
+        }
+        if !change.changes() {
+            report(terminal, &user_pool_id, &change, &others, None)?;
+            return Ok(Exit::Done);
         }
         if !yes {
             if !terminal.interactive {
-                return Err(Failed::usage("there is nobody to ask: look at the difference, and give --yes"));
+                return Err(Failed::usage("there is no terminal to ask on: give --yes to change the pool"));
             }
-            if !terminal.confirm("Change the user pool?")? {
-                terminal.note("nothing was changed");
-                return Ok(Exit::Done);
+            for line in change.lines(terminal) {
+                terminal.note(line);
             }
-        }
-        update(&client, &user_pool_id, pool.clone(), is.clone()).await?;
-
-        let mut after = describe(&client, &user_pool_id).await?;
-        let mut expected = pool;
-        expected.lambda_config = Some(is);
-        for pool in [&mut expected, &mut after] {
-            // Deprecated: not sent back, see `update`, and told in another way afterwards.
-            if let Some(config) = &mut pool.admin_create_user_config {
-                config.unused_account_validity_days = 0;
+            if !terminal.confirm(&format!("Change the triggers of {user_pool_id}?"))? {
+                terminal.note("Nothing was changed.");
+                return Ok(Exit::Look);
+            }
+            let now = describe(&client, &user_pool_id).await?;
+            if !settings::differences(&before, &now).is_empty() || now.lambda_config != before.lambda_config {
+                return Err(Failed::failed(
+                    "the pool's settings changed in the meantime; nothing was sent: run it again",
+                ));
             }
         }
-        let differing = differing(&expected, &after);
-        if terminal.json {
-            terminal.json(&json!({"changed": true, "also_differing": differing}))?;
-        } else if differing.is_empty() {
-            terminal.line("done; read back, and only the triggers differ")?;
+
+        let triggers = change.apply(before.lambda_config());
+        let call = settings::repeat(client.update_user_pool(), &before);
+        let call = call.user_pool_id(user_pool_id.as_str()).lambda_config(triggers.clone()).customize();
+        let call = call.mutate_request(|request| {
+            if let Some(body) = request.body().bytes().and_then(settings::without_unset_days) {
+                request.headers_mut().insert("content-length", body.len().to_string());
+                *request.body_mut() = body.into();
+            }
+        });
+        call.send().await.map_err(|error| explain("UpdateUserPool", &user_pool_id, &error))?;
+
+        let after = describe(&client, &user_pool_id).await.map_err(|failed| Failed {
+            message: format!(
+                "the triggers were changed, but the pool could not be read back: {}",
+                failed.message
+            ),
+            ..failed
+        })?;
+        let mut differences = settings::differences(&before, &after);
+        if after.lambda_config() != Some(&triggers) {
+            differences.push("LambdaConfig (not what was sent)");
         }
-        if differing.is_empty() {
-            return Ok(Exit::Done);
-        }
-        let differing = differing.join(", ");
-        Err(Failed::failed(format!(
-            "the triggers are changed, but read back the user pool differs in {differing} too: set these again"
-        )))
+        let is_clean = differences.is_empty();
+        report(terminal, &user_pool_id, &change, &others, Some(&differences))?;
+        Ok(if is_clean { Exit::Done } else { Exit::Look })
     }
 }
 
-/// The settings in which two descriptions of a pool differ, of those that UpdateUserPool could reset.
-fn differing(a: &UserPoolType, b: &UserPoolType) -> Vec<&'static str> {
-    macro_rules! settings {
-        ($($setting:ident),+ $(,)?) => { [$((stringify!($setting), a.$setting == b.$setting)),+] };
-    }
-    let settings = settings![
-        name,
-        policies,
-        deletion_protection,
-        lambda_config,
-        auto_verified_attributes,
-        sms_verification_message,
-        email_verification_message,
-        email_verification_subject,
-        verification_message_template,
-        sms_authentication_message,
-        user_attribute_update_settings,
-        mfa_configuration,
-        device_configuration,
-        email_configuration,
-        sms_configuration,
-        user_pool_tags,
-        admin_create_user_config,
-        user_pool_add_ons,
-        account_recovery_setting,
-        user_pool_tier,
-        key_configuration,
-        issuer_configuration,
-        acr_configuration,
-    ];
-    settings.into_iter().filter(|(_, same)| !same).map(|(setting, _)| setting).collect()
+/// A client for the region that the pool is in, whatever `AWS_REGION` says.
+fn client(aws: &SdkConfig, pool: &UserPoolId) -> Client {
+    let config = aws_sdk_cognitoidentityprovider::config::Builder::from(aws);
+    // cognito-local's pools have no region in their id.
+    let is_local = pool.region() == "local";
+    let config = if is_local { config } else { config.region(Region::new(pool.region().to_owned())) };
+    Client::from_conf(config.build())
 }
 
-fn difference(
-    terminal: &mut Terminal<'_>,
-    trigger: &str,
-    was: Option<&str>,
-    is: Option<&str>,
-) -> Result<(), Failed> {
-    if was == is {
-        return Ok(terminal.line(format!("  {trigger}: {}, as it is", was.unwrap_or("nothing")))?);
-    }
-    let gone = terminal.paint(was.unwrap_or("nothing"), AnsiColor::Red);
-    let new = terminal.paint(is.unwrap_or("nothing"), AnsiColor::Green);
-    Ok(terminal.line(format!("  {trigger}: {gone} -> {new}"))?)
+async fn describe(client: &Client, pool: &UserPoolId) -> Result<UserPoolType, Failed> {
+    let answer = client.describe_user_pool().user_pool_id(pool.as_str()).send().await;
+    let answer = answer.map_err(|error| explain("DescribeUserPool", pool, &error))?;
+    answer.user_pool.ok_or_else(|| Failed::failed("DescribeUserPool answered without a user pool"))
 }
 
-async fn describe(client: &Client, id: &UserPoolId) -> Result<UserPoolType, Failed> {
-    let answer = client.describe_user_pool().user_pool_id(id.as_str()).send().await;
-    let answer = answer.map_err(|error| explained(id, "DescribeUserPool", &error))?;
-    answer.user_pool.ok_or_else(|| Failed::failed("Cognito described no user pool"))
-}
-
-/// Sends all of `pool` back, with these triggers.
-async fn update(
-    client: &Client,
-    id: &UserPoolId,
-    pool: UserPoolType,
-    triggers: LambdaConfigType,
-) -> Result<(), Failed> {
-    let mut create_config = pool.admin_create_user_config;
-    let password = pool.policies.as_ref().and_then(|policies| policies.password_policy.as_ref());
-    if let Some(config) = &mut create_config
-        && password.is_some_and(|password| password.temporary_password_validity_days > 0)
-    {
-        // Deprecated, and refused beside the password policy's figure that took its place.
-        config.unused_account_validity_days = 0;
-    }
-    // These three repeat the template's texts, and are refused where they contradict it.
-    let templated = pool.verification_message_template.is_some();
-    let plain = |text: Option<String>| text.filter(|_| !templated);
-    let answer = client
-        .update_user_pool()
-        .user_pool_id(id.as_str())
-        .lambda_config(triggers)
-        .set_policies(pool.policies)
-        .set_deletion_protection(pool.deletion_protection)
-        .set_auto_verified_attributes(pool.auto_verified_attributes)
-        .set_sms_verification_message(plain(pool.sms_verification_message))
-        .set_email_verification_message(plain(pool.email_verification_message))
-        .set_email_verification_subject(plain(pool.email_verification_subject))
-        .set_verification_message_template(pool.verification_message_template)
-        .set_sms_authentication_message(pool.sms_authentication_message)
-        .set_user_attribute_update_settings(pool.user_attribute_update_settings)
-        .set_mfa_configuration(pool.mfa_configuration)
-        .set_device_configuration(pool.device_configuration)
-        .set_email_configuration(pool.email_configuration)
-        .set_sms_configuration(pool.sms_configuration)
-        .set_user_pool_tags(pool.user_pool_tags)
-        .set_admin_create_user_config(create_config)
-        .set_user_pool_add_ons(pool.user_pool_add_ons)
-        .set_account_recovery_setting(pool.account_recovery_setting)
-        .set_pool_name(pool.name)
-        .set_user_pool_tier(pool.user_pool_tier)
-        .set_key_configuration(pool.key_configuration)
-        .set_issuer_configuration(pool.issuer_configuration)
-        .set_acr_configuration(pool.acr_configuration)
-        .send()
-        .await;
-    answer.map(drop).map_err(|error| explained(id, "UpdateUserPool", &error))
-}
-
-fn explained<E>(id: &UserPoolId, action: &str, error: &SdkError<E>) -> Failed
+fn explain<E>(action: &str, pool: &UserPoolId, error: &SdkError<E>) -> Failed
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    Failed::failed(match error.code() {
-        Some("ResourceNotFoundException") => {
-            format!(
-                "there is no user pool {id} in this account and region: set AWS_REGION to {}",
-                id.region()
-            )
+    let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
+    let message = metadata.and_then(|metadata| metadata.message()).unwrap_or_default();
+    match metadata.and_then(|metadata| metadata.code()) {
+        Some("AccessDeniedException" | "NotAuthorizedException") => Failed::failed(format!(
+            "{action} is not allowed: whoever runs this needs cognito-idp:{action} on {pool} (and iam:PassRole \
+             on its SMS role, where it has one): {message}"
+        )),
+        Some("ResourceNotFoundException") => Failed::usage(format!(
+            "there is no user pool {pool} in this account: see --user-pool-id and AWS_PROFILE"
+        )),
+        Some(code) => {
+            Failed::failed(format!("Cognito refuses {action}, nothing was changed: {code}: {message}"))
         }
-        Some("AccessDeniedException" | "NotAuthorizedException") => {
-            format!("{action} is not allowed: you need cognito-idp:{action} on {id}")
+        None => Failed::failed(format!("{action} failed: {}", DisplayErrorContext(error))),
+    }
+}
+
+fn report(
+    terminal: &mut Terminal<'_>,
+    pool: &UserPoolId,
+    change: &Change,
+    others: &[(&str, &str)],
+    differences: Option<&[&str]>,
+) -> Result<(), Failed> {
+    if terminal.json {
+        let kept: serde_json::Map<_, _> =
+            others.iter().map(|(event, function)| ((*event).to_owned(), json!(function))).collect();
+        terminal.json(&json!({
+            "user_pool_id": pool.as_str(),
+            "changed": differences.is_some(),
+            "triggers": change.triggers,
+            "kept": kept,
+            "other_differences": differences.unwrap_or_default(),
+        }))?;
+        return Ok(());
+    }
+    for line in change.lines(terminal) {
+        terminal.line(line)?;
+    }
+    match differences {
+        None => terminal.line("The triggers are so already; nothing was sent.")?,
+        Some([]) => terminal.line("Done. Read back: nothing but the triggers differs.")?,
+        Some(differences) => {
+            let label = terminal.paint("Look", AnsiColor::Yellow);
+            terminal.line(format!(
+                "{label}: the triggers were changed, and these settings differ too: {}. Compare them with the \
+                 last deployment of the pool",
+                differences.join(", ")
+            ))?;
         }
-        _ => format!("{action} failed: {}", DisplayErrorContext(error)),
-    })
+    }
+    if change.attaches() {
+        terminal.line(
+            "Cognito must be allowed to call the function: the stack does that for the pool of its parameter \
+             UserPoolId.",
+        )?;
+    }
+    Ok(())
 }

@@ -94,21 +94,16 @@ fn of_domains(pool: &UserPoolType, rules: &[String]) -> Finding {
     )
 }
 
-/// Whether an app client with these `WriteAttributes` lets its users write `attribute`. None given: the standard
-/// attributes and the custom ones that are mutable and not for developers only.
+/// Whether an app client with these `WriteAttributes` lets its users write `attribute`. None given: all but those
+/// for developers only, immutable ones among them: those are written once, at a sign-up.
 fn may_write(pool: &UserPoolType, writable: Option<&BTreeSet<String>>, attribute: &str) -> bool {
-    let is_mutable = pool
-        .schema_attributes
-        .iter()
-        .flatten()
-        .find(|schema| schema.name.as_deref() == Some(attribute))
-        .is_none_or(|schema| {
-            schema.mutable.unwrap_or(true) && !schema.developer_only_attribute.unwrap_or(false)
-        });
-    let is_verification = ["email_verified", "phone_number_verified", "sub"].contains(&attribute);
+    let schema =
+        pool.schema_attributes.iter().flatten().find(|schema| schema.name.as_deref() == Some(attribute));
+    let is_for_developers = schema.is_some_and(|schema| schema.developer_only_attribute.unwrap_or(false));
+    let is_cognitos = ["email_verified", "phone_number_verified", "sub"].contains(&attribute);
     match writable {
         Some(names) => names.contains(attribute),
-        None => is_mutable && !is_verification,
+        None => !is_for_developers && !is_cognitos,
     }
 }
 

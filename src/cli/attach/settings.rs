@@ -1,0 +1,128 @@
+//! The settings of a user pool beside its triggers, from DescribeUserPool back into UpdateUserPool.
+
+use std::collections::HashMap;
+
+use aws_sdk_cognitoidentityprovider::operation::update_user_pool::builders::UpdateUserPoolFluentBuilder;
+use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerificationMessageTemplateType};
+use serde_json::Value;
+
+/// Gives the update every setting of `pool` but its triggers.
+///
+/// What DescribeUserPool tells twice is given once, since UpdateUserPool takes no two words for one thing:
+///
+/// - the verification messages are in their template as well;
+/// - `UnusedAccountValidityDays` is the old name of the password policy's `TemporaryPasswordValidityDays`.
+///
+/// Tags of AWS's own (`aws:cloudformation:...`) cannot be given, and are kept without.
+pub(super) fn repeat(call: UpdateUserPoolFluentBuilder, pool: &UserPoolType) -> UpdateUserPoolFluentBuilder {
+    let pool = without_old_name(pool);
+    let template = pool.verification_message_template.as_ref();
+    let unless_in_template =
+        |message: Option<String>, of: fn(&VerificationMessageTemplateType) -> Option<&str>| {
+            message.filter(|_| template.and_then(of).is_none())
+        };
+    call.set_sms_verification_message(unless_in_template(
+        pool.sms_verification_message.clone(),
+        VerificationMessageTemplateType::sms_message,
+    ))
+    .set_email_verification_message(unless_in_template(
+        pool.email_verification_message.clone(),
+        VerificationMessageTemplateType::email_message,
+    ))
+    .set_email_verification_subject(unless_in_template(
+        pool.email_verification_subject.clone(),
+        VerificationMessageTemplateType::email_subject,
+    ))
+    .set_user_pool_tags(own_tags(&pool))
+    .set_admin_create_user_config(pool.admin_create_user_config)
+    .set_pool_name(pool.name)
+    .set_policies(pool.policies)
+    .set_deletion_protection(pool.deletion_protection)
+    .set_auto_verified_attributes(pool.auto_verified_attributes)
+    .set_verification_message_template(pool.verification_message_template)
+    .set_sms_authentication_message(pool.sms_authentication_message)
+    .set_user_attribute_update_settings(pool.user_attribute_update_settings)
+    .set_mfa_configuration(pool.mfa_configuration)
+    .set_device_configuration(pool.device_configuration)
+    .set_email_configuration(pool.email_configuration)
+    .set_sms_configuration(pool.sms_configuration)
+    .set_user_pool_add_ons(pool.user_pool_add_ons)
+    .set_account_recovery_setting(pool.account_recovery_setting)
+    .set_user_pool_tier(pool.user_pool_tier)
+    .set_key_configuration(pool.key_configuration)
+    .set_issuer_configuration(pool.issuer_configuration)
+    .set_acr_configuration(pool.acr_configuration)
+}
+
+/// The pool, without `UnusedAccountValidityDays` where the password policy has the new name.
+fn without_old_name(pool: &UserPoolType) -> UserPoolType {
+    let mut pool = pool.clone();
+    let password_policy = pool.policies.as_ref().and_then(|policies| policies.password_policy.as_ref());
+    let has_new_name = password_policy.is_some_and(|policy| policy.temporary_password_validity_days != 0);
+    if let Some(config) = pool.admin_create_user_config.as_mut().filter(|_| has_new_name) {
+        #[allow(deprecated, reason = "the pool may still have it")]
+        {
+            config.unused_account_validity_days = 0;
+        }
+    }
+    pool
+}
+
+/// Takes the days that are zero out of an update's body: what is not set is a zero to the SDK, and it sends that
+/// zero, which contradicts the other name of the same days.
+pub(super) fn without_unset_days(body: &[u8]) -> Option<Vec<u8>> {
+    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let days = [
+        ("/AdminCreateUserConfig", "UnusedAccountValidityDays"),
+        ("/Policies/PasswordPolicy", "TemporaryPasswordValidityDays"),
+    ];
+    for (place, name) in days {
+        let settings = body.pointer_mut(place).and_then(Value::as_object_mut);
+        if let Some(settings) = settings.filter(|settings| settings.get(name) == Some(&Value::from(0))) {
+            settings.remove(name);
+        }
+    }
+    serde_json::to_vec(&body).ok()
+}
+
+fn own_tags(pool: &UserPoolType) -> Option<HashMap<String, String>> {
+    let tags = pool.user_pool_tags.clone()?;
+    Some(tags.into_iter().filter(|(name, _)| !name.starts_with("aws:")).collect())
+}
+
+/// The settings beside the triggers that differ, by AWS's names.
+pub(super) fn differences(before: &UserPoolType, after: &UserPoolType) -> Vec<&'static str> {
+    let (before, after) = (&without_old_name(before), &without_old_name(after));
+    let pairs = [
+        ("PoolName", before.name == after.name),
+        ("Policies", before.policies == after.policies),
+        ("DeletionProtection", before.deletion_protection == after.deletion_protection),
+        ("AutoVerifiedAttributes", before.auto_verified_attributes == after.auto_verified_attributes),
+        ("SmsVerificationMessage", before.sms_verification_message == after.sms_verification_message),
+        ("EmailVerificationMessage", before.email_verification_message == after.email_verification_message),
+        ("EmailVerificationSubject", before.email_verification_subject == after.email_verification_subject),
+        (
+            "VerificationMessageTemplate",
+            before.verification_message_template == after.verification_message_template,
+        ),
+        ("SmsAuthenticationMessage", before.sms_authentication_message == after.sms_authentication_message),
+        (
+            "UserAttributeUpdateSettings",
+            before.user_attribute_update_settings == after.user_attribute_update_settings,
+        ),
+        ("MfaConfiguration", before.mfa_configuration == after.mfa_configuration),
+        ("DeviceConfiguration", before.device_configuration == after.device_configuration),
+        ("EmailConfiguration", before.email_configuration == after.email_configuration),
+        ("SmsConfiguration", before.sms_configuration == after.sms_configuration),
+        ("UserPoolTags", before.user_pool_tags == after.user_pool_tags),
+        ("AdminCreateUserConfig", before.admin_create_user_config == after.admin_create_user_config),
+        ("UserPoolAddOns", before.user_pool_add_ons == after.user_pool_add_ons),
+        ("AccountRecoverySetting", before.account_recovery_setting == after.account_recovery_setting),
+        ("UserPoolTier", before.user_pool_tier == after.user_pool_tier),
+        ("KeyConfiguration", before.key_configuration == after.key_configuration),
+        ("IssuerConfiguration", before.issuer_configuration == after.issuer_configuration),
+        ("AcrConfiguration", before.acr_configuration == after.acr_configuration),
+        ("SchemaAttributes", before.schema_attributes == after.schema_attributes),
+    ];
+    pairs.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,137 @@
+//! The two triggers, and the others that a pool may have.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the methods' paths are longer than what they say"
+)]
+
+use std::fmt;
+
+use anstyle::AnsiColor;
+use aws_sdk_cognitoidentityprovider::types::LambdaConfigType;
+use serde::Serialize;
+
+use super::Action;
+use crate::cli::Terminal;
+
+/// What the function is called for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Event {
+    /// After each sign-in but the first.
+    PostAuthentication,
+    /// After the sign-up was confirmed: there may be no other sign-in for weeks.
+    PostConfirmation,
+}
+
+impl Event {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::PostAuthentication, Self::PostConfirmation];
+
+    /// The function that the pool calls for it.
+    pub fn function(self, config: Option<&LambdaConfigType>) -> Option<&str> {
+        let config = config?;
+        match self {
+            Self::PostAuthentication => config.post_authentication(),
+            Self::PostConfirmation => config.post_confirmation(),
+        }
+        .filter(|arn| !arn.is_empty())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The triggers beside the two, with their functions.
+pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
+    let Some(config) = config else { return Vec::new() };
+    let versioned = config.pre_token_generation_config().map(|config| config.lambda_arn());
+    let all = [
+        ("PreSignUp", config.pre_sign_up()),
+        ("CustomMessage", config.custom_message()),
+        ("PreAuthentication", config.pre_authentication()),
+        ("DefineAuthChallenge", config.define_auth_challenge()),
+        ("CreateAuthChallenge", config.create_auth_challenge()),
+        ("VerifyAuthChallengeResponse", config.verify_auth_challenge_response()),
+        ("PreTokenGeneration", config.pre_token_generation().or(versioned)),
+        ("UserMigration", config.user_migration()),
+        ("CustomSMSSender", config.custom_sms_sender().map(|sender| sender.lambda_arn())),
+        ("CustomEmailSender", config.custom_email_sender().map(|sender| sender.lambda_arn())),
+        ("InboundFederation", config.inbound_federation().map(|function| function.lambda_arn())),
+    ];
+    all.into_iter().filter_map(|(event, function)| Some((event, function?))).collect()
+}
+
+/// What becomes of one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Trigger {
+    pub(super) event: Event,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+}
+
+/// What becomes of both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    action: Action,
+    pub(super) triggers: Vec<Trigger>,
+}
+
+impl Change {
+    pub(super) fn new(action: Action, config: Option<&LambdaConfigType>, function: &str) -> Self {
+        let trigger = |event: Event| {
+            let before = event.function(config).map(str::to_owned);
+            let after = match action {
+                Action::Attach { .. } => Some(function.to_owned()),
+                Action::Detach => before.clone().filter(|before| before != function),
+            };
+            Trigger { event, before, after }
+        };
+        Self { action, triggers: Event::ALL.map(trigger).to_vec() }
+    }
+
+    /// Triggers that would take the place of another function, which nobody has allowed.
+    pub(super) fn refused(&self) -> impl Iterator<Item = &Trigger> {
+        let may_not = self.action == Action::Attach { replace: false };
+        self.triggers
+            .iter()
+            .filter(move |trigger| may_not && trigger.before.is_some() && trigger.before != trigger.after)
+    }
+
+    pub(super) fn changes(&self) -> bool {
+        self.triggers.iter().any(|trigger| trigger.before != trigger.after)
+    }
+
+    pub(super) fn attaches(&self) -> bool {
+        matches!(self.action, Action::Attach { .. }) && self.changes()
+    }
+
+    /// The pool's triggers with this change, and all others as they are.
+    pub(super) fn apply(&self, config: Option<&LambdaConfigType>) -> LambdaConfigType {
+        let mut config = config.cloned().unwrap_or_else(|| LambdaConfigType::builder().build());
+        for Trigger { event, before: _, after } in &self.triggers {
+            match event {
+                Event::PostAuthentication => config.post_authentication.clone_from(after),
+                Event::PostConfirmation => config.post_confirmation.clone_from(after),
+            }
+        }
+        config
+    }
+
+    /// A line for each, for people.
+    pub(super) fn lines(&self, terminal: &Terminal<'_>) -> Vec<String> {
+        let line = |Trigger { event, before, after }: &Trigger| {
+            let function =
+                |function: &Option<String>| function.clone().unwrap_or_else(|| "nothing".to_owned());
+            if before == after {
+                return format!("{event}: {}, as before", function(before));
+            }
+            let (old, new) = (function(before), function(after));
+            let old = terminal.paint(&old, AnsiColor::Red);
+            let new = terminal.paint(&new, AnsiColor::Green);
+            format!("{event}: {old} -> {new}")
+        };
+        self.triggers.iter().map(line).collect()
+    }
+}
