@@ -1,9 +1,13 @@
 //! The built binaries, end to end: cargo-lambda as the runtime, moto as AWS, cognito-local as the user pool.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(missing_docs, reason = "tests")]
 
 mod bulk_sync;
+mod events;
 mod overflow;
 mod privacy;
+mod secret;
+mod settings;
 mod sign_in;
 mod stack;
 mod token;
