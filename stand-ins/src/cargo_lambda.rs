@@ -6,6 +6,7 @@ use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -27,13 +28,13 @@ pub struct CargoLambda {
     http: reqwest::Client,
 }
 
-/// What a function answered.
+/// What a function answered, as JSON or as its text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Invocation {
+pub struct Invocation<P = Value> {
     /// Whether the handler succeeded.
     pub succeeded: bool,
     /// What it gave, or its error (`errorType`, `errorMessage`).
-    pub payload: Value,
+    pub payload: P,
 }
 
 /// A built function, attached. It ends with this handle.
@@ -109,20 +110,29 @@ fn manifest(functions: &[&str]) -> String {
 impl Function {
     /// Calls the function and waits for its answer. A function that ends instead is an error with its log.
     pub async fn invoke(&mut self, event: &Value) -> Result<Invocation, Error> {
+        let (status, body) = self.call(event.to_string()).await?;
+        match serde_json::from_str(&body) {
+            Ok(payload) => Ok(Invocation { succeeded: status.is_success(), payload }),
+            Err(_) => Err(refused(format!("POST {}", self.invoke_url), status, body.as_bytes())),
+        }
+    }
+
+    /// The same with an event as it is written; the answer is given as it is written too.
+    pub async fn invoke_text(&mut self, event: &str) -> Result<Invocation<String>, Error> {
+        let (status, payload) = self.call(event.to_owned()).await?;
+        Ok(Invocation { succeeded: status.is_success(), payload })
+    }
+
+    async fn call(&mut self, event: String) -> Result<(StatusCode, String), Error> {
         let request = format!("POST {}", self.invoke_url);
         let unreachable = |source| Error::Unreachable { request: request.clone(), source };
-        let sent = self.http.post(&self.invoke_url).body(event.to_string()).send();
-        let (status, body) = self
-            .during(async {
-                let response = sent.await.map_err(unreachable)?;
-                let status = response.status();
-                Ok::<_, Error>((status, response.bytes().await.map_err(unreachable)?))
-            })
-            .await?;
-        match serde_json::from_slice(&body) {
-            Ok(payload) => Ok(Invocation { succeeded: status.is_success(), payload }),
-            Err(_) => Err(refused(request, status, &body)),
-        }
+        let sent = self.http.post(&self.invoke_url).body(event).send();
+        self.during(async {
+            let response = sent.await.map_err(unreachable)?;
+            let status = response.status();
+            Ok((status, response.text().await.map_err(unreachable)?))
+        })
+        .await
     }
 
     /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends before

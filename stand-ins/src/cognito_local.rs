@@ -8,7 +8,7 @@ use crate::aws::REGION;
 use crate::moto::text;
 use crate::process::{folder, serve};
 use crate::user_pool::PASSWORD;
-use crate::{AwsApi, Error, Process, Settings, UserPool, installed};
+use crate::{AwsApi, Error, Person, Process, Settings, UserPool, installed};
 
 /// The functions that it calls, by name; `None` calls none.
 ///
@@ -114,6 +114,23 @@ impl CognitoLocal {
         let answer = pool.api().call("InitiateAuth", sign_in).await?;
         let tokens = &answer["AuthenticationResult"];
         Ok(Tokens { id_token: text(&tokens["IdToken"]), access_token: text(&tokens["AccessToken"]) })
+    }
+
+    /// Signs a new person up as an app does, puts them in their groups, and confirms the sign-up as an administrator
+    /// does. The trigger PostConfirmation has answered when this returns. Gives their `sub`.
+    pub async fn sign_up(&self, pool: &UserPool, client_id: &str, person: &Person) -> Result<String, Error> {
+        pool.add_groups_of(std::slice::from_ref(person)).await?;
+        let sign_up = json!({
+            "ClientId": client_id,
+            "Username": person.email,
+            "Password": PASSWORD,
+            "UserAttributes": person.user_attributes(),
+        });
+        let sub = text(&pool.api().call("SignUp", sign_up).await?["UserSub"]);
+        pool.join(&sub, &person.groups).await?;
+        let confirmation = json!({"UserPoolId": pool.id(), "Username": person.email});
+        pool.api().call("AdminConfirmSignUp", confirmation).await?;
+        Ok(sub)
     }
 
     /// The process, for its log.

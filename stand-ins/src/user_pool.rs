@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::moto::text;
 use crate::{AwsApi, Error};
@@ -48,6 +48,13 @@ impl Person {
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
+    }
+
+    /// As a request has them.
+    pub(crate) fn user_attributes(&self) -> Vec<Value> {
+        let always = [("email", self.email.as_str()), ("email_verified", "true")];
+        let further = self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        always.into_iter().chain(further).map(|(name, value)| json!({"Name": name, "Value": value})).collect()
     }
 }
 
@@ -109,6 +116,15 @@ impl UserPool {
     /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then fails a write
     /// that meets another.
     pub async fn add_all(&self, people: &[Person]) -> Result<Vec<String>, Error> {
+        self.add_groups_of(people).await?;
+        let mut subs = Vec::with_capacity(people.len());
+        for person in people {
+            subs.push(self.create_user(person).await?);
+        }
+        Ok(subs)
+    }
+
+    pub(crate) async fn add_groups_of(&self, people: &[Person]) -> Result<(), Error> {
         let groups: BTreeSet<&str> =
             people.iter().flat_map(|person| &person.groups).map(String::as_str).collect();
         for group in groups {
@@ -117,20 +133,21 @@ impl UserPool {
                 result => result?,
             }
         }
-        let mut subs = Vec::with_capacity(people.len());
-        for person in people {
-            subs.push(self.create_user(person).await?);
+        Ok(())
+    }
+
+    /// By the user name as Cognito gives it: cognito-local keeps memberships by the name as it is given here, and looks
+    /// them up by this one.
+    pub(crate) async fn join(&self, username: &str, groups: &[String]) -> Result<(), Error> {
+        for group in groups {
+            let membership = json!({"UserPoolId": self.id, "Username": username, "GroupName": group});
+            self.api.call("AdminAddUserToGroup", membership).await?;
         }
-        Ok(subs)
+        Ok(())
     }
 
     async fn create_user(&self, person: &Person) -> Result<String, Error> {
-        let Person { email, attributes, groups, enabled } = person;
-        let mut user_attributes = vec![
-            json!({"Name": "email", "Value": email}),
-            json!({"Name": "email_verified", "Value": "true"}),
-        ];
-        user_attributes.extend(attributes.iter().map(|(name, value)| json!({"Name": name, "Value": value})));
+        let Person { email, attributes: _, groups, enabled } = person;
         let created = self
             .api
             .call(
@@ -139,17 +156,13 @@ impl UserPool {
                     "UserPoolId": self.id,
                     "Username": email,
                     "MessageAction": "SUPPRESS",
-                    "UserAttributes": user_attributes,
+                    "UserAttributes": person.user_attributes(),
                 }),
             )
             .await?;
-        // In such a pool the user name is the `sub`. cognito-local keeps memberships by the name as it is given here,
-        // and looks them up by this one.
+        // In such a pool the user name is the `sub`.
         let username = text(&created["User"]["Username"]);
-        for group in groups {
-            let membership = json!({"UserPoolId": self.id, "Username": username, "GroupName": group});
-            self.api.call("AdminAddUserToGroup", membership).await?;
-        }
+        self.join(&username, groups).await?;
         if !enabled {
             self.api.call("AdminDisableUser", json!({"UserPoolId": self.id, "Username": username})).await?;
         }

@@ -3,8 +3,11 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod bulk_sync;
+mod events;
 mod overflow;
 mod privacy;
+mod secret;
+mod settings;
 mod sign_in;
 mod stack;
 mod token;

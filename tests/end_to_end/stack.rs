@@ -1,16 +1,21 @@
-//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and a function.
+//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and functions whose logs are looked
+//! through when they end.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::{fs, thread};
 
 use permit_sandbox::Sandbox;
 use serde_json::Value;
 use stand_ins::{CargoLambda, CognitoLocal, Error, Function, Moto, Settings, Triggers};
 
+use crate::privacy::Private;
+
 pub(crate) const SECRET: &str = "permit/api-key";
 
 pub(crate) const POLICY: &str = r#"
 [user]
-attributes = ["locale"]
+attributes = ["locale", "custom:department"]
 [[grant]]
 tenant = "default"
 role = "viewer"
@@ -26,6 +31,14 @@ pub(crate) struct Stack {
     pub(crate) sandbox: Sandbox,
     pub(crate) moto: Moto,
     pub(crate) lambda: CargoLambda,
+    /// What no function of this stack may log.
+    pub(crate) private: Private,
+}
+
+/// A function that runs. When it ends, its whole log is looked through for what is private.
+pub(crate) struct Running {
+    function: Function,
+    private: Private,
 }
 
 impl Stack {
@@ -33,12 +46,15 @@ impl Stack {
         let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
         let (moto, lambda) = tokio::try_join!(Moto::start(), CargoLambda::start(functions)).unwrap();
         moto.create_secret(SECRET, sandbox.api_key()).await.unwrap();
-        Self { sandbox, moto, lambda }
+        let private = Private::default();
+        private.add([sandbox.api_key()]);
+        Self { sandbox, moto, lambda, private }
     }
 
-    /// cognito-local, whose sign-ins call `post-authentication`.
+    /// cognito-local, whose sign-ins and sign-ups call `post-authentication`.
     pub(crate) async fn cognito(&self) -> CognitoLocal {
-        let triggers = Triggers { post_authentication: Some("post-authentication"), post_confirmation: None };
+        let function = Some("post-authentication");
+        let triggers = Triggers { post_authentication: function, post_confirmation: function };
         CognitoLocal::start(self.lambda.url(), triggers).await.unwrap()
     }
 
@@ -49,6 +65,7 @@ impl Stack {
             ("PERMIT_API_URL", url.as_str()),
             ("PERMIT_API_KEY_SECRET_ID", SECRET),
             ("HANDOFF_POLICY", POLICY),
+            ("RUST_LOG", "info,permit_handoff=debug"),
         ];
         let mut settings = self.moto.settings();
         settings
@@ -56,12 +73,35 @@ impl Stack {
         settings
     }
 
-    pub(crate) fn function(&self, name: &str, more: &[(&str, &str)]) -> Function {
+    pub(crate) fn function(&self, name: &str, more: &[(&str, &str)]) -> Running {
         self.attach(name, self.settings(more))
     }
 
-    pub(crate) fn attach(&self, name: &str, settings: Settings) -> Function {
-        self.lambda.attach(name, &binary(name), settings).unwrap()
+    pub(crate) fn attach(&self, name: &str, settings: Settings) -> Running {
+        let function = self.lambda.attach(name, &binary(name), settings).unwrap();
+        Running { function, private: self.private.clone() }
+    }
+}
+
+impl Deref for Running {
+    type Target = Function;
+
+    fn deref(&self) -> &Function {
+        &self.function
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Function {
+        &mut self.function
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.private.assert_absent(&self.function.process().log());
+        }
     }
 }
 
@@ -76,10 +116,25 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path.into()
 }
 
+/// All files of `events/`, by name, as they are written but for the last newline.
+pub(crate) fn events() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+    let mut events: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap().trim_end().to_owned())
+        })
+        .collect();
+    events.sort();
+    events
+}
+
 /// A file of `events/`.
 pub(crate) fn event(name: &str) -> Value {
-    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let (_, text) = events().into_iter().find(|(other, _)| other == name).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Invokes, and fails where the function failed.
@@ -87,6 +142,13 @@ pub(crate) async fn invoke(function: &mut Function, event: &Value) -> Value {
     let answer = function.invoke(event).await.unwrap();
     assert!(answer.succeeded, "{}\n{}", answer.payload, function.process().log_tail());
     answer.payload
+}
+
+/// Invokes, and fails unless the event comes back byte for byte.
+pub(crate) async fn passes(function: &mut Function, event: &str) {
+    let answer = function.invoke_text(event).await.unwrap();
+    assert!(answer.succeeded, "{event}: {}\n{}", answer.payload, function.process().log_tail());
+    assert_eq!(answer.payload, event);
 }
 
 pub(crate) fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
