@@ -63,6 +63,36 @@ async fn whatever_permit_does_the_person_passes_in_time_and_waits_in_the_queue()
     }
 }
 
+/// What `SLACK` hides is printed: run it with `--no-capture` on a machine that does nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_thousand_sign_ins_none_takes_longer_than_the_budget_and_a_little() {
+    let budget = Duration::from_millis(1500);
+    for (name, fault) in faults().into_iter().take(4) {
+        let sandbox = Sandbox::builder().fault(fault).start().await.unwrap();
+        let queue = MemoryQueue::default();
+        let permit = permit(&sandbox);
+        let mut longest = Duration::ZERO;
+        for hundred in 0..10 {
+            let arrivals = (0..100).map(|n| {
+                let settings = settings(1500, OnFailure::Admit);
+                // Each in an environment of its own, so that no breaker helps.
+                let sign_in = SignIn::new(permit.clone(), policy(), settings, Some(Box::new(queue.clone())));
+                async move {
+                    let jane = person(&format!("u{hundred}-{n}"), &[], &["admins"]);
+                    let started = Instant::now();
+                    let outcome = arrive(&sign_in, jane, n % 2 == 0).await;
+                    assert!(matches!(outcome, Outcome::Queued(_)), "{name}: {outcome:?}");
+                    started.elapsed()
+                }
+            });
+            longest = longest.max(join_all(arrivals).await.into_iter().max().unwrap());
+        }
+        println!("{name}: at most {} ms past the budget", longest.saturating_sub(budget).as_millis());
+        assert!(longest < budget + SLACK, "{name}: {longest:?}");
+        assert_eq!(queue.messages.lock().unwrap().len(), 1000, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_queue_is_given_ends_in_the_same_facts() {
     let sandbox = Sandbox::start().await.unwrap();

@@ -47,11 +47,13 @@ impl Request {
         if is_event {
             return Ok(Self::default());
         }
-        let Form { dry_run, sub_prefix } =
-            serde_json::from_str(payload).map_err(|error: serde_json::Error| InvalidRequest::Malformed {
-                line: error.line(),
-                column: error.column(),
-            })?;
+        let malformed = |error: serde_json::Error| InvalidRequest::Malformed {
+            line: error.line(),
+            column: error.column(),
+        };
+        // A list would do for a struct, member by member.
+        serde_json::from_str::<serde_json::Map<String, Value>>(payload).map_err(malformed)?;
+        let Form { dry_run, sub_prefix } = serde_json::from_str(payload).map_err(malformed)?;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose()?;
         Ok(Self { dry_run, sub_prefix })
     }
