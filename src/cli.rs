@@ -4,13 +4,17 @@
 //! tested without one. It prints personal data on the operator's own terminal, by intent; its logs do not.
 
 pub mod attach;
+mod changes;
 pub mod doctor;
 pub mod explain;
 mod file;
 mod page;
 pub mod plan;
+mod run;
+mod settings;
 pub mod sync;
 mod terminal;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -134,12 +134,15 @@ pub struct Doctor {
 }
 
 /// Settings of the command line's `explain`.
-#[derive(Debug)]
 pub struct Explain {
-    /// What every program needs.
-    pub common: Common,
+    /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
+    pub policy: Policy,
+    /// How to reach Permit; `None`: it is not asked.
+    pub permit: Option<PermitSettings>,
     /// `USER_POOL_ID`; `None`: only Permit is asked who somebody is.
     pub user_pool_id: Option<UserPoolId>,
+    /// `OIDC_ISSUERS`; `None`: not set.
+    pub oidc_issuers: Option<Issuers>,
 }
 
 /// Settings of `handoff`.
@@ -289,12 +292,20 @@ impl Doctor {
 }
 
 impl Explain {
-    /// Reads the settings through `lookup`.
-    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+    /// Reads the settings through `lookup`; how to reach Permit, only where it `asks_permit`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>, asks_permit: bool) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
-            let common = Common::read(reader);
+            let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
+            let policy = reader.policy();
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
-            Some(Self { common: common?, user_pool_id: user_pool_id.value() })
+            let oidc_issuers =
+                reader.parsed("OIDC_ISSUERS", |text| Issuers::parse(text).map_err(|error| error.to_string()));
+            Some(Self {
+                policy: policy?,
+                permit: permit?,
+                user_pool_id: user_pool_id.value(),
+                oidc_issuers: oidc_issuers.value(),
+            })
         })
     }
 }

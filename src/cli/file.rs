@@ -1,41 +1,33 @@
 //! A directory in a file: an export of Auth0, Okta or Firebase, or of anything else with a mapping. Read as a stream.
+//!
+//! - `lines`: the lines of the file and their fields;
+//! - `people`: from the columns to a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod lines;
+mod people;
+
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use serde_json::Value;
-use tokio::sync::mpsc;
+use serde_json::{Map, Value};
+use tokio::sync::{Mutex, mpsc};
 
+use self::lines::{Broken, Csv, Lines};
+use self::people::{Columns, person};
 use crate::cognito::SubPrefix;
 use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::policy::{Condition, Policy};
 use crate::handoff::bulk_sync::{Directory, NotWhole, Record, Summary};
-
-/// What exports call the claims. A column of another name is an attribute of that name.
-const KNOWN: [(&str, &str); 15] = [
-    ("user_id", "sub"),
-    ("id", "sub"),
-    ("localId", "sub"),
-    ("uid", "sub"),
-    ("login", "email"),
-    ("emailVerified", "email_verified"),
-    ("firstName", "given_name"),
-    ("first_name", "given_name"),
-    ("lastName", "family_name"),
-    ("last_name", "family_name"),
-    ("displayName", "name"),
-    ("Id", "sub"),
-    ("Email", "email"),
-    ("Given Name", "given_name"),
-    ("Family Name", "family_name"),
-];
 
 /// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(super) enum Format {
-    /// Columns with a header line
+    /// Columns with a header line; comma, semicolon or tab between them
     Csv,
     /// One JSON object a line
     Jsonl,
@@ -43,159 +35,259 @@ pub(super) enum Format {
 
 /// People in a file.
 #[derive(Clone)]
-pub(super) struct FileDirectory {
+pub(super) struct FileDirectory(Arc<Inner>);
+
+struct Inner {
     path: PathBuf,
-    format: Format,
+    form: Form,
     source: Source,
-    columns: BTreeMap<String, String>,
+    columns: Columns,
+    /// Who is in the file, once somebody has asked, and the state of the file that it is true for.
+    keys: Mutex<Option<(Stamp, Arc<Keys>)>>,
+}
+
+enum Form {
+    Csv { header: String, has_header: bool, claims: Vec<Option<String>>, view: View },
+    Jsonl,
+}
+
+/// By which it is seen that a file was written.
+type Stamp = (u64, Option<SystemTime>);
+
+struct Keys {
+    keys: HashSet<UserKey>,
+    /// A line that may be anybody's.
+    broken: Option<u64>,
+}
+
+/// How to read a file.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// `None`: by the file's ending.
+    pub(super) format: Option<Format>,
+    /// Column → claim, before what is known already.
+    pub(super) mapped: Vec<(String, String)>,
+    /// The first columns of a CSV file without a header line.
+    pub(super) columns: Option<Vec<String>>,
 }
 
 impl FileDirectory {
-    /// `columns`: column → claim, over what is known already.
+    /// The people of `path`, for whom `source` vouches.
     ///
     /// # Errors
-    /// Where the file cannot be read, is not UTF-8 by its first bytes, or has no column for the key.
-    pub(super) fn open(
-        path: &Path,
-        format: Option<Format>,
-        source: &str,
-        columns: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, String> {
-        let by_name = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv")) {
-            Format::Csv
-        } else {
-            Format::Jsonl
-        };
-        let known = KNOWN.map(|(column, claim)| (column.to_owned(), claim.to_owned()));
-        let directory = Self {
-            path: path.to_owned(),
-            format: format.unwrap_or(by_name),
-            source: Source::issuer(source),
-            columns: known.into_iter().chain(columns).collect(),
-        };
-        let reader = directory.reader()?;
-        if directory.format == Format::Csv {
-            let mut csv = csv::Reader::from_reader(reader);
-            let header = csv.headers().map_err(|error| directory.said(error))?;
-            if !header.iter().any(|column| directory.claim(column) == "sub") {
-                let columns = header.iter().collect::<Vec<_>>().join(", ");
-                return Err(directory.said(format!("no column holds the user's key; the columns are {columns}: say which, as in --map {}=sub", header.iter().next().unwrap_or("user"))));
-            }
-        }
-        Ok(directory)
-    }
-
-    fn said(&self, what: impl std::fmt::Display) -> String {
-        format!("{}: {what}", self.path.display())
-    }
-
-    /// The file behind its byte-order mark.
-    fn reader(&self) -> Result<BufReader<File>, String> {
-        let mut reader = BufReader::new(File::open(&self.path).map_err(|error| self.said(error))?);
-        let start = reader.fill_buf().map_err(|error| self.said(error))?;
-        if start.starts_with(&[0xff, 0xfe])
-            || start.starts_with(&[0xfe, 0xff])
-            || start.iter().take(64).any(|byte| *byte == 0)
+    /// Where the file cannot be read, is not UTF-8 by its first bytes, is JSON but not lines of it, or has no column for
+    /// the key.
+    pub(super) fn open(path: &Path, source: &str, reading: Reading, policy: &Policy) -> Result<Self, String> {
+        let Reading { format, mapped, columns: named } = reading;
+        let columns = Columns::new(mapped);
+        let by_name = if path
+            .extension()
+            .is_some_and(|end| ["jsonl", "ndjson", "json"].iter().any(|json| end.eq_ignore_ascii_case(json)))
         {
-            return Err(self.said("not UTF-8 (it looks like UTF-16): save it as UTF-8"));
-        }
-        if start.starts_with(&[0xef, 0xbb, 0xbf]) {
-            reader.consume(3);
-        }
-        Ok(reader)
+            Format::Jsonl
+        } else {
+            Format::Csv
+        };
+        let mut lines = Lines::new(open(path)?);
+        let first = lines.next().map_err(|error| said(path, error))?;
+        let first = first.map(|(_, line)| line.map(str::to_owned)).transpose();
+        let first = first.map_err(|error| said(path, error))?.unwrap_or_default();
+        let form = match format.unwrap_or(by_name) {
+            Format::Csv => csv(first, named, &columns, policy).map_err(|error| said(path, error))?,
+            Format::Jsonl => {
+                not_one_document(&first).map_err(|error| said(path, error))?;
+                Form::Jsonl
+            }
+        };
+        let (path, source) = (path.to_owned(), Source::issuer(source));
+        Ok(Self(Arc::new(Inner { path, form, source, columns, keys: Mutex::default() })))
     }
 
-    fn claim<'a>(&'a self, column: &'a str) -> &'a str {
-        self.columns.get(column).map_or(column, String::as_str)
-    }
-
-    /// Calls `each` with every person, or with the number of a line and what is wrong with it, until it says no.
-    fn read_all(&self, mut each: impl FnMut(Result<Identity, (u64, String)>) -> bool) -> Result<(), String> {
-        let reader = self.reader()?;
-        match self.format {
-            Format::Csv => {
-                let mut csv = csv::ReaderBuilder::new().flexible(false).from_reader(reader);
-                let header = csv.headers().map_err(|error| self.said(error))?.clone();
-                let mut records = csv.byte_records();
-                while let Some(record) = records.next() {
-                    let line = records.reader().position().line().saturating_sub(1);
-                    let person = record
-                        .map_err(|error| error.to_string())
-                        .and_then(|record| {
-                            csv::StringRecord::from_byte_record(record).map_err(|error| error.to_string())
-                        })
-                        .and_then(|record| {
-                            let values = record.iter().map(|value| Value::String(value.to_owned()));
-                            self.person(header.iter().map(str::to_owned).zip(values))
-                        });
-                    if !each(person.map_err(|error| (line, error))) {
-                        break;
-                    }
+    /// How many lines there are, which is about how many people; `None`: they cannot be counted.
+    pub(super) async fn lines(&self) -> Option<u64> {
+        let count = |file: &Inner| {
+            let mut reader = open(&file.path)?;
+            let mut lines = 0;
+            loop {
+                let bytes = reader.fill_buf().map_err(|error| file.said(error))?;
+                let read = bytes.len();
+                lines += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+                reader.consume(read);
+                if read == 0 {
+                    return Ok(lines);
                 }
             }
-            Format::Jsonl => self.read_lines(reader, each)?,
-        }
-        Ok(())
+        };
+        self.beside(count).await.ok()
     }
 
-    fn read_lines(
+    /// Reads on a thread of its own: a file blocks.
+    async fn beside<T: Send + 'static>(
         &self,
-        mut reader: impl BufRead,
-        mut each: impl FnMut(Result<Identity, (u64, String)>) -> bool,
-    ) -> Result<(), String> {
-        /// No person's record is longer; a file without line ends must not be read into memory.
-        const LONGEST: u64 = 1 << 20;
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let read = reader.by_ref().take(LONGEST).read_until(b'\n', &mut line);
-            if read.map_err(|error| self.said(error))? == 0 {
-                break;
+        read: impl FnOnce(&Inner) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, NotWhole> {
+        let Self(inner) = self.clone();
+        let done = tokio::task::spawn_blocking(move || read(&inner)).await;
+        done.map_err(|error| NotWhole(error.to_string()))?.map_err(NotWhole)
+    }
+}
+
+fn said(path: &Path, what: impl std::fmt::Display) -> String {
+    format!("{}: {what}", path.display())
+}
+
+/// The file behind its byte-order mark.
+fn open(path: &Path) -> Result<BufReader<File>, String> {
+    let mut reader = BufReader::new(File::open(path).map_err(|error| said(path, error))?);
+    let start = reader.fill_buf().map_err(|error| said(path, error))?;
+    let is_utf_16 = start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]);
+    if is_utf_16 || start.iter().take(64).any(|byte| *byte == 0) {
+        return Err(said(path, "not UTF-8 (it looks like UTF-16): save it as UTF-8"));
+    }
+    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
+        reader.consume(3);
+    }
+    Ok(reader)
+}
+
+fn csv(
+    first: String,
+    named: Option<Vec<String>>,
+    columns: &Columns,
+    policy: &Policy,
+) -> Result<Form, String> {
+    if first.is_empty() {
+        return Err("there is nothing in it".to_owned());
+    }
+    let has_header = named.is_none();
+    let names = match named {
+        Some(names) => names,
+        None => Csv::new(&first).fields(&first)?.iter().map(|name| name.trim().to_owned()).collect(),
+    };
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+        return Err(format!("the column `{twice}` comes twice: rename one of them"));
+    }
+    let claims = columns.claims(&names);
+    let has = |claim: &str| claims.iter().flatten().any(|other| other == claim);
+    if !has("sub") {
+        return Err(format!(
+            "no column holds the user's key; the columns are {}: say which, as in --map {}=sub. Where that is no header \
+             (Firebase's CSV has none), name the columns, as in --columns uid,email,emailVerified",
+            names.join(", "),
+            names.first().map_or("user", String::as_str)
+        ));
+    }
+    // An empty value is a value that the person does not have; a column that is not there says nothing of anybody.
+    let view = if asked(policy).iter().all(|claim| has(claim)) { View::Whole } else { View::Partial };
+    Ok(Form::Csv { header: first, has_header, claims, view })
+}
+
+/// What the policy asks of a person, but for the groups.
+fn asked(policy: &Policy) -> BTreeSet<&str> {
+    let copied = policy.attributes.iter().map(|attribute| attribute.from.as_str());
+    let conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
+    let asked = conditions.flat_map(|condition| match condition {
+        Condition::Group(_) => vec![],
+        Condition::EmailDomain(_) => vec!["email", "email_verified"],
+        Condition::Attribute { name, .. } => vec![name.as_str()],
+    });
+    copied.chain(asked).collect()
+}
+
+/// Whole documents are not streamed, and their first line is no person.
+fn not_one_document(first: &str) -> Result<(), String> {
+    let first = first.trim();
+    if first.is_empty() {
+        return Err("there is nothing in it".to_owned());
+    }
+    let filter = match serde_json::from_str::<Value>(first) {
+        Ok(Value::Object(object)) if object.get("users").is_some_and(Value::is_array) => ".users[]",
+        Ok(Value::Object(_)) => return Ok(()),
+        _ if first.starts_with('[') => ".[]",
+        // Pretty-printed, as `firebase auth:export` does it.
+        _ if first == "{" || first.starts_with("{\"users\"") => ".users[]",
+        // A broken line.
+        _ => return Ok(()),
+    };
+    Err(format!(
+        "one JSON document, and not a JSON object a line: make it lines first, as in jq -c '{filter}' FILE > FILE.jsonl"
+    ))
+}
+
+impl Inner {
+    fn said(&self, what: impl std::fmt::Display) -> String {
+        said(&self.path, what)
+    }
+
+    fn stamp(&self) -> Result<Stamp, String> {
+        let about = std::fs::metadata(&self.path).map_err(|error| self.said(error))?;
+        Ok((about.len(), about.modified().ok()))
+    }
+
+    /// Calls `each` with every person, or with a broken line, until it says no.
+    fn read_all(&self, mut each: impl FnMut(Result<Identity, Broken>) -> bool) -> Result<(), String> {
+        let before = self.stamp()?;
+        let mut lines = Lines::new(open(&self.path)?);
+        let mut csv = match &self.form {
+            Form::Csv { header, has_header, .. } => {
+                if *has_header {
+                    lines.next().map_err(|error| self.said(error))?;
+                }
+                Some(Csv::new(header))
             }
-            if line.len() as u64 == LONGEST && !line.ends_with(b"\n") {
-                return Err(self.said(format!("line {number} is longer than 1 MiB: is it JSON lines")));
+            Form::Jsonl => None,
+        };
+        while let Some((number, line)) = lines.next().map_err(|error| self.said(error))? {
+            let person = line.and_then(|line| self.person(line, csv.as_mut()));
+            if !each(person.map_err(|reason| (number, reason))) {
+                return Ok(());
             }
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let person = serde_json::from_slice::<BTreeMap<String, Value>>(&line);
-            let person = person.map_err(|error| error.to_string()).and_then(|members| self.person(members));
-            if !each(person.map_err(|error| (number, error))) {
-                break;
-            }
+        }
+        if self.stamp()? != before {
+            return Err(self.said("it was written while it was read: run it again"));
         }
         Ok(())
     }
 
-    fn person(&self, members: impl IntoIterator<Item = (String, Value)>) -> Result<Identity, String> {
-        let mut claims: BTreeMap<String, Value> =
-            members.into_iter().map(|(column, value)| (self.claim(&column).to_owned(), value)).collect();
-        let key = match claims.remove("sub") {
-            Some(Value::String(sub)) => UserKey::new(&sub).map_err(|error| error.to_string())?,
-            _ => return Err("the record has no `sub`".to_owned()),
+    fn person(&self, line: &str, csv: Option<&mut Csv>) -> Result<Identity, String> {
+        let (Some(csv), Form::Csv { has_header, claims, view, .. }) = (csv, &self.form) else {
+            let object: Map<String, Value> =
+                serde_json::from_str(line).map_err(|error| format!("no JSON object: {error}"))?;
+            return person(self.columns.of_object(object), &self.source, View::Whole);
         };
-        let groups: BTreeSet<String> = match claims.remove("groups") {
-            Some(Value::String(text)) => {
-                text.split(';').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+        let fields = csv.fields(line)?;
+        let enough = if *has_header { fields.len() == claims.len() } else { fields.len() >= claims.len() };
+        if !enough {
+            return Err(format!(
+                "the line has {} fields, and {} columns are named",
+                fields.len(),
+                claims.len()
+            ));
+        }
+        let values = claims.iter().zip(fields);
+        let claims = values.filter_map(|(claim, value)| Some((claim.clone()?, Value::String(value))));
+        person(claims.collect(), &self.source, *view)
+    }
+
+    fn keys(&self) -> Result<(Stamp, Arc<Keys>), String> {
+        let stamp = self.stamp()?;
+        let mut keys = Keys { keys: HashSet::new(), broken: None };
+        self.read_all(|person| {
+            match person {
+                Ok(identity) => drop(keys.keys.insert(identity.key)),
+                Err((line, _)) => keys.broken = Some(line),
             }
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            _ => BTreeSet::new(),
-        };
-        let truth = |value: Option<Value>| match value {
-            Some(Value::Bool(truth)) => Some(truth),
-            Some(Value::String(text)) => text.trim().to_lowercase().parse().ok(),
-            _ => None,
-        };
-        let verified = truth(claims.remove("email_verified")) == Some(true);
-        let blocked = truth(claims.remove("blocked")).or(truth(claims.remove("disabled"))).unwrap_or(false);
-        Ok(Identity::new(key, self.source.clone(), claims, verified, Some(groups), !blocked, View::Whole))
+            true
+        })?;
+        Ok((stamp, Arc::new(keys)))
     }
 }
 
 #[async_trait]
 impl Directory for FileDirectory {
     fn source(&self) -> &Source {
-        &self.source
+        &self.0.source
     }
 
     async fn read(
@@ -223,35 +315,21 @@ impl Directory for FileDirectory {
     }
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
-        let key = key.clone();
-        self.beside(move |file| {
-            let (mut found, mut broken) = (false, None);
-            file.read_all(|person| {
-                match person {
-                    Ok(identity) => found = identity.key == key,
-                    Err((line, _)) => broken = Some(line),
-                }
-                !found
-            })?;
-            match broken {
-                Some(line) if !found => {
-                    Err(file.said(format!("line {line} is broken, and may be anybody's")))
-                }
-                _ => Ok(found),
+        // One reading answers for everybody, as long as the file is as it was then.
+        let mut known = self.0.keys.lock().await;
+        let stamp = self.0.stamp().map_err(NotWhole)?;
+        let keys = match &*known {
+            Some((of, keys)) if *of == stamp => keys.clone(),
+            _ => known.insert(self.beside(Inner::keys).await?).1.clone(),
+        };
+        match keys.broken {
+            Some(line) if !keys.keys.contains(key) => {
+                Err(NotWhole(self.0.said(format!("line {line} is broken, and may be anybody's"))))
             }
-        })
-        .await
+            _ => Ok(keys.keys.contains(key)),
+        }
     }
 }
 
-impl FileDirectory {
-    /// Reads on a thread of its own: a file blocks.
-    async fn beside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Self) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, NotWhole> {
-        let file = self.clone();
-        let done = tokio::task::spawn_blocking(move || read(&file)).await;
-        done.map_err(|error| NotWhole(error.to_string()))?.map_err(NotWhole)
-    }
-}
+#[cfg(test)]
+mod tests;

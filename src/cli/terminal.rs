@@ -50,6 +50,19 @@ impl<'a> Terminal<'a> {
         self.write_all(format!("{}\n", text.as_ref()).as_bytes())
     }
 
+    /// Writes a diff, what is added in green and what is taken away in red, each line behind `indent`.
+    pub fn diff(&mut self, text: &str, indent: &str) -> io::Result<()> {
+        for line in text.lines() {
+            let line = match line.trim_start().chars().next() {
+                Some('-') => self.paint(line, AnsiColor::Red),
+                Some('+') => self.paint(line, AnsiColor::Green),
+                _ => line.to_owned(),
+            };
+            self.line(format!("{indent}{line}"))?;
+        }
+        Ok(())
+    }
+
     /// Writes a value as JSON, over several lines.
     pub fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;

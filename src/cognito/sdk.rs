@@ -81,6 +81,22 @@ impl CognitoPool {
         Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
     }
 
+    /// About how many users the pool has (DescribeUserPool); `None`: it does not say.
+    pub async fn estimated_users(&self) -> Option<u64> {
+        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await.ok()?;
+        let users = answer.user_pool?.estimated_number_of_users;
+        u64::try_from(users).ok().filter(|users| *users > 0)
+    }
+
+    /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`, `phone_number`
+    /// and a few more.
+    pub async fn users_by(&self, attribute: &str, value: &str) -> Result<Vec<PoolUser>, PoolError> {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        let filter = format!("{attribute} = \"{value}\"");
+        let Page { items, next: _ } = self.list_users(Some(filter), PAGE, None).await?;
+        Ok(items)
+    }
+
     async fn list_users(
         &self,
         filter: Option<String>,

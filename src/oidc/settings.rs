@@ -159,6 +159,11 @@ impl Issuers {
         self.0.len()
     }
 
+    /// Whether this issuer, by the `iss` of its tokens, is trusted.
+    pub fn trusts(&self, issuer: &str) -> bool {
+        self.0.iter().any(|one| one.name == issuer)
+    }
+
     /// Reads the setting, and reports everything that is wrong with it at once.
     ///
     /// ```

@@ -3,6 +3,7 @@
 //! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with duplicate names, headers that
 //! bring their own key. What is left can be asked three things: who claims to have issued it, which key and which algorithm
 //! it says to check it with. All else waits for the signature.
+//! One thing reads more: [`UnverifiedToken::unverified_identity`], by which the command line explains a policy. Nothing that grants may call it.
 
 use std::fmt;
 
@@ -14,7 +15,10 @@ use super::{
     json::{self, JsonFault},
     key::VerifyingKey,
     rejection::{Limit, Part, Rejection},
+    rules,
+    settings::Issuers,
 };
+use crate::domain::identity::{Identity, InvalidIdentity};
 
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
 pub const MAX_TOKEN: usize = 16 * 1024;
@@ -94,6 +98,21 @@ impl<'a> UnverifiedToken<'a> {
     /// The algorithm that the token says it is signed with, to hold against the issuer's and the key's.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The person whom the token would be about, were its signature good and its dates in order: to explain a policy to an
+    /// operator, and for nothing that grants. `issuers` tells where the issuer has its groups.
+    ///
+    /// # Errors
+    /// Where a claim that decides is missing or of a wrong type, or `sub` is no key of a Permit user.
+    pub fn unverified_identity(
+        self,
+        issuers: Option<&Issuers>,
+    ) -> Result<Result<Identity, InvalidIdentity>, Rejection> {
+        let Self { algorithm: _, kid: _, typ, issuer, payload, signing_input: _, signature: _ } = self;
+        let settings = issuers.and_then(|Issuers(all)| all.iter().find(|one| one.name == issuer));
+        let groups_claim = settings.and_then(|settings| settings.groups_claim.clone());
+        Ok(rules::read(issuer, typ, payload, groups_claim.as_deref())?.identity())
     }
 
     /// The token with its signature proven by `key`.

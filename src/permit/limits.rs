@@ -23,6 +23,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// All requests, and those that write, delete or are bulk calls, a minute.
+    pub fn per_minute(&self) -> [(&'static str, u32); 4] {
+        let Self { all, write, delete, bulk, speed: _ } = *self;
+        [("all", all), ("write", write), ("delete", delete), ("bulk", bulk)]
+    }
+
     /// The same limits in windows that are `factor` times shorter, for a sandbox whose clock runs faster.
     #[must_use]
     pub fn sped_up(self, factor: f64) -> Self {

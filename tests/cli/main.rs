@@ -1,6 +1,10 @@
 //! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod explain;
+mod page;
+mod runs;
+
 use std::process::Command;
 
 use permit_sandbox::{Sandbox, Stats, UserState};
@@ -39,16 +43,22 @@ impl World {
         Self { sandbox, moto, pool }
     }
 
-    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this process.
-    async fn run(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+    /// The command with the settings of an operator.
+    fn command(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
         command.args(arguments).current_dir(project_root());
-        for variable in ["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY_FILE"] {
+        for variable in ["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY_FILE", "NO_COLOR"] {
             command.env_remove(variable);
         }
         command.envs(self.moto.settings()).env("PERMIT_API_URL", self.sandbox.url());
         command.env("PERMIT_API_KEY", self.sandbox.api_key()).env("HANDOFF_POLICY", policy);
         command.env("USER_POOL_ID", self.pool.id()).envs(more.iter().copied());
+        command
+    }
+
+    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this process.
+    async fn run(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command(policy, more, arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
@@ -70,7 +80,7 @@ async fn a_plan_is_what_the_sync_then_does() {
     assert_eq!(exit, 1, "{text}");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(
-        html.contains("Plan of a bulk sync") && html.contains("+ acme/editor") && html.contains("and 5 more"),
+        html.contains("Plan of a bulk sync") && html.contains("+ acme/editor") && html.contains("Changes: 7"),
         "{html}"
     );
     assert!(text.contains("7  would be created") && text.contains("... and 5 more"), "{text}");

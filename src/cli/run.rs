@@ -1,0 +1,150 @@
+//! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::changes::Changes;
+use super::file::{FileDirectory, Format, Reading};
+use super::page::{Page, page};
+use super::settings::Overrides;
+use super::watch::{Progress, Sight, Watch};
+use super::{Failed, Terminal};
+use crate::cognito::sdk::CognitoPool;
+use crate::handoff::bulk_sync::{BulkSync, Directory, Options, UserPoolDirectory};
+use crate::handoff::report::Report;
+use crate::{clients, config};
+
+/// One request to Permit: a bulk call of 3,000 users takes its time.
+const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
+const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Changes that a page shows.
+const ON_THE_PAGE: usize = 1000;
+
+/// What `plan` and `sync` have in common.
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+pub(super) struct RunArgs {
+    /// Only people whose `sub` begins with these hexadecimal digits
+    #[arg(long, value_name = "PREFIX")]
+    sub_prefix: Option<String>,
+    /// Write the run as an HTML page, too; it holds personal data
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    settings: Overrides,
+}
+
+/// People from a file, instead of the user pool.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "People from a file")]
+#[group(skip)]
+struct FileArgs {
+    /// Take the people from this file: CSV, or JSON lines where it ends in .jsonl, .ndjson or .json
+    #[arg(long, value_name = "FILE", requires = "source")]
+    file: Option<PathBuf>,
+    /// The form of the file, whatever its ending
+    #[arg(long, value_enum, requires = "file")]
+    format: Option<Format>,
+    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
+    #[arg(long, value_name = "NAME", requires = "file")]
+    source: Option<String>,
+    /// What a column is called elsewhere; may be given again
+    #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
+    map: Vec<(String, String)>,
+    /// The first columns of a CSV file without a header line
+    #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
+    Ok((column.to_owned(), claim.to_owned()))
+}
+
+/// What is to be done.
+pub(super) struct Todo {
+    pub(super) dry_run: bool,
+    pub(super) approve_deprovision: bool,
+    /// How many changes are wanted as text.
+    pub(super) shown: usize,
+}
+
+/// How it went.
+pub(super) struct Outcome {
+    pub(super) report: Report,
+    pub(super) changes: Changes,
+    /// Why it broke off. What the report tells stands.
+    pub(super) failure: Option<String>,
+}
+
+impl RunArgs {
+    /// Does the run, and writes the page.
+    pub(super) async fn run(
+        self,
+        todo: Todo,
+        terminal: &Terminal<'_>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Outcome, Failed> {
+        let Self { sub_prefix, report: page_path, file, settings } = self;
+        let variable = settings.before(variable);
+        let Todo { dry_run, approve_deprovision, shown } = todo;
+        let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
+        let aws = clients::aws().await;
+        let is_watched = terminal.interactive && !terminal.json;
+        let FileArgs { file, format, source, map: mapped, columns } = file;
+        let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
+            let config::FileSync { common, share } =
+                config::FileSync::new(&variable).map_err(Failed::usage)?;
+            let reading = Reading { format, mapped, columns };
+            let source = source.unwrap_or_default();
+            let directory = FileDirectory::open(&path, &source, reading, &common.policy);
+            let directory = directory.map_err(Failed::usage)?;
+            let expected = if is_watched { directory.lines().await } else { None };
+            (common, share, expected, Arc::new(directory))
+        } else {
+            let config::BulkSync { common, user_pool_id, share } =
+                config::BulkSync::new(&variable).map_err(Failed::usage)?;
+            let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
+            let expected = if is_watched { pool.estimated_users().await } else { None };
+            let policy = Arc::new(common.policy.clone());
+            (common, share, expected, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
+        };
+        let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
+        let permit = permit.patient(share);
+        let limits = common.permit.limits;
+        let sync = BulkSync { permit: permit.clone(), directory, policy: Arc::new(common.policy) };
+        let options = Options {
+            dry_run,
+            sub_prefix,
+            approve_deprovision,
+            ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
+        };
+        let kept = if page_path.is_some() { shown.max(ON_THE_PAGE) } else { shown };
+        let progress = Progress::new(terminal.interactive, terminal.json);
+        let watch = Watch::new(progress, expected, permit, Changes::new(kept));
+        let done = sync.run(options, &watch).await;
+        let Sight { changes, samples } = watch.done();
+        let (report, failure) = match done {
+            Ok(report) => (report, None),
+            Err(error) => (error.report().clone(), Some(error.to_string())),
+        };
+        if let Some(path) = page_path {
+            let written = page(&Page {
+                report: &report,
+                failure: failure.as_deref(),
+                changes: &changes.shown(),
+                count: changes.count(),
+                limits,
+                samples: &samples,
+            });
+            std::fs::write(&path, written)
+                .map_err(|error| Failed::failed(format!("{}: {error}", path.display())))?;
+        }
+        Ok(Outcome { report, changes, failure })
+    }
+}
