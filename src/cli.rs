@@ -52,6 +52,7 @@ Exit codes:
   2  the command line or the settings are wrong; nothing was done
   3  failed; what was done until then stands
   4  refused to deprovision, or stopped before the end: look, then run it again
+  130  a second Ctrl-C: stopped at once; run it again, and it goes on
 
 Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the
 same that the functions have. See README.md.";

@@ -1,6 +1,8 @@
 //! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,16 +126,18 @@ impl RunArgs {
             approve_deprovision,
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
-        let kept = if page_path.is_some() { shown.max(ON_THE_PAGE) } else { shown };
+        // Before the run: what it did must not be lost for want of a place to write it to.
+        let page_file = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
+        let kept = if page_file.is_some() { shown.max(ON_THE_PAGE) } else { shown };
         let progress = Progress::new(terminal.interactive, terminal.json);
         let watch = Watch::new(progress, expected, permit, Changes::new(kept));
         let done = sync.run(options, &watch).await;
         let Sight { changes, samples } = watch.done();
-        let (report, failure) = match done {
+        let (report, mut failure) = match done {
             Ok(report) => (report, None),
             Err(error) => (error.report().clone(), Some(error.to_string())),
         };
-        if let Some(path) = page_path {
+        if let Some(mut file) = page_file {
             let written = page(&Page {
                 report: &report,
                 failure: failure.as_deref(),
@@ -142,9 +146,19 @@ impl RunArgs {
                 limits,
                 samples: &samples,
             });
-            std::fs::write(&path, written)
-                .map_err(|error| Failed::failed(format!("{}: {error}", path.display())))?;
+            if let Err(error) = file.write_all(written.as_bytes()) {
+                failure.get_or_insert(format!("the page was not written: {error}"));
+            }
         }
         Ok(Outcome { report, changes, failure })
     }
+}
+
+/// The page's file, for its owner's eyes: it holds personal data.
+fn create_page(path: &Path) -> Result<File, String> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -135,8 +135,13 @@ async fn what_was_done_until_a_run_broke_off_is_shown() {
     assert!(exit == 3 && text.contains("unchanged") && text.contains("Permit refuses the API key"), "{text}");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.contains("Broke off") && html.contains("Permit refuses the API key"), "{html}");
-    let missing = ["plan", "--report", "/nowhere/plan.html"];
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&page).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "a page with personal data is its owner's");
+
+    // A page that cannot be written is told before anything is done.
     world.sandbox.clear_faults();
+    let missing = ["sync", "--report", "/nowhere/run.html"];
     let (exit, text) = world.run(POLICY, &[], &missing).await;
-    assert!(exit == 3 && text.contains("/nowhere/plan.html"), "{text}");
+    assert!(exit == 2 && text.contains("/nowhere/run.html"), "{text}");
+    assert_eq!(world.sandbox.user_count(), 0);
 }

@@ -111,8 +111,13 @@ pub(super) fn person(
         Some(Value::String(text)) => Some(
             text.split(';').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect(),
         ),
+        // An entry that is left out would look as if the person had left that group.
         Some(Value::Array(items)) => {
-            Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            let names = items.into_iter().map(|item| match item {
+                Value::String(name) => Ok(name),
+                _ => Err("`groups` has an entry that is no text: give the groups' names".to_owned()),
+            });
+            Some(names.collect::<Result<_, _>>()?)
         }
         None | Some(Value::Null) => None,
         Some(_) => return Err("`groups` is neither a list nor a text with ; between them".to_owned()),
@@ -194,7 +199,11 @@ mod tests {
             assert!(!read(barred.clone()).unwrap().enabled, "{barred}");
         }
         assert!(read(json!({"sub": "u", "blocked": "maybe"})).unwrap_err().contains("`blocked`"));
-        assert!(read(json!({"sub": "u", "groups": 7})).is_err());
+        for groups in
+            [json!(7), json!({"name": "a"}), json!([{"name": "a"}]), json!(["a", 7]), json!(["a", null])]
+        {
+            assert!(read(json!({"sub": "u", "groups": groups.clone()})).is_err(), "{groups}");
+        }
         assert!(read(json!({"email": "a@example.com"})).unwrap_err().contains("`sub`"));
         assert_eq!(read(json!({"sub": 42})).unwrap().key.as_str(), "42");
     }
