@@ -79,7 +79,8 @@ impl Columns {
         let mut flat = Vec::with_capacity(object.len());
         for (name, value) in object {
             match value {
-                Value::Object(members) => {
+                // Groups are never nested, and an object in their place is to be an error.
+                Value::Object(members) if self.claim(&name).0 != "groups" => {
                     flat.extend(
                         members.into_iter().map(|(member, value)| (format!("{name}.{member}"), value)),
                     );
