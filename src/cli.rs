@@ -57,6 +57,16 @@ Exit codes:
 Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the
 same that the functions have. See README.md.";
 
+const COMPLETIONS: &str = "\
+Examples:
+  permit-handoff completions bash > ~/.local/share/bash-completion/completions/permit-handoff
+  permit-handoff completions zsh > \"${fpath[1]}/_permit-handoff\"
+  permit-handoff completions fish > ~/.config/fish/completions/permit-handoff.fish";
+
+const MAN: &str = "\
+Examples:
+  permit-handoff man > ~/.local/share/man/man1/permit-handoff.1";
+
 /// The handoff point between sign-in and Permit.io: the operator's tool
 #[derive(Parser, Debug)]
 #[command(name = "permit-handoff", version, after_help = EXITS, max_term_width = 100)]
@@ -88,11 +98,13 @@ pub enum Command {
     /// Run the bulk sync from here: from the user pool, or from a file
     Sync(sync::Args),
     /// Print shell completions
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// For this shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(after_help = MAN)]
     Man,
 }
 

@@ -1,6 +1,7 @@
 //! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod documented;
 mod explain;
 mod page;
 mod runs;
