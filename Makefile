@@ -23,6 +23,7 @@ test: stand-ins linters ## Run all tests, the end-to-end ones among them
 	else \
 	  cargo test --workspace; \
 	fi
+	scripts/test-readme.sh
 
 .PHONY: check
 check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and sources

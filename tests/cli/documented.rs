@@ -45,7 +45,7 @@ fn blocks() -> Vec<Block> {
                 (Some(_), Some(_)) => language = None,
                 (None, Some(of)) if matches!(of.as_str(), "sh" | "bash" | "console") => {
                     let block = blocks.last_mut().unwrap();
-                    block.text += line.trim_start();
+                    block.text += line;
                     block.text += "\n";
                 }
                 _ => {}
@@ -105,7 +105,7 @@ fn every_example_of_the_help_is_a_command_that_there_is() {
     for command in Cli::command().get_subcommands() {
         let name = command.get_name();
         let Some(help) = command.get_after_help() else { panic!("{name} has no examples") };
-        let help = help.to_string().replace("\\\n", " ");
+        let help = help.to_string().split("\\\n").map(str::trim_start).collect::<String>();
         let mut count = 0;
         for words in commands(&help) {
             parses(&words).unwrap_or_else(|error| panic!("{name}: {words:?}: {error}"));
