@@ -8,6 +8,7 @@ use std::time::Duration;
 use permit_handoff::permit::Counts;
 use permit_handoff::telemetry::metrics::{
     BulkSyncOutcome, BulkSyncRun, SignInOutcome, bulk_sync, drain_dead_lettered, permit, permit_mau, sign_in,
+    token_refused,
 };
 use permit_handoff::telemetry::{Format, init};
 use serde_json::{Value, json};
@@ -49,6 +50,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     bulk_sync(run);
     permit_mau(7, None);
     drain_dead_lettered(1);
+    token_refused();
 
     let mut text = Vec::new();
     metrics.flush_to(&mut text);
@@ -87,6 +89,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
         "BulkSyncSeconds": [[1.5], "Seconds"],
         "PermitMau": [[7.0], "Count"],
         "DrainDeadLettered": [1, "Count"],
+        "TokensRefused": [1, "Count"],
     });
     assert_eq!(json!(found), expected);
 

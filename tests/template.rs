@@ -36,8 +36,9 @@ const SETTINGS: &[(&str, &[&str])] = &[
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
 const METRICS: &[(&str, &str, &[&str])] = &[
-    ("SignIns", "outcome", &["synced", "unchanged", "queued", "refused", "rejected"]),
+    ("SignIns", "outcome", &["synced", "unchanged", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
+    ("TokensRefused", "", &[]),
     ("PermitRequests", "kind", &["read", "write", "bulk"]),
     ("PermitThrottled", "", &[]),
     ("BulkSyncRuns", "outcome", &["converged", "incomplete", "not_converged", "failed"]),
@@ -340,6 +341,33 @@ fn alarms_ring_on_metrics_that_exist_and_are_documented() {
     }
     let sections = operations.lines().filter(|line| line.starts_with("### `")).count();
     assert_eq!(alarms, sections, "an alarm has no section in docs/operations.md, or a section no alarm");
+}
+
+#[test]
+fn the_table_of_metrics_is_what_the_code_counts() {
+    let source = read("src/telemetry/metrics.rs");
+    let described =
+        source.split("describe_").skip(1).filter(|rest| rest.split('(').next().unwrap().ends_with('!'));
+    let described = described.filter_map(|rest| rest.split('"').nth(1));
+    let known = METRICS.iter().map(|(name, ..)| *name).collect::<BTreeSet<_>>();
+    assert_eq!(described.collect::<BTreeSet<_>>(), known);
+    let operations = read("docs/operations.md");
+    for name in &known {
+        assert!(operations.contains(&format!("`{name}`")), "docs/operations.md says nothing of {name}");
+    }
+
+    for (of, metric) in
+        [("SignInOutcome", "SignIns"), ("BulkSyncOutcome", "BulkSyncRuns"), ("RequestKind", "PermitRequests")]
+    {
+        let (_, names) = source.split_once(&format!("impl {of} {{")).unwrap();
+        let (names, _) = names.split_once("\n}").unwrap();
+        let names = names.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let (_, _, values) = METRICS.iter().find(|(name, ..)| *name == metric).unwrap();
+        assert_eq!(names.collect::<BTreeSet<_>>(), values.iter().copied().collect(), "{metric}");
+        for value in *values {
+            assert!(operations.contains(value), "docs/operations.md says nothing of {value}");
+        }
+    }
 }
 
 #[test]

@@ -66,8 +66,10 @@ impl Departure {
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Refusal {
     /// The directory has nobody in it, and Permit has users that it vouched for.
-    #[error("the user pool is empty and {owned} users are owned: nobody is deprovisioned on an empty pool")]
-    EmptyPool {
+    #[error(
+        "the directory is empty and {owned} users are owned: nobody is deprovisioned on an empty directory"
+    )]
+    EmptyDirectory {
         /// How many users are owned.
         owned: usize,
     },
@@ -84,7 +86,7 @@ pub enum Refusal {
     PartialView(&'static str),
 }
 
-/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the pool.
+/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory.
 ///
 /// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does a disabled user
 /// who would lose a role: a broken source is seen on the first run, before any mark is made.
@@ -93,7 +95,7 @@ pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize
         return Ok(());
     }
     if present == 0 {
-        return Err(Refusal::EmptyPool { owned });
+        return Err(Refusal::EmptyDirectory { owned });
     }
     #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
     let percent = affected as f64 * 100.0 / owned.max(1) as f64;
@@ -179,7 +181,7 @@ mod tests {
         let refusal = breaker(&rule, 60, 100, 40).unwrap_err();
         assert_eq!(refusal.to_string(), "deprovisioning 40% of the owned users is past max_percent = 5");
         assert!(breaker(&rule, 95, 100, 6).is_err());
-        assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyPool { owned: 100 }));
+        assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyDirectory { owned: 100 }));
         assert_eq!(breaker(&rule, 0, 0, 0), Ok(()));
     }
 }

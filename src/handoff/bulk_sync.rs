@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         landed?;
         match &whole {
             Ok(Summary { groups }) => self.report.pool.groups = *groups,
-            Err(_) => self.refuse_partial("the user pool"),
+            Err(_) => self.refuse_partial("the directory"),
         }
         self.settle_waiting(&applier, &mut flight).await?;
         if whole.is_ok() {

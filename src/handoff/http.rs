@@ -32,6 +32,7 @@ use self::route::Route;
 use super::sign_in::{Arrival, Outcome, SignIn};
 use crate::domain::identity::UserKey;
 use crate::oidc::Verifier;
+use crate::telemetry::metrics;
 
 /// The largest body that is let pass, in bytes. None is needed: all there is to say is in the token.
 const MAX_BODY: usize = 64 * 1024;
@@ -100,6 +101,7 @@ impl Endpoint {
     async fn arrive(&self, bearer: Result<&str, NoBearer>) -> Result<Arrived, Refusal> {
         let claims = self.verifier.verify(bearer?).await.inspect_err(|rejection| {
             tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");
+            metrics::token_refused();
         })?;
         let identity = claims.identity().inspect_err(|error| {
             tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");

@@ -29,7 +29,7 @@ pub enum ApiKeyError {
         reason: String,
     },
     /// What the store holds is no key.
-    #[error("the secret holds no API key: {reason}")]
+    #[error("there is no API key to use: {reason}")]
     Invalid {
         /// What is wrong with it, and what to do; without its content.
         reason: String,

@@ -108,6 +108,11 @@ pub fn sign_in(outcome: SignInOutcome, latency: Duration) {
     histogram!("SignInLatency").record(latency.as_secs_f64() * 1000.0);
 }
 
+/// A token that was refused, and was no sign-in: `TokensRefused`.
+pub fn token_refused() {
+    counter!("TokensRefused").increment(1);
+}
+
 fn permit_requests(kind: RequestKind, count: u64) {
     counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
 }
@@ -150,6 +155,7 @@ pub fn drain_dead_lettered(count: u64) {
 pub(super) fn describe() {
     describe_counter!("SignIns", Unit::Count, "sign-ins");
     describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");
+    describe_counter!("TokensRefused", Unit::Count, "tokens that were refused");
     describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
     describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
     describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");

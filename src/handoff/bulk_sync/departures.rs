@@ -38,7 +38,7 @@ impl Run<'_> {
         }
         let (marked, mut losing) = self.departing(leaving);
         if !self.confirm(&mut losing).await {
-            self.refuse_partial("the user pool");
+            self.refuse_partial("the directory");
         }
         self.refresh(applier, &mut losing).await?;
 
@@ -114,10 +114,10 @@ impl Run<'_> {
                 Ok(false) => {
                     gone.insert(key);
                 }
-                Ok(true) => tracing::warn!("a user who was not listed is in the user pool all the same"),
+                Ok(true) => tracing::warn!("a user who was not listed is in the directory all the same"),
                 Err(error) => {
                     all_told = false;
-                    tracing::warn!(%error, "the user pool did not say whether a user is gone");
+                    tracing::warn!(%error, "the directory did not say whether a user is gone");
                 }
             }
         }
