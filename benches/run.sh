@@ -18,32 +18,44 @@ if ! cmp -s benches/sign_in/package-lock.json "$bench/installed-lock.json" || ! 
 fi
 
 # The release profile takes minutes: fat LTO, one unit.
-cargo build --quiet --release --no-default-features --bin post-authentication
+cargo build --quiet --release --no-default-features --bin post-authentication --bin handoff
 cargo build --quiet --release -p permit-sandbox
 # The path of a bench's binary is known to cargo alone.
 built() {
     cargo bench --no-run --no-default-features --bench "$1" --message-format json 2>/dev/null |
         sed -n "s/.*\"name\":\"$1\".*\"executable\":\"\([^\"]*\)\".*/\1/p" | tail -n 1
 }
+budget=$(built budget)
 bulk_sync=$(built bulk_sync)
 verify=$(built verify)
+for binary in "$budget" "$bulk_sync" "$verify"; do
+    [[ -x $binary ]] || { echo "a benchmark was not built: cargo bench --no-run --no-default-features says why" >&2; exit 1; }
+done
 
-echo "On $(nproc) cores of $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(date +%F)."
-echo
-echo "## Sign-ins"
-echo
-python3 benches/sign_in.py target/release/post-authentication target/release/permit-sandbox "$bench" .local/venv/bin/moto_server
-echo
-echo "## Token checks"
-echo
-"$bench/venv/bin/python" benches/verify.py "$verify" "$bench"
-echo
-echo "## The bulk sync"
-echo
 coproc SANDBOX { exec target/release/permit-sandbox --port 0 --limits none --no-table 2>/dev/null; }
 sandbox=$SANDBOX_PID
 trap 'kill "$sandbox" 2>/dev/null || true' EXIT
 read -r url <&"${SANDBOX[0]}"
+
+section() {
+    printf '\n## %s\n\n' "$1"
+}
+
+echo "On $(nproc) cores of $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(date +%F)."
+section "Sign-ins"
+python3 benches/sign_in.py target/release/post-authentication target/release/permit-sandbox "$bench" .local/venv/bin/moto_server
+section "Sign-ins while Permit fails"
+"$budget" "$url"
+section "Token checks"
+"$bench/venv/bin/python" benches/verify.py "$verify" "$bench"
+echo
+"$bench/venv/bin/python" benches/token_cold.py target/release/handoff target/release/permit-sandbox "$bench"
+section "The bulk sync"
+"$bench/venv/bin/python" benches/bulk_guide.py "$url" 1000 "$bulk_sync"
 people=(100000)
 [[ ${BENCH_FULL:-} ]] && people+=(1000000)
-"$bulk_sync" "$url" "${people[@]}"
+for number in "${people[@]}"; do
+    echo
+    # A process each, so that the peak of memory is that of this many people.
+    "$bulk_sync" "$url" "$number"
+done

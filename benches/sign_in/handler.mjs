@@ -1,6 +1,6 @@
 // A sign-in as Permit's guide has it, on its SDK for Node: sync the user, assign the role, each time.
-// The loop around it is the least that a Lambda runtime does.
 import { createRequire } from 'node:module';
+import { serve } from './runtime.mjs';
 
 const require = createRequire(`${process.env.COMPARATORS}/`);
 const { SecretsManagerClient, GetSecretValueCommand } = require('@aws-sdk/client-secrets-manager');
@@ -16,18 +16,14 @@ async function handler(event) {
   }
   const { sub, email, given_name, family_name, locale } = event.request.userAttributes;
   await permit.api.users.sync({ key: sub, email, first_name: given_name, last_name: family_name, attributes: { locale } });
-  try {
-    await permit.api.users.assignRole({ user: sub, role: 'viewer', tenant: 'default' });
-  } catch (error) {
-    if (error.response?.status !== 409) throw error;
+  for (const role of locale === 'de' ? ['viewer', 'editor'] : ['viewer']) {
+    try {
+      await permit.api.users.assignRole({ user: sub, role, tenant: 'default' });
+    } catch (error) {
+      if (error.response?.status !== 409) throw error;
+    }
   }
   return event;
 }
 
-const api = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
-for (;;) {
-  const next = await fetch(`${api}/next`);
-  const id = next.headers.get('lambda-runtime-aws-request-id');
-  const answer = await handler(await next.json());
-  await fetch(`${api}/${id}/response`, { method: 'POST', body: JSON.stringify(answer) });
-}
+await serve(handler);

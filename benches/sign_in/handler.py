@@ -31,11 +31,12 @@ async def handler(event):
             "attributes": {"locale": person["locale"]},
         }
     )
-    try:
-        await permit.api.users.assign_role({"user": person["sub"], "role": "viewer", "tenant": "default"})
-    except PermitApiError as error:
-        if error.status_code != 409:
-            raise
+    for role in ["viewer", "editor"] if person["locale"] == "de" else ["viewer"]:
+        try:
+            await permit.api.users.assign_role({"user": person["sub"], "role": role, "tenant": "default"})
+        except PermitApiError as error:
+            if error.status_code != 409:
+                raise
     return event
 
 
