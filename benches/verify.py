@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verified tokens a second on one core: ours, aws-jwt-verify on Node and PyJWT, in one run.
+"""Verified tokens a second of processor time: ours, aws-jwt-verify on Node and PyJWT, in one run.
 
     COMPARATORS/venv/bin/python benches/verify.py BENCH_BINARY COMPARATORS
 """
@@ -41,15 +41,15 @@ def main():
         ours = figures([binary, file.name], comparators)
         node = figures(["node", f"{HERE}/sign_in/verify.mjs", file.name], comparators)
 
-    print("| verified tokens a second, one core | permit-handoff | aws-jwt-verify (Node) | PyJWT | ours : Node | ours : Python |")
+    print("| verified tokens a second of processor time | permit-handoff | aws-jwt-verify (Node) | PyJWT | ours : Node | ours : Python |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for algorithm, (key, _) in keys.items():
-        public, count, started = key.public_key(), 0, time.perf_counter()
-        while (seconds := time.perf_counter() - started) < 2:
+        public, count, started, before = key.public_key(), 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() - started < 2:
             for _ in range(50):
                 jwt.decode(tokens[algorithm], public, [algorithm], audience=AUDIENCE, issuer=ISSUER)
             count += 50
-        python = count / seconds
+        python = count / (time.process_time() - before)
         print(f"| {algorithm} | {ours[algorithm]:,.0f} | {node[algorithm]:,.0f} | {python:,.0f} | {ours[algorithm] / node[algorithm]:.1f} | {ours[algorithm] / python:.1f} |")
 
 

@@ -1,4 +1,4 @@
-// Verified tokens a second with aws-jwt-verify, on one core. `node verify.mjs TOKENS.json`
+// Verified tokens a second of processor time with aws-jwt-verify. `node verify.mjs TOKENS.json`
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
@@ -9,11 +9,13 @@ verifier.cacheJwks(jwks);
 for (const [algorithm, token] of Object.entries(tokens)) {
   let count = 0;
   const started = process.hrtime.bigint();
+  const before = process.cpuUsage();
   let seconds = 0;
   while (seconds < 2) {
     for (let n = 0; n < 50; n++) verifier.verifySync(token);
     count += 50;
     seconds = Number(process.hrtime.bigint() - started) / 1e9;
   }
-  console.log(algorithm, Math.round(count / seconds));
+  const { user, system } = process.cpuUsage(before);
+  console.log(algorithm, Math.round((count * 1e6) / (user + system)));
 }
