@@ -47,7 +47,7 @@ impl Queue for Counting {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let url = std::env::args().skip(1).find(|argument| argument != "--bench").unwrap();
+    let url = std::env::args().nth(1).unwrap();
     let hang = json!({ "fault": "hang", "applied": false });
     let cases = [
         ("never answers", hang.clone(), true),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let path = std::env::args().skip(1).find(|argument| argument != "--bench").unwrap();
+    let path = std::env::args().nth(1).unwrap();
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let setting = json!([{
         "issuer": file["issuer"], "audiences": [file["audience"]], "jwks": file["jwks"],
