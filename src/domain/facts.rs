@@ -124,6 +124,14 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_owned_by_the_source_that_the_ledger_names() {
+        let owned = facts(json!({"source": "eu-west-1_abc", "grants": []}));
+        assert!(owned.is_owned_by(&Source::user_pool("eu-west-1_abc")));
+        assert!(!owned.is_owned_by(&Source::user_pool("eu-west-1_other")));
+        assert!(!facts(json!(null)).is_owned_by(&Source::user_pool("eu-west-1_abc")));
+    }
+
+    #[test]
     fn a_mark_survives() {
         let value =
             json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});

@@ -297,6 +297,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_the_same_in_any_case_and_no_other() {
+        use std::collections::HashSet;
+
+        let email = |address: &str| person(&[("sub", "u1"), ("email", address)]).unwrap().email.unwrap();
+        assert!(email("Jane@Example.com") == email("jane@example.com"));
+        assert!(email("jane@example.com") != email("june@example.com"));
+        let set = HashSet::from(["Jane@Example.com", "jane@example.com", "june@example.com"].map(email));
+        assert_eq!(set.len(), 2);
+        assert!(set.contains(&email("JUNE@example.com")));
+    }
+
+    #[test]
+    fn a_source_is_written_as_it_is_called() {
+        assert_eq!(Source::user_pool("eu-west-1_abc").to_string(), "eu-west-1_abc");
+    }
+
+    #[test]
     fn a_record_without_a_sub_is_no_identity() {
         assert_eq!(person(&[("email", "jane@example.com")]), Err(InvalidIdentity::NoSub));
         assert_eq!(person(&[("sub", "")]), Err(InvalidIdentity::NoSub));

@@ -222,3 +222,49 @@ fn each_broken_fixture_is_refused_at_its_line() {
     }
     assert!(count >= 20, "only {count} fixtures");
 }
+
+#[test]
+fn what_a_policy_asks_of_a_person_is_known_beforehand() {
+    let policy = policy(EXAMPLE);
+    for name in
+        ["email", "given_name", "family_name", "locale", "custom:department", "custom:tier", "custom:org"]
+    {
+        assert!(policy.uses_attribute(name), "{name}");
+    }
+    assert!(!policy.uses_attribute("phone_number") && !policy.uses_attribute("tier"));
+    assert!(policy.uses_group("admins") && policy.uses_group("acme/editor"));
+    assert!(!policy.uses_group("staff"));
+    assert!(policy.needs_groups());
+    let without: Policy = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n".parse().unwrap();
+    assert!(!without.needs_groups() && !without.uses_group("admins") && !without.uses_attribute("locale"));
+}
+
+#[test]
+fn a_tenant_is_made_where_a_capture_names_it_and_the_policy_lets_it() {
+    let key = |name: &str| Key::new(name).unwrap();
+    assert!(!policy(EXAMPLE).creates_tenant(&key("new-customer")));
+    let creating = policy(&EXAMPLE.replace("create = false", "create = true"));
+    assert!(creating.creates_tenant(&key("new-customer")));
+    for named in ["default", "acme"] {
+        assert!(!creating.creates_tenant(&key(named)), "{named} stands in a rule: a slip of the pen");
+    }
+}
+
+#[test]
+fn what_is_untold_is_told_from_what_is_denied() {
+    let policy = policy(
+        "[[grant]]\nwhen = { group = \"admins\" }\ntenant = \"default\"\nrole = \"admin\"\n\
+         [[grant]]\nwhen = { group = \"{tenant}/member\" }\nrole = \"member\"\n",
+    );
+    let untold = policy.evaluate(&person(&[], None)).untold;
+    let fits = |grant: &str| untold.iter().any(|untold| untold.fits(&grant.parse().unwrap()));
+    assert!(fits("default/admin") && fits("acme/member") && fits("default/member"));
+    assert!(!fits("acme/admin") && !fits("default/viewer"));
+}
+
+#[test]
+fn all_faults_of_a_policy_are_one_message() {
+    let faults =
+        "[[grant]]\ntenant = \"a\"\n[[grant]]\nrole = \"b\"\n".parse::<Policy>().unwrap_err().to_string();
+    assert!(faults.starts_with("line 1: ") && faults.contains("; line 3: "), "{faults}");
+}
