@@ -1,6 +1,7 @@
-//! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
+//! The built command line, on moto and the sandbox: a file a command.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod attach;
 mod explain;
 mod page;
 mod runs;
