@@ -9,10 +9,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::Builder;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentityprovider::types::{GroupType, UserType};
+use aws_sdk_cognitoidentityprovider::types::{GroupType, UserPoolClientType, UserPoolType, UserType};
 
 use super::UserPoolId;
 use super::pool::{Page, PoolError, PoolUser, UserPool};
+use super::retry::{Patience, all_pages};
 
 /// Users or groups on a page: the most that Cognito gives.
 const PAGE: i32 = 60;
@@ -81,11 +82,49 @@ impl CognitoPool {
         Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
     }
 
+    /// The pool's own settings (DescribeUserPool).
+    pub async fn describe(&self) -> Result<UserPoolType, PoolError> {
+        let request = Request::of("DescribeUserPool");
+        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        answer.user_pool.ok_or_else(|| PoolError::NoSuchPool(self.id.to_string()))
+    }
+
     /// About how many users the pool has (DescribeUserPool); `None`: it does not say.
     pub async fn estimated_users(&self) -> Option<u64> {
-        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await.ok()?;
-        let users = answer.user_pool?.estimated_number_of_users;
+        let users = self.describe().await.ok()?.estimated_number_of_users;
         u64::try_from(users).ok().filter(|users| *users > 0)
+    }
+
+    /// The settings of all app clients (ListUserPoolClients, DescribeUserPoolClient).
+    pub async fn app_clients(&self) -> Result<Vec<UserPoolClientType>, PoolError> {
+        let patience = Patience::BULK;
+        let ids = all_pages(patience, |token| async move { self.app_client_ids(token.as_deref()).await });
+        let mut clients = Vec::new();
+        for id in ids.await? {
+            clients.extend(patience.ask(|| self.app_client(&id)).await?);
+        }
+        Ok(clients)
+    }
+
+    async fn app_client_ids(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let request = Request { has_token: token.is_some(), ..Request::of("ListUserPoolClients") };
+        let call = self.client.list_user_pool_clients().user_pool_id(self.id.as_str()).max_results(PAGE);
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let clients = answer.user_pool_clients.unwrap_or_default().into_iter();
+        Ok(Page { items: clients.filter_map(|client| client.client_id).collect(), next: answer.next_token })
+    }
+
+    /// `None`: it is gone meanwhile.
+    async fn app_client(&self, id: &str) -> Result<Option<UserPoolClientType>, PoolError> {
+        let request = Request::of("DescribeUserPoolClient");
+        let call = self.client.describe_user_pool_client().user_pool_id(self.id.as_str()).client_id(id);
+        match call.send().await.map_err(|error| self.explain(&request, &error)) {
+            Ok(answer) => Ok(answer.user_pool_client),
+            Err(PoolError::NoSuchPool(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`, `phone_number`
@@ -117,6 +156,12 @@ struct Request {
     action: &'static str,
     has_filter: bool,
     has_token: bool,
+}
+
+impl Request {
+    fn of(action: &'static str) -> Self {
+        Self { action, has_filter: false, has_token: false }
+    }
 }
 
 #[async_trait]
