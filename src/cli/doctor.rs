@@ -40,7 +40,8 @@ and stay.
 
 Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and
 cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the
-pool, and ListUserPoolClients and DescribeUserPoolClient where the policy grants from attributes.
+pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient,
+ListIdentityProviders and DescribeIdentityProvider.
 A right that is missing is named, and the rest is looked at.";
 
 /// One request.
@@ -163,6 +164,7 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
             id,
             settings: of_pool.settings.as_ref(),
             clients: of_pool.clients.as_deref(),
+            providers: of_pool.providers.as_deref().unwrap_or_default(),
             groups: &of_pool.groups,
         });
         findings.extend(trust::look(policy, pool, of_permit.roles.as_ref()));

@@ -1,5 +1,6 @@
 //! The user pool behind the AWS SDK.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::Builder;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentityprovider::types::{GroupType, UserPoolClientType, UserPoolType, UserType};
+use aws_sdk_cognitoidentityprovider::types::{
+    GroupType, IdentityProviderTypeType, UserPoolClientType, UserPoolType, UserType,
+};
 
 use super::UserPoolId;
 use super::pool::{Page, PoolError, PoolUser, UserPool};
@@ -136,6 +139,42 @@ impl CognitoPool {
         Ok(items)
     }
 
+    /// The identity providers (ListIdentityProviders, DescribeIdentityProvider).
+    pub async fn identity_providers(&self) -> Result<Vec<IdentityProvider>, PoolError> {
+        let patience = Patience::BULK;
+        let names = all_pages(patience, |token| async move { self.provider_names(token.as_deref()).await });
+        let mut providers = Vec::new();
+        for name in names.await? {
+            providers.extend(patience.ask(|| self.provider(&name)).await?);
+        }
+        Ok(providers)
+    }
+
+    async fn provider_names(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let request = Request { has_token: token.is_some(), ..Request::of("ListIdentityProviders") };
+        let call = self.client.list_identity_providers().user_pool_id(self.id.as_str()).max_results(PAGE);
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let names = answer.providers.into_iter().filter_map(|provider| provider.provider_name);
+        Ok(Page { items: names.collect(), next: answer.next_token })
+    }
+
+    /// `None`: it is gone meanwhile.
+    async fn provider(&self, name: &str) -> Result<Option<IdentityProvider>, PoolError> {
+        let request = Request::of("DescribeIdentityProvider");
+        let call =
+            self.client.describe_identity_provider().user_pool_id(self.id.as_str()).provider_name(name);
+        match call.send().await.map_err(|error| self.explain(&request, &error)) {
+            Ok(answer) => Ok(answer.identity_provider.map(|provider| IdentityProvider {
+                name: name.to_owned(),
+                kind: provider.provider_type,
+                mapping: provider.attribute_mapping.unwrap_or_default().into_iter().collect(),
+            })),
+            Err(PoolError::NoSuchPool(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn list_users(
         &self,
         filter: Option<String>,
@@ -149,6 +188,17 @@ impl CognitoPool {
         let answer = answer.map_err(|error| self.explain(&request, &error))?;
         Ok(Page { items: users(answer.users), next: answer.pagination_token })
     }
+}
+
+/// An identity provider of a pool, without the secrets that Cognito tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityProvider {
+    /// As in the names of the groups that Cognito makes, `POOLID_NAME`.
+    pub name: String,
+    /// Google, SAML, OIDC, ...
+    pub kind: Option<IdentityProviderTypeType>,
+    /// The pool's attributes, and what they are written from.
+    pub mapping: BTreeMap<String, String>,
 }
 
 /// What an error is judged by.

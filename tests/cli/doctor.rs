@@ -105,6 +105,8 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
     let pool = deployment.pool(pool).await;
     deployment.client(&pool, "web", None).await;
     deployment.client(&pool, "mobile", Some(&["custom:tier"])).await;
+    let mapping = json!({"email_verified": "verified", "custom:tier": "plan"});
+    deployment.provider(&pool, "Partner", mapping).await;
     deployment.sandbox.set_stats(Stats { mau: 4500, mau_limit: 5000, ..Stats::default() });
     deployment.sandbox.add_key("permit_key_wide", KeyScope::Organization);
     deployment.set("PERMIT_API_KEY", "permit_key_wide");
@@ -163,13 +165,19 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
       error     users can write locale themselves whenever they like, through the app client web (which lists no WriteAttributes)
                 why: anybody can grant themselves what it grants: line 19: default/viewer when attribute = "locale", equals = "fr"
                 do:  give these app clients a list of WriteAttributes without locale; where an identity provider's mapping needs it there, keep that client to people who come through the provider
+      note      the identity provider Partner writes custom:tier, from its `plan`: line 15: default/editor when attribute = "custom:tier", equals = "pro"
+                why: who may edit it there decides who is granted that
+                do:  see that people cannot edit it in their own profile there
       warning   the pool does not verify e-mail addresses, and the policy grants by their domain: line 12: {tenant}/wizard when email_domain = "{tenant}.com"
                 why: `email_verified` is all that stands between a stranger and the role, and something else sets it: an administrator, an import, an identity provider's mapping
                 do:  have the pool verify e-mail (AutoVerifiedAttributes), and map email_verified from no provider that does not verify
+      warning   the identity provider Partner says which addresses are verified, by its `verified`: line 12: {tenant}/wizard when email_domain = "{tenant}.com"
+                why: whoever it lets choose an address of that domain, and calls verified, has the role
+                do:  take email_verified out of its mapping, unless it verifies each address itself
       warning   the domain of an e-mail address says what it grants: line 12: {tenant}/wizard when email_domain = "{tenant}.com"
                 why: anybody can register such a domain, verify an address in it, and have the role
                 do:  name each domain in a rule of its own, or put a domain that is yours behind the capture: {tenant}.example.com
-      warning   a group pattern also fits groups that Cognito makes itself, such as eu-central-1_POOL_Google: line 9: nowhere/{role} when group = "{role}"
+      warning   a group pattern also fits groups that Cognito makes itself, such as eu-central-1_POOL_Partner: line 9: nowhere/{role} when group = "{role}"
                 why: all who sign in through that identity provider are in it, and get what it says
                 do:  put something into the pattern that only your own groups have, such as a prefix or a `/`
       warning   a group's name says which role it grants: line 7: {tenant}/{role} when group = "{tenant}/{role}"; line 9: nowhere/{role} when group = "{role}"
@@ -181,8 +189,9 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
       warning   3 directories are trusted, and their `sub`s are one key space: https://one.example.com, https://two.example.com, eu-central-1_POOL
                 why: whoever can choose their `sub` in one can come as a person of another, and have that person's user in Permit
                 do:  trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each an environment of its own
-    5 errors, 12 warnings
+    5 errors, 13 warnings
     "#);
+    assert!(!answer.text.contains("provider_secret") && !answer.text.contains("permit_key"));
     assert_eq!(deployment.sandbox.counts().writes(), 0);
 }
 

@@ -52,7 +52,9 @@ pub(super) enum Check {
     DeadLetters,
     /// Attributes that the policy grants from, and that users can write
     WritableAttributes,
-    /// Rules by e-mail domain, and whether the pool verifies addresses
+    /// Attributes that the policy grants from, and that an identity provider writes
+    ProviderAttributes,
+    /// Rules by e-mail domain, and who says that addresses are verified
     EmailVerified,
     /// Rules by e-mail domain, and whether a new address is verified before it is kept
     EmailChange,
@@ -76,6 +78,7 @@ impl Check {
             Self::Region | Self::Pool | Self::Triggers | Self::PoolAttributes => "User pool",
             Self::Queue | Self::DeadLetters => "Queue",
             Self::WritableAttributes
+            | Self::ProviderAttributes
             | Self::EmailVerified
             | Self::EmailChange
             | Self::EmailDomain

@@ -10,8 +10,8 @@ use super::finding::{Check, Finding};
 use crate::cli::attach::Event;
 use crate::cognito::UserPoolId;
 use crate::cognito::pool::{PoolError, UserPool as _};
-use crate::cognito::sdk::CognitoPool;
-use crate::domain::policy::{Condition, Policy};
+use crate::cognito::sdk::{CognitoPool, IdentityProvider};
+use crate::domain::policy::{Condition, Policy, Rule};
 
 /// Nobody's `sub` and user name, and no group's name: whoever may not ask is refused all the same.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
@@ -49,6 +49,8 @@ pub(super) struct Seen {
     pub(super) settings: Option<UserPoolType>,
     /// Its app clients; `None`: not told, or not asked, since nothing is granted from an attribute.
     pub(super) clients: Option<Vec<UserPoolClientType>>,
+    /// Its identity providers; `None`: not told, or not asked, since they cannot matter.
+    pub(super) providers: Option<Vec<IdentityProvider>>,
     /// Some of its groups.
     pub(super) groups: Vec<String>,
 }
@@ -97,7 +99,10 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     let asks_clients = policy.is_some_and(|policy| !granting_attributes(policy).is_empty());
     let clients = if asks_clients { Some(pool.app_clients().await) } else { None };
     let (clients, clients_error) = clients.map_or((None, None), parted);
-    seen.clients = clients;
+    let asks_providers = policy.is_some_and(|policy| policy.rules.iter().any(depends_on_providers));
+    let providers = if asks_providers { Some(pool.identity_providers().await) } else { None };
+    let (providers, providers_error) = providers.map_or((None, None), parted);
+    (seen.clients, seen.providers) = (clients, providers);
 
     let errors = [
         groups_error,
@@ -107,6 +112,7 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
         groups_of.err().filter(|error| *error != PoolError::NoSuchUser),
         settings_error,
         clients_error,
+        providers_error,
     ];
     let errors: Vec<PoolError> = errors.into_iter().flatten().collect();
     if errors.is_empty() {
@@ -154,6 +160,9 @@ fn unreadable(error: &PoolError) -> Finding {
             "DescribeUserPool" => "its triggers, and who could grant themselves a role, are not known",
             "ListUserPoolClients" | "DescribeUserPoolClient" => {
                 "whether users can write an attribute that the policy grants from is not known"
+            }
+            "ListIdentityProviders" | "DescribeIdentityProvider" => {
+                "whether an identity provider writes what the policy grants from is not known"
             }
             _ => "the bulk sync reads the pool with this right",
         },
@@ -225,6 +234,14 @@ pub(super) fn granting_attributes(policy: &Policy) -> BTreeSet<&str> {
         Condition::Group(_) | Condition::EmailDomain(_) => None,
     });
     names.collect()
+}
+
+/// Whether an identity provider could make the rule hold: by what it writes, or by the group of its people.
+fn depends_on_providers(rule: &Rule) -> bool {
+    rule.conditions.iter().any(|condition| match condition {
+        Condition::Group(pattern) => pattern.captures_tenant() || pattern.captures_role(),
+        Condition::EmailDomain(_) | Condition::Attribute { .. } => true,
+    })
 }
 
 /// Attributes that the policy names, and that nobody of the pool can have.

@@ -3,6 +3,7 @@
 mod attributes;
 mod email;
 mod groups;
+mod providers;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use aws_sdk_cognitoidentityprovider::types::{AdminCreateUserConfigType, UserPool
 
 use super::finding::{Check, Finding};
 use crate::cognito::UserPoolId;
+use crate::cognito::sdk::IdentityProvider;
 use crate::domain::grant::Key;
 use crate::domain::identity::Source;
 use crate::domain::policy::{Condition, Policy, Rule};
@@ -24,6 +26,7 @@ pub(super) struct Pool<'a> {
     pub(super) id: &'a UserPoolId,
     pub(super) settings: Option<&'a UserPoolType>,
     pub(super) clients: Option<&'a [UserPoolClientType]>,
+    pub(super) providers: &'a [IdentityProvider],
     pub(super) groups: &'a [String],
 }
 
@@ -34,9 +37,11 @@ pub(super) fn look(policy: &Policy, pool: Option<Pool<'_>>, roles: Option<&BTree
     if let (Some(settings), Some(clients)) = (settings, pool.and_then(|pool| pool.clients)) {
         findings.extend(attributes::writable(policy, settings, clients));
     }
+    findings.extend(pool.map(|pool| providers::writing(policy, pool.providers)).unwrap_or_default());
     findings.extend(settings.map(|settings| email::verification(policy, settings)).unwrap_or_default());
+    findings.extend(pool.map(|pool| providers::verifying(policy, pool.providers)).unwrap_or_default());
     findings.extend(email::domains(policy));
-    findings.extend(pool.and_then(|pool| groups::of_providers(policy, pool.id, pool.groups)));
+    findings.extend(pool.and_then(|pool| groups::of_providers(policy, pool)));
     findings.extend(groups::names(policy, roles));
     findings.extend(everyone(policy, settings));
     if findings.is_empty() && settings.is_some() {

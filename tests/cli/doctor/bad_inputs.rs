@@ -103,6 +103,8 @@ async fn each_right_that_is_missing_is_named_alone() {
         ("DescribeUserPool", "pool"),
         ("ListUserPoolClients", "pool"),
         ("DescribeUserPoolClient", "pool"),
+        ("ListIdentityProviders", "pool"),
+        ("DescribeIdentityProvider", "pool"),
     ] {
         deployment.door.refuse(&[action]);
         let answer = deployment.json(&[]).await;

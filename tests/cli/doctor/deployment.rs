@@ -136,6 +136,7 @@ impl Deployment {
         });
         let pool = deployment.pool(pool).await;
         deployment.client(&pool, "web", Some(&["email", "locale"])).await;
+        deployment.provider(&pool, "Office", json!({"email": "email", "name": "name"})).await;
         deployment
     }
 
@@ -177,6 +178,18 @@ impl Deployment {
             client["WriteAttributes"] = json!(writes);
         }
         self.moto.cognito().call("CreateUserPoolClient", client).await.unwrap();
+    }
+
+    pub(super) async fn provider(&self, pool: &str, name: &str, mapping: Value) {
+        let details = json!({"client_id": "app", "client_secret": "provider_secret", "oidc_issuer": "https://x.example.com"});
+        let provider = json!({
+            "UserPoolId": pool,
+            "ProviderName": name,
+            "ProviderType": "OIDC",
+            "ProviderDetails": details,
+            "AttributeMapping": mapping,
+        });
+        self.moto.cognito().call("CreateIdentityProvider", provider).await.unwrap();
     }
 
     pub(super) async fn send(&self, queue: &str, messages: usize) {

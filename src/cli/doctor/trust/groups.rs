@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::finding::{Check, Finding};
-use super::rules;
-use crate::cognito::UserPoolId;
+use super::{Pool, rules};
 use crate::domain::grant::Key;
 use crate::domain::policy::{Condition, Pattern, Policy};
 
@@ -15,9 +14,11 @@ const NAMED_ROLES: usize = 8;
 
 /// Patterns that fit a group which nobody made on purpose: Cognito makes one for each identity provider, and puts
 /// all who come through it there.
-pub(super) fn of_providers(policy: &Policy, pool: &UserPoolId, groups: &[String]) -> Option<Finding> {
-    let made = groups.iter().filter(|group| group.starts_with(&format!("{pool}_"))).cloned();
-    let groups: Vec<String> = made.chain(PROVIDERS.map(|provider| format!("{pool}_{provider}"))).collect();
+pub(super) fn of_providers(policy: &Policy, pool: Pool<'_>) -> Option<Finding> {
+    let Pool { id, settings: _, clients: _, providers, groups } = pool;
+    let made = groups.iter().filter(|group| group.starts_with(&format!("{id}_"))).cloned();
+    let names = providers.iter().map(|provider| provider.name.as_str()).chain(PROVIDERS);
+    let groups: Vec<String> = made.chain(names.map(|name| format!("{id}_{name}"))).collect();
     let caught = |pattern: &Pattern| groups.iter().find(|group| pattern.matches(group).is_some());
     let is_caught = |condition: &Condition| match condition {
         // One that captures nothing names the group itself: by intent.

@@ -20,6 +20,11 @@ fn client(writes: &[&str]) -> UserPoolClientType {
     UserPoolClientType::builder().client_name("web").set_write_attributes(Some(names)).build()
 }
 
+fn provider(name: &str, kind: &str, mapping: &[(&str, &str)]) -> IdentityProvider {
+    let mapping = mapping.iter().map(|(to, from)| ((*to).to_owned(), (*from).to_owned())).collect();
+    IdentityProvider { name: name.to_owned(), kind: Some(kind.into()), mapping }
+}
+
 /// Everything that is said, as `severity check: what`.
 fn said(
     policy: &str,
@@ -28,7 +33,7 @@ fn said(
     groups: &[String],
 ) -> Vec<String> {
     let id = POOL.parse().unwrap();
-    let pool = Pool { id: &id, settings: Some(settings), clients: Some(clients), groups };
+    let pool = Pool { id: &id, settings: Some(settings), clients: Some(clients), providers: &[], groups };
     let roles = ["admin", "viewer"].into_iter().filter_map(Key::new).collect();
     lines(&look(&policy.parse().unwrap(), Some(pool), Some(&roles)))
 }
@@ -155,10 +160,13 @@ fn a_pattern_that_fits_cognitos_own_groups_is_named() {
     let providers = |pattern: &str, groups: &[&str]| {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let policy: Policy = by("group", pattern).parse().unwrap();
-        groups::of_providers(&policy, &POOL.parse().unwrap(), &groups).map(|finding| finding.what)
+        let (id, providers) = (POOL.parse().unwrap(), [provider("Contractors", "SAML", &[])]);
+        let pool = Pool { id: &id, settings: None, clients: None, providers: &providers, groups: &groups };
+        groups::of_providers(&policy, pool).map(|finding| finding.what)
     };
-    assert!(providers("{role}", &[]).unwrap().contains("such as eu-west-1_AbCdEfGhI_Google: line 1"));
+    assert!(providers("{role}", &[]).unwrap().contains("such as eu-west-1_AbCdEfGhI_Contractors: line 1"));
     assert!(providers("{tenant}_Facebook", &[]).unwrap().contains("eu-west-1_AbCdEfGhI_Facebook"));
+    assert!(providers("{tenant}_Google", &[]).is_some());
     assert!(providers("{tenant}_Partner", &["eu-west-1_AbCdEfGhI_Partner"]).is_some());
     for pattern in ["{tenant}/{role}", "team-{role}", "eu-west-1_AbCdEfGhI_Google", "{tenant}_Partner"] {
         assert_eq!(providers(pattern, &["acme/editor"]), None, "{pattern}");
@@ -213,4 +221,29 @@ fn directories_with_one_key_space_are_named() {
     // A pool and its issuer are one source.
     let cognito = format!("https://cognito-idp.eu-west-1.amazonaws.com/{POOL}");
     assert_eq!(issuers(&[&cognito], Some(POOL)), None);
+}
+
+#[test]
+fn an_identity_provider_that_writes_what_grants_is_named() {
+    let mapping = [("locale", "language"), ("email_verified", "verified"), ("name", "full_name")];
+    let policy = format!("{}{}", by_attribute("locale"), by("email_domain", "acme.example")).parse().unwrap();
+    let said = |kind: &str| {
+        let providers = [provider("work", kind, &mapping)];
+        let mut findings = providers::writing(&policy, &providers);
+        findings.extend(providers::verifying(&policy, &providers));
+        lines(&findings)
+    };
+    let writes = "the identity provider work writes locale, from its `language`";
+    let verifies = "Warning EmailVerified: the identity provider work says which addresses are verified, by its `verified`";
+    starts(&said("SAML"), &[&format!("Note ProviderAttributes: {writes}"), verifies]);
+    starts(&said("OIDC"), &[&format!("Note ProviderAttributes: {writes}"), verifies]);
+    starts(&said("Facebook"), &[&format!("Warning ProviderAttributes: {writes}"), verifies]);
+    // Google verifies the addresses that it says are.
+    starts(&said("Google"), &[&format!("Warning ProviderAttributes: {writes}")]);
+    let other: Policy = by("group", "admins").parse().unwrap();
+    let providers = [provider("work", "SAML", &mapping)];
+    assert!(
+        providers::writing(&other, &providers).is_empty()
+            && providers::verifying(&other, &providers).is_empty()
+    );
 }
