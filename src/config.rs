@@ -4,6 +4,7 @@
 //! in a test), and either all of it is right or [`InvalidSettings`] names every setting at fault. A variable
 //! that is empty or blank counts as not set: a deployment template passes an empty parameter on that way.
 
+mod doctor;
 mod parse;
 mod reader;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::doctor::Doctor;
 pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
 use crate::cognito::UserPoolId;
@@ -118,19 +120,6 @@ pub struct FileSync {
     pub common: Common,
     /// `BULK_SHARE`.
     pub share: f64,
-}
-
-/// Settings of the command line's `doctor`.
-#[derive(Debug)]
-pub struct Doctor {
-    /// What every program needs.
-    pub common: Common,
-    /// `USER_POOL_ID`.
-    pub user_pool_id: Option<UserPoolId>,
-    /// `OVERFLOW_QUEUE_URL`.
-    pub overflow_queue_url: Option<String>,
-    /// How many issuers `OIDC_ISSUERS` names.
-    pub oidc_issuers: Option<usize>,
 }
 
 /// Settings of the command line's `explain`.
@@ -271,26 +260,6 @@ impl FileSync {
     }
 }
 
-impl Doctor {
-    /// Reads the settings through `lookup`.
-    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        read(&lookup, |reader| {
-            let common = Common::read(reader);
-            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
-            let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
-            let oidc_issuers = reader.parsed("OIDC_ISSUERS", |text| {
-                Issuers::parse(text).map(|issuers| issuers.count()).map_err(|error| error.to_string())
-            });
-            Some(Self {
-                common: common?,
-                user_pool_id: user_pool_id.value(),
-                overflow_queue_url: overflow_queue_url.value(),
-                oidc_issuers: oidc_issuers.value(),
-            })
-        })
-    }
-}
-
 impl Explain {
     /// Reads the settings through `lookup`; how to reach Permit, only where it `asks_permit`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>, asks_permit: bool) -> Result<Self, InvalidSettings> {
@@ -298,8 +267,7 @@ impl Explain {
             let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
             let policy = reader.policy();
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
-            let oidc_issuers =
-                reader.parsed("OIDC_ISSUERS", |text| Issuers::parse(text).map_err(|error| error.to_string()));
+            let oidc_issuers = reader.parsed("OIDC_ISSUERS", parse::issuers);
             Some(Self {
                 policy: policy?,
                 permit: permit?,
@@ -319,7 +287,7 @@ impl Handoff {
                 "OIDC_ISSUERS",
                 "set it to the issuers that are trusted, as JSON: \
                  [{\"issuer\": \"https://login.example.com\", \"audiences\": [\"...\"]}]",
-                |text| Issuers::parse(text).map_err(|error| error.to_string()),
+                parse::issuers,
             );
             let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
             Some(Self {

@@ -33,5 +33,5 @@ pub use self::client::{Counts, Environment, Permit, Settings, SetupError};
 pub use self::error::{Error, ErrorCode, KeyLevel, Missing};
 pub use self::key::{ApiKey, ApiKeyError, StaticKey};
 pub use self::limits::{InvalidLimits, Limits};
-pub use self::schema::Usage;
+pub use self::schema::{Reach, Usage};
 pub use self::users::UsersPage;

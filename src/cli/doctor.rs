@@ -1,65 +1,64 @@
 //! `doctor`: what is wrong, why it matters, and what to do. Reads, and never writes.
+//!
+//! - `finding`: what a check says, and how it is shown;
+//! - `permit`, `pool`, `queue`: what is there;
+//! - `trust`: who could grant themselves a role.
 
-mod directory;
+mod finding;
 mod permit;
-mod self_service;
+mod pool;
+mod queue;
+mod trust;
 
+use std::error::Error;
 use std::time::Duration;
 
-use anstyle::AnsiColor;
-use serde::Serialize;
+use aws_config::SdkConfig;
+use aws_sdk_cognitoidentityprovider::config::ProvideCredentials as _;
+use tokio::time::Instant;
 
+use self::finding::{Check, Finding, Findings};
+use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
-use crate::{clients, config};
+use crate::clients;
+use crate::config::{self, KeySetting, SettingFault};
 
 const EXAMPLES: &str = "\
 Examples:
-  permit-handoff doctor                       before and after a deployment, and after each change of the policy
-  permit-handoff doctor --json | jq '.[] | select(.severity == \"error\")'
+  permit-handoff doctor                       before and after a deployment or a change of policy
+  permit-handoff doctor --policy-file new.toml
+  permit-handoff doctor --accept group-names  in CI, where administrators alone make groups
+  permit-handoff doctor --json | jq '.findings[] | select(.severity == \"error\") | .check'
 
-Checks the settings, the API key's scope, the roles and tenants that the policy names, the user pool and its triggers, the
-queue, Permit's usage, and who could grant themselves a role. Exits with 1 where anything is to be looked at.";
+Exits with 0 where nothing is to be looked at, with 1 where there is an error or a warning that is
+not accepted, and with 2 where a setting is wrong; what can be looked at without it, is.
+Writes nothing, anywhere.
 
+JSON: {\"errors\", \"warnings\", \"accepted\", \"findings\": [{\"check\", \"severity\", \"what\", \"why\", \"do\",
+\"accepted\"}]}. A severity is good, note, warning or error. The names of checks are those of --accept,
+and stay.
+
+Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and
+cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the
+pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient,
+ListIdentityProviders and DescribeIdentityProvider.
+A right that is missing is named, and the rest is looked at.";
+
+/// One request.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// All requests to Permit: one that does not answer is not asked for ever.
+const PERMIT_IN_ALL: Duration = Duration::from_secs(30);
 
 /// Arguments of `doctor`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
-pub struct Args {}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Severity {
-    Good,
-    Warning,
-    Error,
-}
-
-/// One thing that was found.
-#[derive(PartialEq, Eq, Debug, Serialize)]
-struct Finding {
-    severity: Severity,
-    what: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    why: &'static str,
-    #[serde(rename = "do", skip_serializing_if = "String::is_empty")]
-    remedy: String,
-}
-
-impl Finding {
-    fn good(what: impl Into<String>) -> Self {
-        Self { severity: Severity::Good, what: what.into(), why: "", remedy: String::new() }
-    }
-
-    fn warning(what: impl Into<String>, why: &'static str, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, what: what.into(), why, remedy: remedy.into() }
-    }
-
-    fn error(what: impl Into<String>, why: &'static str, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, what: what.into(), why, remedy: remedy.into() }
-    }
+pub struct Args {
+    /// Warnings of these checks were looked at and do not count; errors always do
+    #[arg(long, value_name = "CHECK,...", value_delimiter = ',', value_enum)]
+    accept: Vec<Check>,
+    #[command(flatten)]
+    settings: Overrides,
 }
 
 impl Args {
@@ -69,60 +68,139 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let config::Doctor { common, user_pool_id, overflow_queue_url, oidc_issuers } =
-            config::Doctor::new(variable).map_err(Failed::usage)?;
-        let aws = clients::aws().await;
-        let permit = clients::permit(&common.permit, &aws, TIMEOUT).map_err(Failed::usage)?;
-
-        let mut findings = vec![Finding::good("the settings are well-formed")];
-        findings.extend(permit::look(&permit, &common.policy, &common.permit.limits).await);
-        match user_pool_id {
-            Some(id) => {
-                findings.extend(directory::look(&aws, &id).await);
-                findings.extend(self_service::look(&aws, &id, &common.policy).await);
-            }
-            None => findings.push(Finding::warning(
-                "no user pool was looked at",
-                "its triggers, and who could grant themselves a role, are not known",
-                "set USER_POOL_ID",
-            )),
-        }
-        findings.extend(self_service::of_the_policy(&common.policy));
-        if let Some(issuers) = oidc_issuers
-            && issuers > 1
-        {
-            findings.push(Finding::warning(
-                format!("{issuers} issuers are trusted"),
-                "their `sub`s are one key space in Permit: one that can choose a `sub` could name another's person",
-                "trust only issuers whose `sub`s nobody can choose",
-            ));
-        }
-        if let Some(url) = overflow_queue_url {
-            findings.push(directory::queue(&aws, &url).await);
-        }
-        tell(terminal, &findings)
+        let Self { accept, settings: overrides } = self;
+        let settings = config::Doctor::new(overrides.before(variable));
+        let are_right = settings.faults.is_empty();
+        let findings = Findings::new(look(&settings).await, &accept);
+        findings.show(terminal)?;
+        Ok(match are_right {
+            false => Exit::Usage,
+            true if findings.are_good() => Exit::Done,
+            true => Exit::Look,
+        })
     }
 }
 
-fn tell(terminal: &mut Terminal<'_>, findings: &[Finding]) -> Result<Exit, Failed> {
-    if terminal.json {
-        terminal.json(&findings)?;
-    } else {
-        for Finding { severity, what, why, remedy } in findings {
-            let label = match severity {
-                Severity::Good => terminal.paint("good   ", AnsiColor::Green),
-                Severity::Warning => terminal.paint("warning", AnsiColor::Yellow),
-                Severity::Error => terminal.paint("error  ", AnsiColor::Red),
-            };
-            terminal.line(format!("{label}  {what}"))?;
-            if !why.is_empty() {
-                terminal.line(format!("         why: {why}"))?;
+/// Looks at everything that its settings allow, at the same time.
+async fn look(settings: &config::Doctor) -> Vec<Finding> {
+    let config::Doctor {
+        permit,
+        policy,
+        user_pool_id,
+        overflow_queue_url,
+        dead_letter_queue_url,
+        oidc_issuers,
+        faults,
+    } = settings;
+    let policy = policy.as_ref();
+    let mut findings = of_settings(faults);
+
+    let aws = clients::aws().await;
+    let needs_aws = user_pool_id.is_some()
+        || overflow_queue_url.is_some()
+        || dead_letter_queue_url.is_some()
+        || permit.as_ref().is_some_and(|permit| matches!(permit.key, KeySetting::SecretId(_)));
+    let refusal = if needs_aws { without_credentials(&aws).await } else { None };
+    let has_aws = refusal.is_none();
+    findings.extend(refusal);
+    let client = permit.as_ref().map(|settings| clients::permit(settings, &aws, TIMEOUT));
+    let asks_permit = async {
+        match &client {
+            Some(Ok(permit)) => permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
+            Some(Err(error)) => {
+                let finding = Finding::error(
+                    Check::ApiKey,
+                    format!("Permit was not asked: {error}"),
+                    "nothing can be synced from here",
+                    "see this machine's TLS certificates",
+                );
+                permit::Seen { findings: vec![finding], roles: None }
             }
-            if !remedy.is_empty() {
-                terminal.line(format!("         do:  {remedy}"))?;
+            None => {
+                let why = "a setting that says how to reach it is wrong";
+                let finding = Finding::note(Check::ApiKey, "Permit was not asked", why, "");
+                permit::Seen { findings: vec![finding], roles: None }
             }
         }
+    };
+    let asks_pool = async {
+        match user_pool_id {
+            Some(id) if has_aws => pool::look(&aws, id, policy).await,
+            _ => pool::Seen::default(),
+        }
+    };
+    let queue_is_right = settings.has_right("OVERFLOW_QUEUE_URL");
+    let asks_queue = async {
+        if !has_aws {
+            return Vec::new();
+        }
+        queue::look(&aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
+    };
+    let (of_permit, of_pool, of_queue) = tokio::join!(asks_permit, asks_pool, asks_queue);
+
+    findings.extend(of_permit.findings);
+    if let Some(permit) = permit
+        && settings.has_right("PERMIT_LIMITS")
+    {
+        findings.push(permit::limits(&permit.limits));
     }
-    let worst = findings.iter().map(|finding| finding.severity).max();
-    Ok(if worst > Some(Severity::Good) { Exit::Look } else { Exit::Done })
+    findings.extend(of_pool.findings);
+    if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
+        findings.push(pool::none(oidc_issuers.is_some()));
+    }
+    // Where the address is wrong, that is said already.
+    findings.extend(of_queue.into_iter().filter(|finding| queue_is_right || finding.check != Check::Queue));
+    if policy.is_none() {
+        let what = "who could grant themselves a role was not looked at";
+        findings.push(Finding::note(
+            Check::WritableAttributes,
+            what,
+            "there is no policy that can be read",
+            "",
+        ));
+    }
+    if let Some(policy) = policy {
+        let pool = user_pool_id.as_ref().map(|id| trust::Pool {
+            id,
+            settings: of_pool.settings.as_ref(),
+            clients: of_pool.clients.as_deref(),
+            providers: of_pool.providers.as_deref().unwrap_or_default(),
+            groups: &of_pool.groups,
+        });
+        findings.extend(trust::look(policy, pool, of_permit.roles.as_ref()));
+    }
+    findings.extend(oidc_issuers.as_ref().and_then(|issuers| trust::issuers(issuers, user_pool_id.as_ref())));
+    findings
+}
+
+async fn without_credentials(aws: &SdkConfig) -> Option<Finding> {
+    let asked = match aws.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map(drop),
+        None => return None,
+    };
+    let error = asked.err()?;
+    let chain = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
+    let reasons = chain.filter_map(|error| Some(error.to_string().lines().next()?.to_owned()));
+    let reasons: Vec<String> = reasons.collect();
+    Some(Finding::error(
+        Check::Credentials,
+        format!("there are no AWS credentials: {}", reasons.join(": ").trim_end_matches(". Attempted:")),
+        "the user pool, the queues and the secret were not looked at",
+        "set AWS_PROFILE, or sign in (aws sso login), and run it again",
+    ))
+}
+
+fn of_settings(faults: &[SettingFault]) -> Vec<Finding> {
+    if faults.is_empty() {
+        return vec![Finding::good(Check::Settings, "the settings are well-formed, the policy too")];
+    }
+    let faults = faults.iter().map(|SettingFault { settings, message }| {
+        Finding::error(
+            Check::Settings,
+            format!("{settings}: {message}"),
+            "no function that has this setting starts",
+            "set it right, here and in the deployment",
+        )
+    });
+    faults.collect()
 }

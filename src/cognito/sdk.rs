@@ -1,5 +1,6 @@
 //! The user pool behind the AWS SDK.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,10 +10,13 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::Builder;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentityprovider::types::{GroupType, UserType};
+use aws_sdk_cognitoidentityprovider::types::{
+    GroupType, IdentityProviderTypeType, UserPoolClientType, UserPoolType, UserType,
+};
 
 use super::UserPoolId;
 use super::pool::{Page, PoolError, PoolUser, UserPool};
+use super::retry::{Patience, all_pages};
 
 /// Users or groups on a page: the most that Cognito gives.
 const PAGE: i32 = 60;
@@ -81,11 +85,49 @@ impl CognitoPool {
         Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
     }
 
+    /// The pool's own settings (DescribeUserPool).
+    pub async fn describe(&self) -> Result<UserPoolType, PoolError> {
+        let request = Request::of("DescribeUserPool");
+        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        answer.user_pool.ok_or_else(|| PoolError::NoSuchPool(self.id.to_string()))
+    }
+
     /// About how many users the pool has (DescribeUserPool); `None`: it does not say.
     pub async fn estimated_users(&self) -> Option<u64> {
-        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await.ok()?;
-        let users = answer.user_pool?.estimated_number_of_users;
+        let users = self.describe().await.ok()?.estimated_number_of_users;
         u64::try_from(users).ok().filter(|users| *users > 0)
+    }
+
+    /// The settings of all app clients (ListUserPoolClients, DescribeUserPoolClient).
+    pub async fn app_clients(&self) -> Result<Vec<UserPoolClientType>, PoolError> {
+        let patience = Patience::BULK;
+        let ids = all_pages(patience, |token| async move { self.app_client_ids(token.as_deref()).await });
+        let mut clients = Vec::new();
+        for id in ids.await? {
+            clients.extend(patience.ask(|| self.app_client(&id)).await?);
+        }
+        Ok(clients)
+    }
+
+    async fn app_client_ids(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let request = Request { has_token: token.is_some(), ..Request::of("ListUserPoolClients") };
+        let call = self.client.list_user_pool_clients().user_pool_id(self.id.as_str()).max_results(PAGE);
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let clients = answer.user_pool_clients.unwrap_or_default().into_iter();
+        Ok(Page { items: clients.filter_map(|client| client.client_id).collect(), next: answer.next_token })
+    }
+
+    /// `None`: it is gone meanwhile.
+    async fn app_client(&self, id: &str) -> Result<Option<UserPoolClientType>, PoolError> {
+        let request = Request::of("DescribeUserPoolClient");
+        let call = self.client.describe_user_pool_client().user_pool_id(self.id.as_str()).client_id(id);
+        match call.send().await.map_err(|error| self.explain(&request, &error)) {
+            Ok(answer) => Ok(answer.user_pool_client),
+            Err(PoolError::NoSuchPool(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`, `phone_number`
@@ -95,6 +137,42 @@ impl CognitoPool {
         let filter = format!("{attribute} = \"{value}\"");
         let Page { items, next: _ } = self.list_users(Some(filter), PAGE, None).await?;
         Ok(items)
+    }
+
+    /// The identity providers (ListIdentityProviders, DescribeIdentityProvider).
+    pub async fn identity_providers(&self) -> Result<Vec<IdentityProvider>, PoolError> {
+        let patience = Patience::BULK;
+        let names = all_pages(patience, |token| async move { self.provider_names(token.as_deref()).await });
+        let mut providers = Vec::new();
+        for name in names.await? {
+            providers.extend(patience.ask(|| self.provider(&name)).await?);
+        }
+        Ok(providers)
+    }
+
+    async fn provider_names(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
+        let request = Request { has_token: token.is_some(), ..Request::of("ListIdentityProviders") };
+        let call = self.client.list_identity_providers().user_pool_id(self.id.as_str()).max_results(PAGE);
+        let answer = call.set_next_token(token.map(str::to_owned)).send().await;
+        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let names = answer.providers.into_iter().filter_map(|provider| provider.provider_name);
+        Ok(Page { items: names.collect(), next: answer.next_token })
+    }
+
+    /// `None`: it is gone meanwhile.
+    async fn provider(&self, name: &str) -> Result<Option<IdentityProvider>, PoolError> {
+        let request = Request::of("DescribeIdentityProvider");
+        let call =
+            self.client.describe_identity_provider().user_pool_id(self.id.as_str()).provider_name(name);
+        match call.send().await.map_err(|error| self.explain(&request, &error)) {
+            Ok(answer) => Ok(answer.identity_provider.map(|provider| IdentityProvider {
+                name: name.to_owned(),
+                kind: provider.provider_type,
+                mapping: provider.attribute_mapping.unwrap_or_default().into_iter().collect(),
+            })),
+            Err(PoolError::NoSuchPool(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list_users(
@@ -112,11 +190,28 @@ impl CognitoPool {
     }
 }
 
+/// An identity provider of a pool, without the secrets that Cognito tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityProvider {
+    /// As in the names of the groups that Cognito makes, `POOLID_NAME`.
+    pub name: String,
+    /// Google, SAML, OIDC, ...
+    pub kind: Option<IdentityProviderTypeType>,
+    /// The pool's attributes, and what they are written from.
+    pub mapping: BTreeMap<String, String>,
+}
+
 /// What an error is judged by.
 struct Request {
     action: &'static str,
     has_filter: bool,
     has_token: bool,
+}
+
+impl Request {
+    fn of(action: &'static str) -> Self {
+        Self { action, has_filter: false, has_token: false }
+    }
 }
 
 #[async_trait]

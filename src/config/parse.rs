@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::cognito::UserPoolId;
 use crate::domain::grant::Key;
+use crate::oidc::Issuers;
 use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
 use crate::secrets;
 
@@ -102,6 +103,10 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
         );
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn issuers(text: &str) -> Result<Issuers, String> {
+    Issuers::parse(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn permit_address(text: &str) -> Result<Address, String> {

@@ -36,7 +36,7 @@ pub(super) fn read<T>(
     lookup: &dyn Fn(&str) -> Option<String>,
     build: impl FnOnce(&mut Reader<'_>) -> Option<T>,
 ) -> Result<T, InvalidSettings> {
-    let mut reader = Reader { lookup, faults: Vec::new() };
+    let mut reader = Reader::new(lookup);
     match build(&mut reader) {
         Some(settings) if reader.faults.is_empty() => Ok(settings),
         _ => Err(InvalidSettings(reader.faults)),
@@ -77,7 +77,11 @@ pub(super) struct Reader<'l> {
     faults: Vec<SettingFault>,
 }
 
-impl Reader<'_> {
+impl<'l> Reader<'l> {
+    pub(super) fn new(lookup: &'l dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, faults: Vec::new() }
+    }
+
     pub(super) fn fault(&mut self, settings: &'static str, message: impl Into<String>) {
         self.faults.push(SettingFault { settings, message: message.into() });
     }

@@ -154,9 +154,9 @@ pub enum FaultKind {
 }
 
 impl Issuers {
-    /// How many issuers are trusted.
-    pub fn count(&self) -> usize {
-        self.0.len()
+    /// The issuers, by the `iss` of their tokens, in the order of the setting.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|issuer| issuer.name.as_str())
     }
 
     /// Whether this issuer, by the `iss` of its tokens, is trusted.

@@ -29,6 +29,16 @@ impl Limits {
         [("all", all), ("write", write), ("delete", delete), ("bulk", bulk)]
     }
 
+    /// Those that are above the documented ones: each with its name, what it is and what is documented.
+    pub fn above_documented(&self) -> Vec<(&'static str, u32, u32)> {
+        let documented = Self::default().per_minute();
+        let pairs = self.per_minute().into_iter().zip(documented);
+        pairs
+            .filter(|((_, limit), (_, documented))| limit > documented)
+            .map(|((name, limit), (_, documented))| (name, limit, documented))
+            .collect()
+    }
+
     /// The same limits in windows that are `factor` times shorter, for a sandbox whose clock runs faster.
     #[must_use]
     pub fn sped_up(self, factor: f64) -> Self {
@@ -94,6 +104,13 @@ mod tests {
         assert_eq!("all=1000,write=300,delete=60,bulk=10".parse(), Ok(documented));
         assert_eq!("write = 30".parse(), Ok(Limits { write: 30, ..documented }));
         assert_eq!("bulk=2, all=9".parse(), Ok(Limits { bulk: 2, all: 9, ..documented }));
+    }
+
+    #[test]
+    fn only_what_is_above_the_documented_ones_is_named() {
+        let limits: Limits = "all=999,write=301,delete=60,bulk=11".parse().unwrap();
+        assert_eq!(limits.above_documented(), [("write", 301, 300), ("bulk", 11, 10)]);
+        assert_eq!(Limits::default().above_documented(), []);
     }
 
     #[test]

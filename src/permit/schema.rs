@@ -22,6 +22,17 @@ pub struct Usage {
     pub limit: Option<u64>,
 }
 
+/// How far an API key reaches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Every project of the organization.
+    Organization,
+    /// Every environment of this project (its id).
+    Project(String),
+    /// One environment.
+    Environment,
+}
+
 impl Permit {
     /// The environment that all operations are in: the one that is set, or else the key's, asked once for all clones.
     ///
@@ -37,6 +48,16 @@ impl Permit {
             (Some(_), None) => Err(Error::KeyScope { level: KeyLevel::Project }),
             (None, _) => Err(Error::KeyScope { level: KeyLevel::Organization }),
         }
+    }
+
+    /// How far the API key reaches, whatever environment is set.
+    pub async fn reach(&self) -> Result<Reach, Error> {
+        let Scope { organization: _, project, environment } = self.scope().await?.clone();
+        Ok(match (project, environment) {
+            (None, _) => Reach::Organization,
+            (Some(project), None) => Reach::Project(project),
+            (Some(_), Some(_)) => Reach::Environment,
+        })
     }
 
     async fn scope(&self) -> Result<&Scope, Error> {

@@ -1,6 +1,8 @@
-//! `doctor`, `explain`, `plan` and `sync`: the built command line, on moto and the sandbox.
+//! The built command line, on moto and the sandbox: a file a command.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod attach;
+mod doctor;
 mod documented;
 mod explain;
 mod page;
@@ -8,7 +10,7 @@ mod runs;
 
 use std::process::Command;
 
-use permit_sandbox::{Sandbox, Stats, UserState};
+use permit_sandbox::{Sandbox, UserState};
 use serde_json::{Value, json};
 use stand_ins::{Moto, Person, UserPool, project_root};
 
@@ -146,53 +148,6 @@ async fn an_explanation_says_which_rule_and_whose_role() {
     let (exit, text) = world.run(POLICY, &[], &offline).await;
     let explained: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((exit, &explained["rules"][1]["verdict"]), (0, &json!("untold")), "{text}");
-}
-
-#[tokio::test]
-async fn the_doctor_names_what_is_wrong_and_what_to_do() {
-    let world = World::start().await;
-    world.pool.add(&Person::new("jane@example.com").in_group("acme/editor")).await.unwrap();
-    let client = json!({"UserPoolId": world.pool.id(), "ClientName": "web"});
-    world.pool.api().call("CreateUserPoolClient", client).await.unwrap();
-    world.sandbox.set_stats(Stats { mau: 4500, mau_limit: 5000, ..Stats::default() });
-    let policy = format!("{POLICY}\n[[grant]]\ntenant = \"nowhere\"\nrole = \"owner\"\n");
-    let queue = world.moto.create_queue("overflow").await.unwrap();
-    let issuers = json!([
-        {"issuer": "https://a.example.com", "audiences": ["x"]},
-        {"issuer": "https://b.example.com", "audiences": ["x"]},
-    ])
-    .to_string();
-    let more =
-        [("OVERFLOW_QUEUE_URL", queue.as_str()), ("OIDC_ISSUERS", &issuers), ("PERMIT_LIMITS", "write=9000")];
-    let before = world.sandbox.snapshot();
-    let (exit, text) = world.run(&policy, &more, &["doctor"]).await;
-    assert_eq!(exit, 1, "{text}");
-    for words in [
-        "good     the API key reaches the environment",
-        "error    the policy names the role owner, which Permit lacks",
-        "error    the policy names the tenant nowhere, which Permit lacks",
-        "warning  4500 of 5000 monthly active users are used",
-        "warning  PERMIT_LIMITS are not the documented ones",
-        "error    PostAuthentication calls nothing, PostConfirmation calls nothing",
-        "do:  permit-handoff attach",
-        "good     the user pool's users (ListUsers) are readable",
-        "error    users can write custom:tier through web, and line 9: default/editor",
-        "warning  line 6: {tenant}/{role} when group",
-        "warning  2 issuers are trusted",
-        "warning  the overflow queue has no dead-letter queue",
-    ] {
-        assert!(text.contains(words), "{words}: {text}");
-    }
-    assert_eq!(world.sandbox.snapshot(), before, "the doctor writes nothing");
-
-    let (exit, text) =
-        world.run(&policy, &[("USER_POOL_ID", "eu-central-1_nowhere")], &["doctor", "--json"]).await;
-    let findings: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let errors = findings.iter().filter(|finding| finding["severity"] == "error").count();
-    assert!(exit == 1 && errors >= 3, "{text}");
-    let fine = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"";
-    let (_, text) = world.run(fine, &[], &["doctor"]).await;
-    assert!(text.contains("good     no rule grants from an attribute"), "{text}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use permit_handoff::permit::{ApiKey, ApiKeyError, Error, KeyLevel};
+use permit_handoff::permit::{ApiKey, ApiKeyError, Environment, Error, KeyLevel, Reach};
 use permit_sandbox::{KeyScope, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -91,4 +91,18 @@ async fn a_key_of_more_than_one_environment_is_told_what_to_set() {
         assert_eq!(error, Error::KeyScope { level });
         assert!(error.to_string().contains("PERMIT_PROJECT and PERMIT_ENVIRONMENT"));
     }
+}
+
+#[tokio::test]
+async fn how_far_a_key_reaches_is_told_whatever_environment_is_set() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let reach = async |scope| {
+        sandbox.add_key(permit_sandbox::API_KEY, scope);
+        let (project, environment) = (sandbox.project(), sandbox.environment());
+        let set = Some(Environment { project, environment });
+        client(&sandbox, |settings| settings.environment = set).reach().await.unwrap()
+    };
+    assert_eq!(reach(KeyScope::Organization).await, Reach::Organization);
+    assert!(matches!(reach(KeyScope::Project).await, Reach::Project(id) if id.len() == 36));
+    assert_eq!(reach(KeyScope::Environment).await, Reach::Environment);
 }

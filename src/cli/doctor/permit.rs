@@ -2,100 +2,208 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
+use super::finding::{Check, Finding};
 use crate::domain::grant::Key;
-use crate::domain::policy::Policy;
-use crate::permit::{Limits, Permit};
+use crate::domain::policy::{Policy, Rule};
+use crate::permit::{Environment, Error, Limits, Permit, Reach, Usage};
 
-/// From this share of the monthly active users on, somebody should know.
-const NEARLY: f64 = 0.8;
+/// From this percentage of the monthly active users on, somebody should know.
+const NEARLY_PERCENT: u128 = 80;
 
-pub(super) async fn look(permit: &Permit, policy: &Policy, limits: &Limits) -> Vec<Finding> {
-    let environment = match permit.environment().await {
-        Ok(environment) => environment,
-        Err(error) => {
-            let why = "nothing can be synced without Permit";
-            return vec![Finding::error(
-                format!("Permit: {error}"),
-                why,
-                "see PERMIT_API_URL and the API key",
-            )];
-        }
-    };
-    let mut findings = vec![Finding::good(format!(
-        "the API key reaches the environment {} of the project {}",
-        environment.environment, environment.project
-    ))];
-    if *limits != Limits::default() {
-        findings.push(Finding::warning(
-            "PERMIT_LIMITS are not the documented ones",
-            "above your plan's limits Permit answers 429, and sign-ins wait in the queue",
-            "set them to your plan's, or leave them out",
-        ));
-    }
-    match tokio::try_join!(permit.roles(), permit.tenants()) {
-        Err(error) => findings.push(Finding::error(
-            format!("roles and tenants are not readable: {error}"),
-            "what the policy names cannot be checked",
-            "give the API key access to the environment",
-        )),
-        Ok((roles, tenants)) => {
-            findings.extend(missing(
-                "role",
-                policy.rules.iter().filter_map(|rule| rule.role.as_ref()),
-                &roles,
-            ));
-            findings.extend(missing(
-                "tenant",
-                policy.rules.iter().filter_map(|rule| rule.tenant.as_ref()),
-                &tenants,
-            ));
-        }
-    }
-    match permit.usage().await {
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 people")]
-        Ok(Some(usage)) => findings.push(match usage.limit {
-            Some(limit) if usage.mau as f64 >= limit as f64 * NEARLY => Finding::warning(
-                format!("{} of {limit} monthly active users are used", usage.mau),
-                "past the limit Permit may refuse checks",
-                "talk to Permit about the plan",
-            ),
-            _ => Finding::good(format!("{} monthly active users", usage.mau)),
-        }),
-        Ok(None) => {
-            findings.push(Finding::good("the API key may not read the organization's usage: not checked"));
-        }
-        Err(error) => findings.push(Finding::warning(
-            format!("the usage is not readable: {error}"),
-            "nobody is told when the monthly active users run out",
-            "try again later",
-        )),
-    }
-    findings
+/// What Permit said.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) findings: Vec<Finding>,
+    /// The roles; `None`: not told.
+    pub(super) roles: Option<BTreeSet<Key>>,
 }
 
-fn missing<'k>(kind: &str, named: impl Iterator<Item = &'k Key>, known: &BTreeSet<Key>) -> Vec<Finding> {
-    let named: BTreeSet<&Key> = named.collect();
-    if named.is_empty() {
+/// Asks Permit. Reads only.
+pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
+    let mut findings = Vec::new();
+    let Environment { project, environment } = match permit.environment().await {
+        Ok(environment) => environment,
+        Err(error) => {
+            let reach = match error {
+                Error::KeyScope { .. } => permit.reach().await.ok(),
+                _ => None,
+            };
+            let finding = reach.and_then(|reach| without_environment(&reach));
+            findings.push(finding.unwrap_or_else(|| refused("the API key's environment", &error)));
+            return Seen { findings, roles: None };
+        }
+    };
+    let roles = match permit.roles().await {
+        Ok(roles) => roles,
+        Err(error) => {
+            findings.push(refused("the roles", &error));
+            return Seen { findings, roles: None };
+        }
+    };
+    findings.push(Finding::good(
+        Check::ApiKey,
+        format!("the API key reads the environment {environment} of the project {project}"),
+    ));
+    findings.extend(permit.reach().await.ok().and_then(|reach| too_far(&reach)));
+    if let Some(policy) = policy {
+        findings.extend(named(Check::Roles, "role", policy, |rule| rule.role.as_ref(), &roles));
+        match permit.tenants().await {
+            Ok(tenants) => {
+                findings.extend(named(
+                    Check::Tenants,
+                    "tenant",
+                    policy,
+                    |rule| rule.tenant.as_ref(),
+                    &tenants,
+                ));
+            }
+            Err(error) => findings.push(refused("the tenants", &error)),
+        }
+    }
+    findings.push(match permit.usage().await {
+        Ok(usage) => active_users(usage),
+        Err(error) => Finding::warning(
+            Check::Usage,
+            format!("the usage is not told: {error}"),
+            "nobody hears of it when the monthly active users run out",
+            "try again later",
+        ),
+    });
+    Seen { findings, roles: Some(roles) }
+}
+
+/// The key is of more than one environment, and none is set.
+fn without_environment(reach: &Reach) -> Option<Finding> {
+    let why = "which environment people are synced to is not known, so that nothing is synced";
+    let better = "or, better, store the key of one environment (Permit: Settings, API Keys)";
+    let (level, remedy) = match reach {
+        Reach::Organization => (
+            "organization",
+            format!("set PERMIT_PROJECT and PERMIT_ENVIRONMENT to the ids or keys of the two; {better}"),
+        ),
+        Reach::Project(id) => (
+            "project",
+            format!(
+                "set PERMIT_PROJECT={id} and PERMIT_ENVIRONMENT to the environment's id or key; {better}"
+            ),
+        ),
+        Reach::Environment => return None,
+    };
+    Some(Finding::error(
+        Check::ApiKey,
+        format!("the API key belongs to a whole {level}, and no environment is set"),
+        why,
+        remedy,
+    ))
+}
+
+/// The key is of more than one environment, though one is enough.
+fn too_far(reach: &Reach) -> Option<Finding> {
+    let (level, more) = match reach {
+        Reach::Organization => ("organization", "every project"),
+        Reach::Project(_) => ("project", "every environment of the project"),
+        Reach::Environment => return None,
+    };
+    Some(Finding::warning(
+        Check::ApiKey,
+        format!("the API key belongs to a whole {level}"),
+        format!("whoever gets hold of it reaches {more}; one environment is all that is needed"),
+        "store the key of this environment instead (Permit: Settings, API Keys)",
+    ))
+}
+
+fn refused(of_what: &str, error: &Error) -> Finding {
+    let remedy = match error {
+        Error::Key(_) => "see PERMIT_API_KEY_SECRET_ID, AWS_REGION, and whether you may read that secret",
+        Error::Unauthorized => {
+            "store a key that Permit shows as active (Settings, API Keys); a key of the EU region is for \
+             PERMIT_API_URL=https://api.eu.permit.io"
+        }
+        Error::Forbidden { .. } | Error::NotFound { .. } => {
+            "see PERMIT_PROJECT and PERMIT_ENVIRONMENT, and store a key of that environment"
+        }
+        Error::RateLimited { .. } => "try again in a minute; see what else uses this environment's limits",
+        _ => "see PERMIT_API_URL, and the network between here and Permit; then try again",
+    };
+    Finding::error(
+        Check::ApiKey,
+        format!("Permit does not tell {of_what}: {error}"),
+        "no sign-in and no bulk sync reaches Permit while this is so",
+        remedy,
+    )
+}
+
+/// What the policy names by itself; what it captures is known only when somebody arrives.
+fn named<'p>(
+    check: Check,
+    kind: &str,
+    policy: &'p Policy,
+    name: impl Fn(&'p Rule) -> Option<&'p Key>,
+    known: &BTreeSet<Key>,
+) -> Vec<Finding> {
+    let names: BTreeSet<&Key> = policy.rules.iter().filter_map(&name).collect();
+    if names.is_empty() {
         return Vec::new();
     }
-    let missing: Vec<Finding> = named
-        .iter()
-        .filter(|key| !known.contains(**key))
-        .map(|key| {
-            let what = format!("the policy names the {kind} {key}, which Permit lacks");
-            Finding::error(
-                what,
-                "nobody is granted it",
-                format!("create the {kind} in Permit, or correct the policy"),
-            )
-        })
-        .collect();
+    let missing: Vec<&Key> = names.iter().copied().filter(|key| !known.contains(*key)).collect();
     if missing.is_empty() {
-        return vec![Finding::good(format!(
-            "Permit has every {kind} that the policy names ({})",
-            named.len()
-        ))];
+        let what = format!("Permit has every {kind} that the policy names ({})", names.len());
+        return vec![Finding::good(check, what)];
     }
-    missing
+    let finding = |key: &Key| {
+        let lines = policy.rules.iter().filter(|rule| name(rule) == Some(key));
+        let lines: Vec<String> = lines.map(|rule| format!("line {}", rule.line)).collect();
+        Finding::error(
+            check,
+            format!("the policy names the {kind} {key} ({}), which Permit lacks", lines.join(", ")),
+            "nobody is granted it: it is left out of each sync, and reported",
+            format!("create the {kind} {key} in Permit, or correct the policy"),
+        )
+    };
+    missing.into_iter().map(finding).collect()
+}
+
+/// What is set, against what Permit documents.
+pub(super) fn limits(limits: &Limits) -> Finding {
+    let higher: Vec<String> = limits
+        .above_documented()
+        .into_iter()
+        .map(|(name, limit, documented)| format!("{name}={limit} (documented: {documented})"))
+        .collect();
+    if higher.is_empty() {
+        return Finding::good(Check::Limits, "PERMIT_LIMITS are within what Permit documents");
+    }
+    Finding::warning(
+        Check::Limits,
+        format!("PERMIT_LIMITS are above what Permit documents: {}", higher.join(", ")),
+        "unless Permit raised them for you it answers 429, and sign-ins wait in the queue",
+        "set them to your plan's, or leave them out",
+    )
+}
+
+fn active_users(usage: Option<Usage>) -> Finding {
+    let check = Check::Usage;
+    match usage {
+        None => Finding::note(
+            check,
+            "the monthly active users are not told",
+            "the API key may not read the organization's statistics; the alarm monthly-active-users knows nothing either",
+            "see them in Permit's own pages now and then",
+        ),
+        Some(Usage { mau, limit: None }) => {
+            Finding::good(check, format!("{mau} monthly active users, without a limit"))
+        }
+        Some(Usage { mau, limit: Some(limit) }) => {
+            let what = format!("{mau} of {limit} monthly active users are used");
+            if u128::from(mau) * 100 < u128::from(limit) * NEARLY_PERCENT {
+                return Finding::good(check, what);
+            }
+            Finding::warning(
+                check,
+                what,
+                "past the plan's limit Permit may refuse checks (permission checks make people active, syncing does not)",
+                "talk to Permit about the plan",
+            )
+        }
+    }
 }

@@ -1,5 +1,4 @@
 //! `attach` and `detach` against moto, whose UpdateUserPool resets what it is not given, as AWS's does.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::process::Output;
 

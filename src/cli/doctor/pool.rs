@@ -1,0 +1,268 @@
+//! The user pool: its region, whether it can be read, its triggers, its attributes.
+
+use std::collections::BTreeSet;
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_cognitoidentityprovider::types::{LambdaConfigType, UserPoolClientType, UserPoolType};
+
+use super::TIMEOUT;
+use super::finding::{Check, Finding};
+use crate::cli::attach::Event;
+use crate::cognito::UserPoolId;
+use crate::cognito::pool::{PoolError, UserPool as _};
+use crate::cognito::sdk::{CognitoPool, IdentityProvider};
+use crate::domain::policy::{Condition, Policy, Rule};
+
+/// Nobody's `sub` and user name, and no group's name: whoever may not ask is refused all the same.
+const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+
+/// The standard attributes, and `identities` beside them.
+const STANDARD: [&str; 21] = [
+    "address",
+    "birthdate",
+    "email",
+    "email_verified",
+    "family_name",
+    "gender",
+    "given_name",
+    "identities",
+    "locale",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "sub",
+    "updated_at",
+    "website",
+    "zoneinfo",
+];
+
+/// What the pool said.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) findings: Vec<Finding>,
+    /// Its settings; `None`: not told.
+    pub(super) settings: Option<UserPoolType>,
+    /// Its app clients; `None`: not told, or not asked, since nothing is granted from an attribute.
+    pub(super) clients: Option<Vec<UserPoolClientType>>,
+    /// Its identity providers; `None`: not told, or not asked, since they cannot matter.
+    pub(super) providers: Option<Vec<IdentityProvider>>,
+    /// Some of its groups.
+    pub(super) groups: Vec<String>,
+}
+
+/// No pool is set.
+pub(super) fn none(has_issuers: bool) -> Finding {
+    let what = "no user pool was looked at: USER_POOL_ID is not set";
+    let why = "its triggers, and whether users could grant themselves a role, are not known";
+    if has_issuers {
+        return Finding::note(
+            Check::Pool,
+            what,
+            why,
+            "set USER_POOL_ID, unless people come by OIDC issuers alone",
+        );
+    }
+    Finding::warning(Check::Pool, what, why, "set USER_POOL_ID, or give --user-pool-id")
+}
+
+/// Asks the pool: each call that the functions make, once, about nobody; then its settings and app clients. Reads only.
+pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Policy>) -> Seen {
+    let mut seen = Seen::default();
+    // From its own region, so that a wrong AWS_REGION hides nothing else.
+    let region = Region::new(id.region().to_owned());
+    let is_local = id.region() == "local";
+    let aws_there = if is_local { aws.clone() } else { aws.to_builder().region(region).build() };
+    seen.findings.extend(elsewhere(aws, id).filter(|_| !is_local));
+    let pool = CognitoPool::new(&aws_there, id.clone(), TIMEOUT);
+
+    let groups = pool.groups(None).await;
+    if let Err(error) = &groups
+        && !matches!(error, PoolError::NotAuthorized { .. })
+    {
+        seen.findings.push(unreadable(error));
+        return seen;
+    }
+    let (found, members, groups_of, settings) = tokio::join!(
+        pool.contains(NOBODY),
+        pool.members(NOBODY, None),
+        pool.groups_of(NOBODY, None),
+        pool.describe(),
+    );
+    let (groups, groups_error) = parted(groups);
+    let (settings, settings_error) = parted(settings);
+    seen.groups = groups.map(|page| page.items).unwrap_or_default();
+    let asks_clients = policy.is_some_and(|policy| !granting_attributes(policy).is_empty());
+    let clients = if asks_clients { Some(pool.app_clients().await) } else { None };
+    let (clients, clients_error) = clients.map_or((None, None), parted);
+    let asks_providers = policy.is_some_and(|policy| policy.rules.iter().any(depends_on_providers));
+    let providers = if asks_providers { Some(pool.identity_providers().await) } else { None };
+    let (providers, providers_error) = providers.map_or((None, None), parted);
+    (seen.clients, seen.providers) = (clients, providers);
+
+    let errors = [
+        groups_error,
+        found.err().filter(|error| *error != PoolError::FilterRefused),
+        // There is no such group, and whoever may not ask is not told so.
+        members.err().filter(|error| !matches!(error, PoolError::NoSuchPool(_))),
+        groups_of.err().filter(|error| *error != PoolError::NoSuchUser),
+        settings_error,
+        clients_error,
+        providers_error,
+    ];
+    let errors: Vec<PoolError> = errors.into_iter().flatten().collect();
+    if errors.is_empty() {
+        seen.findings.push(Finding::good(Check::Pool, format!("the user pool {id} can be read")));
+    }
+    seen.findings.extend(errors.iter().map(unreadable));
+    if let Some(settings) = &settings {
+        seen.findings.extend(triggers(id, settings.lambda_config()));
+        seen.findings.extend(policy.into_iter().flat_map(|policy| lacking(policy, settings)));
+    }
+    seen.settings = settings;
+    seen
+}
+
+fn parted<T>(answer: Result<T, PoolError>) -> (Option<T>, Option<PoolError>) {
+    match answer {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+fn elsewhere(aws: &SdkConfig, id: &UserPoolId) -> Option<Finding> {
+    let here = aws.region().map_or("", Region::as_ref);
+    let there = id.region();
+    if here == there {
+        return None;
+    }
+    let what = if here.is_empty() {
+        format!("the user pool {id} is in {there}, and no AWS region is set")
+    } else {
+        format!("the user pool {id} is in {there}, and AWS_REGION is {here}")
+    };
+    Some(Finding::error(
+        Check::Region,
+        what,
+        "the functions look for the pool in the region that they run in, and Cognito calls functions of its own region alone",
+        format!("set AWS_REGION={there}, and have the stack in {there}"),
+    ))
+}
+
+fn unreadable(error: &PoolError) -> Finding {
+    let why = match error {
+        PoolError::NotAuthorized { action } => match *action {
+            "AdminListGroupsForUser" => "a sign-in asks for the person's groups with this right",
+            "DescribeUserPool" => "its triggers, and who could grant themselves a role, are not known",
+            "ListUserPoolClients" | "DescribeUserPoolClient" => {
+                "whether users can write an attribute that the policy grants from is not known"
+            }
+            "ListIdentityProviders" | "DescribeIdentityProvider" => {
+                "whether an identity provider writes what the policy grants from is not known"
+            }
+            _ => "the bulk sync reads the pool with this right",
+        },
+        PoolError::NoSuchPool(_) => "there is nobody to sync",
+        _ => "its triggers, and who could grant themselves a role, are not known",
+    };
+    let (what, remedy) = match error {
+        PoolError::NotAuthorized { action } => (
+            format!("you may not {action} in the user pool"),
+            format!("get cognito-idp:{action} on it; the functions' roles have theirs by template.yaml"),
+        ),
+        PoolError::NoSuchPool(id) => (
+            format!("there is no user pool {id} in this account"),
+            "set USER_POOL_ID to the right one, or AWS_PROFILE to its account".to_owned(),
+        ),
+        error => (
+            format!("the user pool cannot be read: {error}"),
+            "see the AWS credentials and the network between here and AWS, then try again".to_owned(),
+        ),
+    };
+    Finding::error(Check::Pool, what, why, remedy)
+}
+
+fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> {
+    let functions = Event::ALL.map(|event| (event, event.function(config)));
+    if let [(_, Some(one)), (_, Some(other))] = functions {
+        if one == other {
+            return vec![Finding::good(Check::Triggers, format!("both triggers call {one}"))];
+        }
+        return vec![Finding::warning(
+            Check::Triggers,
+            format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
+            "one of the two is another program, or another version: whoever comes that way may not be synced",
+            "permit-handoff attach --replace, where the other function may go",
+        )];
+    }
+    let missing = functions.into_iter().filter(|(_, function)| function.is_none());
+    missing
+        .map(|(event, _)| {
+            let why = match event {
+                Event::PostAuthentication => "whoever signs in again is not synced, so that changed roles wait for the bulk sync",
+                Event::PostConfirmation => {
+                    "a sign-up, and a first sign-in through Google, SAML or OIDC, fires this one alone: new people get no role"
+                }
+            };
+            Finding::error(
+                Check::Triggers,
+                format!("the pool calls no function for {event}"),
+                why,
+                format!("permit-handoff attach --user-pool-id {id} --function-arn ARN (the stack's output AttachCommand)"),
+            )
+        })
+        .collect()
+}
+
+/// Whether users of the pool can have the attribute. Every pool has the standard ones, whatever its schema lists.
+pub(super) fn has_attribute(pool: &UserPoolType, name: &str) -> bool {
+    STANDARD.contains(&name)
+        // Cognito's own, which stand in no schema.
+        || name.starts_with("cognito:")
+        || pool.schema_attributes().iter().any(|attribute| attribute.name() == Some(name))
+}
+
+/// The attributes that rules grant from.
+pub(super) fn granting_attributes(policy: &Policy) -> BTreeSet<&str> {
+    let conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
+    let names = conditions.filter_map(|condition| match condition {
+        Condition::Attribute { name, equals: _ } => Some(name.as_str()),
+        Condition::Group(_) | Condition::EmailDomain(_) => None,
+    });
+    names.collect()
+}
+
+/// Whether an identity provider could make the rule hold: by what it writes, or by the group of its people.
+fn depends_on_providers(rule: &Rule) -> bool {
+    rule.conditions.iter().any(|condition| match condition {
+        Condition::Group(pattern) => pattern.captures_tenant() || pattern.captures_role(),
+        Condition::EmailDomain(_) | Condition::Attribute { .. } => true,
+    })
+}
+
+/// Attributes that the policy names, and that nobody of the pool can have.
+fn lacking(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
+    let granting = granting_attributes(policy);
+    let copied = policy.attributes.iter().map(|attribute| attribute.from.as_str());
+    let names: BTreeSet<&str> = granting.iter().copied().chain(copied).collect();
+    let missing = names.into_iter().filter(|name| !has_attribute(pool, name));
+    missing
+        .map(|name| {
+            let why = if granting.contains(name) {
+                "a rule that grants from it grants nobody of this pool anything"
+            } else {
+                "nobody of this pool has it, so that it is never copied"
+            };
+            Finding::warning(
+                Check::PoolAttributes,
+                format!("the policy names the attribute {name}, which the user pool lacks"),
+                why,
+                "correct the policy (custom attributes are spelt custom:NAME), or add the attribute to the pool",
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! Who could grant themselves a role: what the policy grants from, and who may change that. Asks nobody.
+
+mod attributes;
+mod email;
+mod groups;
+mod providers;
+
+use std::collections::BTreeSet;
+
+use aws_sdk_cognitoidentityprovider::types::{AdminCreateUserConfigType, UserPoolClientType, UserPoolType};
+
+use super::finding::{Check, Finding};
+use crate::cognito::UserPoolId;
+use crate::cognito::sdk::IdentityProvider;
+use crate::domain::grant::Key;
+use crate::domain::identity::Source;
+use crate::domain::policy::{Condition, Policy, Rule};
+use crate::oidc::Issuers;
+
+/// Parts of the names of roles that nobody gives to everyone.
+const STRONG: [&str; 5] = ["admin", "owner", "root", "superuser", "operator"];
+
+/// The pool, as far as it said anything.
+#[derive(Clone, Copy)]
+pub(super) struct Pool<'a> {
+    pub(super) id: &'a UserPoolId,
+    pub(super) settings: Option<&'a UserPoolType>,
+    pub(super) clients: Option<&'a [UserPoolClientType]>,
+    pub(super) providers: &'a [IdentityProvider],
+    pub(super) groups: &'a [String],
+}
+
+/// Looks at a policy, with what is known of the pool and of Permit's roles.
+pub(super) fn look(policy: &Policy, pool: Option<Pool<'_>>, roles: Option<&BTreeSet<Key>>) -> Vec<Finding> {
+    let settings = pool.and_then(|pool| pool.settings);
+    let mut findings = Vec::new();
+    if let (Some(settings), Some(clients)) = (settings, pool.and_then(|pool| pool.clients)) {
+        findings.extend(attributes::writable(policy, settings, clients));
+    }
+    findings.extend(pool.map(|pool| providers::writing(policy, pool.providers)).unwrap_or_default());
+    findings.extend(settings.map(|settings| email::verification(policy, settings)).unwrap_or_default());
+    findings.extend(pool.map(|pool| providers::verifying(policy, pool.providers)).unwrap_or_default());
+    findings.extend(email::domains(policy));
+    findings.extend(pool.and_then(|pool| groups::of_providers(policy, pool)));
+    findings.extend(groups::names(policy, roles));
+    findings.extend(everyone(policy, settings));
+    if findings.is_empty() && settings.is_some() {
+        let what = "no rule grants from what people could write or make themselves";
+        findings.push(Finding::good(Check::WritableAttributes, what));
+    }
+    findings
+}
+
+/// Rules that give everyone a role whose name is one of the strong.
+fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
+    let why = match pool.map(admins_alone_create) {
+        Some(true) => "every person of the pool has it, whoever they are",
+        Some(false) => "anybody may sign up in this pool, and then has it",
+        None => "where people may sign up, any stranger has it",
+    };
+    let rules = policy.rules.iter().filter(|rule| rule.conditions.is_empty());
+    rules
+        .filter_map(|rule| {
+            let role = rule.role.as_ref()?;
+            let name = role.as_str().to_ascii_lowercase();
+            STRONG.iter().any(|strong| name.contains(strong)).then(|| {
+                let what = format!("everyone gets the role {role}: {rule}");
+                Finding::warning(
+                    Check::Everyone,
+                    what,
+                    why,
+                    format!("give the rule in line {} a `when`", rule.line),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Several directories, whose `sub`s are one key space.
+pub(super) fn issuers(issuers: &Issuers, pool: Option<&UserPoolId>) -> Option<Finding> {
+    let mut sources: Vec<String> = Vec::new();
+    for name in issuers.names() {
+        let source = Source::issuer(name).to_string();
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    let pool = pool.map(ToString::to_string).filter(|pool| !sources.contains(pool));
+    sources.extend(pool);
+    if sources.len() < 2 {
+        return None;
+    }
+    Some(Finding::warning(
+        Check::Issuers,
+        format!(
+            "{} directories are trusted, and their `sub`s are one key space: {}",
+            sources.len(),
+            sources.join(", ")
+        ),
+        "whoever can choose their `sub` in one can come as a person of another, and have that person's user in Permit",
+        "trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each an environment of its own",
+    ))
+}
+
+fn admins_alone_create(pool: &UserPoolType) -> bool {
+    pool.admin_create_user_config().is_some_and(AdminCreateUserConfigType::allow_admin_create_user_only)
+}
+
+/// The rules that have such a condition, for people.
+fn rules(policy: &Policy, has: impl Fn(&Condition) -> bool) -> Option<String> {
+    let rules = policy.rules.iter().filter(|rule| rule.conditions.iter().any(&has));
+    let rules: Vec<String> = rules.map(Rule::to_string).collect();
+    (!rules.is_empty()).then(|| rules.join("; "))
+}
+
+#[cfg(test)]
+mod tests;

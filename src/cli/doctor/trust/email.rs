@@ -1,0 +1,68 @@
+//! Rules by e-mail domain: whether an address is its owner's, and whose the domain is.
+
+use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerifiedAttributeType};
+
+use super::super::finding::{Check, Finding};
+use super::rules;
+use crate::domain::policy::{Condition, Pattern, Policy};
+
+/// Whether the pool sees to it that addresses are people's own, where rules ask for it.
+pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
+    let Some(rules) = rules(policy, |condition| matches!(condition, Condition::EmailDomain(_))) else {
+        return Vec::new();
+    };
+    let verifies = pool.auto_verified_attributes().contains(&VerifiedAttributeType::Email);
+    let verifies_first = pool.user_attribute_update_settings().is_some_and(|settings| {
+        settings.attributes_require_verification_before_update().contains(&VerifiedAttributeType::Email)
+    });
+    if !verifies {
+        return vec![Finding::warning(
+            Check::EmailVerified,
+            format!(
+                "the pool does not verify e-mail addresses, and the policy grants by their domain: {rules}"
+            ),
+            "`email_verified` is all that stands between a stranger and the role, and something else sets it: an administrator, an import, an identity provider's mapping",
+            "have the pool verify e-mail (AutoVerifiedAttributes), and map email_verified from no provider that does not verify",
+        )];
+    }
+    let verified =
+        Finding::good(Check::EmailVerified, "the pool verifies e-mail addresses, which the policy grants by");
+    let changed = if verifies_first {
+        Finding::good(Check::EmailChange, "a changed e-mail address is verified before the pool keeps it")
+    } else {
+        Finding::warning(
+            Check::EmailChange,
+            "people may change their e-mail address, and the pool keeps the new one before it is verified",
+            format!(
+                "until then they lose what the old one granted, and whatever ignores `email_verified` takes the new one \
+                 for theirs: {rules}"
+            ),
+            "add email to the pool's AttributesRequireVerificationBeforeUpdate",
+        )
+    };
+    vec![verified, changed]
+}
+
+/// Patterns that hold for a domain which anybody could register: `{tenant}.com`.
+pub(super) fn domains(policy: &Policy) -> Option<Finding> {
+    let rules = rules(
+        policy,
+        |condition| matches!(condition, Condition::EmailDomain(pattern) if anybody_could_register(pattern)),
+    )?;
+    Some(Finding::warning(
+        Check::EmailDomain,
+        format!("the domain of an e-mail address says what it grants: {rules}"),
+        "anybody can register such a domain, verify an address in it, and have the role",
+        "name each domain in a rule of its own, or put a domain that is yours behind the capture: {tenant}.example.com",
+    ))
+}
+
+/// Whether what stands behind the capture has fewer than two labels: it is no domain of anybody's.
+fn anybody_could_register(pattern: &Pattern) -> bool {
+    let captures = pattern.captures_tenant() || pattern.captures_role();
+    let suffix = pattern.literals().last().unwrap_or_default();
+    let labels = suffix
+        .strip_prefix('.')
+        .map_or(0, |domain| domain.split('.').filter(|label| !label.is_empty()).count());
+    captures && labels < 2
+}

@@ -1,0 +1,65 @@
+//! What `doctor` reads: as much as there is, and what is wrong with the rest.
+
+use super::reader::{InvalidSettings, Reader, SettingFault};
+use super::{Drain, FileSync, Handoff, PermitSettings, SignIn, parse};
+use crate::cognito::UserPoolId;
+use crate::domain::policy::Policy;
+use crate::oidc::Issuers;
+
+/// Settings of the command line's `doctor`. What is wrong is `None` and has its fault; the rest can be looked at.
+#[derive(Debug)]
+pub struct Doctor {
+    /// How to reach Permit.
+    pub permit: Option<PermitSettings>,
+    /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
+    pub policy: Option<Policy>,
+    /// `USER_POOL_ID`.
+    pub user_pool_id: Option<UserPoolId>,
+    /// `OVERFLOW_QUEUE_URL`.
+    pub overflow_queue_url: Option<String>,
+    /// `DEAD_LETTER_QUEUE_URL`.
+    pub dead_letter_queue_url: Option<String>,
+    /// `OIDC_ISSUERS`.
+    pub oidc_issuers: Option<Issuers>,
+    /// What any of the programs would refuse to start for, each fault once.
+    pub faults: Vec<SettingFault>,
+}
+
+impl Doctor {
+    /// Reads the settings through `lookup`. A setting that one program alone requires may be left out.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let mut reader = Reader::new(&lookup);
+        Self {
+            permit: PermitSettings::read(&mut reader),
+            policy: reader.policy(),
+            user_pool_id: reader.parsed("USER_POOL_ID", parse::user_pool_id).value(),
+            overflow_queue_url: reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url).value(),
+            dead_letter_queue_url: reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url).value(),
+            oidc_issuers: reader.parsed("OIDC_ISSUERS", parse::issuers).value(),
+            faults: faults(&lookup),
+        }
+    }
+
+    /// Whether nothing is wrong with this setting.
+    pub fn has_right(&self, setting: &str) -> bool {
+        !self.faults.iter().any(|fault| fault.settings.split(", ").any(|name| name == setting))
+    }
+}
+
+fn faults(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<SettingFault> {
+    let is_set = |name: &str| lookup(name).is_some_and(|text| !text.trim().is_empty());
+    let has_handoff = is_set("OIDC_ISSUERS") || is_set("HANDOFF_ALLOWED_ORIGINS");
+    let programs = [
+        SignIn::new(lookup).err(),
+        Drain::new(lookup).err(),
+        FileSync::new(lookup).err(),
+        has_handoff.then(|| Handoff::new(lookup).err()).flatten(),
+    ];
+    let mut faults: Vec<SettingFault> = Vec::new();
+    for fault in programs.into_iter().flatten().flat_map(|InvalidSettings(faults)| faults) {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+    faults
+}
