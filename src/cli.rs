@@ -54,7 +54,7 @@ Exit codes:
   4  refused to deprovision, or stopped before the end: look, then run it again
   130  a second Ctrl-C: stopped at once; run it again, and it goes on
 
-Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the
+Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the \
 same that the functions have. See README.md.";
 
 const COMPLETIONS: &str = "\

@@ -7,7 +7,7 @@
 pub mod metrics;
 mod user_hash;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::panic::{self, PanicHookInfo};
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
@@ -85,7 +85,10 @@ pub fn init(
             let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(true);
             logs.with_writer(io::stdout).try_init()
         }
-        Format::Human => logs.with_target(false).without_time().with_writer(io::stderr).try_init(),
+        Format::Human => {
+            let colours = io::stderr().is_terminal() && setting("NO_COLOR").is_none();
+            logs.with_target(false).without_time().with_ansi(colours).with_writer(io::stderr).try_init()
+        }
     };
     panic::set_hook(Box::new(log_panic));
 

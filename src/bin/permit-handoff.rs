@@ -22,8 +22,10 @@ async fn main() -> ExitCode {
     let mut terminal = Terminal::new(&mut out, &mut err, &mut input);
     (terminal.json, terminal.colours, terminal.interactive) = (cli.json, colours, interactive);
 
-    // Warnings at least, unless the operator says otherwise: what a command finds, it prints itself.
-    let log_filter = |name: &str| variable(name).or_else(|| (name == "RUST_LOG").then(|| "warn".to_owned()));
+    // Warnings at least, unless the operator says otherwise: what a command finds, it prints itself. That this machine is
+    // none of AWS's own is no warning.
+    let quiet = || "warn,aws_config=error,aws_runtime=error".to_owned();
+    let log_filter = |name: &str| variable(name).or_else(|| (name == "RUST_LOG").then(quiet));
     if let Err(error) = telemetry::init("permit-handoff", Format::Human, log_filter) {
         terminal.error(&error.to_string());
         return Exit::Usage.into();

@@ -26,7 +26,7 @@ Examples:
   permit-handoff attach --user-pool-id eu-west-1_AbCdEfGhI \\
     --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
 
-The stack's output AttachCommand is this with your names. All other settings of the pool stay as they are: the difference is
+The stack's output AttachCommand is this with your names. All other settings of the pool stay as they are: the difference is \
 shown before anything is written, and the pool is read once more afterwards.";
 
 const DETACH_EXAMPLES: &str = "\
@@ -34,7 +34,7 @@ Examples:
   permit-handoff detach --user-pool-id eu-west-1_AbCdEfGhI \\
     --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
 
-Takes away the triggers that call this function, and no other's. Do it before the function is deleted: a pool whose trigger
+Takes away the triggers that call this function, and no other's. Do it before the function is deleted: a pool whose trigger \
 does not exist refuses sign-ins.";
 
 /// Arguments of `attach`.

@@ -30,18 +30,18 @@ Examples:
   permit-handoff doctor --accept group-names  in CI, where administrators alone make groups
   permit-handoff doctor --json | jq '.findings[] | select(.severity == \"error\") | .check'
 
-Exits with 0 where nothing is to be looked at, with 1 where there is an error or a warning that is
-not accepted, and with 2 where a setting is wrong; what can be looked at without it, is.
+Exits with 0 where nothing is to be looked at, with 1 where there is an error or a warning that is \
+not accepted, and with 2 where a setting is wrong; what can be looked at without it, is. \
 Writes nothing, anywhere.
 
-JSON: {\"errors\", \"warnings\", \"accepted\", \"findings\": [{\"check\", \"severity\", \"what\", \"why\", \"do\",
-\"accepted\"}]}. A severity is good, note, warning or error. The names of checks are those of --accept,
+JSON: {\"errors\", \"warnings\", \"accepted\", \"findings\": [{\"check\", \"severity\", \"what\", \"why\", \"do\", \
+\"accepted\"}]}. A severity is good, note, warning or error. The names of checks are those of --accept, \
 and stay.
 
-Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and
-cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the
-pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient,
-ListIdentityProviders and DescribeIdentityProvider.
+Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and \
+cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the \
+pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient, \
+ListIdentityProviders and DescribeIdentityProvider. \
 A right that is missing is named, and the rest is looked at.";
 
 /// One request.

@@ -13,7 +13,7 @@ Examples:
   permit-handoff plan --json | jq .report.created
   permit-handoff plan --report plan.html
 
-Changes that take something away come first. Exits with 1 where anything would change, and with 4 where it would
+Changes that take something away come first. Exits with 1 where anything would change, and with 4 where it would \
 refuse to deprovision.";
 
 /// Arguments of `plan`.

@@ -17,8 +17,8 @@ Examples:
   permit-handoff sync --file firebase.csv --source https://securetoken.google.com/PROJECT \\
       --columns uid,email,emailVerified
 
-A file is CSV with a header, or JSON lines; one line is one person. The columns of Auth0, Okta and Firebase exports are
-known. `groups` is split at `;`; without that column, roles by group are left as they are. A line that is broken is
+A file is CSV with a header, or JSON lines; one line is one person. The columns of Auth0, Okta and Firebase exports are \
+known. `groups` is split at `;`; without that column, roles by group are left as they are. A line that is broken is \
 named, the rest goes on, and nobody who may be on it is deprovisioned.
 
 Ctrl-C stops after what is under way; the next run goes on.";
