@@ -2,7 +2,7 @@
 //! then the one who answers it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request};
@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::answers;
 use crate::call::{Call, Reply};
