@@ -94,7 +94,7 @@ async fn killed_at_random_again_and_again_the_runs_together_do_the_work_of_one()
     let mut random = fastrand::Rng::with_seed(20_261_124);
     for (name, semantics) in Semantics::each() {
         let (expected, requests, bulk_calls) = end_state(semantics).await;
-        for _ in 0..8 {
+        for _ in 0..4 {
             let (sandbox, directory) = torn(semantics).await;
             let kills: Vec<(u64, bool)> =
                 (0..random.u64(1..=5)).map(|_| (random.u64(1..=requests), random.bool())).collect();
