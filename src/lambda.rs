@@ -48,6 +48,23 @@ where
 /// A deadline that is past is none: cargo-lambda says one that was over half a century ago. Lambda gives no
 /// invocation longer than [`LONGEST`].
 pub fn deadline(context: &Context) -> Instant {
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(LONGEST);
-    Instant::now() + left.saturating_sub(MARGIN).max(left / 2)
+    Instant::now() + working_time(context.deadline().duration_since(SystemTime::now()).ok())
+}
+
+/// How much of what is `left` of an invocation is for its work; `None`: the deadline is past.
+fn working_time(left: Option<Duration>) -> Duration {
+    let left = left.unwrap_or(LONGEST);
+    left.saturating_sub(MARGIN).max(left / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_seconds_are_left_for_the_answer() {
+        for (left, working) in [(Some(900), 895), (Some(60), 55), (Some(8), 4), (Some(0), 0), (None, 895)] {
+            assert_eq!(working_time(left.map(Duration::from_secs)), Duration::from_secs(working), "{left:?}");
+        }
+    }
 }

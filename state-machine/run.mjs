@@ -1,5 +1,6 @@
 // Runs bulk-sync.asl.json in this process, with a Lambda Invoke API behind its task: the test's, or that of a real
-// binary under `cargo lambda watch`. Prints one JSON object: {status, output | error + cause, requests}.
+// binary under `cargo lambda watch`. Prints one JSON object: {status, output | error + cause, requests, failed}, where
+// `failed` is what the step "Run failed" gave for each part that ended there: what an operator finds in the console.
 //
 //   node state-machine/run.mjs --endpoint http://127.0.0.1:9000 --function bulk-sync --shards 16
 //   node state-machine/run.mjs --validate
@@ -64,10 +65,14 @@ async function invoke({ FunctionName, Payload }) {
   });
   const body = await answer.json().catch(() => ({}));
   if (answer.status === 429) throw taskError("Lambda.TooManyRequestsException", body.Message);
-  if (!answer.ok || answer.headers.has("x-amz-function-error")) {
-    throw taskError(body.errorType ?? "Lambda.AWSLambdaException", body.errorMessage);
-  }
+  if (isFunctionError(answer, body)) throw taskError(body.errorType, JSON.stringify(body));
+  if (!answer.ok) throw taskError("Lambda.AWSLambdaException", `Lambda answered ${answer.status}`);
   return { StatusCode: answer.status, Payload: body };
+}
+
+// Whether the function ran and failed. AWS answers 200 with a header then; `cargo lambda watch` answers 500 without it.
+function isFunctionError({ status, headers }, body) {
+  return headers.has("x-amz-function-error") || (status === 500 && typeof body.errorType === "string");
 }
 
 function listExecutions({ StateMachineArn, StatusFilter }) {
@@ -94,11 +99,22 @@ const run = new StateMachine(definition).run({}, {
     retryIntervalOverrides: { Sync: 0, "Look for another run": 0 },
   },
 });
+const failed = [];
+let failure = {};
+const watching = (async () => {
+  for await (const event of run.eventLogs) {
+    if (event.type === "StateExited" && event.state.name === "Run failed") failed.push(event.state.output);
+    if (event.type === "ExecutionFailed") failure = { error: event.Error, cause: event.Cause };
+  }
+})();
 let result;
 try {
   result = { status: "SUCCEEDED", output: await run.result };
 } catch (error) {
-  result = { status: "FAILED", error: error.name, cause: error.message };
+  // The engine's own error names the state machine's only in its events.
+  await watching;
+  result = { status: "FAILED", error: error.name, cause: error.message, ...failure };
 }
-process.stdout.write(`${JSON.stringify({ ...result, requests })}\n`);
+await watching;
+process.stdout.write(`${JSON.stringify({ ...result, requests, failed })}\n`);
 process.exitCode = result.status === "SUCCEEDED" ? 0 : 1;

@@ -123,6 +123,9 @@ async fn a_run_that_keeps_failing_fails_the_execution() {
     let execution = run(&[], |_, _| Answer::Error).await;
     execution.failed_with("failed");
     assert_eq!(execution.requests.len(), 3);
+    let error = &execution.failed[0]["error"];
+    assert_eq!((execution.failed.len(), &error["Error"]), (1, &json!("PoolUnreadable")), "{error}");
+    assert!(error["Cause"].as_str().unwrap().contains("page 3 failed"), "{error}");
 }
 
 #[tokio::test]
@@ -153,6 +156,8 @@ async fn one_part_that_fails_does_not_hold_up_the_others() {
     .await;
     execution.failed_with("failed");
     execution.failed_with("no headway");
+    assert_eq!(execution.failed.len(), 1);
+    assert_eq!(execution.failed[0]["request"], json!({"sub_prefix": "3"}));
     let prefixes = execution.requests.iter().map(|request| request["sub_prefix"].as_str().unwrap());
     assert_eq!(prefixes.collect::<BTreeSet<_>>().len(), 16);
 }
@@ -199,14 +204,17 @@ fn incomplete(created: u64) -> Value {
 #[derive(Debug)]
 struct Execution {
     status: String,
+    error: String,
     cause: String,
     requests: Vec<Value>,
+    /// What the step "Run failed" gave.
+    failed: Vec<Value>,
 }
 
 impl Execution {
     #[track_caller]
     fn failed_with(&self, outcome: &str) {
-        assert_eq!(self.status, "FAILED");
+        assert_eq!((self.status.as_str(), self.error.as_str()), ("FAILED", "BulkSyncFailed"));
         assert!(self.cause.contains(&format!("\"{outcome}\"")), "{}", self.cause);
     }
 }
@@ -234,8 +242,10 @@ async fn run_against(server: &Server, options: &[&str]) -> Execution {
     assert_eq!(printed["requests"].as_array().unwrap().len(), requests.len());
     Execution {
         status: printed["status"].as_str().unwrap().to_owned(),
+        error: printed["error"].as_str().unwrap_or_default().to_owned(),
         cause: printed["cause"].as_str().unwrap_or_default().to_owned(),
         requests,
+        failed: printed["failed"].as_array().unwrap().clone(),
     }
 }
 

@@ -258,6 +258,7 @@ impl Builder {
             settings: Mutex::new(settings),
             limiter: Mutex::new(Limiter::new(limits, speedup)),
             faults: Mutex::new(faults),
+            hooks: Mutex::default(),
             log: Mutex::new(RequestLog::new(keep_bodies)),
             seed,
             ended: ended.clone(),

@@ -2,14 +2,15 @@
 //!
 //! What kind of window Permit uses is not documented. A sliding log is the strictest: in no span as long as the window
 //! do more requests pass than the limit says, wherever the span begins. A client that keeps to it keeps to any other.
-//! A request that is refused is not counted.
+//! A request that is refused is not counted. The windows pass by tokio's clock, which a test may pause.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::requests::Kind;
 

@@ -2,7 +2,7 @@
 //! then the one who answers it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request};
@@ -10,12 +10,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::answers;
 use crate::call::{Call, Reply};
 use crate::contract::Contract;
 use crate::error::ApiError;
 use crate::faults::{Action, Faults};
+use crate::hooks::{Hooks, Moment, Stop};
 use crate::limits::{Limiter, RetryAfter, TooSoon};
 use crate::requests::{self, Kind, RequestLog};
 use crate::routes::{Answerer, Wait};
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Mutex<Settings>,
     pub(crate) limiter: Mutex<Limiter>,
     pub(crate) faults: Mutex<Faults>,
+    pub(crate) hooks: Mutex<Hooks>,
     pub(crate) log: Mutex<RequestLog>,
     /// What it began with, and goes back to.
     pub(crate) seed: Snapshot,
@@ -67,7 +70,7 @@ struct Asked {
     body: Bytes,
     /// The template of the path; the path itself where it fits none.
     path: String,
-    kind: Kind,
+    noted: requests::Request,
 }
 
 pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request) -> Response {
@@ -85,11 +88,11 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
 
     let strike = lock(&shared.faults).strike(parts.method.as_str(), &asked);
     let action = strike.action;
-    let number = {
+    let (number, noted) = {
         let mut log = lock(&shared.log);
         let body = log.keep_bodies.then(|| String::from_utf8_lossy(&body).into_owned());
         let fault = action.as_ref().map(Action::name).or((strike.latency_ms > 0).then_some("latency"));
-        log.came(requests::Request {
+        let noted = requests::Request {
             at_ms: now_ms(),
             method: parts.method.to_string(),
             path: asked,
@@ -98,7 +101,17 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
             status: None,
             fault: fault.map(str::to_owned),
             body,
-        })
+        };
+        (log.came(noted.clone()), noted)
+    };
+    let mut stop = lock(&shared.hooks).stop(&noted);
+    let hold = async |stop: &mut Option<Stop>, moment| {
+        if let Some(stop) = stop {
+            tokio::select! {
+                () = stop.at(moment) => {}
+                () = shared.end() => {}
+            }
+        }
     };
 
     let connection = ConnectInfo::<Connection>::from_request_parts(&mut parts, &()).await.ok();
@@ -109,7 +122,8 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
         // Never sent: the connection is cut as soon as something is to be written.
         Response::new(Body::empty())
     };
-    let asked = Asked { parts, body, path, kind };
+    let asked = Asked { parts, body, path, noted };
+    hold(&mut stop, Moment::Before).await;
     let response = match action {
         None | Some(Action::Latency { .. }) => answer(shared, answerer, asked).await,
         Some(Action::Status { status, headers, body }) => answers::fixed(status, &headers, body),
@@ -146,6 +160,7 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
             return cut(Cut::Close);
         }
     };
+    hold(&mut stop, Moment::After).await;
     if strike.latency_ms > 0 {
         shared.pause(Duration::from_millis(strike.latency_ms)).await;
     }
@@ -182,7 +197,8 @@ impl From<ApiError> for Stopped {
 }
 
 async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Reply, Option<Wait>), Stopped> {
-    let Asked { mut parts, body, path, kind } = asked;
+    let Asked { mut parts, body, path, noted } = asked;
+    let kind = noted.kind;
     let settings = lock(&shared.settings).clone();
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = settings.scope_of(authorization)?;
@@ -209,7 +225,15 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
 
     let mut world = lock(&shared.world);
     Ok(match answerer {
-        Answerer::Environment(answer) => (answer(&mut world, &mut call)?, None),
+        Answerer::Environment(answer) => {
+            let answered = answer(&mut world, &mut call);
+            let mut hooks = lock(&shared.hooks);
+            // One that was refused too: a bulk call may leave a part of it behind.
+            if kind != Kind::Read && hooks.watches() {
+                hooks.applied(&noted, &world.snapshot());
+            }
+            (answered?, None)
+        }
         Answerer::Account(answer) => (answer(&settings, &call)?, None),
         Answerer::Pdp(answer) => {
             let wait = Wait::of(&parts.headers, settings.pdp)?;

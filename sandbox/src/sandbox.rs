@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::builder::{Builder, StartError};
 use crate::faults::Fault;
+use crate::hooks::{Held, Moment};
 use crate::ids::{Kind, id};
 use crate::limits::{Limits, RetryAfter};
 use crate::pipeline::{Shared, lock};
@@ -132,6 +133,18 @@ impl Sandbox {
     /// Takes all faults away.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
+    }
+
+    /// Holds up the first request for which `which` says so, among those that come from now on, until what this gives is
+    /// dropped. `which` is asked of each request once, in the order in which they come, and must not ask the sandbox.
+    pub fn hold(&self, moment: Moment, which: impl FnMut(&Request) -> bool + Send + 'static) -> Held {
+        lock(&self.shared.hooks).hold(moment, Box::new(which))
+    }
+
+    /// Has `watcher` look at the environment after every write, before anything else happens in it. It must not ask the
+    /// sandbox.
+    pub fn watch(&self, watcher: impl FnMut(&Request, &Snapshot) + Send + 'static) {
+        lock(&self.shared.hooks).watch(Box::new(watcher));
     }
 
     /// How many requests of each sort there were.

@@ -56,6 +56,8 @@ pub struct Applier {
     listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
     embedded: Mutex<Option<bool>>,
+    /// What is known of the users may be minutes old.
+    looks_again: bool,
     /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
     tenants: Mutex<Option<Tenants>>,
     faults: AtomicU32,
@@ -102,6 +104,7 @@ impl Applier {
             prefix: None,
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
+            looks_again: false,
             tenants: Mutex::new(None),
             faults: AtomicU32::new(0),
         }
@@ -114,6 +117,12 @@ impl Applier {
         Self { prefix, listed: AtomicU64::new(users), ..self }
     }
 
+    /// Says that what is known of the users may be minutes old: those who are to be overwritten are read once more before.
+    #[must_use]
+    pub fn looking_again(self) -> Self {
+        Self { looks_again: true, ..self }
+    }
+
     /// Brings every user to what Permit should know of them, or says why not.
     ///
     /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be repeated, and
@@ -121,6 +130,10 @@ impl Applier {
     pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
         let mut applied = Applied::default();
         if let Err(error) = self.make_tenants(&mut items).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
+        if let Err(error) = self.look_again(&mut items).await {
             applied.stopped = Some(error);
             return applied;
         }

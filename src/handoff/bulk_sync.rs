@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         reading.beside(Box::pin(self.list())).await?;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), self.catalog.clone());
         let listed = prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
-        let applier = Arc::new(applier.with_listing(listed, self.listing.users));
+        let applier = Arc::new(applier.with_listing(listed, self.listing.users).looking_again());
 
         let mut flight: Flight = FuturesUnordered::new();
         let read = self.stream(&applier, &mut reading, &mut received, &mut flight).await;

@@ -231,7 +231,7 @@ impl Permit {
         }
         let answer = self.exchange(call, key, self.shared.settings.timeout).await;
         if let (Some(pacer), Err(Error::RateLimited { retry_after })) = (&self.pacer, &answer) {
-            pacer.pause(call.class(), retry_after.unwrap_or(Duration::from_secs(1)));
+            pacer.refused(call.class(), retry_after.unwrap_or(Duration::from_secs(1)));
         }
         answer
     }

@@ -6,6 +6,11 @@
 //!
 //! A request falls under several limits and takes its turn at each, the narrowest first. It holds its turn until it
 //! has passed all: one request at most has passed one limit and waits at the next, so nothing gathers in between.
+//!
+//! Where Permit refuses a request all the same, somebody else uses the limits too: its narrowest limit then lets nothing
+//! through for as long as Permit says, and goes at half the pace for a window.
+
+mod brake;
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +24,7 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
+use self::brake::Brake;
 use super::error::Error;
 use super::limits::Limits;
 
@@ -68,12 +74,11 @@ impl Pacer {
         Ok(())
     }
 
-    /// Lets no request through the narrowest limit of this class for `pause`: Permit has refused one. Which limit was
-    /// used up it does not say; if it was a wider one, the next refusal is under that.
-    pub(super) fn pause(&self, class: Class, pause: Duration) {
+    /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has refused one.
+    /// Which limit was used up it does not say; if it was a wider one, the next refusal is under that.
+    pub(super) fn refused(&self, class: Class, pause: Duration) {
         if let Some(gate) = self.gates(class).next() {
-            let mut not_before = gate.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-            *not_before = (*not_before).max(Instant::now() + pause);
+            gate.brake.lock().unwrap_or_else(PoisonError::into_inner).refused(pause);
         }
     }
 }
@@ -82,14 +87,16 @@ impl Pacer {
 struct Gate {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     turn: tokio::sync::Mutex<()>,
-    not_before: Mutex<Instant>,
+    brake: Mutex<Brake>,
 }
 
 impl Gate {
     /// At most `limit` requests in any `window`.
     fn new(limit: f64, window: Duration) -> Self {
-        let limiter = RateLimiter::new(quota(limit, window), InMemoryState::default(), TokioClock::new());
-        Self { limiter, turn: tokio::sync::Mutex::default(), not_before: Mutex::new(Instant::now()) }
+        let quota = quota(limit, window);
+        let brake = Mutex::new(Brake::new(quota.replenish_interval(), window));
+        let limiter = RateLimiter::new(quota, InMemoryState::default(), TokioClock::new());
+        Self { limiter, turn: tokio::sync::Mutex::default(), brake }
     }
 
     async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, ()>, Error> {
@@ -110,12 +117,18 @@ impl Gate {
 
     /// How long to wait before asking again; `None`: the request may pass, and has been counted.
     fn wait(&self) -> Option<Duration> {
-        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = not_before.saturating_duration_since(Instant::now());
+        let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = brake.holds_until().saturating_duration_since(Instant::now());
         if !pause.is_zero() {
             return Some(pause);
         }
-        self.limiter.check().err().map(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
+        match self.limiter.check() {
+            Ok(()) => {
+                brake.passed();
+                None
+            }
+            Err(not_until) => Some(not_until.wait_time_from(self.limiter.clock().now())),
+        }
     }
 }
 

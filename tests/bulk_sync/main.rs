@@ -1,10 +1,13 @@
 //! The bulk sync against the sandbox, under every answer that Permit's documents leave open.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may end here")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may end here")]
 
 mod basics;
+mod beside;
 mod departures;
 mod emails;
 mod faults;
 mod grants;
 mod listing;
+#[path = "../support/mod.rs"]
+mod sign_in;
 mod support;

@@ -98,7 +98,7 @@ impl Person {
         self
     }
 
-    fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         let attributes = self.attributes.iter().cloned().chain([("sub".to_owned(), self.key.clone())]);
         let groups = Some(self.groups.clone());
         match Identity::from_user_attributes(Source::user_pool(SOURCE), attributes, groups, self.enabled) {
@@ -189,10 +189,15 @@ impl Directory for MemoryDirectory {
 
 /// A client that is told the environment, so that it asks for nothing but what is tested.
 pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
+    permit_within(sandbox, Duration::from_secs(5))
+}
+
+/// The same with another time for an attempt.
+pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
     let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
     settings.environment =
         Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
-    settings.timeout = Duration::from_secs(5);
+    settings.timeout = timeout;
     settings.limits = "all=1000000,write=1000000,delete=1000000,bulk=1000000".parse().unwrap();
     let key = Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()));
     Permit::new(settings, key).unwrap().patient(1.0)

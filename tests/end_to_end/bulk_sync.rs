@@ -12,12 +12,12 @@ const PEOPLE: usize = 1000;
 
 /// The settings of a function that syncs `pool` as fast as it can: by Permit's documented limits, seven single writes
 /// take two seconds.
-fn of(pool: &UserPool) -> [(&str, &str); 2] {
+pub(crate) fn of(pool: &UserPool) -> [(&str, &str); 2] {
     [("USER_POOL_ID", pool.id()), ("PERMIT_LIMITS", "all=100000,write=100000,delete=100000,bulk=10000")]
 }
 
 /// What Permit should know of somebody, the policy of [`crate::stack::POLICY`] put to them by hand.
-fn expected(pool: &UserPool, person: &Person) -> UserState {
+pub(crate) fn expected(pool: &UserPool, person: &Person) -> UserState {
     let mut user = UserState::new().email(&person.email);
     for (name, value) in &person.attributes {
         match name.as_str() {

@@ -10,4 +10,5 @@ mod secret;
 mod settings;
 mod sign_in;
 mod stack;
+mod state_machine;
 mod token;

@@ -8,6 +8,7 @@ mod bulk;
 mod contract;
 mod control;
 mod faults;
+mod hooks;
 mod limits;
 mod pdp;
 mod scale;

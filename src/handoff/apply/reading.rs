@@ -6,15 +6,19 @@ use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Applier;
+use super::{Applier, Item};
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
+use crate::domain::plan::{Change, Plan};
 use crate::permit::{Error, UsersPage};
 
 /// Requests at a time.
 const SIDE_BY_SIDE: usize = 8;
 /// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
 pub(in crate::handoff) const MISSED: usize = 100;
+
+/// As many reads as Permit's limits let pass beside each bulk call: they hold nothing up.
+const BESIDE_A_CALL: usize = 100;
 
 /// How far a listing came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +48,25 @@ impl Applier {
         let wanted = wanted.into_iter().cloned();
         self.each_single(wanted, |key, facts| found.extend(facts.map(|facts| (key, facts)))).await?;
         Ok(found)
+    }
+
+    /// Reads those whom a plan is to overwrite once more, where that holds nothing up.
+    ///
+    /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
+    /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.
+    pub(super) async fn look_again(&self, items: &mut [Item]) -> Result<(), Error> {
+        let overwrites = |plan: Plan| matches!(plan, Plan::Change(Change { write: Some(_), .. }));
+        let stale: Vec<&mut Item> = items.iter_mut().filter(|item| overwrites(item.plan())).collect();
+        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
+        let reads = usize::try_from(pages).unwrap_or(usize::MAX).min(stale.len());
+        if !self.looks_again || stale.is_empty() || reads > BESIDE_A_CALL {
+            return Ok(());
+        }
+        let mut found = self.read(stale.iter().map(|item| item.target.key())).await?;
+        for item in stale {
+            item.actual = found.remove(item.target.key());
+        }
+        Ok(())
     }
 
     /// Whether a listing takes fewer requests than reading so many users one by one.

@@ -101,7 +101,7 @@ async fn a_wait_past_the_deadline_is_refused_at_once() {
 async fn a_refusal_pauses_its_own_limit_and_what_falls_under_it() {
     let pacer = Pacer::new(Limits::default(), 0.7);
     let start = Instant::now();
-    pacer.pause(WRITE, Duration::from_secs(20));
+    pacer.refused(WRITE, Duration::from_secs(20));
     pacer.pass(READ, None).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
     pacer.pass(BULK, None).await.unwrap();
@@ -110,14 +110,54 @@ async fn a_refusal_pauses_its_own_limit_and_what_falls_under_it() {
     // Also one that is waiting already, and an earlier pause does not shorten a later one.
     let pacer = Arc::new(pacer);
     let start = Instant::now();
-    pacer.pause(READ, Duration::from_secs(5));
+    pacer.refused(READ, Duration::from_secs(5));
     let waiting = tokio::spawn({
         let pacer = pacer.clone();
         async move { pacer.pass(READ, None).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    pacer.pause(READ, Duration::from_secs(30));
-    pacer.pause(READ, Duration::from_secs(2));
+    pacer.refused(READ, Duration::from_secs(30));
+    pacer.refused(READ, Duration::from_secs(2));
     waiting.await.unwrap().unwrap();
     assert!(start.elapsed() >= Duration::from_secs(31));
+}
+
+/// How many bulk calls pass in the `window`s after the start, if there is no end of them.
+async fn bulk_calls_in_each_window(pacer: &Pacer, windows: u64) -> Vec<usize> {
+    let window = Duration::from_mins(10);
+    let mut counts = Vec::new();
+    for _ in 0..windows {
+        let end = Instant::now() + window;
+        let mut count = 0;
+        while pacer.pass(BULK, Some(end)).await.is_ok() {
+            count += 1;
+        }
+        counts.push(count);
+        tokio::time::sleep_until(end).await;
+    }
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_refusal_halves_the_pace_and_each_window_without_one_doubles_it() {
+    let pacer = Pacer::new(Limits::default(), 1.0);
+    assert_eq!(bulk_calls_in_each_window(&pacer, 2).await, [99, 96]);
+    // Three that were under way together are one refusal.
+    for pause in [1, 3, 2] {
+        pacer.refused(BULK, Duration::from_secs(pause));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(bulk_calls_in_each_window(&pacer, 2).await, [48, 99]);
+
+    for _ in 0..9 {
+        pacer.refused(BULK, Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(bulk_calls_in_each_window(&pacer, 4).await, [12, 24, 48, 99]);
+    // Reads have their own pace.
+    let start = Instant::now();
+    for _ in 0..10 {
+        pacer.pass(READ, None).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
