@@ -26,6 +26,10 @@ use permit_handoff::handoff::bulk_sync::{BulkSync, Directory, Nobody, NotWhole, 
 use permit_handoff::permit::{Counts, MAX_BULK_USERS, Permit, Settings, StaticKey};
 use tokio::sync::mpsc;
 
+// As in `bulk-sync`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const POLICY: &str = r#"
 [user]
 attributes = ["locale"]
