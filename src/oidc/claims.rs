@@ -45,11 +45,6 @@ impl Claims {
         self.kind
     }
 
-    /// `email`, verified or not.
-    pub fn email(&self) -> Option<&str> {
-        self.text("email")
-    }
-
     /// `email_verified`, which some providers (Cognito among them) send as the string `"true"`. Anything else is `false`.
     pub fn email_verified(&self) -> bool {
         match self.map.get("email_verified") {
@@ -57,21 +52,6 @@ impl Claims {
             Some(Value::String(verified)) => verified == "true",
             _ => false,
         }
-    }
-
-    /// `given_name`.
-    pub fn given_name(&self) -> Option<&str> {
-        self.text("given_name")
-    }
-
-    /// `family_name`.
-    pub fn family_name(&self) -> Option<&str> {
-        self.text("family_name")
-    }
-
-    /// `name`: the whole name as it is shown.
-    pub fn name(&self) -> Option<&str> {
-        self.text("name")
     }
 
     /// The groups of the person, from the issuer's `groups_claim`, else `cognito:groups`, else `groups`. `None`: the token does not
@@ -88,10 +68,6 @@ impl Claims {
     /// All claims.
     pub fn map(&self) -> &Map<String, Value> {
         &self.map
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.map.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 }
 
@@ -137,11 +113,25 @@ mod tests {
 
     #[test]
     fn profile_claims_of_a_wrong_type_read_as_absent() {
-        let claims = claims(json!({"email": 5, "given_name": null, "family_name": "", "name": ["x"]}));
-        assert_eq!(claims.email(), None);
-        assert_eq!(claims.given_name(), None);
-        assert_eq!(claims.family_name(), None);
-        assert_eq!(claims.name(), None);
+        let odd = claims(json!({"email": 5, "given_name": null, "family_name": ""})).identity().unwrap();
+        assert!(odd.email.is_none() && odd.first_name.is_none() && odd.last_name.is_none());
+        let jane = json!({"email": "jane@example.com", "given_name": "Jane", "family_name": "Example"});
+        let jane = claims(jane).identity().unwrap();
+        assert_eq!((jane.first_name.as_deref(), jane.last_name.as_deref()), (Some("Jane"), Some("Example")));
+        assert_eq!(jane.email.unwrap().as_str(), "jane@example.com");
+    }
+
+    #[test]
+    fn a_token_of_cognitos_without_groups_has_none_and_another_access_token_does_not_say() {
+        let access = |map| Claims { kind: TokenKind::Access, ..claims(map) }.identity().unwrap().groups;
+        assert_eq!(access(json!({"token_use": "access"})), Some([].into()));
+        assert_eq!(access(json!({})), None);
+        assert_eq!(claims(json!({})).identity().unwrap().groups, Some([].into()), "an ID token shows all");
+        assert_eq!(
+            claims(json!({"hasgroups": true})).identity().unwrap().groups,
+            None,
+            "too many for the token"
+        );
     }
 
     #[test]
