@@ -16,7 +16,7 @@ run: stand-ins ## Show both jobs end to end on this machine: a sign-in and a bul
 	@cargo run --quiet -p stand-ins --bin demo
 
 .PHONY: test
-test: stand-ins linters ## Run all tests, the end-to-end ones among them
+test: stand-ins linters browser ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -55,6 +55,10 @@ stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and N
 .PHONY: linters
 linters: ## Install the linters and the local engine of the state machine into .local/ (once)
 	@scripts/lint-template.sh install
+
+.PHONY: browser
+browser: ## Install what the tests look at a page with, where it is missing (Debian)
+	@scripts/install-browser.sh
 
 .PHONY: clean
 clean: ## Remove all that was built or installed here

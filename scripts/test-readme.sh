@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the block of README.md "Call one function by hand" as it stands, line by line, and holds what the function answers
-# against the event. Its servers end with it. Uses the ports that README.md names.
+# against the event, on free ports in place of the two that README.md names. Its servers end with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 wait_for() {
     for _ in {1..1200}; do
         if listens "$1"; then return; fi
+        kill -0 $! 2>/dev/null || break
         sleep 0.5
     done
     echo "nothing listens on port $1:" >&2
@@ -20,14 +21,11 @@ wait_for() {
     exit 1
 }
 
-for port in 7000 9000; do
-    if listens "$port"; then
-        echo "something else listens on port $port, which README.md uses" >&2
-        exit 1
-    fi
-done
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+sandbox=$(free_port)
+lambda=$(free_port)
 
-mapfile -t lines < <(awk '/^Call one function by hand/ { here = 1 } here && /^```$/ { exit } here && block; here && /^```sh/ { block = 1 }' README.md)
+mapfile -t lines < <(awk '/^Call one function by hand/ { here = 1 } here && /^```$/ { exit } here && block; here && /^```sh/ { block = 1 }' README.md | sed "s/\b7000\b/$sandbox/g; s/\b9000\b/$lambda/g")
 if [[ ${#lines[@]} -lt 4 ]]; then
     echo "README.md has no block under 'Call one function by hand'" >&2
     exit 1
@@ -37,15 +35,15 @@ for line in "${lines[@]}"; do
     command+=$line$'\n'
     case $line in
     *\\) continue ;;
-    *permit-sandbox*) eval "$command" >>"$folder/server" 2>&1; wait_for 7000 ;;
-    *"lambda watch"*) eval "$command" >>"$folder/server" 2>&1; wait_for 9000 ;;
+    *permit-sandbox*) eval "$command" >>"$folder/server" 2>&1; wait_for "$sandbox" ;;
+    *"lambda watch"*) eval "$command" >>"$folder/server" 2>&1; wait_for "$lambda" ;;
     *"lambda invoke"*) eval "$command" >"$folder/answer" ;;
     *) eval "$command" ;;
     esac
     command=""
 done
 
-python3 - "$folder/answer" events/post-authentication.json http://127.0.0.1:7000/_sandbox/counts <<'PYTHON'
+python3 - "$folder/answer" events/post-authentication.json "http://127.0.0.1:$sandbox/_sandbox/counts" <<'PYTHON'
 import json, sys, urllib.request
 
 answer, event = (json.load(open(path)) for path in sys.argv[1:3])

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Sees to what the command line's tests look through: Chromium (or Chrome), and `script` for a terminal. Where they are there
+# already, which is the rule on a desk, it does nothing; on Debian as root it installs them; else it says what to install.
+set -euo pipefail
+
+missing=()
+command -v script >/dev/null || missing+=(bsdutils)
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+  echo "the tests need ${missing[*]} (Debian's names of the packages): install them first" >&2
+  exit 1
+fi
+echo "installing ${missing[*]} (about 20 s)"
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
