@@ -15,6 +15,14 @@ run: stand-ins ## Show both jobs end to end on this machine: a sign-in and a bul
 	@cargo build --quiet --workspace --bins
 	@cargo run --quiet -p stand-ins --bin demo
 
+.PHONY: quick
+quick: ## Run the tests that need no install and little time (for every edit)
+	if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --profile quick --lib --test fast; \
+	else \
+	  cargo test --lib --test fast; \
+	fi
+
 .PHONY: test
 test: stand-ins linters browser ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets

@@ -7,7 +7,6 @@ pub mod attach;
 mod changes;
 pub mod doctor;
 pub mod explain;
-mod file;
 mod page;
 pub mod plan;
 mod run;

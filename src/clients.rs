@@ -7,10 +7,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 
+use crate::aws::queue::SqsQueue;
+use crate::aws::secrets::SecretsManagerKey;
 use crate::config::{KeySetting, PermitSettings};
-use crate::handoff::overflow::SqsQueue;
 use crate::permit::{self, ApiKey, Environment, Permit, SetupError, StaticKey};
-use crate::secrets::SecretsManagerKey;
 
 /// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...).
 pub async fn aws() -> SdkConfig {

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 pub use self::doctor::Doctor;
 pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
-use crate::cognito::UserPoolId;
+use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
 use crate::permit::{Address, Limits};
@@ -98,7 +98,7 @@ pub struct SignIn {
     pub budget: Duration,
     /// `SIGN_IN_CACHE_SECONDS`; zero: always look.
     pub cache_ttl: Duration,
-    /// `OVERFLOW_QUEUE_URL`; `None`: off.
+    /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
 }
 
@@ -145,9 +145,9 @@ pub struct Handoff {
     pub allowed_origins: Vec<String>,
 }
 
-/// Settings of `drain`.
+/// Settings of `reconcile`.
 #[derive(Debug)]
-pub struct Drain {
+pub struct Reconcile {
     /// What every program needs.
     pub common: Common,
     /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
@@ -221,7 +221,7 @@ impl SignIn {
         let cache_ttl = reader.parsed_or("SIGN_IN_CACHE_SECONDS", "300", |text| {
             parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
         });
-        let overflow_queue_url = reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url);
+        let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
         Some(Self {
             common: common?,
             groups: groups?,
@@ -299,7 +299,7 @@ impl Handoff {
     }
 }
 
-impl Drain {
+impl Reconcile {
     /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {

@@ -7,14 +7,20 @@
 //! - [`policy`]: identity → what should be ([`policy::Desired`]), with its reasons;
 //! - [`facts`]: what Permit knows of a user ([`facts::Facts`]), and which of it is ours ([`facts::Ledger`]);
 //! - [`plan`]: the difference between the two, in an order in which it is safe to stop anywhere;
+//! - [`directory`]: the port that a directory of people implements;
 //! - [`deprovision`]: what becomes of people who left, and the breaker that refuses to take away too much.
 
 pub mod deprovision;
+pub mod directory;
 pub mod facts;
 pub mod grant;
 pub mod identity;
 pub mod plan;
 pub mod policy;
+mod sub_prefix;
+
+pub(crate) use self::sub_prefix::as_uuid;
+pub use self::sub_prefix::{InvalidSubPrefix, SubPrefix};
 
 /// `Debug` that prints the type's name and nothing of the value: these types hold personal data, and a
 /// `{:?}` in a log line or a panic must not spill it.

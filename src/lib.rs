@@ -1,26 +1,28 @@
 //! The handoff point between sign-in and Permit.io.
 //!
-//! A sign-in and a bulk sync are the same thing at two sizes: **what should be** (an identity, put through
-//! the operator's policy) held against **what is** (Permit's facts) gives **a plan**, and the plan is
-//! applied. The modules, in reading order:
+//! A sign-in and a bulk sync do the same thing at two sizes: **desired** (an identity, put through the operator's
+//! policy) is compared with **actual** (Permit's facts). The difference is **a plan**, and the plan is applied.
+//! In reading order:
 //!
 //! - [`domain`]: the pure core that makes plans;
 //! - [`permit`]: the client of Permit's REST API;
-//! - [`cognito`], [`oidc`]: who people are, as a user pool and as tokens say it;
-//! - [`handoff`]: the use cases, which feed the core and carry its plans out;
-//! - [`config`], [`secrets`], [`clients`]: the settings, the API key, and what is built from them;
-//! - [`telemetry`], [`lambda`]: logs and metrics without personal data, and what every Lambda does;
+//! - [`aws`], [`oidc`], `file`: who people are, as a user pool, tokens and files say it;
+//! - [`sync`]: one person, many, a whole directory;
+//! - [`entry`]: what each Lambda is called with;
+//! - [`config`], [`clients`]: the settings, and what is built from them;
+//! - [`telemetry`]: logs and metrics without personal data;
 //! - `cli`: the operator's command line (feature `cli`).
 
+pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clients;
-pub mod cognito;
 pub mod config;
 pub mod domain;
-pub mod handoff;
-pub mod lambda;
+pub mod entry;
+#[cfg(feature = "cli")]
+pub mod file;
 pub mod oidc;
 pub mod permit;
-pub mod secrets;
+pub mod sync;
 pub mod telemetry;

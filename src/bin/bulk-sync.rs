@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use permit_handoff::cognito::sdk::CognitoPool;
+use permit_handoff::aws::read::UserPoolDirectory;
+use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config;
-use permit_handoff::handoff::bulk_sync::{BulkSync, Invocations, UserPoolDirectory};
+use permit_handoff::entry::bulk::Invocations;
+use permit_handoff::entry::lambda;
+use permit_handoff::sync::bulk::BulkSync;
 use permit_handoff::telemetry::Format;
-use permit_handoff::{clients, lambda, telemetry};
+use permit_handoff::{clients, telemetry};
 
 /// glibc's own took two thirds of the time of a million people, and a greater share the more there were.
 #[global_allocator]

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use permit_handoff::aws::queue::Queue;
 use permit_handoff::config;
-use permit_handoff::handoff::http::Endpoint;
-use permit_handoff::handoff::overflow::Queue;
-use permit_handoff::handoff::sign_in::{Settings, SignIn};
+use permit_handoff::entry::http::Endpoint;
+use permit_handoff::entry::lambda;
 use permit_handoff::oidc::Verifier;
+use permit_handoff::sync::one::sign_in::{Settings, SignIn};
 use permit_handoff::telemetry::Format;
-use permit_handoff::{clients, lambda, telemetry};
+use permit_handoff::{clients, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use permit_handoff::cognito::sdk::CognitoPool;
+use permit_handoff::aws::queue::Queue;
+use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
-use permit_handoff::handoff::overflow::Queue;
-use permit_handoff::handoff::sign_in::{Settings, SignIn};
-use permit_handoff::handoff::trigger::{Groups, Pools, Trigger};
+use permit_handoff::entry::lambda;
+use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
+use permit_handoff::sync::one::sign_in::{Settings, SignIn};
 use permit_handoff::telemetry::Format;
-use permit_handoff::{clients, lambda, telemetry};
+use permit_handoff::{clients, telemetry};
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]

@@ -18,8 +18,8 @@ use serde_json::json;
 use self::triggers::Change;
 pub use self::triggers::{Event, others};
 use super::{Exit, Failed, Terminal};
+use crate::aws::UserPoolId;
 use crate::clients;
-use crate::cognito::UserPoolId;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use crate::domain::deprovision::Departure;
 use crate::domain::plan::{Change, Diff, Plan};
-use crate::handoff::bulk_sync::Planned;
+use crate::sync::bulk::Planned;
 
 /// The first changes as text, and how many there are.
 #[derive(Default)]

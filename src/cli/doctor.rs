@@ -129,7 +129,7 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
             _ => pool::Seen::default(),
         }
     };
-    let queue_is_right = settings.has_right("OVERFLOW_QUEUE_URL");
+    let queue_is_right = settings.has_right("RECONCILE_QUEUE_URL");
     let asks_queue = async {
         if !has_aws {
             return Vec::new();

@@ -5,8 +5,8 @@ mod requests;
 use std::fmt::Write as _;
 
 use super::watch::Sample;
-use crate::handoff::report::{Rejection, Report};
 use crate::permit::Limits;
+use crate::sync::bulk::report::{Rejection, Report};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}

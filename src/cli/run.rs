@@ -9,14 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::file::{FileDirectory, Format, Reading};
 use super::page::{Page, page};
 use super::settings::Overrides;
 use super::watch::{Progress, Sight, Watch};
 use super::{Failed, Terminal};
-use crate::cognito::sdk::CognitoPool;
-use crate::handoff::bulk_sync::{BulkSync, Directory, Options, UserPoolDirectory};
-use crate::handoff::report::Report;
+use crate::aws::read::UserPoolDirectory;
+use crate::aws::sdk::CognitoPool;
+use crate::domain::directory::Directory;
+use crate::file::{FileDirectory, Format, Reading};
+use crate::sync::bulk::report::Report;
+use crate::sync::bulk::{BulkSync, Options};
 use crate::{clients, config};
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.

@@ -4,7 +4,7 @@ use anstyle::AnsiColor;
 
 use super::run::{Outcome, RunArgs, Todo};
 use super::{Exit, Failed, Terminal};
-use crate::handoff::report::Report;
+use crate::sync::bulk::report::Report;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::changes::Changes;
-use crate::handoff::bulk_sync::{Observer, Phase, Planned};
 use crate::permit::{Counts, Permit};
+use crate::sync::bulk::{Observer, Phase, Planned};
 
 /// How often a line says how far it is, where there is no terminal to draw on.
 const LINE_EVERY: Duration = Duration::from_secs(10);

@@ -1,8 +1,8 @@
 //! What `doctor` reads: as much as there is, and what is wrong with the rest.
 
 use super::reader::{InvalidSettings, Reader, SettingFault};
-use super::{Drain, FileSync, Handoff, PermitSettings, SignIn, parse};
-use crate::cognito::UserPoolId;
+use super::{FileSync, Handoff, PermitSettings, Reconcile, SignIn, parse};
+use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
 
@@ -15,7 +15,7 @@ pub struct Doctor {
     pub policy: Option<Policy>,
     /// `USER_POOL_ID`.
     pub user_pool_id: Option<UserPoolId>,
-    /// `OVERFLOW_QUEUE_URL`.
+    /// `RECONCILE_QUEUE_URL`.
     pub overflow_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: Option<String>,
@@ -33,7 +33,7 @@ impl Doctor {
             permit: PermitSettings::read(&mut reader),
             policy: reader.policy(),
             user_pool_id: reader.parsed("USER_POOL_ID", parse::user_pool_id).value(),
-            overflow_queue_url: reader.parsed("OVERFLOW_QUEUE_URL", parse::queue_url).value(),
+            overflow_queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
             dead_letter_queue_url: reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url).value(),
             oidc_issuers: reader.parsed("OIDC_ISSUERS", parse::issuers).value(),
             faults: faults(&lookup),
@@ -51,7 +51,7 @@ fn faults(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<SettingFault> {
     let has_handoff = is_set("OIDC_ISSUERS") || is_set("HANDOFF_ALLOWED_ORIGINS");
     let programs = [
         SignIn::new(lookup).err(),
-        Drain::new(lookup).err(),
+        Reconcile::new(lookup).err(),
         FileSync::new(lookup).err(),
         has_handoff.then(|| Handoff::new(lookup).err()).flatten(),
     ];

@@ -6,11 +6,11 @@ use std::ops::RangeInclusive;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::cognito::UserPoolId;
+use crate::aws::UserPoolId;
+use crate::aws::secrets;
 use crate::domain::grant::Key;
 use crate::oidc::Issuers;
 use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
-use crate::secrets;
 
 /// An address that paths are put behind: no query, no fragment, no credentials.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {

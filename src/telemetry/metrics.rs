@@ -146,9 +146,9 @@ pub fn permit_mau(mau: u64, limit: Option<u64>) {
     }
 }
 
-/// Queued sign-ins that were given up: `DrainDeadLettered`.
-pub fn drain_dead_lettered(count: u64) {
-    counter!("DrainDeadLettered").increment(count);
+/// Queued sign-ins that were given up: `ReconcileDeadLettered`.
+pub fn reconcile_dead_lettered(count: u64) {
+    counter!("ReconcileDeadLettered").increment(count);
 }
 
 /// Tells the recorder the units.
@@ -165,5 +165,5 @@ pub(super) fn describe() {
     describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");
     describe_histogram!("PermitMau", Unit::Count, "monthly active users");
     describe_histogram!("PermitMauLimit", Unit::Count, "monthly active users that the plan allows");
-    describe_counter!("DrainDeadLettered", Unit::Count, "queued sign-ins that were given up");
+    describe_counter!("ReconcileDeadLettered", Unit::Count, "queued sign-ins that were given up");
 }

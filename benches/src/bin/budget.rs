@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use permit_handoff::aws::queue::{Queue, QueueFailed};
 use permit_handoff::config::OnFailure;
-use permit_handoff::handoff::overflow::{Queue, QueueFailed};
-use permit_handoff::handoff::sign_in::{Settings, SignIn};
-use permit_handoff::handoff::trigger::{Groups, Trigger};
+use permit_handoff::entry::trigger::{Groups, Trigger};
 use permit_handoff::permit::{self, Permit, StaticKey};
+use permit_handoff::sync::one::sign_in::{Settings, SignIn};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use permit_handoff::cognito::SubPrefix;
+use permit_handoff::domain::SubPrefix;
+use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
 use permit_handoff::domain::identity::{Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
-use permit_handoff::handoff::bulk_sync::{BulkSync, Directory, Nobody, NotWhole, Options, Record, Summary};
 use permit_handoff::permit::{Counts, MAX_BULK_USERS, Permit, Settings, StaticKey};
+use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
 use tokio::sync::mpsc;
 
 // As in `bulk-sync`.
@@ -77,7 +78,7 @@ impl Directory for Generator {
             let sent = records.send(Record::Identity(self.person(n))).await;
             sent.map_err(|_| NotWhole("nobody reads on".to_owned()))?;
         }
-        Ok(Summary { groups: 1 })
+        Ok(Summary { users: u64::from(self.people), groups: 1 })
     }
 
     async fn contains(&self, _: &UserKey) -> Result<bool, NotWhole> {

@@ -7,10 +7,10 @@ use aws_sdk_cognitoidentityprovider::types::{LambdaConfigType, UserPoolClientTyp
 
 use super::TIMEOUT;
 use super::finding::{Check, Finding};
+use crate::aws::UserPoolId;
+use crate::aws::pool::{PoolError, UserPool as _};
+use crate::aws::sdk::{CognitoPool, IdentityProvider};
 use crate::cli::attach::Event;
-use crate::cognito::UserPoolId;
-use crate::cognito::pool::{PoolError, UserPool as _};
-use crate::cognito::sdk::{CognitoPool, IdentityProvider};
 use crate::domain::policy::{Condition, Policy, Rule};
 
 /// Nobody's `sub` and user name, and no group's name: whoever may not ask is refused all the same.

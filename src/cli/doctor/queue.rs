@@ -25,9 +25,9 @@ pub(super) async fn look(
     let mut findings = match overflow {
         None => vec![Finding::note(
             Check::Queue,
-            "no overflow queue was looked at: OVERFLOW_QUEUE_URL is not set",
+            "no overflow queue was looked at: RECONCILE_QUEUE_URL is not set",
             "without one, what Permit does not take in time waits for the person's next sign-in, or the bulk sync",
-            "set OVERFLOW_QUEUE_URL as the stack does",
+            "set RECONCILE_QUEUE_URL as the stack does",
         )],
         Some(url) => match attributes(&client, url).await {
             Ok(attributes) => overflowing(&attributes),
@@ -35,7 +35,7 @@ pub(super) async fn look(
                 Check::Queue,
                 format!("the overflow queue {url}"),
                 "sign-ins that Permit does not take in time may be lost until the next bulk sync",
-                "OVERFLOW_QUEUE_URL",
+                "RECONCILE_QUEUE_URL",
             )],
         },
     };
@@ -119,7 +119,7 @@ fn overflowing(attributes: &Attributes) -> Vec<Finding> {
             Check::Queue,
             format!("about {waiting} sign-ins wait in the overflow queue"),
             "those people have the roles that they had before",
-            "look again in a minute: where the number does not fall, see the log of the function drain",
+            "look again in a minute: where the number does not fall, see the log of the function reconcile",
         ),
     });
     findings

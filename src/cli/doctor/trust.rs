@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use aws_sdk_cognitoidentityprovider::types::{AdminCreateUserConfigType, UserPoolClientType, UserPoolType};
 
 use super::finding::{Check, Finding};
-use crate::cognito::UserPoolId;
-use crate::cognito::sdk::IdentityProvider;
+use crate::aws::UserPoolId;
+use crate::aws::sdk::IdentityProvider;
 use crate::domain::grant::Key;
 use crate::domain::identity::Source;
 use crate::domain::policy::{Condition, Policy, Rule};

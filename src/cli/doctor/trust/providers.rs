@@ -5,7 +5,7 @@ use aws_sdk_cognitoidentityprovider::types::IdentityProviderTypeType as Kind;
 use super::super::finding::{Check, Finding};
 use super::super::pool::granting_attributes;
 use super::rules;
-use crate::cognito::sdk::IdentityProvider;
+use crate::aws::sdk::IdentityProvider;
 use crate::domain::policy::{Condition, Policy};
 
 /// Attributes that rules grant from, and that a provider's mapping writes at each sign-in.

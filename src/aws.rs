@@ -1,0 +1,19 @@
+//! Amazon Web Services: the user pool and its events, the queue, the secrets.
+//!
+//! - [`event`]: what a trigger hands to the Lambda;
+//! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]: the same
+//!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities;
+//! - [`queue`]: the queue of people to look at; [`secrets`]: the API key.
+
+pub mod event;
+mod memberships;
+pub mod pool;
+pub mod queue;
+pub mod read;
+mod retry;
+pub mod sdk;
+pub mod secrets;
+mod user_pool_id;
+
+pub use self::retry::Patience;
+pub use self::user_pool_id::{InvalidUserPoolId, UserPoolId};

@@ -1,0 +1,193 @@
+//! The users of a pool: a small one by its first page, a large one in lanes.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::{Part, PoolReader, ReadError, SIDE_BY_SIDE};
+use crate::aws::memberships::Memberships;
+use crate::aws::pool::{PoolError, PoolUser};
+use crate::aws::retry::{Cursor, Pull};
+use crate::domain::directory::Record;
+use crate::domain::identity::{Identity, Source};
+use crate::domain::{SubPrefix, as_uuid};
+
+/// Where the users of one reading go.
+pub(super) struct Sink<'r> {
+    source: &'r Source,
+    memberships: &'r Memberships,
+    records: &'r mpsc::Sender<Record>,
+    /// The first page's users, until each has come through a lane.
+    awaited: Mutex<HashSet<String>>,
+}
+
+/// One run of pages.
+#[derive(Clone)]
+struct Lane {
+    /// What the pool is asked to filter by.
+    filter: Option<SubPrefix>,
+    /// Whose users count.
+    part: Option<SubPrefix>,
+}
+
+/// How a run of pages ended early.
+enum Stopped {
+    /// The pool refuses the filter, or ignores it.
+    Unfiltered,
+    Failed(ReadError),
+}
+
+impl From<ReadError> for Stopped {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Lane {
+    fn filtered(prefix: Option<SubPrefix>) -> Self {
+        Self { filter: prefix.clone(), part: prefix }
+    }
+
+    fn has(prefix: Option<&SubPrefix>, user: &PoolUser) -> bool {
+        prefix.is_none_or(|prefix| user.sub().is_some_and(|sub| sub.starts_with(prefix.as_str())))
+    }
+}
+
+impl PoolReader {
+    /// Sends the users under `prefix`, and says how many there are.
+    pub(super) async fn users(
+        &self,
+        prefix: Option<&SubPrefix>,
+        sink: &Sink<'_>,
+    ) -> Result<usize, ReadError> {
+        match self.filtered_users(prefix, sink).await {
+            Ok(count) => Ok(count),
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Unfiltered) => {
+                let all = Lane { filter: None, part: prefix.cloned() };
+                match self.walk(&all, Cursor::new(self.patience), 0, sink).await {
+                    Ok(count) => Ok(count),
+                    Err(Stopped::Failed(error)) => Err(error),
+                    Err(Stopped::Unfiltered) => Err(failed(&all, PoolError::FilterRefused)),
+                }
+            }
+        }
+    }
+
+    async fn filtered_users(&self, prefix: Option<&SubPrefix>, sink: &Sink<'_>) -> Result<usize, Stopped> {
+        let whole = Lane::filtered(prefix.cloned());
+        let mut cursor = Cursor::new(self.patience);
+        let users = match self.pull(&whole, &mut cursor).await? {
+            Pull::Page(users) => users,
+            Pull::Restart | Pull::End => Vec::new(),
+        };
+        let subs: HashSet<String> = users.iter().filter_map(PoolUser::sub).map(str::to_owned).collect();
+        let are_uuids = users.iter().all(|user| user.sub().is_some_and(|sub| as_uuid(sub).is_some()));
+        let count = sink.send(users, prefix).await?;
+        if cursor.is_at_end() || !are_uuids {
+            return self.walk(&whole, cursor, count, sink).await;
+        }
+
+        *sink.awaited() = subs;
+        let lanes = SubPrefix::below(prefix).into_iter().map(|lane| async move {
+            self.walk(&Lane::filtered(Some(lane)), Cursor::new(self.patience), 0, sink).await
+        });
+        let counts: Vec<usize> = stream::iter(lanes).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        self.check_nobody_was_missed(&whole, sink).await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// The lanes hold every user, unless the pool filters in another way than it documents: so those whom
+    /// its first page, which was not cut into lanes, has shown must have come again, or be gone by now.
+    async fn check_nobody_was_missed(&self, whole: &Lane, sink: &Sink<'_>) -> Result<(), Stopped> {
+        let missed = std::mem::take(&mut *sink.awaited());
+        for sub in &missed {
+            let is_there = self.patience.ask(|| async {
+                self.users_pace.until_ready().await;
+                self.pool.contains(sub).await
+            });
+            if is_there.await.map_err(|error| failed(whole, error))? {
+                return Err(Stopped::Unfiltered);
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk(
+        &self,
+        lane: &Lane,
+        mut cursor: Cursor,
+        mut count: usize,
+        sink: &Sink<'_>,
+    ) -> Result<usize, Stopped> {
+        loop {
+            match self.pull(lane, &mut cursor).await? {
+                Pull::Page(users) => count += sink.send(users, lane.part.as_ref()).await?,
+                Pull::Restart => count = 0,
+                Pull::End => return Ok(count),
+            }
+        }
+    }
+
+    async fn pull(&self, lane: &Lane, cursor: &mut Cursor) -> Result<Pull<PoolUser>, Stopped> {
+        let filter = lane.filter.as_ref().map(SubPrefix::as_str);
+        let page = cursor.pull(|token| async move {
+            self.users_pace.until_ready().await;
+            self.pool.users(filter, token.as_deref()).await
+        });
+        match page.await {
+            Ok(Pull::Page(users)) if !users.iter().all(|user| Lane::has(lane.filter.as_ref(), user)) => {
+                Err(Stopped::Unfiltered)
+            }
+            Ok(pull) => Ok(pull),
+            Err(PoolError::FilterRefused) if lane.filter.is_some() => Err(Stopped::Unfiltered),
+            Err(error) => Err(failed(lane, error).into()),
+        }
+    }
+}
+
+fn failed(lane: &Lane, source: PoolError) -> ReadError {
+    ReadError::Pool { part: Part::Users(lane.part.clone()), source }
+}
+
+impl<'r> Sink<'r> {
+    pub(super) fn new(
+        source: &'r Source,
+        memberships: &'r Memberships,
+        records: &'r mpsc::Sender<Record>,
+    ) -> Self {
+        Self { source, memberships, records, awaited: Mutex::default() }
+    }
+
+    fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends those of `users` who are under `part`, and says how many they are.
+    async fn send(&self, users: Vec<PoolUser>, part: Option<&SubPrefix>) -> Result<usize, ReadError> {
+        let mut count = 0;
+        for user in users.into_iter().filter(|user| Lane::has(part, user)) {
+            count += 1;
+            if let Some(sub) = user.sub() {
+                self.awaited().remove(sub);
+            }
+            self.records.send(self.record(user)).await.map_err(|_| ReadError::CalledOff)?;
+        }
+        Ok(count)
+    }
+
+    fn record(&self, user: PoolUser) -> Record {
+        let sub = user.sub().map(str::to_owned);
+        let groups = sub.as_deref().map(|sub| self.memberships.of(sub)).unwrap_or_default();
+        let PoolUser { username, attributes, enabled } = user;
+        match Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), enabled) {
+            Ok(identity) => Record::Identity(identity),
+            Err(reason) => {
+                let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
+                Record::Invalid { user, reason: reason.to_string() }
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The consumer of the overflow queue.
+//!
+//! Takes a batch of SQS messages, syncs who waits in them, and answers with the messages that stay queued.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use permit_handoff::aws::queue::DeadLetters;
+use permit_handoff::entry::lambda;
+use permit_handoff::entry::reconcile::{Batch, Reconcile};
+use permit_handoff::telemetry::Format;
+use permit_handoff::{clients, config, telemetry};
+
+/// Two of these run side by side at most (fewer SQS does not offer), and sign-ins must have room beside them.
+const SHARE: f64 = 0.35;
+/// One request to Permit, or to Secrets Manager.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let metrics = telemetry::init("reconcile", Format::Json, variable)?;
+    let config::Reconcile { common, user_pool_id, dead_letter_queue_url } = config::Reconcile::new(variable)?;
+    let aws = clients::aws().await;
+    let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
+    let dead_letters =
+        dead_letter_queue_url.map(|url| Box::new(clients::queue(&aws, url, TIMEOUT)) as Box<dyn DeadLetters>);
+    let reconcile = &Reconcile::new(permit.clone(), common.policy, user_pool_id, dead_letters);
+
+    lambda::serve(metrics, async |event, context| {
+        let batch: Batch = serde_json::from_str(event.get()).context("the event is not from SQS")?;
+        anyhow::Ok(reconcile.run(&permit.until(lambda::deadline(&context)), batch).await)
+    })
+    .await
+    .map_err(anyhow::Error::from_boxed)
+    .context("the Lambda runtime stopped")
+}

@@ -1,0 +1,66 @@
+//! Where the people come from: a user pool, a file, a generator.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::SubPrefix;
+use super::identity::{Identity, Source, UserKey};
+
+/// What a directory's reading gives. The same person may come twice.
+pub enum Record {
+    /// A person.
+    Identity(Identity),
+    /// A person who cannot be synced.
+    Invalid {
+        /// Their key, or what the directory calls them. It goes into the report and into no log.
+        user: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Identity(_) => "Identity(..)",
+            Self::Invalid { .. } => "Invalid(..)",
+        })
+    }
+}
+
+/// What a directory that was read whole holds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Summary {
+    /// Its people, those who cannot be synced among them.
+    pub users: u64,
+    /// Its groups.
+    pub groups: u64,
+}
+
+/// The directory was not read to its end. The message names what was not read, and nothing of any person.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotWhole(pub String);
+
+/// A directory of people, all vouched for by one [`Source`].
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// Who vouches for its people.
+    fn source(&self) -> &Source;
+
+    /// Sends every person, or those alone whose key begins with `prefix`.
+    ///
+    /// # Errors
+    /// Where anything was not read to its end. What was sent until then is true, and not all.
+    async fn read(
+        &self,
+        prefix: Option<&SubPrefix>,
+        records: mpsc::Sender<Record>,
+    ) -> Result<Summary, NotWhole>;
+
+    /// Whether this person is in the directory, asked anew: before anything is taken from somebody whom
+    /// [`read`](Self::read) did not give.
+    async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole>;
+}

@@ -1,0 +1,146 @@
+//! A run as Lambda asks for it: from payload to report, with its metrics and one line in the log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+mod request;
+
+pub use self::request::{InvalidRequest, Request};
+use crate::sync::bulk::report::Report;
+use crate::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
+use crate::telemetry::metrics::{self, BulkSyncOutcome, BulkSyncRun};
+
+/// How long Permit's figures of usage are waited for.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an invocation has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum InvocationError {
+    /// What it was asked.
+    #[error(transparent)]
+    Request(#[from] InvalidRequest),
+    /// The run.
+    #[error(transparent)]
+    Run(#[from] BulkSyncError),
+}
+
+/// The invocations of one execution environment.
+pub struct Invocations {
+    sync: BulkSync,
+    /// That the key may not read the usage was said.
+    said_no_usage: AtomicBool,
+}
+
+impl Invocations {
+    /// Of this sync.
+    pub fn new(sync: BulkSync) -> Self {
+        Self { sync, said_no_usage: AtomicBool::new(false) }
+    }
+
+    /// Does the run that `payload` asks for, named by the invocation's request id, until `deadline` at most.
+    pub async fn handle(
+        &self,
+        payload: &str,
+        request_id: String,
+        deadline: Instant,
+    ) -> Result<Report, InvocationError> {
+        let Request { dry_run, sub_prefix } = Request::parse(payload)?;
+        let options = Options {
+            dry_run,
+            sub_prefix,
+            deadline: Some(deadline),
+            ..Options::new(request_id, Timestamp::now())
+        };
+        let before = self.sync.permit.counts();
+        let outcome = self.sync.run(options, &Nobody).await;
+        let report = outcome.as_ref().unwrap_or_else(BulkSyncError::report);
+        log(report);
+        if !report.dry_run {
+            metrics::bulk_sync(BulkSyncRun {
+                outcome: match &outcome {
+                    Err(_) => BulkSyncOutcome::Failed,
+                    Ok(report) if !report.complete => BulkSyncOutcome::Incomplete,
+                    Ok(report) if !report.converged => BulkSyncOutcome::NotConverged,
+                    Ok(_) => BulkSyncOutcome::Converged,
+                },
+                refused: report.refused.is_some(),
+                rejected: report.rejections(),
+                drifted: report.verified.drifted,
+                duration: Duration::from_secs_f64(report.seconds),
+            });
+        }
+        if outcome.is_ok() {
+            self.note_usage().await;
+        }
+        metrics::permit(before, self.sync.permit.counts());
+        Ok(outcome?)
+    }
+
+    /// Monthly active users. That they cannot be read is no fault of the run.
+    async fn note_usage(&self) {
+        match self.sync.permit.until(Instant::now() + USAGE_TIMEOUT).usage().await {
+            Ok(Some(usage)) => metrics::permit_mau(usage.mau, usage.limit),
+            Ok(None) if !self.said_no_usage.swap(true, Ordering::Relaxed) => {
+                tracing::info!(
+                    "this API key may not read the organization's usage: there are no metrics of monthly active users"
+                );
+            }
+            Ok(None) => {}
+            Err(error) => tracing::info!(%error, "the usage could not be read"),
+        }
+    }
+}
+
+/// One line, with counts and no key of anybody.
+fn log(report: &Report) {
+    let Report {
+        run_id,
+        dry_run,
+        complete,
+        converged,
+        pool,
+        permit,
+        created,
+        updated,
+        unchanged,
+        assigned,
+        unassigned,
+        deleted,
+        tombstoned,
+        refused,
+        verified,
+        permit_requests,
+        seconds,
+        ..
+    } = report;
+    tracing::info!(
+        run_id,
+        dry_run,
+        complete,
+        converged,
+        pool_users = pool.users,
+        pool_groups = pool.groups,
+        permit_users = permit.users,
+        owned = permit.owned,
+        created,
+        updated,
+        unchanged,
+        assigned,
+        unassigned,
+        deleted,
+        tombstoned,
+        rejected = report.rejections(),
+        refused,
+        checked = verified.checked,
+        drifted = verified.drifted,
+        reads = permit_requests.read,
+        writes = permit_requests.write,
+        bulk_calls = permit_requests.bulk,
+        throttled = permit_requests.throttled,
+        seconds,
+        "bulk sync"
+    );
+}

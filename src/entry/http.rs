@@ -1,0 +1,118 @@
+//! A sign-in as a token of any OpenID provider brings it: `POST /handoff`, `GET /health`, and the authorizer of an
+//! API Gateway.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`event`] | which of AWS's events this is: a request or an authorizer's question; and answers in its form |
+//! | [`route`] | which of the two addresses a request is for |
+//! | [`bearer`] | the token of a request |
+//! | [`answer`] | what becomes of a token, as statuses and problems (RFC 9457) |
+//! | [`cors`] | which browser apps may ask |
+//! | [`authorizer`] | what becomes of a token, as an authorizer says it |
+
+mod answer;
+mod authorizer;
+mod bearer;
+mod cors;
+mod event;
+mod route;
+
+use std::sync::Arc;
+
+use lambda_http::Response;
+use lambda_http::http::Method;
+use tokio::time::Instant;
+
+use self::answer::Refusal;
+use self::bearer::NoBearer;
+use self::cors::Cors;
+use self::event::{Call, Event};
+pub use self::event::{Reply, Unanswered};
+use self::route::Route;
+use crate::domain::identity::UserKey;
+use crate::oidc::Verifier;
+use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
+use crate::telemetry::metrics;
+
+/// The largest body that is let pass, in bytes. None is needed: all there is to say is in the token.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The handler of everything that the function `handoff` is asked.
+pub struct Endpoint {
+    verifier: Arc<Verifier>,
+    sign_in: SignIn,
+    cors: Cors,
+}
+
+/// A person whose token is good, and what came of the sync.
+struct Arrived {
+    key: UserKey,
+    /// The policy has no role for them: every condition could be told, and none holds.
+    has_no_grants: bool,
+    outcome: Outcome,
+}
+
+impl Endpoint {
+    /// Asks nothing yet. `allowed_origins` are spelt as in `Origin`.
+    pub fn new(verifier: Arc<Verifier>, sign_in: SignIn, allowed_origins: Vec<String>) -> Self {
+        Self { verifier, sign_in, cors: Cors::new(allowed_origins) }
+    }
+
+    /// Takes the JSON text of an event: a request of a function URL, an HTTP API, a REST API or a load
+    /// balancer, or an authorizer's question.
+    ///
+    /// # Errors
+    /// Where there is no answer to give, and API Gateway makes one from the error: its 401 from
+    /// [`Unanswered::Unauthorized`], its 500 from the others.
+    pub async fn handle(&self, event: &str) -> Result<Reply, Unanswered> {
+        match Event::parse(event)? {
+            Event::Request(form, call) => Ok(form.reply(self.answer(call).await)),
+            Event::Unreadable => Ok(Reply::neutral(answer::unreadable_request())),
+            Event::Question(question) => {
+                let arrived = self.arrive(question.bearer()).await;
+                question.answer(arrived)
+            }
+        }
+    }
+
+    async fn answer(&self, call: Call) -> Response<String> {
+        let Call { method, route, headers, body_len } = call;
+        let mut response = match route {
+            None => answer::not_found(),
+            Some(_) if body_len > MAX_BODY => answer::body_too_large(),
+            Some(route) => match (route, &method) {
+                (Route::Handoff, &Method::POST) => {
+                    let arrived = self.arrive(bearer::of_headers(&headers)).await;
+                    arrived.map_or_else(Refusal::into_response, answer::of_arrived)
+                }
+                (Route::Health, &Method::GET | &Method::HEAD) => answer::healthy(),
+                (_, &Method::OPTIONS) => answer::options(route),
+                _ => answer::method_not_allowed(route),
+            },
+        };
+        self.cors.apply(route, &method, &headers, response.headers_mut());
+        if method == Method::HEAD {
+            response.body_mut().clear();
+        }
+        response
+    }
+
+    /// Verifies and syncs. The sync's budget starts once the token is verified: fetching keys is not Permit's time.
+    async fn arrive(&self, bearer: Result<&str, NoBearer>) -> Result<Arrived, Refusal> {
+        let claims = self.verifier.verify(bearer?).await.inspect_err(|rejection| {
+            tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");
+            metrics::token_refused();
+        })?;
+        let identity = claims.identity().inspect_err(|error| {
+            tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");
+        })?;
+
+        let key = identity.key.clone();
+        let groups = identity.groups.clone();
+        let desired = self.sign_in.policy().evaluate(&identity);
+        let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
+        let arrival = Arrival { identity, is_new: false };
+        let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
+        Ok(Arrived { key, has_no_grants, outcome })
+    }
+}

@@ -1,0 +1,222 @@
+//! What becomes of a token, as HTTP says it: statuses, and problems (RFC 9457) with a stable code a cause.
+//!
+//! A code tells what the caller may know. Who brings a token that a trusted issuer signed learns what else is wrong with it
+//! (`expired`, `aud_not_allowed`), and who brings no token at all what is wrong with its form. That a token is not
+//! signed by anybody trusted is one code, `not_trusted`: which issuers, keys and algorithms are configured is nobody's business. The log
+//! has the exact cause.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lambda_http::Response;
+use lambda_http::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::Arrived;
+use super::bearer::NoBearer;
+use super::route::Route;
+use crate::domain::grant::Grant;
+use crate::domain::identity::InvalidIdentity;
+use crate::oidc::Rejection;
+use crate::permit::Error;
+use crate::sync::one::sign_in::{Failure, Outcome};
+use crate::sync::one::{SyncError, Synced};
+
+/// When to try again where nothing better is known: by then the breaker lets one try.
+const RETRY: Duration = Duration::from_secs(10);
+/// The longest that a caller is told to wait.
+const RETRY_MOST: Duration = Duration::from_mins(5);
+
+/// Why there is no person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// There is no token to look at
+    NoBearer(NoBearer),
+    /// The token is not good, or cannot be told to be
+    Token(Rejection),
+    /// The token is good, and its `sub` is none that Permit takes
+    Identity(InvalidIdentity),
+}
+
+impl From<NoBearer> for Refusal {
+    fn from(no_bearer: NoBearer) -> Self {
+        Self::NoBearer(no_bearer)
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Token(rejection)
+    }
+}
+
+impl From<InvalidIdentity> for Refusal {
+    fn from(invalid: InvalidIdentity) -> Self {
+        Self::Identity(invalid)
+    }
+}
+
+impl Refusal {
+    pub(super) fn into_response(self) -> Response<String> {
+        match self {
+            // RFC 6750 §3.1: to who brings nothing, no error is told.
+            Self::NoBearer(NoBearer::Missing) => {
+                unauthorized("token_missing", r#"Bearer realm="permit-handoff""#)
+            }
+            Self::NoBearer(NoBearer::Malformed) => unauthorized("authorization_malformed", INVALID_TOKEN),
+            Self::Token(rejection) => match rejection.retry_after() {
+                Some(wait) => unavailable(rejection.code(), wait),
+                None => unauthorized(code(&rejection), INVALID_TOKEN),
+            },
+            Self::Identity(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "sub_not_a_user_key"),
+        }
+    }
+}
+
+const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
+
+fn code(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::IssuerUnknown
+        | Rejection::AlgNotAllowed
+        | Rejection::KeyUnknown
+        | Rejection::KeyAmbiguous
+        | Rejection::KeyTypeMismatch
+        | Rejection::KeyAlgMismatch
+        | Rejection::KeyUnusable(_)
+        | Rejection::SignatureInvalid => "not_trusted",
+        rejection => rejection.code(),
+    }
+}
+
+/// What was done for a person.
+#[derive(Serialize)]
+struct Done<'a> {
+    user: &'a str,
+    created: bool,
+    granted: &'a BTreeSet<Grant>,
+    revoked: &'a BTreeSet<Grant>,
+}
+
+/// What will be.
+#[derive(Serialize)]
+struct Queued<'a> {
+    user: &'a str,
+    queued: bool,
+}
+
+/// A person without a grant is synced all the same, so that what they had is taken back, and then refused.
+pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
+    let Arrived { key, has_no_grants, outcome } = arrived;
+    let user = key.as_str();
+    let nothing = BTreeSet::new();
+    match outcome {
+        Outcome::Synced(_) | Outcome::Unchanged { .. } | Outcome::Queued(_) if has_no_grants => {
+            problem(StatusCode::FORBIDDEN, "no_grants")
+        }
+        Outcome::Synced(Synced { created, granted, revoked, changed: _, roles: _, left_out: _ }) => {
+            json(StatusCode::OK, &Done { user, created, granted: &granted, revoked: &revoked })
+        }
+        Outcome::Unchanged { roles: _ } => {
+            json(StatusCode::OK, &Done { user, created: false, granted: &nothing, revoked: &nothing })
+        }
+        Outcome::Queued(_) => json(StatusCode::ACCEPTED, &Queued { user, queued: true }),
+        Outcome::Missed(failure) | Outcome::Refused { failure, queued: _ } => {
+            unavailable("permit_unavailable", retry_after(&failure))
+        }
+        Outcome::Rejected(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "refused_by_permit"),
+    }
+}
+
+fn retry_after(failure: &Failure) -> Duration {
+    match failure {
+        Failure::Sync(SyncError::Permit(Error::RateLimited { retry_after: Some(wait) })) => *wait,
+        // Others changed the same person at the same time.
+        Failure::Sync(SyncError::Unsettled) => Duration::from_secs(1),
+        Failure::Sync(SyncError::Permit(_)) | Failure::OutOfTime | Failure::BreakerOpen => RETRY,
+    }
+}
+
+pub(super) fn healthy() -> Response<String> {
+    response(StatusCode::OK, "application/json", r#"{"status":"ok"}"#.to_owned())
+}
+
+/// To `OPTIONS`; what a preflight asks is told by [`Cors`](super::cors::Cors).
+pub(super) fn options(route: Route) -> Response<String> {
+    let mut response = Response::new(String::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, CACHE_CONTROL, "no-store");
+    set(&mut response, ALLOW, route.allow());
+    response
+}
+
+pub(super) fn not_found() -> Response<String> {
+    problem(StatusCode::NOT_FOUND, "not_found")
+}
+
+pub(super) fn method_not_allowed(route: Route) -> Response<String> {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
+    set(&mut response, ALLOW, route.allow());
+    response
+}
+
+pub(super) fn body_too_large() -> Response<String> {
+    problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+}
+
+pub(super) fn unreadable_request() -> Response<String> {
+    problem(StatusCode::BAD_REQUEST, "request_unreadable")
+}
+
+fn unauthorized(code: &'static str, challenge: &'static str) -> Response<String> {
+    let mut response = problem(StatusCode::UNAUTHORIZED, code);
+    set(&mut response, WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn unavailable(code: &'static str, wait: Duration) -> Response<String> {
+    let seconds = wait.min(RETRY_MOST).as_secs_f64().ceil().max(1.0);
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, code);
+    if let Ok(seconds) = HeaderValue::try_from(format!("{seconds:.0}")) {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// `about:blank`: the status and the code say all there is (RFC 9457 §4.2.1).
+#[derive(Serialize)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+}
+
+fn problem(status: StatusCode, code: &'static str) -> Response<String> {
+    let title = status.canonical_reason().unwrap_or_default();
+    let problem = Problem { kind: "about:blank", title, status: status.as_u16(), code };
+    response(status, "application/problem+json", text(&problem))
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<String> {
+    response(status, "application/json", text(body))
+}
+
+fn text(body: &impl Serialize) -> String {
+    // Structs of strings, numbers and lists: serializing them cannot fail.
+    serde_json::to_string(body).unwrap_or_default()
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    set(&mut response, CONTENT_TYPE, content_type);
+    set(&mut response, CACHE_CONTROL, "no-store");
+    response
+}
+
+fn set(response: &mut Response<String>, name: HeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}

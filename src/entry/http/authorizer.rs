@@ -1,0 +1,170 @@
+//! The function as the Lambda authorizer of an API Gateway: it verifies the token, syncs the person, and lets
+//! them in with their key and roles in the context.
+//!
+//! | who asks | it gets |
+//! | --- | --- |
+//! | an HTTP API, payload 2.0 | the simple response |
+//! | a REST API, `TOKEN` or `REQUEST`; an HTTP API, payload 1.0 | an IAM policy; the error `Unauthorized`, which is a 401, for a bad token |
+//!
+//! The context is the same: `user`, the key of the Permit user; `roles`, all role assignments that the user has in Permit, `tenant/role` with a comma between two;
+//! `synced`, `true` or `false`: Permit is not up to date with the token, and `roles` is empty. All are strings.
+//!
+//! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage of the API, not the one path that was
+//! asked for, which would deny the next; and what may be otherwise in a moment (the issuer's keys cannot be had) is an error, which
+//! is not remembered, and no denial.
+
+use std::collections::BTreeMap;
+
+use lambda_http::http::header::AUTHORIZATION;
+use serde::{Deserialize, Serialize};
+
+use super::Arrived;
+use super::answer::Refusal;
+use super::bearer::{self, NoBearer};
+use super::event::{Reply, Unanswered};
+use crate::domain::identity::UserKey;
+use crate::sync::one::sign_in::Outcome;
+
+/// An authorizer's event, of any of the three forms.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Question {
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`; an HTTP API with payload 2.0 has `routeArn` instead
+    method_arn: Option<String>,
+    /// Of `TOKEN`
+    authorization_token: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
+    multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+enum Kind {
+    Token,
+    Request,
+}
+
+/// The answer to an HTTP API.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SimpleAnswer {
+    is_authorized: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Context>,
+}
+
+/// The answer to a REST API.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PolicyAnswer {
+    principal_id: String,
+    policy_document: PolicyDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Context>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PolicyDocument {
+    version: &'static str,
+    statement: [Statement; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    action: &'static str,
+    effect: &'static str,
+    resource: String,
+}
+
+#[derive(Serialize)]
+struct Context {
+    user: String,
+    roles: String,
+    synced: &'static str,
+}
+
+/// Whether they may pass.
+enum Verdict {
+    Allow(UserKey, Context),
+    /// The token is good, and its person may not
+    Deny(UserKey),
+}
+
+impl Question {
+    pub(super) fn bearer(&self) -> Result<&str, NoBearer> {
+        if self.kind == Kind::Token {
+            let token = self.authorization_token.as_deref().ok_or(NoBearer::Missing)?;
+            return bearer::of_value(token.as_bytes());
+        }
+        let (multi, single) = (self.multi_value_headers.iter().flatten(), self.headers.iter().flatten());
+        let multi = multi.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let named = |(name, _): &(&String, &String)| name.eq_ignore_ascii_case(AUTHORIZATION.as_str());
+        let mut values: Vec<&String> = multi.filter(named).map(|(_, value)| value).collect();
+        if values.is_empty() {
+            values = single.filter(named).map(|(_, value)| value).collect();
+        }
+        match values[..] {
+            [] => Err(NoBearer::Missing),
+            [value] => bearer::of_value(value.as_bytes()),
+            _ => Err(NoBearer::Malformed),
+        }
+    }
+
+    pub(super) fn answer(&self, arrived: Result<Arrived, Refusal>) -> Result<Reply, Unanswered> {
+        let verdict = match arrived {
+            Ok(arrived) => Some(verdict(arrived)?),
+            Err(Refusal::Token(rejection)) if rejection.retry_after().is_some() => {
+                return Err(Unanswered::Unavailable);
+            }
+            Err(_) => None,
+        };
+        let Some(arn) = &self.method_arn else {
+            let context = match verdict {
+                Some(Verdict::Allow(_, context)) => Some(context),
+                Some(Verdict::Deny(_)) | None => None,
+            };
+            return Ok(Reply::Simple(SimpleAnswer { is_authorized: context.is_some(), context }));
+        };
+        let (key, effect, context) = match verdict {
+            None => return Err(Unanswered::Unauthorized),
+            Some(Verdict::Allow(key, context)) => (key, "Allow", Some(context)),
+            Some(Verdict::Deny(key)) => (key, "Deny", None),
+        };
+        let resource = whole_stage(arn).ok_or(Unanswered::UnknownEvent)?;
+        let statement = Statement { action: "execute-api:Invoke", effect, resource };
+        Ok(Reply::Policy(PolicyAnswer {
+            principal_id: key.into(),
+            policy_document: PolicyDocument { version: "2012-10-17", statement: [statement] },
+            context,
+        }))
+    }
+}
+
+/// A person whom Permit does not know in time is let in, if the operator admits such people at all: the application's own checks
+/// with Permit decide what they may do.
+fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
+    let Arrived { key, has_no_grants, outcome } = arrived;
+    let roles = match outcome {
+        Outcome::Refused { .. } => return Err(Unanswered::Unavailable),
+        _ if has_no_grants => return Ok(Verdict::Deny(key)),
+        Outcome::Synced(synced) => Some(synced.roles),
+        Outcome::Unchanged { roles } => Some(roles),
+        Outcome::Queued(_) | Outcome::Missed(_) | Outcome::Rejected(_) => None,
+    };
+    let synced = if roles.is_some() { "true" } else { "false" };
+    let roles: Vec<String> = roles.iter().flatten().map(ToString::to_string).collect();
+    let context = Context { user: key.as_str().to_owned(), roles: roles.join(","), synced };
+    Ok(Verdict::Allow(key, context))
+}
+
+/// `arn:…:API/STAGE/METHOD/PATH` → `arn:…:API/STAGE/*`.
+fn whole_stage(arn: &str) -> Option<String> {
+    let mut parts = arn.splitn(3, '/');
+    let (api, stage, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_one = |part: &str| !part.is_empty() && !part.contains(['*', '?']);
+    (api.starts_with("arn:") && is_one(api) && is_one(stage)).then(|| format!("{api}/{stage}/*"))
+}

@@ -1,0 +1,106 @@
+//! A Cognito trigger: the event of a sign-in or sign-up, and whether the person may pass.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::aws::event::{Kind, TriggerEvent};
+use crate::aws::pool::{UserPool, groups_of};
+use crate::aws::{Patience, UserPoolId};
+use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
+
+/// The error that Cognito shows to a person whom it turns away, behind words of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("Signing in is not possible at the moment. Please try again in a minute")]
+pub struct TurnedAway;
+
+/// How the groups of a person who signs in are known.
+pub enum Groups {
+    /// They are not: grants by group are left to the bulk sync.
+    Skip,
+    /// The user pool that sent the event is asked.
+    Lookup(Pools),
+}
+
+/// The user pools that send events, by id; one is opened when its first event comes.
+pub struct Pools {
+    open: Box<dyn Fn(UserPoolId) -> Arc<dyn UserPool> + Send + Sync>,
+    opened: Mutex<HashMap<UserPoolId, Arc<dyn UserPool>>>,
+}
+
+impl Pools {
+    /// `open` makes the client of a pool.
+    pub fn new(open: impl Fn(UserPoolId) -> Arc<dyn UserPool> + Send + Sync + 'static) -> Self {
+        Self { open: Box::new(open), opened: Mutex::default() }
+    }
+
+    fn get(&self, id: &UserPoolId) -> Arc<dyn UserPool> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.entry(id.clone()).or_insert_with(|| (self.open)(id.clone())).clone()
+    }
+}
+
+/// The handler of both triggers.
+pub struct Trigger {
+    sign_in: SignIn,
+    groups: Groups,
+}
+
+impl Trigger {
+    /// Asks nothing yet.
+    pub fn new(sign_in: SignIn, groups: Groups) -> Self {
+        Self { sign_in, groups }
+    }
+
+    /// Takes the JSON text of an event that came at `started`. The caller gives the same text back.
+    ///
+    /// # Errors
+    /// Only where the operator has people wait when Permit cannot be reached. Whatever else is wrong, with
+    /// the event or with Permit, the person passes.
+    pub async fn handle(&self, started: Instant, event: &str) -> Result<(), TurnedAway> {
+        let event = match TriggerEvent::parse(event.as_bytes()) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(%error, "the event is given back, and nothing was synced");
+                return Ok(());
+            }
+        };
+        let is_new = match &event.kind {
+            Kind::SignIn => false,
+            Kind::SignUp => true,
+            Kind::Other(source) => {
+                tracing::debug!(source, "no sign-in: nothing to do");
+                return Ok(());
+            }
+        };
+        let identity = match event.identity(None) {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::error!(%error, outcome = "rejected", "the person passes, and is not in Permit");
+                return Ok(());
+            }
+        };
+        let arrival = Arrival { identity, is_new };
+        let outcome = self.sign_in.run(started, arrival, |_| self.groups_of(&event)).await;
+        match outcome {
+            Outcome::Refused { .. } => Err(TurnedAway),
+            _ => Ok(()),
+        }
+    }
+
+    async fn groups_of(&self, event: &TriggerEvent) -> Option<BTreeSet<String>> {
+        if !self.sign_in.policy().needs_groups() {
+            return Some(BTreeSet::new());
+        }
+        let Groups::Lookup(pools) = &self.groups else { return None };
+        let pool = pools.get(&event.user_pool_id);
+        match groups_of(pool.as_ref(), &event.user_name, Patience::SIGN_IN).await {
+            Ok(groups) => Some(groups),
+            Err(error) => {
+                tracing::warn!(%error, "the groups are not known: no role is granted or revoked by a group");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Makes Permit match what the policy says: one person, many, or a whole directory.
+//!
+//! Each feeds the pure core ([`crate::domain`]) and carries its plans out.
+//!
+//! - [`one`]: one person: read, plan, apply, and again if Permit changed in between; [`one::sign_in`] does it within
+//!   a budget;
+//! - [`many`]: many people, by bulk calls;
+//! - [`bulk`]: a whole directory, with proof;
+//! - [`catalog`]: the roles and tenants that exist.
+
+pub mod bulk;
+pub mod catalog;
+pub mod many;
+pub mod one;

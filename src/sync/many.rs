@@ -1,0 +1,340 @@
+//! Many people at once: their plans, carried out by Permit's bulk calls.
+//!
+//! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit is
+//! read and each plan made anew; then the call is made once more where that changed anything, and otherwise cut
+//! in two, until what Permit refuses stands alone. Whoever stands alone goes the way of a single sign-in
+//! ([`sync_desired`]).
+//!
+//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants.
+
+mod calls;
+mod deletion;
+mod reading;
+mod target;
+mod tenants;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::try_join_all;
+use tokio::sync::Mutex;
+
+use self::calls::Failed;
+pub(in crate::sync) use self::reading::{Listed, MISSED};
+pub use self::target::{Item, Target};
+use self::tenants::Tenants;
+use super::catalog::Catalog;
+use super::one::{SyncError, Synced, sync_desired};
+use crate::domain::plan::{Change, Plan};
+use crate::domain::policy::Policy;
+use crate::permit::{Error, Permit};
+
+/// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
+const FEW: usize = 5;
+/// How often in a row a call may fail that leaves everything as it was, before it is cut in two or given up.
+const TRIES: u32 = 3;
+/// How often a batch is planned in all, before it is cut in two: others may keep changing its users.
+const ROUNDS: u32 = 10;
+/// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
+/// a call of 3,000 is cut in two twelve times until its first record stands alone.
+const FAULTS: u32 = 16;
+/// Changes of address in one batch of a part that are made one by one.
+const ADDRESSES: usize = 100;
+/// Single calls at a time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Carries plans out. Shared by everything that writes in one run.
+pub struct Applier {
+    permit: Permit,
+    policy: Arc<Policy>,
+    catalog: Arc<Catalog>,
+    /// Every user that is read back has a key that begins so.
+    prefix: Option<String>,
+    /// About how many users a listing goes through.
+    listed: AtomicU64,
+    /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
+    embedded: Mutex<Option<bool>>,
+    /// What is known of the users may be minutes old.
+    looks_again: bool,
+    /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
+    tenants: Mutex<Option<Tenants>>,
+    faults: AtomicU32,
+}
+
+/// What became of one user.
+pub struct Settled {
+    /// The user, as they were to be.
+    pub target: Target,
+    /// What was done; or why Permit takes no part of it.
+    pub outcome: Result<Synced, SyncError>,
+}
+
+/// What became of many.
+#[derive(Default)]
+pub struct Applied {
+    /// Those who are settled, one way or the other.
+    pub settled: Vec<Settled>,
+    /// Why the others are not: Permit is away, or time has run out. What was sent of theirs may be applied.
+    pub stopped: Option<Error>,
+}
+
+struct Batch {
+    items: Vec<Item>,
+    /// Failures in a row that left everything as it was.
+    tries: u32,
+    /// Failures in all.
+    rounds: u32,
+}
+
+impl Batch {
+    fn new(items: Vec<Item>) -> Self {
+        Self { items, tries: 0, rounds: 0 }
+    }
+}
+
+impl Applier {
+    /// An applier that reads users back one by one.
+    pub fn new(permit: Permit, policy: Arc<Policy>, catalog: Arc<Catalog>) -> Self {
+        Self {
+            permit,
+            policy,
+            catalog,
+            prefix: None,
+            listed: AtomicU64::new(u64::MAX),
+            embedded: Mutex::new(None),
+            looks_again: false,
+            tenants: Mutex::new(None),
+            faults: AtomicU32::new(0),
+        }
+    }
+
+    /// Says what a listing costs: where many are to be read, reading all `users` whose key begins with `prefix`
+    /// is fewer requests than reading each alone.
+    #[must_use]
+    pub fn with_listing(self, prefix: Option<String>, users: u64) -> Self {
+        Self { prefix, listed: AtomicU64::new(users), ..self }
+    }
+
+    /// Says that what is known of the users may be minutes old: those who are to be overwritten are read once more before.
+    #[must_use]
+    pub fn looking_again(self) -> Self {
+        Self { looks_again: true, ..self }
+    }
+
+    /// Brings every user to what Permit should know of them, or says why not.
+    ///
+    /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be repeated, and
+    /// may run beside another instance that does the same.
+    pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
+        let mut applied = Applied::default();
+        if let Err(error) = self.make_tenants(&mut items).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
+        if let Err(error) = self.look_again(&mut items).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
+        let (items, doubtful) = self.doubtful(items);
+        if let Err(error) = self.few(doubtful, &mut applied.settled).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
+        let mut todo = vec![Batch::new(items)];
+        while let Some(batch) = todo.pop() {
+            if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
+                applied.stopped = Some(error);
+                break;
+            }
+        }
+        applied
+    }
+
+    /// Sets apart whoever is likely to be refused for their address, and would be again in every run. Where only a part
+    /// of Permit's users was listed, it is not known who of the others holds the address; a single call asks for less
+    /// than cutting a batch up.
+    fn doubtful(&self, items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        let doubtful = |item: &Item| match (&item.target, &item.actual) {
+            (Target::Present(desired), Some(facts)) => {
+                desired.email.is_some() && desired.email != facts.email
+            }
+            _ => false,
+        };
+        if self.prefix.is_none() || items.iter().filter(|item| doubtful(item)).count() > ADDRESSES {
+            return (items, Vec::new());
+        }
+        items.into_iter().partition(|item| !doubtful(item))
+    }
+
+    async fn step(
+        &self,
+        batch: Batch,
+        todo: &mut Vec<Batch>,
+        settled: &mut Vec<Settled>,
+    ) -> Result<(), Error> {
+        let Batch { items, tries, rounds } = batch;
+        if items.len() < FEW {
+            return self.few(items, settled).await;
+        }
+        let plans: Vec<Plan> = items.iter().map(Item::plan).collect();
+        let Err(Failed { error, culprits }) = self.send(&plans).await else {
+            self.faults.store(0, Ordering::Relaxed);
+            settled.extend(items.into_iter().zip(plans).map(|(item, plan)| item.settled(plan)));
+            return Ok(());
+        };
+        if !self.bears(&error) {
+            return Err(error);
+        }
+        let tries = tries + 1;
+        if error.is_transient() && tries < TRIES {
+            pause(tries).await;
+        }
+        let Refreshed { items, moved } = self.refresh(items, plans, settled).await?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
+        let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
+        if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
+            todo.push(Batch { items, tries, rounds });
+            return Ok(());
+        }
+        if error.is_transient() && !is_internal(&error) {
+            return Err(error);
+        }
+        todo.extend(cut(items, if moved { &[] } else { &culprits }));
+        Ok(())
+    }
+
+    /// Whether there is a way on from this error.
+    fn bears(&self, error: &Error) -> bool {
+        match error {
+            error if error.is_refusal() => true,
+            Error::Lost | Error::Garbled | Error::Unavailable { .. } => {
+                self.faults.fetch_add(1, Ordering::Relaxed) < FAULTS
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads what Permit knows now. Those for whom that is what it should be are settled by the plan that was tried.
+    async fn refresh(
+        &self,
+        items: Vec<Item>,
+        plans: Vec<Plan>,
+        settled: &mut Vec<Settled>,
+    ) -> Result<Refreshed, Error> {
+        let mut found = self.read(items.iter().map(|item| item.target.key())).await?;
+        let mut refreshed = Refreshed { items: Vec::new(), moved: false };
+        for (mut item, tried) in items.into_iter().zip(plans) {
+            item.actual = found.remove(item.target.key());
+            match item.plan() {
+                Plan::Unchanged => {
+                    refreshed.moved = true;
+                    settled.push(item.settled(tried));
+                }
+                plan => {
+                    refreshed.moved |= plan != tried;
+                    refreshed.items.push(item);
+                }
+            }
+        }
+        Ok(refreshed)
+    }
+
+    /// One by one, side by side.
+    async fn few(&self, items: Vec<Item>, settled: &mut Vec<Settled>) -> Result<(), Error> {
+        let mut singles = futures::stream::iter(items.into_iter().map(|item| self.one(item)))
+            .buffer_unordered(SIDE_BY_SIDE);
+        let mut stopped = Ok(());
+        while let Some(single) = singles.next().await {
+            match single {
+                Ok(single) => settled.push(single),
+                Err(error) => stopped = stopped.and(Err(error)),
+            }
+        }
+        stopped
+    }
+
+    async fn one(&self, item: Item) -> Result<Settled, Error> {
+        let was_made = item.was_made();
+        let Item { target, mut actual, left_out, .. } = item;
+        let mut tries = 0;
+        loop {
+            let outcome = match &target {
+                Target::Present(desired) => {
+                    let (desired, actual) = (desired.clone(), actual.take());
+                    sync_desired(&self.permit, &self.policy, &self.catalog, desired, actual).await
+                }
+                Target::Absent { .. } => {
+                    self.depart(target.plan(actual.as_ref())).await.map_err(SyncError::from)
+                }
+            };
+            let error = match outcome {
+                Err(SyncError::Permit(error)) if !error.is_refusal() => error,
+                outcome => {
+                    self.faults.store(0, Ordering::Relaxed);
+                    let outcome = outcome.map(|synced| Synced {
+                        created: synced.created || was_made,
+                        ..synced.without(left_out)
+                    });
+                    return Ok(Settled { target, outcome });
+                }
+            };
+            tries += 1;
+            if !self.bears(&error) || (tries == TRIES && !is_internal(&error)) {
+                return Err(error);
+            }
+            if tries == TRIES {
+                return Ok(Settled { target, outcome: Err(SyncError::Permit(error)) });
+            }
+            pause(tries).await;
+            actual = self.permit.user(target.key()).await?;
+        }
+    }
+
+    async fn depart(&self, plan: Plan) -> Result<Synced, Error> {
+        let Plan::Change(Change { key, revoke, write, grant: _ }) = plan else {
+            return Ok(Synced::default());
+        };
+        try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
+        if let Some(user) = write {
+            self.permit.replace_user(&user).await?;
+        }
+        Ok(Synced { changed: true, revoked: revoke, ..Synced::default() })
+    }
+}
+
+struct Refreshed {
+    items: Vec<Item>,
+    /// Something is other than the plans took it to be.
+    moved: bool,
+}
+
+/// A 500: the service is there, and something in the request may be what it stumbles over.
+fn is_internal(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { status: Some(500), .. })
+}
+
+async fn pause(tries: u32) {
+    let most = 500 << tries.min(5);
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
+}
+
+/// The culprits each alone and the others together, where Permit has named them; otherwise halves.
+fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
+    let mut alone = Vec::new();
+    let mut others = Vec::new();
+    if culprits.is_empty() {
+        others = items;
+        alone.push(others.split_off(others.len().div_ceil(2)));
+    } else {
+        for (index, item) in items.into_iter().enumerate() {
+            if culprits.contains(&index) { alone.push(vec![item]) } else { others.push(item) }
+        }
+    }
+    alone.push(others);
+    alone.into_iter().filter(|items| !items.is_empty()).map(Batch::new).collect()
+}

@@ -1,0 +1,120 @@
+//! What Permit knows of these users: by pages or one by one, whichever is fewer requests.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{Applier, Item};
+use crate::domain::facts::Facts;
+use crate::domain::identity::UserKey;
+use crate::domain::plan::{Change, Plan};
+use crate::permit::{Error, UsersPage};
+
+/// Requests at a time.
+const SIDE_BY_SIDE: usize = 8;
+/// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
+pub(in crate::sync) const MISSED: usize = 100;
+
+/// As many reads as Permit's limits let pass beside each bulk call: they hold nothing up.
+const BESIDE_A_CALL: usize = 100;
+
+/// How far a listing came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::sync) enum Listed {
+    /// To its end, or as far as was wanted.
+    Whole,
+    /// A page did not come.
+    InPart,
+}
+
+impl Applier {
+    /// Reads users by key. Who is not in the answer is not in Permit.
+    pub async fn read(&self, keys: impl Iterator<Item = &UserKey>) -> Result<HashMap<UserKey, Facts>, Error> {
+        let mut wanted: HashSet<&UserKey> = keys.collect();
+        let mut found = HashMap::with_capacity(wanted.len());
+        if self.lists_sooner(wanted.len()) {
+            let listed = self.each_listed(|facts| {
+                if wanted.remove(&facts.key) {
+                    found.insert(facts.key.clone(), facts);
+                }
+                if wanted.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if listed.await? == Listed::Whole && wanted.len() > MISSED {
+                return Ok(found);
+            }
+        }
+        let wanted = wanted.into_iter().cloned();
+        self.each_single(wanted, |key, facts| found.extend(facts.map(|facts| (key, facts)))).await?;
+        Ok(found)
+    }
+
+    /// Reads those whom a plan is to overwrite once more, where that holds nothing up.
+    ///
+    /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
+    /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.
+    pub(super) async fn look_again(&self, items: &mut [Item]) -> Result<(), Error> {
+        let overwrites = |plan: Plan| matches!(plan, Plan::Change(Change { write: Some(_), .. }));
+        let stale: Vec<&mut Item> = items.iter_mut().filter(|item| overwrites(item.plan())).collect();
+        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
+        let reads = usize::try_from(pages).unwrap_or(usize::MAX).min(stale.len());
+        if !self.looks_again || stale.is_empty() || reads > BESIDE_A_CALL {
+            return Ok(());
+        }
+        let mut found = self.read(stale.iter().map(|item| item.target.key())).await?;
+        for item in stale {
+            item.actual = found.remove(item.target.key());
+        }
+        Ok(())
+    }
+
+    /// Whether a listing takes fewer requests than reading so many users one by one.
+    pub(in crate::sync) fn lists_sooner(&self, users: usize) -> bool {
+        let listed = self.listed.load(Ordering::Relaxed);
+        users as u64 > listed / UsersPage::ROWS as u64 + 1
+    }
+
+    /// All users, until `each` breaks off, or a page does not come.
+    pub(in crate::sync) async fn each_listed(
+        &self,
+        mut each: impl FnMut(Facts) -> ControlFlow<()>,
+    ) -> Result<Listed, Error> {
+        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
+        let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
+        let mut pages = stream::iter(1..)
+            .map(|page| self.permit.users_page(page, self.prefix.as_deref()))
+            .buffered(side_by_side);
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
+                    tracing::warn!(%error, "a page of Permit's users did not come: they are read one by one");
+                    return Ok(Listed::InPart);
+                }
+                page => page?,
+            };
+            let is_last = page.rows() < UsersPage::ROWS as u64;
+            if page.users.into_iter().try_for_each(&mut each).is_break() || is_last {
+                break;
+            }
+        }
+        Ok(Listed::Whole)
+    }
+
+    /// These users, each with a request of its own; `None`: not in Permit.
+    pub(in crate::sync) async fn each_single(
+        &self,
+        keys: impl Iterator<Item = UserKey>,
+        mut each: impl FnMut(UserKey, Option<Facts>),
+    ) -> Result<(), Error> {
+        let singles = stream::iter(keys).map(|key| async {
+            let facts = self.permit.user(&key).await?;
+            Ok::<_, Error>((key, facts))
+        });
+        let mut singles = singles.buffer_unordered(SIDE_BY_SIDE);
+        while let Some((key, facts)) = singles.try_next().await? {
+            each(key, facts);
+        }
+        Ok(())
+    }
+}

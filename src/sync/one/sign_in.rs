@@ -1,0 +1,346 @@
+//! A sign-in: one person synced within a budget, with a queue for when Permit does not answer in time.
+//!
+//! Signing in is never the price: whatever Permit does, [`SignIn::run`] answers within its budget, and says
+//! whether the person may pass.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::Breaker;
+use super::{LeftOut, SyncError, Synced, sync_user};
+use crate::aws::queue::{Queue, Waiting};
+use crate::config::OnFailure;
+use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Identity, UserKey};
+use crate::domain::policy::Policy;
+use crate::permit::{Counts, Error, Permit};
+use crate::sync::catalog::Catalog;
+use crate::telemetry::UserHasher;
+use crate::telemetry::metrics::{self, SignInOutcome};
+
+/// What is kept of the budget for the queue, at most.
+const QUEUE_SHARE: Duration = Duration::from_millis(900);
+/// How many people a warm function remembers: some 100 bytes each, and what their roles take.
+const REMEMBERED: u64 = 10_000;
+
+/// How a sign-in ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Outcome {
+    /// Permit was written to, and knows now what it should.
+    Synced(Synced),
+    /// Permit knew it already.
+    Unchanged {
+        /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
+        roles: BTreeSet<Grant>,
+    },
+    /// Permit did not take it in time. The person passes.
+    Queued(Failure),
+    /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
+    Missed(Failure),
+    /// Permit refuses what is in the record, now and later. The person passes, and somebody must look.
+    Rejected(Error),
+    /// Permit did not take it in time, and the operator would rather have the person wait.
+    Refused {
+        /// Why.
+        failure: Failure,
+        /// Whether a queue has it.
+        queued: bool,
+    },
+}
+
+impl Outcome {
+    /// The outcome as it is counted.
+    pub fn counted(&self) -> SignInOutcome {
+        match self {
+            Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
+            Self::Synced(_) | Self::Unchanged { .. } => SignInOutcome::Unchanged,
+            Self::Queued(_) => SignInOutcome::Queued,
+            Self::Missed(_) => SignInOutcome::Unsynced,
+            Self::Rejected(_) => SignInOutcome::Rejected,
+            Self::Refused { .. } => SignInOutcome::Refused,
+        }
+    }
+}
+
+/// Why Permit was not up to date in time.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Failure {
+    /// Permit's answer, or the want of one.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The budget's share for Permit ran out.
+    #[error("the sign-in's budget for Permit ran out")]
+    OutOfTime,
+    /// Sign-ins before this one failed, and Permit is left alone for a while.
+    #[error("Permit failed a moment ago: it is not asked until it had time to recover")]
+    BreakerOpen,
+}
+
+/// What a sign-in may cost, and what becomes of it when Permit fails.
+pub struct Settings {
+    /// The longest that [`SignIn::run`] takes.
+    pub budget: Duration,
+    /// How long an unchanged person is not looked up again; zero: always look.
+    pub cache_ttl: Duration,
+    /// Whether the person passes when Permit cannot be reached.
+    pub on_failure: OnFailure,
+}
+
+/// Somebody at the door.
+pub struct Arrival {
+    /// Who, without what `groups` will tell.
+    pub identity: Identity,
+    /// Permit is not expected to know them: a sign-up.
+    pub is_new: bool,
+}
+
+/// Everything that sign-ins share in one execution environment.
+pub struct SignIn {
+    permit: Permit,
+    policy: Policy,
+    catalog: Catalog,
+    settings: Settings,
+    queue: Option<Box<dyn Queue>>,
+    breaker: Breaker,
+    seen: Seen,
+    hasher: OnceLock<UserHasher>,
+    /// The requests to Permit that the metrics have counted.
+    requests: Mutex<Counts>,
+}
+
+impl SignIn {
+    /// Asks nothing yet.
+    pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
+        Self {
+            seen: Seen::new(settings.cache_ttl),
+            permit,
+            policy,
+            catalog: Catalog::default(),
+            settings,
+            queue,
+            breaker: Breaker::default(),
+            hasher: OnceLock::new(),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// The policy that is put to everybody.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Syncs the person who arrived, within the budget counted from `started`.
+    ///
+    /// `groups` looks their groups up, beside the first request to Permit; `None`: they are not known, and
+    /// then neither grant nor revoke. It is given the instant at which it is given up.
+    pub async fn run<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
+    where
+        G: FnOnce(Instant) -> F,
+        F: Future<Output = Option<BTreeSet<String>>>,
+    {
+        let key = arrival.identity.key.clone();
+        let outcome = self.decide(started, arrival, groups).await;
+        self.record(&key, &outcome, started.elapsed());
+        outcome
+    }
+
+    async fn decide<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
+    where
+        G: FnOnce(Instant) -> F,
+        F: Future<Output = Option<BTreeSet<String>>>,
+    {
+        let Arrival { mut identity, is_new } = arrival;
+        let deadline = started + self.settings.budget;
+        let for_queue =
+            if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
+        let permit_deadline = deadline - for_queue;
+        // A directory that does not answer must leave Permit its share.
+        let groups_deadline = started + (permit_deadline - started) / 2;
+        let groups = async { timeout_at(groups_deadline, groups(groups_deadline)).await.ok().flatten() };
+
+        let failure = if self.breaker.admits() {
+            let permit = self.permit.until(permit_deadline);
+            let sync = self.sync(&permit, &mut identity, is_new, groups);
+            match timeout_at(permit_deadline, sync).await {
+                Ok(Ok(outcome)) => {
+                    self.breaker.succeeded();
+                    return outcome;
+                }
+                Ok(Err(SyncError::Permit(error @ Error::Rejected { .. }))) => {
+                    self.breaker.succeeded();
+                    return Outcome::Rejected(error);
+                }
+                Ok(Err(error)) => Failure::Sync(error),
+                Err(_) => Failure::OutOfTime,
+            }
+        } else {
+            // The queue's message is to say of the groups what there is to say.
+            identity.groups = identity.groups.or(groups.await);
+            Failure::BreakerOpen
+        };
+        if failure.is_permits() {
+            self.breaker.failed();
+        }
+        self.overflow(deadline, identity, failure).await
+    }
+
+    /// Leaves the groups in `identity` as soon as they are known, for the queue's message.
+    async fn sync(
+        &self,
+        permit: &Permit,
+        identity: &mut Identity,
+        is_new: bool,
+        groups: impl Future<Output = Option<BTreeSet<String>>>,
+    ) -> Result<Outcome, SyncError> {
+        let seen = self.seen.has(&identity.key);
+        let known = identity.groups.clone();
+        let actual: Option<Facts> = if seen || is_new {
+            // A sign-up's first request comes after the groups: what it needs beforehand is asked beside them.
+            let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
+            let (groups, _) = tokio::join!(groups, environment);
+            identity.groups = known.or(groups);
+            if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
+                return Ok(Outcome::Unchanged { roles });
+            }
+            if is_new { None } else { permit.user(&identity.key).await? }
+        } else {
+            let key = identity.key.clone();
+            let looked_up = async {
+                identity.groups = known.or(groups.await);
+                Ok(())
+            };
+            tokio::try_join!(looked_up, permit.user(&key))?.1
+        };
+        let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
+        // A role that is still to be made is looked for again at the next sign-in.
+        if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
+            self.seen.note(identity, &self.policy, &synced.roles);
+        }
+        Ok(match synced {
+            Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
+                Outcome::Unchanged { roles }
+            }
+            synced => Outcome::Synced(synced),
+        })
+    }
+
+    /// Counts the sign-in, and logs it without saying who it was.
+    fn record(&self, key: &UserKey, outcome: &Outcome, took: Duration) {
+        metrics::sign_in(outcome.counted(), took);
+        let now = self.permit.counts();
+        let before =
+            std::mem::replace(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner), now);
+        metrics::permit(before, now);
+
+        // Where no API key was ever read, there is nothing to derive the hash from.
+        let hasher = self.permit.first_key().map(|key| self.hasher.get_or_init(|| UserHasher::new(key)));
+        let user = hasher.map(|hasher| hasher.hash(key).to_string());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let name = outcome.counted().as_str();
+        match outcome {
+            Outcome::Unchanged { .. } => tracing::info!(outcome = name, user, ms, "sign-in"),
+            Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
+                let (granted, revoked) = (granted.len(), revoked.len());
+                tracing::info!(outcome = name, user, ms, created, granted, revoked, "sign-in");
+                for left_out in left_out {
+                    let code = left_out.code();
+                    tracing::warn!(user, code, reason = %left_out, "a part of the person is not synced");
+                }
+            }
+            Outcome::Rejected(error) => {
+                tracing::error!(outcome = name, user, ms, reason = %error, "sign-in");
+            }
+            Outcome::Queued(failure) | Outcome::Missed(failure) | Outcome::Refused { failure, .. } => {
+                tracing::warn!(outcome = name, user, ms, reason = %failure, "sign-in");
+            }
+        }
+    }
+
+    async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {
+        let queued = match &self.queue {
+            None => false,
+            Some(queue) => {
+                let waiting = Waiting { identity, queued_at: Timestamp::now() };
+                match timeout_at(deadline, queue.send(waiting.to_message(&self.policy))).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "the sign-in was not queued");
+                        false
+                    }
+                    Err(_) => {
+                        tracing::error!("the sign-in was not queued: the budget ran out");
+                        false
+                    }
+                }
+            }
+        };
+        match self.settings.on_failure {
+            OnFailure::Deny => Outcome::Refused { failure, queued },
+            OnFailure::Admit if queued => Outcome::Queued(failure),
+            OnFailure::Admit => Outcome::Missed(failure),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it tells of Permit's health, rather than of this one user.
+    fn is_permits(&self) -> bool {
+        match self {
+            Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
+            Self::OutOfTime => true,
+            Self::Sync(SyncError::Unsettled) | Self::BreakerOpen => false,
+        }
+    }
+}
+
+/// Who was found unchanged, or was synced, a moment ago; and in what state.
+///
+/// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
+struct Seen {
+    states: Option<Cache<UserKey, State>>,
+    hasher: RandomState,
+}
+
+#[derive(Clone)]
+struct State {
+    desired: u64,
+    roles: Arc<BTreeSet<Grant>>,
+}
+
+impl Seen {
+    fn new(ttl: Duration) -> Self {
+        let states =
+            (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
+        Self { states, hasher: RandomState::new() }
+    }
+
+    fn has(&self, key: &UserKey) -> bool {
+        self.states.as_ref().is_some_and(|states| states.contains_key(key))
+    }
+
+    /// The roles of a person who is as they were.
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<BTreeSet<Grant>> {
+        let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
+        (desired == self.hash(identity, policy)).then(|| roles.as_ref().clone())
+    }
+
+    fn note(&self, identity: &Identity, policy: &Policy, roles: &BTreeSet<Grant>) {
+        if let Some(states) = &self.states {
+            let state = State { desired: self.hash(identity, policy), roles: Arc::new(roles.clone()) };
+            states.insert(identity.key.clone(), state);
+        }
+    }
+
+    fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
+        self.hasher.hash_one(policy.evaluate(identity))
+    }
+}

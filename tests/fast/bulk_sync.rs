@@ -1,0 +1,11 @@
+//! The bulk sync against the sandbox, under every answer that Permit's documents leave open.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may end here")]
+
+mod basics;
+mod beside;
+mod departures;
+mod emails;
+mod faults;
+mod grants;
+mod listing;
+mod support;

@@ -1,0 +1,245 @@
+//! People who left, and the breaker.
+
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::sync::bulk::report::Report;
+use permit_handoff::sync::bulk::{BulkSyncError, Nobody, Options};
+use permit_sandbox::{Sandbox, Semantics, UserState};
+use serde_json::json;
+
+use crate::bulk_sync::support::{
+    MemoryDirectory, bulk_sync, hours_later, options, people, policy, policy_with, roles, sync, try_sync,
+};
+
+async fn sync_at(sandbox: &Sandbox, directory: &MemoryDirectory, policy: Policy, hours: i64) -> Report {
+    let options = Options { now: hours_later(hours), ..options() };
+    bulk_sync(sandbox, directory, policy).run(options, &Nobody).await.unwrap()
+}
+
+fn missing_since(sandbox: &Sandbox, key: &str) -> Option<String> {
+    let user = sandbox.user(key)?;
+    user.attributes["handoff"].get("missing_since").and_then(|time| time.as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
+    for (name, semantics) in Semantics::each() {
+        let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
+        let crowd = people(40);
+        let directory = MemoryDirectory::new(crowd.clone());
+        sync(&sandbox, &directory).await;
+        // Seven leave; somebody else gave one of them a role.
+        let mut gone = sandbox.user("00000000-u").unwrap();
+        gone.roles.insert("default/editor".into());
+        gone.attributes.insert("plan".into(), json!("pro"));
+        sandbox.seed_users([("00000000-u".to_owned(), gone)]).unwrap();
+        directory.set(crowd[7..].to_vec());
+
+        let report = sync_at(&sandbox, &directory, policy(), 0).await;
+        assert_eq!(
+            (report.tombstoned, report.unassigned, report.unchanged),
+            (7, 0, 33),
+            "{name}: {report:?}"
+        );
+        assert!(
+            report.converged && report.verified.checked == 7 && report.refused.is_none(),
+            "{name}: {report:?}"
+        );
+        assert_eq!(missing_since(&sandbox, "00000003-u").as_deref(), Some("2026-11-24T08:00:00Z"), "{name}");
+        assert_eq!(roles(&sandbox, "00000003-u"), ["default/viewer"], "{name}");
+
+        sandbox.clear_requests();
+        let report = sync_at(&sandbox, &directory, policy(), 23).await;
+        assert_eq!((report.changes(), sandbox.counts().writes()), (0, 0), "{name}: in the grace period");
+
+        // One comes back in time, one is in the pool though no page named them.
+        let mut back = crowd[6..].to_vec();
+        back.push(crowd[5].clone());
+        directory.set(back);
+        directory.state.lock().unwrap().overlooked.insert("00000005-u".into());
+        let report = sync_at(&sandbox, &directory, policy(), 24).await;
+        assert_eq!((report.updated, report.unassigned, report.tombstoned), (1, 5, 0), "{name}: {report:?}");
+        assert!(report.converged, "{name}: {report:?}");
+        assert_eq!(missing_since(&sandbox, "00000006-u"), None, "{name}");
+        assert_eq!(roles(&sandbox, "00000006-u"), ["default/viewer"], "{name}");
+        assert_eq!(roles(&sandbox, "00000005-u"), ["default/viewer"], "{name}: confirmed to be there");
+        let first = sandbox.user("00000000-u").unwrap();
+        assert_eq!(first.attributes["plan"], "pro", "{name}");
+        assert_eq!(first.attributes["handoff"]["grants"], json!([]), "{name}");
+        assert_eq!(roles(&sandbox, "00000000-u"), ["default/editor"], "{name}: what is foreign stays");
+
+        // Everybody comes back, and has their roles.
+        directory.state.lock().unwrap().overlooked.clear();
+        directory.set(crowd);
+        let report = sync_at(&sandbox, &directory, policy(), 48).await;
+        assert!(report.converged && report.refused.is_none(), "{name}: {report:?}");
+        assert_eq!(roles(&sandbox, "00000001-u"), ["default/viewer"], "{name}");
+        assert!((0..40).all(|n| missing_since(&sandbox, &format!("{n:08x}-u")).is_none()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn delete_deletes_what_is_ours_and_nobody_else() {
+    for (name, semantics) in Semantics::each() {
+        let delete = || {
+            policy_with(&[
+                ("missing = \"unassign\"", "missing = \"delete\""),
+                ("grace_hours = 24", "grace_hours = 0"),
+            ])
+        };
+        let elsewhere = UserState::new()
+            .attribute(
+                "handoff",
+                json!({"source": "https://login.example.com/", "grants": ["default/viewer"]}),
+            )
+            .role("default/viewer");
+        let adopted = UserState::new().email("00000001-u@example.com").role("default/editor");
+        let sandbox = Sandbox::builder()
+            .user("foreign", UserState::new().role("default/viewer"))
+            .user("elsewhere", elsewhere)
+            .user("00000001-u", adopted)
+            .semantics(semantics)
+            .start()
+            .await
+            .unwrap();
+        let crowd = people(40);
+        let directory = MemoryDirectory::new(crowd.clone());
+        sync_at(&sandbox, &directory, delete(), 0).await;
+        let before = sandbox.snapshot();
+
+        directory.set(crowd[8..].to_vec());
+        let report = sync_at(&sandbox, &directory, delete(), 0).await;
+        assert_eq!((report.deleted, report.unassigned), (7, 1), "{name}: {report:?}");
+        assert!(report.converged && report.verified.checked == 8, "{name}: {report:?}");
+        let mut expected = before.clone();
+        expected.users.retain(|key, _| *key == "00000001-u" || key.as_str() >= "00000008-u");
+        let adopted = expected.users.get_mut("00000001-u").unwrap();
+        assert!(adopted.roles.remove("default/viewer"));
+        let mut after = sandbox.snapshot();
+        let ledger = after.users.get_mut("00000001-u").unwrap().attributes.remove("handoff").unwrap();
+        adopted.attributes.remove("handoff");
+        assert_eq!((&ledger["grants"], &ledger["adopted"]), (&json!([]), &json!(true)), "{name}");
+        assert_eq!(after, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn more_than_the_policy_allows_is_refused_and_the_rest_goes_on() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut crowd = people(40);
+    let directory = MemoryDirectory::new(crowd.clone());
+    sync(&sandbox, &directory).await;
+    for person in &mut crowd[38..] {
+        *person = person.clone().disabled();
+    }
+    crowd[37] = crowd[37].clone().with("locale", "de");
+    crowd.extend(people(41).pop());
+    directory.set(crowd[14..].to_vec());
+
+    let report = sync(&sandbox, &directory).await;
+    let refused = "deprovisioning 40% of the owned users is past max_percent = 20";
+    assert_eq!(report.refused.as_deref(), Some(refused));
+    assert_eq!((report.tombstoned, report.unassigned), (0, 0), "{report:?}");
+    assert_eq!((report.created, report.updated), (1, 1), "the rest goes on: {report:?}");
+    assert!(report.converged);
+    assert_eq!(roles(&sandbox, "00000027-u"), ["default/viewer"], "the disabled count too");
+
+    let approved = Options { approve_deprovision: true, ..options() };
+    let report = bulk_sync(&sandbox, &directory, policy()).run(approved, &Nobody).await.unwrap();
+    assert_eq!((report.tombstoned, report.unassigned, report.updated), (14, 2, 2), "{report:?}");
+    assert!(report.refused.is_none() && report.converged);
+    assert!(roles(&sandbox, "00000027-u").is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_pool_deprovisions_nobody_whatever_is_approved() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let directory = MemoryDirectory::new(people(10));
+    sync(&sandbox, &directory).await;
+    directory.set(Vec::new());
+    let before = sandbox.snapshot();
+    let approved = Options { approve_deprovision: true, ..options() };
+    let report = bulk_sync(&sandbox, &directory, policy()).run(approved, &Nobody).await.unwrap();
+    assert!(report.refused.as_ref().is_some_and(|why| why.contains("empty")), "{report:?}");
+    assert_eq!(sandbox.snapshot(), before);
+
+    let nobody_anywhere = Sandbox::start().await.unwrap();
+    let report = sync(&nobody_anywhere, &directory).await;
+    assert!(report.converged && report.refused.is_none(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_pool_that_breaks_off_is_an_error_and_deprovisions_nobody() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut crowd = people(40);
+    let directory = MemoryDirectory::new(crowd.clone());
+    sync(&sandbox, &directory).await;
+    crowd[5] = crowd[5].clone().with("locale", "de");
+    directory.set(crowd);
+    directory.state.lock().unwrap().breaks_after = Some(38);
+    let error = try_sync(&sandbox, &directory).await.unwrap_err();
+    assert!(matches!(error, BulkSyncError::Directory { .. }));
+    assert!(error.to_string().contains("page 7 of the user pool was not read"), "{error}");
+    let report = error.report();
+    assert!(report.refused.as_ref().is_some_and(|why| why.contains("partial view")), "{report:?}");
+    assert_eq!((report.updated, report.tombstoned, report.complete), (1, 0, false), "{report:?}");
+    assert_eq!(sandbox.user("00000005-u").unwrap().attributes["locale"], "de", "who was read is synced");
+    assert!((38..40).all(|n| missing_since(&sandbox, &format!("{n:08x}-u")).is_none()));
+}
+
+#[tokio::test]
+async fn a_pool_that_does_not_say_who_is_gone_keeps_them() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let crowd = people(40);
+    let directory = MemoryDirectory::new(crowd.clone());
+    sync(&sandbox, &directory).await;
+    directory.set(crowd[1..].to_vec());
+    sync_at(&sandbox, &directory, policy(), 0).await;
+    directory.state.lock().unwrap().mute = true;
+    let report = sync_at(&sandbox, &directory, policy(), 100).await;
+    assert!(report.refused.is_some() && report.unassigned == 0, "{report:?}");
+    assert_eq!(roles(&sandbox, "00000000-u"), ["default/viewer"]);
+}
+
+#[tokio::test]
+async fn the_disabled_lose_their_roles_where_the_policy_says_so() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut crowd = people(40);
+    let directory = MemoryDirectory::new(crowd.clone());
+    sync(&sandbox, &directory).await;
+    crowd[0] = crowd[0].clone().disabled();
+    crowd.push(people(41).pop().unwrap().disabled());
+    directory.set(crowd.clone());
+    let keep = policy_with(&[("disabled = \"unassign\"", "disabled = \"keep\"")]);
+    let report = sync_at(&sandbox, &directory, keep, 0).await;
+    assert_eq!((report.created, report.assigned, report.unassigned), (1, 1, 0), "{report:?}");
+
+    let report = sync(&sandbox, &directory).await;
+    assert_eq!((report.updated, report.unassigned), (2, 2), "{report:?}");
+    assert!(report.converged && roles(&sandbox, "00000000-u").is_empty());
+    sandbox.clear_requests();
+    sync(&sandbox, &directory).await;
+    assert_eq!(sandbox.counts().writes(), 0);
+
+    crowd[0].enabled = true;
+    directory.set(crowd);
+    sync(&sandbox, &directory).await;
+    assert_eq!(roles(&sandbox, "00000000-u"), ["default/viewer"]);
+}
+
+#[tokio::test]
+async fn a_part_deprovisions_its_own_alone() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let crowd = people(40);
+    let directory = MemoryDirectory::new(crowd.clone());
+    sync(&sandbox, &directory).await;
+    // 0 to f are gone, 10 to 1f without their last, and those from 20 on do not belong to the part.
+    directory.set(crowd[16..31].to_vec());
+    let part = Options { sub_prefix: Some("0000001".parse().unwrap()), ..options() };
+    let report = bulk_sync(&sandbox, &directory, policy()).run(part, &Nobody).await.unwrap();
+    assert_eq!((report.pool.users, report.permit.owned), (15, 16), "{report:?}");
+    assert_eq!((report.tombstoned, report.unchanged), (1, 15), "{report:?}");
+    assert!(missing_since(&sandbox, "0000001f-u").is_some());
+    assert!(
+        missing_since(&sandbox, "00000000-u").is_none() && missing_since(&sandbox, "00000020-u").is_none()
+    );
+}

@@ -1,0 +1,227 @@
+//! A directory in memory, and a bulk sync of it into a sandbox.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use permit_handoff::domain::SubPrefix;
+use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
+use permit_handoff::domain::identity::{Identity, Source, UserKey};
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::permit::{self, Environment, Permit, StaticKey};
+use permit_handoff::sync::bulk::report::Report;
+use permit_handoff::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
+use permit_sandbox::Sandbox;
+use tokio::sync::mpsc;
+
+/// More than the sync reads ahead while it lists Permit's users.
+pub(crate) const READ_AHEAD: usize = 1_100;
+
+pub(crate) const SOURCE: &str = "local_pool";
+
+pub(crate) const POLICY: &str = r#"
+[user]
+attributes = ["locale", "custom:department"]
+[[grant]]
+tenant = "default"
+role = "viewer"
+[[grant]]
+when = { group = "admins" }
+tenant = "default"
+role = "admin"
+[[grant]]
+when = { group = "{tenant}/{role}" }
+[deprovision]
+missing = "unassign"
+disabled = "unassign"
+grace_hours = 24
+max_percent = 20
+"#;
+
+pub(crate) fn policy() -> Policy {
+    POLICY.parse().unwrap()
+}
+
+/// The policy with these changes to its text.
+pub(crate) fn policy_with(changes: &[(&str, &str)]) -> Policy {
+    let mut text = POLICY.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    text.parse().unwrap()
+}
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-24T08:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn hours_later(hours: i64) -> Timestamp {
+    now() + SignedDuration::from_hours(hours)
+}
+
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) key: String,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) groups: BTreeSet<String>,
+    pub(crate) enabled: bool,
+}
+
+/// Somebody with an e-mail of their own.
+pub(crate) fn person(key: &str) -> Person {
+    let attributes = vec![("email".to_owned(), format!("{key}@example.com"))];
+    Person { key: key.to_owned(), attributes, groups: BTreeSet::new(), enabled: true }
+}
+
+pub(crate) fn people(count: usize) -> Vec<Person> {
+    (0..count).map(|n| person(&format!("{n:08x}-u"))).collect()
+}
+
+impl Person {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.attributes.retain(|(known, _)| known != name);
+        self.attributes.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn in_group(mut self, group: &str) -> Self {
+        self.groups.insert(group.to_owned());
+        self
+    }
+
+    pub(crate) fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        let attributes = self.attributes.iter().cloned().chain([("sub".to_owned(), self.key.clone())]);
+        let groups = Some(self.groups.clone());
+        match Identity::from_user_attributes(Source::user_pool(SOURCE), attributes, groups, self.enabled) {
+            Ok(identity) => Record::Identity(identity),
+            Err(error) => Record::Invalid { user: self.key.clone(), reason: error.to_string() },
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) people: Vec<Person>,
+    /// People who are there, and whom the reading does not name.
+    pub(crate) overlooked: BTreeSet<String>,
+    /// The reading breaks off after so many.
+    pub(crate) breaks_after: Option<usize>,
+    /// Nobody can be asked for.
+    pub(crate) mute: bool,
+    /// Called once the sync has begun to plan: after so many records that they do not fit in between.
+    pub(crate) while_planning: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// People in memory.
+#[derive(Clone)]
+pub(crate) struct MemoryDirectory {
+    source: Source,
+    pub(crate) state: Arc<Mutex<State>>,
+}
+
+impl MemoryDirectory {
+    pub(crate) fn new(people: Vec<Person>) -> Self {
+        let state = State { people, ..State::default() };
+        Self { source: Source::user_pool(SOURCE), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Does `work` after Permit's users were listed and before the last people are planned. There must be more people
+    /// than the sync reads ahead.
+    pub(crate) fn while_planning(&self, work: impl FnOnce() + Send + 'static) {
+        self.state.lock().unwrap().while_planning = Some(Box::new(work));
+    }
+
+    pub(crate) fn set(&self, people: Vec<Person>) {
+        self.state.lock().unwrap().people = people;
+    }
+}
+
+#[async_trait]
+impl Directory for MemoryDirectory {
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    async fn read(
+        &self,
+        prefix: Option<&SubPrefix>,
+        records: mpsc::Sender<Record>,
+    ) -> Result<Summary, NotWhole> {
+        let prefix = prefix.map(SubPrefix::as_str);
+        let (people, breaks_after) = {
+            let State { people, overlooked, breaks_after, .. } = &*self.state.lock().unwrap();
+            let named = people.iter().filter(|person| !overlooked.contains(&person.key));
+            let of_part = named.filter(|person| prefix.is_none_or(|prefix| person.key.starts_with(prefix)));
+            (of_part.cloned().collect::<Vec<_>>(), *breaks_after)
+        };
+        let groups: BTreeSet<&String> = people.iter().flat_map(|person| &person.groups).collect();
+        for (count, person) in people.iter().enumerate() {
+            if breaks_after == Some(count) {
+                return Err(NotWhole("page 7 of the user pool was not read".into()));
+            }
+            if count == READ_AHEAD
+                && let Some(work) = self.state.lock().unwrap().while_planning.take()
+            {
+                work();
+            }
+            records.send(person.record()).await.map_err(|_| NotWhole("called off".into()))?;
+        }
+        Ok(Summary { users: people.len() as u64, groups: groups.len() as u64 })
+    }
+
+    async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
+        let state = self.state.lock().unwrap();
+        if state.mute {
+            return Err(NotWhole("the user pool does not answer".into()));
+        }
+        Ok(state.people.iter().any(|person| person.key == key.as_str()))
+    }
+}
+
+/// A client that is told the environment, so that it asks for nothing but what is tested.
+pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
+    permit_within(sandbox, Duration::from_secs(5))
+}
+
+/// The same with another time for an attempt.
+pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
+    let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
+    settings.environment =
+        Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
+    settings.timeout = timeout;
+    settings.limits = "all=1000000,write=1000000,delete=1000000,bulk=1000000".parse().unwrap();
+    let key = Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()));
+    Permit::new(settings, key).unwrap().patient(1.0)
+}
+
+pub(crate) fn bulk_sync(sandbox: &Sandbox, directory: &MemoryDirectory, policy: Policy) -> BulkSync {
+    BulkSync { permit: permit(sandbox), directory: Arc::new(directory.clone()), policy: Arc::new(policy) }
+}
+
+pub(crate) fn options() -> Options {
+    Options::new("test".into(), now())
+}
+
+/// One whole run, which must succeed.
+pub(crate) async fn sync(sandbox: &Sandbox, directory: &MemoryDirectory) -> Report {
+    try_sync(sandbox, directory).await.unwrap()
+}
+
+pub(crate) async fn try_sync(
+    sandbox: &Sandbox,
+    directory: &MemoryDirectory,
+) -> Result<Report, BulkSyncError> {
+    bulk_sync(sandbox, directory, policy()).run(options(), &Nobody).await
+}
+
+pub(crate) fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
+    sandbox.user(key).unwrap().roles.into_iter().collect()
+}

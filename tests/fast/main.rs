@@ -1,0 +1,27 @@
+//! Tests against the sandbox and local servers: nothing to install. `make quick` runs them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+#![allow(dead_code, reason = "helpers of which some builds use a part")]
+
+mod provider;
+mod signer;
+mod support;
+
+mod bulk_sync;
+mod cognito_event;
+mod cognito_pool;
+mod cognito_read;
+mod http;
+mod oidc;
+mod overflow;
+mod permit_client;
+mod reconcile;
+mod secrets;
+mod settings;
+mod sign_in;
+mod telemetry;
+mod template;

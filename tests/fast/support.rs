@@ -1,0 +1,95 @@
+//! What tests of the use cases share: a Permit client on a sandbox, people, a queue in memory.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses its own part")]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use permit_handoff::aws::queue::{Queue, QueueFailed};
+use permit_handoff::config::OnFailure;
+use permit_handoff::domain::identity::{Identity, Source};
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::permit::{self, Environment, Permit, StaticKey};
+use permit_handoff::sync::one::sign_in::{Arrival, Outcome, Settings, SignIn};
+use permit_sandbox::Sandbox;
+use tokio::time::Instant;
+
+pub const POLICY: &str = r#"
+[user]
+attributes = ["locale", "custom:department"]
+[[grant]]
+tenant = "default"
+role = "viewer"
+[[grant]]
+when = { group = "admins" }
+tenant = "default"
+role = "admin"
+[[grant]]
+when = { group = "{tenant}/{role}" }
+"#;
+
+pub fn policy() -> Policy {
+    POLICY.parse().unwrap()
+}
+
+/// A client that is told the environment, so that it asks for nothing but what is tested.
+pub fn permit(sandbox: &Sandbox) -> Permit {
+    let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
+    settings.environment =
+        Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
+    settings.timeout = Duration::from_secs(20);
+    Permit::new(settings, Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()))).unwrap()
+}
+
+pub fn person(key: &str, attributes: &[(&str, &str)], groups: &[&str]) -> Identity {
+    let attributes = attributes.iter().copied().chain([("sub", key)]);
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    Identity::from_user_attributes(Source::user_pool("local_pool"), attributes, Some(groups), true).unwrap()
+}
+
+/// Keeps what it is given; fails where it is told to.
+#[derive(Clone, Default)]
+pub struct MemoryQueue {
+    pub messages: Arc<Mutex<Vec<String>>>,
+    pub fails: bool,
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn send(&self, body: String) -> Result<(), QueueFailed> {
+        if self.fails {
+            return Err(QueueFailed("AccessDenied".into()));
+        }
+        self.messages.lock().unwrap().push(body);
+        Ok(())
+    }
+}
+
+pub fn settings(budget_ms: u64, on_failure: OnFailure) -> Settings {
+    Settings { budget: Duration::from_millis(budget_ms), cache_ttl: Duration::from_secs(300), on_failure }
+}
+
+/// Sign-ins with a queue, as one execution environment of the function has them; with time enough for a busy
+/// machine.
+pub fn sign_ins(sandbox: &Sandbox, queue: &MemoryQueue) -> SignIn {
+    impatient(sandbox, queue, 60_000)
+}
+
+/// The same with another budget, so that what fails fails soon.
+pub fn impatient(sandbox: &Sandbox, queue: &MemoryQueue, budget_ms: u64) -> SignIn {
+    SignIn::new(
+        permit(sandbox),
+        policy(),
+        settings(budget_ms, OnFailure::Admit),
+        Some(Box::new(queue.clone())),
+    )
+}
+
+/// Somebody signs in (`is_new`: up); their groups are looked up beside the first request.
+pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outcome {
+    let groups: Option<BTreeSet<String>> = identity.groups.clone();
+    let identity = Identity { groups: None, ..identity };
+    sign_in.run(Instant::now(), Arrival { identity, is_new }, |_| async { groups }).await
+}

@@ -1,0 +1,97 @@
+//! The state machine of the bulk sync, which a local engine runs, with the real `bulk-sync` behind its task.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use stand_ins::{Error, UserPool, people};
+use tokio::process::Command;
+
+use crate::end_to_end::bulk_sync::{expected, of};
+use crate::end_to_end::stack::{Running, Stack, during};
+
+/// Executes the state machine, and gives what `state-machine/run.mjs` says of the execution.
+async fn execute(stack: &Stack, function: &mut Running, options: &[&str]) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(
+        root.join(".local/state-machine/node_modules").is_dir(),
+        "the local engine is not installed: run scripts/lint-template.sh install"
+    );
+    let run = Command::new("node")
+        .arg(root.join("state-machine/run.mjs"))
+        .args(["--endpoint", stack.lambda.url(), "--function", "bulk-sync"])
+        .args(options)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = during(function, async { Ok::<_, Error>(run.await.unwrap()) }).await;
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A pool of 300 people, and their subs.
+async fn company(stack: &Stack) -> (UserPool, Vec<String>) {
+    let pool = stack.moto.create_pool("company").await.unwrap();
+    let people = people(300);
+    let subs = pool.add_all(&people).await.unwrap();
+    for (person, sub) in people.iter().zip(&subs) {
+        stack.private.add_person(person, sub);
+    }
+    (pool, subs)
+}
+
+/// Fails unless Permit knows everybody of the pool as the policy has them, and nobody else.
+#[track_caller]
+fn assert_in_step(stack: &Stack, pool: &UserPool, subs: &[String]) {
+    let found = stack.sandbox.snapshot().users;
+    assert_eq!(found.len(), subs.len());
+    for (person, sub) in people(subs.len()).iter().zip(subs) {
+        assert_eq!(found.get(sub), Some(&expected(pool, person)), "{sub}");
+    }
+}
+
+#[tokio::test]
+async fn an_execution_brings_permit_in_step_in_one_part_and_in_16() {
+    let stack = Stack::start(&["bulk-sync"]).await;
+    let (pool, subs) = company(&stack).await;
+    let mut function = stack.function("bulk-sync", &of(&pool));
+
+    let whole = execute(&stack, &mut function, &[]).await;
+    assert_eq!((&whole["status"], &whole["requests"]), (&json!("SUCCEEDED"), &json!([{}])), "{whole}");
+    assert_in_step(&stack, &pool, &subs);
+
+    // In parts from nothing, several at a time for the engine; the function takes one after the other.
+    stack.sandbox.reset().unwrap();
+    let parts = execute(&stack, &mut function, &["--shards", "16", "--concurrency", "4"]).await;
+    assert_eq!(parts["status"], "SUCCEEDED", "{parts}");
+    let prefix = |request: &Value| request["sub_prefix"].as_str().unwrap().to_owned();
+    let mut asked: Vec<String> = parts["requests"].as_array().unwrap().iter().map(prefix).collect();
+    asked.sort();
+    assert_eq!(asked, (0..16).map(|part| format!("{part:x}")).collect::<Vec<_>>(), "each part once");
+    assert_in_step(&stack, &pool, &subs);
+
+    // A part deprovisions its own alone, and all of them together nobody.
+    stack.sandbox.clear_requests();
+    let again = execute(&stack, &mut function, &["--shards", "16"]).await;
+    assert_eq!(again["status"], "SUCCEEDED", "{again}");
+    assert_eq!(stack.sandbox.counts().writes(), 0, "{}", stack.sandbox.counts());
+}
+
+#[tokio::test]
+async fn an_execution_whose_function_cannot_read_the_pool_fails_and_says_so() {
+    let stack = Stack::start(&["bulk-sync"]).await;
+    let mut function = stack.function("bulk-sync", &[("USER_POOL_ID", "eu-central-1_nowhere")]);
+    let execution = execute(&stack, &mut function, &[]).await;
+    assert_eq!((&execution["status"], &execution["error"]), (&json!("FAILED"), &json!("BulkSyncFailed")));
+    let cause = execution["cause"].as_str().unwrap();
+    assert!(cause.contains(r#"["failed"]"#) && cause.contains("docs/operations.md"), "{cause}");
+    assert_eq!(execution["requests"], json!([{}, {}, {}]), "tried again twice");
+    // What is to be repaired stands in the part's step.
+    let error = &execution["failed"][0]["error"];
+    let error: Value = serde_json::from_str(error["Cause"].as_str().unwrap()).unwrap();
+    let message = error["errorMessage"].as_str().unwrap();
+    for words in ["user pool", "nobody was deprovisioned"] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(stack.sandbox.counts().writes(), 0);
+}

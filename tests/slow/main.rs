@@ -1,0 +1,12 @@
+//! Tests that start what stands for AWS (moto, cognito-local, cargo-lambda), a browser or the built programs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+mod cli;
+mod cognito_moto;
+mod end_to_end;
+mod state_machine;
