@@ -21,8 +21,9 @@ use self::lines::{Broken, Csv, Lines};
 use self::people::{Columns, person};
 use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::{Condition, Policy};
+use crate::domain::told::Told;
 
 /// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -47,7 +48,7 @@ struct Inner {
 }
 
 enum Form {
-    Csv { header: String, has_header: bool, claims: Vec<Option<String>>, view: View },
+    Csv { header: String, has_header: bool, claims: Vec<Option<String>>, told: Told },
     Jsonl,
 }
 
@@ -179,8 +180,8 @@ fn csv(
         ));
     }
     // An empty value is a value that the person does not have; a column that is not there says nothing of anybody.
-    let view = if asked(policy).iter().all(|claim| has(claim)) { View::Whole } else { View::Partial };
-    Ok(Form::Csv { header: first, has_header, claims, view })
+    let told = if asked(policy).iter().all(|claim| has(claim)) { Told::all() } else { Told::nothing() };
+    Ok(Form::Csv { header: first, has_header, claims, told })
 }
 
 /// What the policy asks of a person, but for the groups.
@@ -251,10 +252,10 @@ impl Inner {
     }
 
     fn person(&self, line: &str, csv: Option<&mut Csv>) -> Result<Identity, String> {
-        let (Some(csv), Form::Csv { has_header, claims, view, .. }) = (csv, &self.form) else {
+        let (Some(csv), Form::Csv { has_header, claims, told, .. }) = (csv, &self.form) else {
             let object: Map<String, Value> =
                 serde_json::from_str(line).map_err(|error| format!("no JSON object: {error}"))?;
-            return person(self.columns.of_object(object), &self.source, View::Whole);
+            return person(self.columns.of_object(object), &self.source, Told::all());
         };
         let fields = csv.fields(line)?;
         let enough = if *has_header { fields.len() == claims.len() } else { fields.len() >= claims.len() };
@@ -267,7 +268,7 @@ impl Inner {
         }
         let values = claims.iter().zip(fields);
         let claims = values.filter_map(|(claim, value)| Some((claim.clone()?, Value::String(value))));
-        person(claims.collect(), &self.source, *view)
+        person(claims.collect(), &self.source, told.clone())
     }
 
     fn keys(&self) -> Result<(Stamp, Arc<Keys>), String> {

@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
+use crate::domain::told::Told;
 
 /// The form of the messages that this program writes, and the newest that it reads.
 const VERSION: u64 = 1;
@@ -40,7 +41,7 @@ struct Message {
     email_verified: bool,
     groups: Option<BTreeSet<String>>,
     enabled: bool,
-    view: View,
+    told: Told,
 }
 
 /// Why a message is not read.
@@ -64,7 +65,7 @@ pub enum Unreadable {
 impl Waiting {
     /// The message's body.
     pub fn to_message(&self, policy: &Policy) -> String {
-        let Identity { key, source, verified_email, attributes, groups, enabled, view, .. } = &self.identity;
+        let Identity { key, source, verified_email, attributes, groups, enabled, told, .. } = &self.identity;
         let message = Message {
             version: VERSION,
             queued_at: self.queued_at,
@@ -80,7 +81,7 @@ impl Waiting {
                 .as_ref()
                 .map(|groups| groups.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
             enabled: *enabled,
-            view: *view,
+            told: told.clone(),
         };
         // Strings, numbers and maps with string keys: serializing them cannot fail.
         serde_json::to_string(&message).unwrap_or_default()
@@ -98,9 +99,9 @@ impl Waiting {
         if version > VERSION {
             return Err(Unreadable::FutureVersion(version));
         }
-        let Message { version: _, queued_at, source, key, attributes, email_verified, groups, enabled, view } =
+        let Message { version: _, queued_at, source, key, attributes, email_verified, groups, enabled, told } =
             serde_json::from_str(body).map_err(invalid)?;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, view);
+        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, told);
         Ok(Self { identity, queued_at })
     }
 }
@@ -182,7 +183,7 @@ mod tests {
         let attributes = serde_json::from_value(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
-        let identity = Identity::new(key, source, attributes, true, groups, true, View::Whole);
+        let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
         Waiting { identity, queued_at: "2026-11-24T08:00:00Z".parse().unwrap() }
     }
 

@@ -9,6 +9,8 @@ use super::SubPrefix;
 use super::identity::{Identity, Source, UserKey};
 
 /// What a directory's reading gives. The same person may come twice.
+// Nearly every record is a person: a box for each would cost more than the room in the few others.
+#[allow(clippy::large_enum_variant)]
 pub enum Record {
     /// A person.
     Identity(Identity),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::identity::{Identity, Source, UserKey};
+use crate::domain::told::Told;
 
 /// What the exports of Auth0, Okta and Firebase call the claims, the surest first: where a file has two columns for one
 /// claim, the first of them here is taken, and the other stays an attribute. A claim's own name goes before all.
@@ -101,7 +102,7 @@ impl Columns {
 pub(super) fn person(
     mut claims: BTreeMap<String, Value>,
     source: &Source,
-    view: View,
+    told: Told,
 ) -> Result<Identity, String> {
     let key = match claims.remove("sub") {
         Some(Value::String(sub)) => UserKey::new(sub.trim()).map_err(|error| error.to_string())?,
@@ -128,7 +129,7 @@ pub(super) fn person(
         || truth(&mut claims, "disabled")?.unwrap_or(false)
         || !truth(&mut claims, "enabled")?.unwrap_or(true)
         || claims.get("status").is_some_and(|status| CLOSED.iter().any(|word| status == word));
-    Ok(Identity::new(key, source.clone(), claims, verified, groups, !barred, view))
+    Ok(Identity::new(key, source.clone(), claims, verified, groups, !barred, told))
 }
 
 /// Takes a claim that says yes or no. Who may sign in is never guessed.
@@ -155,7 +156,7 @@ mod tests {
 
     fn read(object: Value) -> Result<Identity, String> {
         let Value::Object(object) = object else { panic!("no object") };
-        person(Columns::new([]).of_object(object), &Source::issuer("crm"), View::Whole)
+        person(Columns::new([]).of_object(object), &Source::issuer("crm"), Told::all())
     }
 
     #[test]

@@ -74,9 +74,9 @@ async fn a_column_that_is_not_there_says_nothing_of_anybody() {
     let file = written("users.csv", "sub,email\nu1,a@example.com\n");
     let partial = opened(&file, Reading::default()).unwrap();
     let (people, _) = people(&partial).await;
-    assert_eq!((people[0].view, &people[0].groups), (View::Partial, &None));
-    let Form::Csv { view, .. } = &whole.unwrap().0.form else { panic!("no CSV") };
-    assert_eq!(*view, View::Whole);
+    assert_eq!((&people[0].told, &people[0].groups), (&Told::nothing(), &None));
+    let Form::Csv { told, .. } = &whole.unwrap().0.form else { panic!("no CSV") };
+    assert_eq!(*told, Told::all());
 }
 
 #[tokio::test]

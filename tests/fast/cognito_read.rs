@@ -319,8 +319,8 @@ async fn one_bad_record_is_one_bad_record() {
     let (result, reading) = read(&pool, None).await;
     assert_eq!(result, Ok(Summary { users: 20, groups: 0 }));
     let invalid = [
-        ("user3".to_owned(), InvalidIdentity::NoSub.to_string()),
-        ("no key/at all".to_owned(), InvalidIdentity::SubIsNoKey.to_string()),
+        ("user3".to_owned(), InvalidIdentity::NoKey.to_string()),
+        ("no key/at all".to_owned(), InvalidIdentity::NotAKey.to_string()),
     ];
     assert_eq!(reading.invalid, invalid);
     assert_eq!((reading.people.len(), reading.records), (17, 18));

@@ -6,21 +6,15 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::pattern::Pattern;
 use super::{Condition, CopiedAttribute, Deprovision, Policy, Rule, WhenDisabled, WhenMissing};
 use crate::domain::facts::LEDGER;
 use crate::domain::grant::Key;
-
-/// One thing that is wrong with a policy.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// The line at fault, counted from 1.
-    pub line: usize,
-    /// What is wrong with it and what to do.
-    pub message: String,
-}
+use crate::domain::source::sources;
+pub use crate::domain::table::Fault;
 
 /// What is wrong with a policy: all of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,8 +24,7 @@ impl std::error::Error for InvalidPolicy {}
 
 impl fmt::Display for InvalidPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> =
-            self.0.iter().map(|Fault { line, message }| format!("line {line}: {message}")).collect();
+        let lines: Vec<String> = self.0.iter().map(Fault::to_string).collect();
         f.write_str(&lines.join("; "))
     }
 }
@@ -47,6 +40,9 @@ struct RawPolicy {
     tenants: RawTenants,
     #[serde(default)]
     deprovision: RawDeprovision,
+    /// Read by [`sources`].
+    #[serde(default, rename = "source")]
+    _source: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -98,12 +94,15 @@ impl FromStr for Policy {
             InvalidPolicy(vec![Fault { line, message: error.message().to_owned() }])
         })?;
         let mut check = Check { text, faults: Vec::new() };
-        let RawPolicy { user, grant, tenants, deprovision } = raw;
+        let RawPolicy { user, grant, tenants, deprovision, _source } = raw;
+        let (sources, faults) = sources(text);
+        check.faults.extend(faults);
         let policy = Self {
             attributes: check.attributes(&user.attributes),
             rules: grant.iter().filter_map(|rule| check.rule(rule)).collect(),
             create_tenants: tenants.create,
             deprovision: check.deprovision(&deprovision),
+            sources,
         };
         if check.faults.is_empty() { Ok(policy) } else { Err(InvalidPolicy(check.faults)) }
     }

@@ -1,0 +1,350 @@
+//! From a person's claims at a door to an identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::key::user_key;
+use super::list::could_be_one;
+use super::test::{Test, Unclear};
+use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
+use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, clean};
+use crate::domain::path::{self, values};
+use crate::domain::told::Told;
+
+/// The name under which the groups of a user pool stand among a person's claims.
+pub const POOL_GROUPS: &str = "cognito:groups";
+
+/// By which door a person came, and so what the silence of their claims means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// A user pool's list. The groups are put in as `cognito:groups`, `Enabled` and `UserStatus` as attributes
+    /// `enabled` and `cognito:user_status`.
+    Pool,
+    /// A trigger event. Groups that were not looked up are not there.
+    Trigger,
+    /// A verified token.
+    Token(TokenKind),
+    /// A record of a file whose columns, or whose fields that some record has, are told.
+    File(Told),
+}
+
+/// Why a record is no identity. No value of a claim is in it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejected {
+    /// The key.
+    #[error("{0}{1}")]
+    Key(InvalidIdentity, KeyAt),
+    /// A word that says neither yes nor no.
+    #[error(
+        "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
+    )]
+    UnknownWord(String),
+    /// No time.
+    #[error("`{0}` is not a time: write it as in 2026-01-31T12:00:00Z")]
+    NotATime(String),
+    /// What may be a list.
+    #[error("`{0}` may hold several groups: say how they are written, as in [source.lists] \"{0}\" = \",\"")]
+    UnsureList(String),
+    /// A group that is no name.
+    #[error(
+        "`{0}` has an entry that is not a group's name: give the path of the names, as in groups = \"{0}.name\""
+    )]
+    NotAGroup(String),
+}
+
+/// Where a key was looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyAt(Vec<String>);
+
+impl std::fmt::Display for KeyAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, " (the key is at `{}`)", self.0.join("`, or `"))
+    }
+}
+
+impl SourceConfig {
+    /// The person of these claims, as `door` shows them.
+    ///
+    /// # Errors
+    /// Where there is no key that Permit takes, where it cannot be told whether the person may sign in, and, in a file,
+    /// where a text may hold several groups. Everything else is cleaned or left out.
+    pub fn identity(
+        &self,
+        door: &Door,
+        claims: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Identity, Rejected> {
+        let forms = &self.forms;
+        let record = Record::new(forms, door, claims);
+        let at = record.at;
+        let email = record.text(&at.email).and_then(|text| Email::new(&text));
+        let is_verified = record.is_verified(email.as_ref(), forms, now)?;
+        let verified_email = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
+        let key = record.key(verified_email.as_ref())?;
+        let enabled = record.may_sign_in(forms, now)?;
+        let groups = record.groups(matches!(door, Door::File(_)))?;
+        let (first_name, last_name) = (record.text(&at.first_name), record.text(&at.last_name));
+        let key = user_key(&at.key_prefix, &key, at.key_encoding)
+            .map_err(|error| Rejected::Key(error, KeyAt(at.key.clone())))?;
+        Ok(Identity {
+            tells_email: record.tells_email(),
+            told: record.told(),
+            plain: record.plain,
+            key,
+            source: self.name.clone(),
+            email,
+            verified_email,
+            first_name,
+            last_name,
+            attributes: record.claims,
+            groups: groups.whole.then(|| groups.names.clone()),
+            known_groups: if groups.whole { BTreeSet::new() } else { groups.names },
+            unsplit_groups: groups.unsplit,
+            enabled,
+        })
+    }
+}
+
+/// A person's claims, with their lists split.
+struct Record<'s> {
+    at: &'s Claims,
+    claims: BTreeMap<String, Value>,
+    told: Told,
+    /// Texts that are declared to be one value.
+    plain: BTreeSet<String>,
+    /// Claims that are there, and of which nothing is known: the text is not of its declared form.
+    hidden: BTreeSet<String>,
+}
+
+/// The groups of a person.
+#[derive(Default)]
+struct Groups {
+    names: BTreeSet<String>,
+    /// Texts that may hold several.
+    unsplit: BTreeSet<String>,
+    /// Whether there are no others.
+    whole: bool,
+}
+
+impl<'s> Record<'s> {
+    fn new(forms: &'s Forms, door: &Door, claims: Map<String, Value>) -> Self {
+        let told = match door {
+            Door::Pool => Told::only(forms.tells.pool.iter().cloned().chain([POOL_GROUPS.to_owned()])),
+            Door::Trigger => Told::only(forms.tells.pool.iter().cloned()),
+            Door::Token(TokenKind::Id) => Told::all_but(forms.tells.id_token_hides.iter().cloned()),
+            Door::Token(TokenKind::Access) => Told::only(forms.tells.access_token.iter().cloned()),
+            Door::File(told) => told.clone(),
+        };
+        let is_file = matches!(door, Door::File(_));
+        let mut claims: BTreeMap<String, Value> =
+            claims.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
+        let mut hidden = match door {
+            Door::Token(_) => overage(&claims),
+            _ => BTreeSet::new(),
+        };
+        if is_file {
+            forms.file_claims(&mut claims, &mut hidden);
+            let names = forms.file.names.iter().filter(|(_, column)| told.tells(column));
+            let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+            let told = told.and(names);
+            let plain = plain(forms.lists.iter().chain(&forms.file.lists));
+            return Self { at: &forms.file.claims, claims, told, plain, hidden };
+        }
+        for (path, form) in &forms.lists {
+            split(&mut claims, path, form, &mut hidden);
+        }
+        Self { at: &forms.claims, claims, told, plain: plain(forms.lists.iter()), hidden }
+    }
+
+    fn told(&self) -> Told {
+        self.told.clone().hiding(self.hidden.iter().cloned())
+    }
+
+    /// Whether an address that is not there, or not verified, is so in the directory.
+    fn tells_email(&self) -> bool {
+        let told = self.told();
+        let is_there = |path: &String| !values(&self.claims, path).is_empty();
+        let tells = |path: &String| is_there(path) || told.tells(path);
+        (self.at.email.iter().any(is_there) || self.at.email.iter().all(tells))
+            && self.at.email_verified.iter().all(|test| tells(&test.path))
+    }
+
+    /// The text at the first of these paths that has one.
+    fn text(&self, paths: &[String]) -> Option<String> {
+        paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
+    }
+
+    fn key(&self, verified: Option<&VerifiedEmail>) -> Result<String, Rejected> {
+        // An address is a key only where it is verified, and in one spelling.
+        if self.at.key == self.at.email || self.at.key == ["email"] {
+            let none = || Rejected::Key(InvalidIdentity::NoVerifiedEmail, KeyAt(self.at.key.clone()));
+            return verified.map(VerifiedEmail::folded).ok_or_else(none);
+        }
+        let missing = || Rejected::Key(InvalidIdentity::NoKey, KeyAt(self.at.key.clone()));
+        self.text(&self.at.key).ok_or_else(missing)
+    }
+
+    fn is_verified(&self, email: Option<&Email>, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
+        let email = email.map(Email::as_str);
+        for test in &self.at.email_verified {
+            if test
+                .ask(&self.claims, &forms.words, email, now)
+                .map_err(|unclear| unclear_at(test, &unclear))?
+                == Some(true)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn may_sign_in(&self, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
+        let mut may = true;
+        for test in &self.at.status {
+            let answer = test
+                .ask(&self.claims, &forms.words, None, now)
+                .map_err(|unclear| unclear_at(test, &unclear))?;
+            may &= answer.unwrap_or(true);
+        }
+        Ok(may)
+    }
+
+    fn groups(&self, is_file: bool) -> Result<Groups, Rejected> {
+        let told = self.told();
+        let mut groups = Groups { whole: !self.at.groups.is_empty(), ..Groups::default() };
+        for path in &self.at.groups {
+            let values = values(&self.claims, path);
+            groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || told.tells(path));
+            if is_file && self.hidden.contains(path) {
+                return Err(Rejected::UnsureList(path.clone()));
+            }
+            for value in values {
+                match value {
+                    // One that is left out would look as if the person had left that group.
+                    Value::Array(items) => {
+                        for item in items {
+                            let name = item.as_str().ok_or_else(|| Rejected::NotAGroup(path.clone()))?;
+                            groups.names.insert(name.to_owned());
+                        }
+                    }
+                    Value::String(text) if self.plain.contains(path) => {
+                        groups.names.insert(text.clone());
+                    }
+                    Value::String(text) if is_file && could_be_one(text) => {
+                        return Err(Rejected::UnsureList(path.clone()));
+                    }
+                    Value::String(text) => {
+                        groups.unsplit.insert(text.clone());
+                    }
+                    _ => return Err(Rejected::NotAGroup(path.clone())),
+                }
+            }
+        }
+        Ok(groups)
+    }
+}
+
+fn plain<'f>(lists: impl Iterator<Item = (&'f String, &'f ListForm)>) -> BTreeSet<String> {
+    lists.filter(|(_, form)| **form == ListForm::Text).map(|(path, _)| path.clone()).collect()
+}
+
+fn unclear_at(test: &Test, unclear: &Unclear) -> Rejected {
+    match unclear {
+        Unclear::Word => Rejected::UnknownWord(test.path.clone()),
+        Unclear::Time => Rejected::NotATime(test.path.clone()),
+    }
+}
+
+/// A value that is one text: its own, a number's, or the one item of a list.
+fn one_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(items) if items.len() == 1 && !items[0].is_array() => one_text(&items[0]),
+        _ => None,
+    }
+}
+
+/// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere, `hasgroups` means the groups.
+fn overage(claims: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    let named = claims.get("_claim_names").and_then(Value::as_object);
+    let mut hidden: BTreeSet<String> = named.into_iter().flat_map(Map::keys).cloned().collect();
+    if claims.get("hasgroups").is_some_and(|has| has != false) {
+        hidden.insert("groups".to_owned());
+    }
+    hidden
+}
+
+/// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
+fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidden: &mut BTreeSet<String>) {
+    if *form == ListForm::Text {
+        return;
+    }
+    let mut unread = false;
+    path::change(claims, path, &mut |value| {
+        let Value::String(text) = value else { return Some(value.clone()) };
+        let read = form.read(text);
+        unread |= read.is_none();
+        clean(read?)
+    });
+    if unread {
+        hidden.insert(path.to_owned());
+    }
+}
+
+impl Forms {
+    /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
+    fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
+        for name in &self.file.pairs {
+            let Some(Value::Array(pairs)) = claims.remove(name) else { continue };
+            for pair in pairs {
+                if let (Some(name), Some(value)) =
+                    (pair.get("Name").and_then(Value::as_str), pair.get("Value"))
+                {
+                    claims.entry(name.to_owned()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let lists: BTreeMap<&String, &ListForm> = self.lists.iter().chain(&self.file.lists).collect();
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+        for name in &self.file.spread {
+            let Some(Value::Object(members)) = claims.get(name).cloned() else { continue };
+            for (member, value) in members {
+                claims.entry(member).or_insert(value);
+            }
+        }
+        for (name, column) in &self.file.names {
+            if let Some(value) = path::value(claims, column).cloned() {
+                claims.entry(name.clone()).or_insert(value);
+            }
+        }
+        // Those that have got their names just now.
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+    }
+
+    /// The fields that a file's record has, by path: what a JSON file tells is what some of its records have.
+    pub fn fields_of(&self, record: Map<String, Value>) -> BTreeSet<String> {
+        let mut claims = record.into_iter().collect();
+        self.file_claims(&mut claims, &mut BTreeSet::new());
+        let mut fields = BTreeSet::new();
+        for (name, value) in &claims {
+            leaves(name, value, &mut fields);
+        }
+        fields
+    }
+}
+
+fn leaves(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| leaves(&format!("{path}.{name}"), value, fields));
+        }
+        _ => drop(fields.insert(path.to_owned())),
+    }
+}
