@@ -14,7 +14,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::doctor::Doctor;
-pub use self::reader::{InvalidSettings, SettingFault};
+pub use self::reader::{InvalidSettings, SettingFault, policy};
 use self::reader::{Reader, read};
 use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
@@ -141,8 +141,6 @@ pub struct Explain {
     pub permit: Option<PermitSettings>,
     /// `USER_POOL_ID`; `None`: only Permit is asked who somebody is.
     pub user_pool_id: Option<UserPoolId>,
-    /// `OIDC_ISSUERS`; `None`: not set.
-    pub oidc_issuers: Option<Issuers>,
 }
 
 /// Settings of `handoff`.
@@ -150,8 +148,8 @@ pub struct Explain {
 pub struct Handoff {
     /// Those of a sign-in.
     pub sign_in: SignIn,
-    /// `OIDC_ISSUERS`.
-    pub oidc_issuers: Issuers,
+    /// Those of the policy's sources, at least one.
+    pub issuers: Issuers,
     /// `HANDOFF_ALLOWED_ORIGINS`, each as a browser spells it in `Origin`: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
 }
@@ -278,13 +276,7 @@ impl Explain {
             let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
             let policy = reader.policy();
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
-            let oidc_issuers = reader.parsed("OIDC_ISSUERS", parse::issuers);
-            Some(Self {
-                policy: policy?,
-                permit: permit?,
-                user_pool_id: user_pool_id.value(),
-                oidc_issuers: oidc_issuers.value(),
-            })
+            Some(Self { policy: policy?, permit: permit?, user_pool_id: user_pool_id.value() })
         })
     }
 }
@@ -294,16 +286,17 @@ impl Handoff {
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let sign_in = SignIn::read(reader);
-            let oidc_issuers = reader.required(
-                "OIDC_ISSUERS",
-                "set it to the issuers that are trusted, as JSON: \
-                 [{\"issuer\": \"https://login.example.com\", \"audiences\": [\"...\"]}]",
-                parse::issuers,
-            );
+            // What is wrong with them is said already, with the policy.
+            let issuers =
+                sign_in.as_ref().and_then(|sign_in| Issuers::of(&sign_in.common.policy.sources).ok());
+            if issuers.as_ref().is_some_and(Issuers::is_empty) {
+                let what = "the policy names no issuer whose tokens are trusted: give a [[source]] an `issuer` and `audiences`";
+                reader.fault("HANDOFF_POLICY, HANDOFF_POLICY_FILE", what);
+            }
             let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
             Some(Self {
                 sign_in: sign_in?,
-                oidc_issuers: oidc_issuers?,
+                issuers: issuers?,
                 allowed_origins: allowed_origins.value().unwrap_or_default(),
             })
         })

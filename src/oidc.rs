@@ -7,7 +7,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`settings`] | which issuers are trusted, and for what: `OIDC_ISSUERS` |
+//! | [`settings`] | which issuers are trusted, and for what: the policy's sources |
 //! | [`unverified`] | the strict parser of the compact JWS |
 //! | [`algorithm`] | the signature algorithms: asymmetric ones, there are no others here |
 //! | [`key`] | a public key, checked when it is read |

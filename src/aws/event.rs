@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::UserPoolId;
-use crate::domain::identity::{Identity, InvalidIdentity, Source};
+use crate::domain::identity::Identity;
+use crate::domain::source::{Door, Rejected, SourceConfig};
 
 /// What the user pool tells of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,14 +130,17 @@ impl TriggerEvent {
         Ok(Self { kind, user_pool_id, region, user_name, user_attributes })
     }
 
-    /// The person, with the groups that the caller looked up; `None`: not asked.
+    /// The person as `source` reads them, with the groups that the caller looked up; `None`: not asked.
+    /// Only those who may sign in do.
     ///
     /// # Errors
-    /// Where there is no `sub` that Permit would take as a key.
-    pub fn identity(&self, groups: Option<BTreeSet<String>>) -> Result<Identity, InvalidIdentity> {
-        let source = Source::user_pool(self.user_pool_id.as_str());
-        // Only those who may sign in do.
-        let enabled = true;
-        Identity::from_user_attributes(source, self.user_attributes.clone(), groups, enabled)
+    /// Where the source cannot say who it is.
+    pub fn identity(
+        &self,
+        source: &SourceConfig,
+        groups: Option<BTreeSet<String>>,
+    ) -> Result<Identity, Rejected> {
+        let attributes = self.user_attributes.clone();
+        source.identity_of_user(&Door::Trigger, attributes, groups, Timestamp::now())
     }
 }

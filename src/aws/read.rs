@@ -25,6 +25,7 @@ use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::identity::{Source, UserKey};
 use crate::domain::policy::{Condition, Policy};
+use crate::domain::source::SourceConfig;
 
 /// Lanes, or groups, that are read side by side. Cognito's quota is the limit long before this is.
 const SIDE_BY_SIDE: usize = 16;
@@ -94,7 +95,7 @@ pub fn matched_by(policy: &Policy, group: &str) -> bool {
 /// Reads user pools at a pace.
 pub struct PoolReader {
     pool: Arc<dyn UserPool>,
-    source: Source,
+    source: Arc<SourceConfig>,
     patience: Patience,
     users_pace: DefaultDirectRateLimiter,
     groups_pace: DefaultDirectRateLimiter,
@@ -102,7 +103,7 @@ pub struct PoolReader {
 
 impl PoolReader {
     /// A reader of `pool`, whose users `source` vouches for.
-    pub fn new(pool: Arc<dyn UserPool>, source: Source, pace: Pace, patience: Patience) -> Self {
+    pub fn new(pool: Arc<dyn UserPool>, source: Arc<SourceConfig>, pace: Pace, patience: Patience) -> Self {
         // A small burst: the quota is counted by the second, and others use it too.
         let limiter = |rate: NonZeroU32| {
             RateLimiter::direct(
@@ -193,7 +194,7 @@ pub struct UserPoolDirectory {
 impl UserPoolDirectory {
     /// The pool `id`, read at a pace within Cognito's quotas. Reads only the groups that `policy` asks for.
     pub fn new(pool: Arc<dyn UserPool>, id: &UserPoolId, policy: Arc<Policy>) -> Self {
-        let source = Source::user_pool(id.as_str());
+        let source = policy.sources.of_user_pool(id.as_str());
         Self { reader: PoolReader::new(pool, source, Pace::DEFAULT, Patience::BULK), policy }
     }
 }
@@ -201,7 +202,7 @@ impl UserPoolDirectory {
 #[async_trait]
 impl Directory for UserPoolDirectory {
     fn source(&self) -> &Source {
-        &self.reader.source
+        &self.reader.source.name
     }
 
     async fn read(

@@ -268,6 +268,11 @@ fn users(users: Option<Vec<UserType>>) -> Vec<PoolUser> {
                 .unwrap_or_default()
                 .into_iter()
                 .filter_map(|attribute| Some((attribute.name, attribute.value?)))
+                // What the trigger calls by this name.
+                .chain(
+                    user.user_status
+                        .map(|status| ("cognito:user_status".to_owned(), status.as_str().to_owned())),
+                )
                 .collect(),
             enabled: user.enabled,
         })

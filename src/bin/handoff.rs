@@ -18,11 +18,11 @@ use permit_handoff::{clients, telemetry};
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("handoff", Format::Json, variable)?;
-    let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
+    let config::Handoff { sign_in, issuers, allowed_origins } = config::Handoff::new(variable)?;
     // A token says itself which groups its person is in, or nobody does.
     let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url } = sign_in;
 
-    let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
+    let verifier = Arc::new(Verifier::new(issuers).context("no client for the issuers can be made")?);
     let warming = Arc::clone(&verifier);
     tokio::spawn(async move { warming.warm_up().await });
 

@@ -83,15 +83,8 @@ impl Args {
 
 /// Looks at everything that its settings allow, at the same time.
 async fn look(settings: &config::Doctor) -> Vec<Finding> {
-    let config::Doctor {
-        permit,
-        policy,
-        user_pool_id,
-        overflow_queue_url,
-        dead_letter_queue_url,
-        oidc_issuers,
-        faults,
-    } = settings;
+    let config::Doctor { permit, policy, user_pool_id, overflow_queue_url, dead_letter_queue_url, faults } =
+        settings;
     let policy = policy.as_ref();
     let mut findings = of_settings(faults);
 
@@ -146,7 +139,9 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
     }
     findings.extend(of_pool.findings);
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
-        findings.push(pool::none(oidc_issuers.is_some()));
+        findings.push(pool::none(
+            policy.is_some_and(|policy| policy.sources.iter().any(|source| source.tokens.is_some())),
+        ));
     }
     // Where the address is wrong, that is said already.
     findings.extend(of_queue.into_iter().filter(|finding| queue_is_right || finding.check != Check::Queue));
@@ -169,7 +164,7 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
         });
         findings.extend(trust::look(policy, pool, of_permit.roles.as_ref()));
     }
-    findings.extend(oidc_issuers.as_ref().and_then(|issuers| trust::issuers(issuers, user_pool_id.as_ref())));
+    findings.extend(policy.and_then(|policy| trust::sources(&policy.sources, user_pool_id.as_ref())));
     findings
 }
 

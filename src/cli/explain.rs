@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use jiff::Timestamp;
 
 use self::tell::{Origin, Person};
 use super::settings::Overrides;
@@ -19,7 +20,8 @@ use crate::aws::event::TriggerEvent;
 use crate::aws::pool::{PoolError, PoolUser, groups_of};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
-use crate::domain::identity::{Identity, Source, UserKey};
+use crate::domain::identity::{Identity, UserKey};
+use crate::domain::source::{Door, Sources};
 use crate::oidc::unverified::UnverifiedToken;
 use crate::{clients, config};
 
@@ -83,7 +85,10 @@ impl Args {
         let person = match &self.who {
             Who { event: Some(path), .. } => self.of_event(path, &aws, &settings).await?,
             Who { token: Some(path), .. } => self.of_token(path, &settings)?,
-            Who { user: Some(user), .. } => self.of_user(user, &aws, settings.user_pool_id).await?,
+            Who { user: Some(user), .. } => {
+                let (id, sources) = (settings.user_pool_id, &settings.policy.sources);
+                self.of_user(user, &aws, id, sources).await?
+            }
             Who { event: None, token: None, user: None } => {
                 return Err(Failed::usage("give --event, --token or --user"));
             }
@@ -121,7 +126,8 @@ impl Args {
                 }
             }
         };
-        let identity = event.identity(groups).map_err(Failed::usage)?;
+        let source = settings.policy.sources.of_user_pool(event.user_pool_id.as_str());
+        let identity = event.identity(&source, groups).map_err(Failed::usage)?;
         Ok(Person::new(Origin::Event, identity))
     }
 
@@ -131,26 +137,34 @@ impl Args {
         let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
         let refused = |rejection| Failed::usage(format!("the token is refused as it stands: {rejection}"));
         let token = UnverifiedToken::parse(token).map_err(refused)?;
-        let issuers = settings.oidc_issuers.as_ref();
+        let sources = &settings.policy.sources;
         let issuer = token.unverified_issuer().to_owned();
-        let is_trusted = issuers.map(|issuers| issuers.trusts(&issuer));
-        let identity = token.unverified_identity(issuers).map_err(refused)?.map_err(Failed::usage)?;
+        let is_trusted = sources.of_issuer(&issuer).is_some();
+        let identity = token.unverified_identity(sources).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
         Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }))
     }
 
     /// The person as the pool has them; where it has not, by the key alone.
-    async fn of_user(&self, user: &str, aws: &SdkConfig, id: Option<UserPoolId>) -> Result<Person, Failed> {
+    async fn of_user(
+        &self,
+        user: &str,
+        aws: &SdkConfig,
+        id: Option<UserPoolId>,
+        sources: &Sources,
+    ) -> Result<Person, Failed> {
         let nobody = || Person { origin: Origin::Nowhere, key: UserKey::new(user).ok(), identity: None };
         let Some(id) = id else { return Ok(nobody()) };
-        let source = Source::user_pool(id.as_str());
+        let source = sources.of_user_pool(id.as_str());
         let pool = CognitoPool::new(aws, id, TIMEOUT);
         let Some(found) = find(&pool, user).await? else { return Ok(nobody()) };
         let groups = match self.given_groups() {
             Some(groups) => groups,
             None => groups_of(&pool, &found.username, Patience::SIGN_IN).await.map_err(Failed::failed)?,
         };
-        let identity = Identity::from_user_attributes(source, found.attributes, Some(groups), found.enabled);
+        let enabled = found.enabled;
+        let identity = source.identity_of_user(&Door::Pool, found.attributes, Some(groups), Timestamp::now());
+        let identity = identity.map(|identity| Identity { enabled: identity.enabled && enabled, ..identity });
         Ok(Person::new(Origin::Pool, identity.map_err(Failed::usage)?))
     }
 }

@@ -4,7 +4,6 @@ use super::reader::{InvalidSettings, Reader, SettingFault};
 use super::{FileSync, Handoff, PermitSettings, Reconcile, SignIn, parse};
 use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
-use crate::oidc::Issuers;
 
 /// Settings of the command line's `doctor`. What is wrong is `None` and has its fault; the rest can be looked at.
 #[derive(Debug)]
@@ -19,8 +18,6 @@ pub struct Doctor {
     pub overflow_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: Option<String>,
-    /// `OIDC_ISSUERS`.
-    pub oidc_issuers: Option<Issuers>,
     /// What any of the programs would refuse to start for, each fault once.
     pub faults: Vec<SettingFault>,
 }
@@ -35,7 +32,6 @@ impl Doctor {
             user_pool_id: reader.parsed("USER_POOL_ID", parse::user_pool_id).value(),
             overflow_queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
             dead_letter_queue_url: reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url).value(),
-            oidc_issuers: reader.parsed("OIDC_ISSUERS", parse::issuers).value(),
             faults: faults(&lookup),
         }
     }
@@ -48,7 +44,7 @@ impl Doctor {
 
 fn faults(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<SettingFault> {
     let is_set = |name: &str| lookup(name).is_some_and(|text| !text.trim().is_empty());
-    let has_handoff = is_set("OIDC_ISSUERS") || is_set("HANDOFF_ALLOWED_ORIGINS");
+    let has_handoff = is_set("HANDOFF_ALLOWED_ORIGINS");
     let programs = [
         SignIn::new(lookup).err(),
         Reconcile::new(lookup).err(),

@@ -9,7 +9,6 @@ use secrecy::SecretString;
 use crate::aws::UserPoolId;
 use crate::aws::secrets;
 use crate::domain::grant::Key;
-use crate::oidc::Issuers;
 use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
 
 /// An address that paths are put behind: no query, no fragment, no credentials.
@@ -103,10 +102,6 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
         );
     }
     Ok(text.to_owned())
-}
-
-pub(super) fn issuers(text: &str) -> Result<Issuers, String> {
-    Issuers::parse(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn permit_address(text: &str) -> Result<Address, String> {

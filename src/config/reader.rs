@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 
 use crate::domain::policy::{Fault, InvalidPolicy, Policy};
+use crate::domain::source::Sources;
+use crate::oidc::Issuers;
 
 /// One thing that is wrong with the settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -172,14 +174,36 @@ impl<'l> Reader<'l> {
                 return None;
             }
         };
-        match policy.parse() {
-            Ok(policy) => Some(policy),
-            Err(InvalidPolicy(faults)) => {
+        match self::policy(&policy) {
+            Ok((policy, _)) => Some(policy),
+            Err(faults) => {
                 for Fault { line, message } in faults {
                     self.fault(setting, format!("{place}line {line}: {message}"));
                 }
                 None
             }
+        }
+    }
+}
+
+/// The policy `text` with the issuers of its sources.
+///
+/// # Errors
+/// Everything that is wrong with any of it, by line.
+pub fn policy(text: &str) -> Result<(Policy, Issuers), Vec<Fault>> {
+    let (policy, sources, mut faults) = match text.parse::<Policy>() {
+        Ok(policy) => {
+            let sources = policy.sources.clone();
+            (Some(policy), sources, Vec::new())
+        }
+        Err(InvalidPolicy(faults)) => (None, Sources::read(text).0, faults),
+    };
+    let issuers = Issuers::of(&sources).map_err(|more| faults.extend(more)).ok();
+    match (policy, issuers) {
+        (Some(policy), Some(issuers)) if faults.is_empty() => Ok((policy, issuers)),
+        _ => {
+            faults.sort_by_key(|fault| fault.line);
+            Err(faults)
         }
     }
 }

@@ -19,11 +19,11 @@ use std::sync::Arc;
 
 pub use self::key::{KeyEncoding, decode as decode_key};
 pub use self::list::{InvalidListForm, ListForm, could_be_one as could_be_a_list, readings as list_readings};
-pub(crate) use self::parse::sources;
 pub use self::provider::PROVIDERS;
 pub use self::read::{Door, POOL_GROUPS, Rejected};
 pub use self::test::{Asks, Test, Words};
 use super::identity::Source;
+use super::table::Fault;
 
 /// One `[[source]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +57,8 @@ pub struct TokenDoor {
     pub client_ids: BTreeSet<String>,
     /// Where the keys are; `None`: where the discovery document says.
     pub jwks_uri: Option<String>,
+    /// A key set for the first moments, as JSON.
+    pub jwks: Option<String>,
     /// The algorithms by name; `None`: every one with a public key.
     pub algorithms: Option<Vec<String>>,
     /// The value that `token_use` must have.
@@ -163,15 +165,34 @@ pub struct FileForms {
     pub people: Vec<String>,
 }
 
+impl SourceConfig {
+    /// A source that the policy does not have, with its provider's forms.
+    fn undeclared(name: Source, provider: &str) -> Self {
+        Self {
+            line: 0,
+            name,
+            provider: provider.to_owned(),
+            user_pool: None,
+            tokens: None,
+            fresh_seconds: parse::FRESH_SECONDS,
+            adopt: false,
+            forms: provider::forms_of(provider),
+        }
+    }
+}
+
 /// The sources of a policy.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sources {
     declared: Vec<Arc<SourceConfig>>,
-    /// The forms of a user pool that no `[[source]]` names.
-    cognito: Forms,
 }
 
 impl Sources {
+    /// The sources of the policy `text`, and what is wrong with them. Its other tables are not looked at.
+    pub fn read(text: &str) -> (Self, Vec<Fault>) {
+        parse::sources(text)
+    }
+
     /// In the order of the policy.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SourceConfig>> {
         self.declared.iter()
@@ -179,18 +200,24 @@ impl Sources {
 
     /// The source of this user pool; a default one, where the policy has none.
     pub fn of_user_pool(&self, id: &str) -> Arc<SourceConfig> {
-        let declared = self.declared.iter().find(|source| source.user_pool.as_deref() == Some(id));
+        let is_of_pool = |source: &&Arc<SourceConfig>| {
+            source.user_pool.as_deref() == Some(id) || source.name.as_str() == id
+        };
+        let declared = self.declared.iter().find(is_of_pool);
         declared.cloned().unwrap_or_else(|| {
-            Arc::new(SourceConfig {
-                line: 0,
-                name: Source::user_pool(id),
-                provider: "cognito".to_owned(),
-                user_pool: Some(id.to_owned()),
-                tokens: None,
-                fresh_seconds: parse::FRESH_SECONDS,
-                adopt: false,
-                forms: self.cognito.clone(),
-            })
+            let source = SourceConfig::undeclared(Source::user_pool(id), "cognito");
+            Arc::new(SourceConfig { user_pool: Some(id.to_owned()), ..source })
+        })
+    }
+
+    /// The source whose tokens have this very `iss`; a default one, where the policy has none: to explain a token
+    /// that nobody trusts.
+    pub fn of_any_issuer(&self, issuer: &str) -> Arc<SourceConfig> {
+        let declared = self.of_issuer(issuer).cloned();
+        declared.unwrap_or_else(|| {
+            let name = Source::issuer(issuer);
+            let provider = if name.as_str() == issuer { "oidc" } else { "cognito" };
+            Arc::new(SourceConfig::undeclared(name, provider))
         })
     }
 

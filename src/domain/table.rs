@@ -93,6 +93,11 @@ impl<'d, 't> Table<'d, 't> {
         Some(self.fields.swap_remove(at).2)
     }
 
+    /// Looks at a field that is taken later.
+    pub(crate) fn peek(&self, name: &str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.fields.iter().find(|(field, ..)| *field == name).map(|(.., value)| *value)
+    }
+
     /// Takes all fields that are left: their names are the operator's own.
     pub(crate) fn rest(&mut self) -> Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)> {
         let mut rest = std::mem::take(&mut self.fields);

@@ -19,6 +19,7 @@ mod route;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lambda_http::Response;
 use lambda_http::http::Method;
 use tokio::time::Instant;
@@ -103,7 +104,7 @@ impl Endpoint {
             tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");
             metrics::token_refused();
         })?;
-        let identity = claims.identity().inspect_err(|error| {
+        let identity = claims.identity(Timestamp::now()).inspect_err(|error| {
             tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");
         })?;
 

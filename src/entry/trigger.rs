@@ -74,7 +74,8 @@ impl Trigger {
                 return Ok(());
             }
         };
-        let identity = match event.identity(None) {
+        let source = self.sign_in.policy().sources.of_user_pool(event.user_pool_id.as_str());
+        let identity = match event.identity(&source, None) {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::error!(%error, outcome = "rejected", "the person passes, and is not in Permit");

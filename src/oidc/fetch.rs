@@ -59,7 +59,7 @@ pub(super) fn client() -> reqwest::Result<Client> {
 /// The issuer's key set as its provider has it now.
 pub(super) async fn key_set(client: &Client, issuer: &Issuer) -> Result<KeySet, FetchError> {
     let discovered;
-    let jwks_uri = match &issuer.source {
+    let jwks_uri = match &issuer.keys {
         KeySource::JwksUri(jwks_uri) => jwks_uri,
         KeySource::Discovery(discovery) => {
             discovered = jwks_uri(&get(client, discovery).await?, &issuer.name, discovery)?;

@@ -177,7 +177,7 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// A claim that limits what a token is good for, or that decides over roles.
+/// A claim that limits what a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// `iss`
@@ -196,8 +196,6 @@ pub enum Limit {
     Client,
     /// `token_use`
     TokenUse,
-    /// The claim with the groups: the issuer's `groups_claim`, `cognito:groups` or `groups`
-    Groups,
 }
 
 impl Limit {
@@ -211,7 +209,6 @@ impl Limit {
             Self::Audience => "aud",
             Self::Client => "client_id or azp",
             Self::TokenUse => "token_use",
-            Self::Groups => "of the groups",
         }
     }
 }
@@ -262,7 +259,6 @@ impl Rejection {
                 Limit::Audience => "aud_missing",
                 Limit::Client => "client_missing",
                 Limit::TokenUse => "token_use_missing",
-                Limit::Groups => "groups_missing",
             },
             Self::WrongType(limit) => match limit {
                 Limit::Issuer => "iss_wrong_type",
@@ -273,7 +269,6 @@ impl Rejection {
                 Limit::Audience => "aud_wrong_type",
                 Limit::Client => "client_wrong_type",
                 Limit::TokenUse => "token_use_wrong_type",
-                Limit::Groups => "groups_wrong_type",
             },
             Self::DateOutOfRange(Limit::NotBefore) => "nbf_out_of_range",
             Self::DateOutOfRange(Limit::IssuedAt) => "iat_out_of_range",

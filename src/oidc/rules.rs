@@ -1,15 +1,17 @@
 //! The claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7), held against the issuer's settings and the clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::{
-    claims::{Claims, TokenKind, at_path},
+    claims::Claims,
     rejection::{Limit, Rejection},
-    settings::{Issuer, TokenUse},
+    settings::Issuer,
     unverified::{SignedToken, TokenType},
 };
+use crate::domain::source::{SourceConfig, TokenKind};
 
 /// The last second of the year 9999, the last that RFC 3339 can write.
 const LAST_DATE: f64 = 253_402_300_799.0;
@@ -29,7 +31,7 @@ pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Re
     if payload.contains_key("cnf") {
         return Err(Rejection::SenderConstrained);
     }
-    read(issuer, typ, payload, settings.groups_claim.as_deref())
+    read(issuer, typ, payload, &settings.source)
 }
 
 /// What the claims say. Nothing is checked here but their types: the caller has done so, or lets nobody take them for true.
@@ -37,7 +39,7 @@ pub(super) fn read(
     issuer: String,
     typ: TokenType,
     payload: Map<String, Value>,
-    groups_claim: Option<&str>,
+    source: &Arc<SourceConfig>,
 ) -> Result<Claims, Rejection> {
     let token_use = check_token_use(&payload, None)?;
     let subject = match payload.get("sub") {
@@ -45,10 +47,9 @@ pub(super) fn read(
         Some(Value::String(subject)) if !subject.is_empty() => subject.clone(),
         Some(_) => return Err(Rejection::WrongType(Limit::Subject)),
     };
-    let groups = groups(&payload, groups_claim)?;
-    let kind = kind(&payload, typ, token_use);
-    let has_groups_claim = groups_claim.is_some();
-    Ok(Claims { issuer, subject, kind, groups, has_groups_claim, map: payload })
+    let declared = source.tokens.as_ref().and_then(|tokens| tokens.kind).or(source.forms.kind);
+    let kind = kind(&payload, typ, token_use, declared);
+    Ok(Claims { issuer, subject, kind, source: Arc::clone(source), map: payload })
 }
 
 fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), Rejection> {
@@ -89,6 +90,10 @@ fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(),
     let clients: Vec<&str> = clients.into_iter().flatten().collect();
 
     let (audiences, client_ids) = (&settings.audiences, &settings.client_ids);
+    if audiences.is_empty() && client_ids.is_empty() {
+        // The policy lets that pass only where the key set is the client's own.
+        return Ok(());
+    }
     match &audience {
         None if client_ids.is_empty() => return Err(Rejection::Missing(Limit::Audience)),
         Some(audience) if !audiences.is_empty() && !audience.iter().any(|one| audiences.contains(*one)) => {
@@ -130,8 +135,8 @@ fn client<'a>(payload: &'a Map<String, Value>, name: &str) -> Result<Option<&'a 
 
 fn check_token_use(
     payload: &Map<String, Value>,
-    required: Option<TokenUse>,
-) -> Result<Option<TokenUse>, Rejection> {
+    required: Option<TokenKind>,
+) -> Result<Option<TokenKind>, Rejection> {
     let token_use = match payload.get("token_use") {
         None => None,
         Some(Value::String(token_use)) => Some(token_use.as_str()),
@@ -142,45 +147,38 @@ fn check_token_use(
         (Some(required), Some(token_use)) if required.name() != token_use => {
             Err(Rejection::TokenUseNotAllowed)
         }
-        (_, token_use) => Ok(token_use.and_then(TokenUse::parse)),
+        (_, token_use) => Ok(token_use.and_then(TokenKind::parse)),
     }
 }
 
-/// Groups decide over roles, so a claim of another type is refused and not read as none.
-fn groups(payload: &Map<String, Value>, path: Option<&str>) -> Result<Option<Vec<String>>, Rejection> {
-    let claim = match path {
-        Some(path) => at_path(payload, path),
-        None => payload.get("cognito:groups").or_else(|| payload.get("groups")),
-    };
-    let wrong = Rejection::WrongType(Limit::Groups);
-    match claim {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(group)) => Ok(Some(vec![group.clone()])),
-        Some(Value::Array(groups)) => groups
-            .iter()
-            .map(|group| group.as_str().map(ToOwned::to_owned).ok_or(wrong))
-            .collect::<Result<_, _>>()
-            .map(Some),
-        Some(_) => Err(wrong),
-    }
-}
-
-/// No standard claim tells an ID token from an access token, so what tells it is looked for from the surest to the least sure; a token that
-/// says nothing counts as an access token, from whose silence nothing follows.
-fn kind(payload: &Map<String, Value>, typ: TokenType, token_use: Option<TokenUse>) -> TokenKind {
-    // Cognito's `token_use`.
+/// What a token is, from the surest to the least sure: what it says itself, what the source says of its tokens, what its claims let
+/// one infer. One that says nothing counts as an access token, from whose silence nothing follows.
+fn kind(
+    payload: &Map<String, Value>,
+    typ: TokenType,
+    token_use: Option<TokenKind>,
+    declared: Option<TokenKind>,
+) -> TokenKind {
+    // Cognito's `token_use`, RFC 9068's media type, Keycloak's `typ`.
     if let Some(token_use) = token_use {
-        return match token_use {
-            TokenUse::Id => TokenKind::Id,
-            TokenUse::Access => TokenKind::Access,
-        };
+        return token_use;
     }
-    // RFC 9068's media type, and the claims of an access token: RFC 8693's `scope`, `scp` as Entra ID and Okta have it.
-    if typ == TokenType::AccessToken || ["scope", "scp"].iter().any(|name| payload.contains_key(*name)) {
+    if typ == TokenType::AccessToken {
         return TokenKind::Access;
     }
-    // Keycloak's `typ`, and the claims that OpenID Connect Core §2 and §3.3.2.11 put in ID tokens alone.
-    let is_id = payload.get("typ").is_some_and(|typ| typ == "ID")
-        || ["nonce", "at_hash", "c_hash"].iter().any(|name| payload.contains_key(*name));
+    match payload.get("typ").and_then(Value::as_str) {
+        Some("ID") => return TokenKind::Id,
+        Some("Bearer") => return TokenKind::Access,
+        _ => {}
+    }
+    if let Some(declared) = declared {
+        return declared;
+    }
+    // RFC 8693's `scope`, and `scp` as Entra ID and Okta have it, are an access token's.
+    if ["scope", "scp"].iter().any(|name| payload.contains_key(*name)) {
+        return TokenKind::Access;
+    }
+    // The claims that OpenID Connect Core §2 and §3.3.2.11 put in ID tokens alone.
+    let is_id = ["nonce", "at_hash", "c_hash"].iter().any(|name| payload.contains_key(*name));
     if is_id { TokenKind::Id } else { TokenKind::Access }
 }

@@ -1,38 +1,35 @@
-//! Which issuers are trusted, and with what: the setting `OIDC_ISSUERS`.
+//! Which issuers are trusted, and with what: the sources of the policy that have an `issuer`.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Url;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use super::{
     algorithm::{Algorithm, NotAsymmetric},
-    json,
-    key_set::{KeySet, KeySetError},
+    key_set::KeySet,
     urls::{discovery, secure_url},
 };
+use crate::domain::source::{SourceConfig, Sources, TokenDoor, TokenKind};
+use crate::domain::table::Fault;
 
-/// The longest leeway that can be set, in seconds.
-pub const MAX_LEEWAY_SECONDS: u64 = 60;
-/// The leeway where none is set, in seconds: the clocks of Lambda and of providers are kept to well under a second.
-pub const DEFAULT_LEEWAY_SECONDS: u64 = 10;
-
-/// The trusted issuers, at least one.
+/// The trusted issuers.
 #[derive(Debug)]
 pub struct Issuers(pub(super) Vec<Issuer>);
 
-/// One trusted issuer.
+/// One trusted issuer, in one spelling.
 #[derive(Debug)]
 pub struct Issuer {
     pub(super) name: String,
+    /// The directory whose people its tokens are about.
+    pub(super) source: Arc<SourceConfig>,
     pub(super) audiences: BTreeSet<String>,
     pub(super) client_ids: BTreeSet<String>,
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) token_use: Option<TokenUse>,
-    pub(super) groups_claim: Option<String>,
+    pub(super) token_use: Option<TokenKind>,
     pub(super) leeway: Duration,
-    pub(super) source: KeySource,
+    pub(super) keys: KeySource,
     pub(super) preloaded: Option<KeySet>,
 }
 
@@ -45,299 +42,113 @@ pub(super) enum KeySource {
     Discovery(Url),
 }
 
-/// The values of the claim `token_use` that can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenUse {
-    /// `id`
-    Id,
-    /// `access`
-    Access,
-}
-
-impl TokenUse {
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        [Self::Id, Self::Access].into_iter().find(|token_use| token_use.name() == name)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Access => "access",
-        }
-    }
-}
-
-/// All that is wrong with the setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError {
-    /// One or more faults, in the order of the setting
-    pub faults: Vec<SettingsFault>,
-}
-
-impl std::error::Error for SettingsError {}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{fault}")?;
-        }
-        Ok(())
-    }
-}
-
-/// One thing that is wrong with the setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    /// Where: `[1].audiences`; empty for the whole
-    pub at: String,
-    /// What, and what to do
-    pub kind: FaultKind,
-}
-
-impl fmt::Display for SettingsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.at.is_empty() { write!(f, "{}", self.kind) } else { write!(f, "{}: {}", self.at, self.kind) }
-    }
-}
-
-/// What is wrong with a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FaultKind {
-    /// Not a JSON array of objects
-    #[error(
-        "must be a JSON array of objects, each with issuer and audiences or client_ids, and no name twice"
-    )]
-    NotAList,
-    /// `[]`
-    #[error("name at least one issuer")]
-    Empty,
-    /// A field that does not exist
-    #[error("no such field")]
-    UnknownField,
-    /// A field that must be there
-    #[error("is missing")]
-    Missing,
-    /// A value of a wrong type
-    #[error("must be {0}")]
-    WrongType(&'static str),
-    /// No URL, or one with a user, a query or a fragment
-    #[error("must be a URL without user and fragment, and an issuer's without query")]
-    NotAUrl,
-    /// Plain http to somewhere else than this machine
-    #[error("must be https (http is for 127.0.0.1, [::1] and localhost alone)")]
-    NotHttps,
-    /// An issuer that is there already
-    #[error("this issuer is configured twice")]
-    DuplicateIssuer,
-    /// Neither audiences nor client ids
-    #[error("needs audiences or client_ids: without them a token for any other application would do")]
-    NoAudience,
-    /// An empty string, blanks, or a wildcard, where exact text is compared
-    #[error("must be exact texts without blanks, none of them empty or a wildcard")]
-    NotExact,
-    /// An algorithm that does not exist
-    #[error("{0} is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA")]
-    UnknownAlgorithm(String),
-    /// HMAC or `none`
-    #[error("{0} cannot be allowed: only public-key signatures are accepted")]
-    UnsafeAlgorithm(String),
-    /// `[]`
-    #[error("name at least one algorithm, or leave the field out to allow every public-key one")]
-    NoAlgorithm,
-    /// Too long a leeway
-    #[error("must be 60 seconds at most")]
-    LeewayTooLong,
-    /// The preloaded key set cannot be used
-    #[error("{0}")]
-    KeySet(KeySetError),
-}
-
 impl Issuers {
-    /// The issuers, by the `iss` of their tokens, in the order of the setting.
+    /// The issuers of these sources, in their order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what the sources say of their tokens.
+    pub fn of(sources: &Sources) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut issuers = Vec::new();
+        for source in sources.iter() {
+            if let Some(tokens) = &source.tokens {
+                let mut check = Check { line: source.line, faults: &mut faults };
+                issuers.extend(check.issuers(source, tokens));
+            }
+        }
+        if faults.is_empty() { Ok(Self(issuers)) } else { Err(faults) }
+    }
+
+    /// The issuers, by the `iss` of their tokens, in the order of the policy.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|issuer| issuer.name.as_str())
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this issuer, by the `iss` of its tokens, is trusted.
     pub fn trusts(&self, issuer: &str) -> bool {
-        self.0.iter().any(|one| one.name == issuer)
+        self.get(issuer).is_some()
     }
 
-    /// Reads the setting, and reports everything that is wrong with it at once.
-    ///
-    /// ```
-    /// # use permit_handoff::oidc::Issuers;
-    /// Issuers::parse(r#"[{"issuer": "https://acme.eu.auth0.com/", "audiences": ["https://api.acme.example"]}]"#)?;
-    /// # Ok::<(), permit_handoff::oidc::settings::SettingsError>(())
-    /// ```
-    ///
-    /// A field may be: `issuer`; `audiences`, `client_ids` (one of the two at least); `jwks_uri` (else discovery); `algorithms` (else every
-    /// asymmetric one); `token_use` (`id` or `access`); `groups_claim` (a claim or a path to one); `leeway_seconds` (10, at most 60); `jwks` (a key set for the
-    /// first moments).
-    pub fn parse(setting: &str) -> Result<Self, SettingsError> {
-        let mut faults = Vec::new();
-        let Ok(Value::Array(entries)) = json::value(setting.as_bytes()) else {
-            return Err(SettingsError { faults: vec![fault("", FaultKind::NotAList)] });
-        };
-        if entries.is_empty() {
-            faults.push(fault("", FaultKind::Empty));
-        }
-        let mut issuers: Vec<Issuer> = Vec::with_capacity(entries.len());
-        let mut names = BTreeSet::new();
-        for (index, entry) in entries.into_iter().enumerate() {
-            let Value::Object(fields) = entry else {
-                faults.push(fault(&format!("[{index}]"), FaultKind::NotAList));
-                continue;
-            };
-            if let Some(Value::String(name)) = fields.get("issuer")
-                && !names.insert(name.clone())
-            {
-                faults.push(fault(&format!("[{index}].issuer"), FaultKind::DuplicateIssuer));
-            }
-            let mut reader = Reader { index, fields, faults: &mut faults };
-            issuers.extend(reader.issuer());
-        }
-        if faults.is_empty() { Ok(Self(issuers)) } else { Err(SettingsError { faults }) }
+    pub(super) fn get(&self, issuer: &str) -> Option<&Issuer> {
+        self.0.iter().find(|one| one.name == issuer)
     }
 }
 
-fn fault(at: &str, kind: FaultKind) -> SettingsFault {
-    SettingsFault { at: at.to_owned(), kind }
+struct Check<'f> {
+    line: usize,
+    faults: &'f mut Vec<Fault>,
 }
 
-/// Takes the fields of one entry out of it, one by one; what is left over does not exist.
-struct Reader<'a> {
-    index: usize,
-    fields: Map<String, Value>,
-    faults: &'a mut Vec<SettingsFault>,
-}
+impl Check<'_> {
+    fn refuse(&mut self, message: String) {
+        self.faults.push(Fault { line: self.line, message });
+    }
 
-impl Reader<'_> {
-    /// `None` where something is wrong, which is then in `faults`.
-    fn issuer(&mut self) -> Option<Issuer> {
-        let issuer: Option<String> = self.take("issuer", "a string");
-        if issuer.is_none() && !self.faulty("issuer") {
-            self.refuse("issuer", FaultKind::Missing);
+    fn issuers(&mut self, source: &Arc<SourceConfig>, tokens: &TokenDoor) -> Vec<Issuer> {
+        let algorithms = self.algorithms(tokens.algorithms.as_deref());
+        let jwks_uri = tokens.jwks_uri.as_ref().map(|text| self.url("jwks_uri", text));
+        if let Some(text) = &tokens.jwks {
+            self.preloaded(text);
         }
-        let issuer = issuer.filter(|issuer| {
-            let url = self.url("issuer", issuer);
+        let issuer = |check: &mut Self, name: &String| {
+            let url = check.url("issuer", name);
             if url.as_ref().is_some_and(|url| url.query().is_some()) {
-                self.refuse("issuer", FaultKind::NotAUrl);
+                check.refuse(format!("`issuer` {name} has a query: an issuer has none"));
             }
-            url.is_some()
-        });
-
-        let audiences = self.exact_texts("audiences");
-        let client_ids = self.exact_texts("client_ids");
-        if audiences.is_empty()
-            && client_ids.is_empty()
-            && !self.faulty("audiences")
-            && !self.faulty("client_ids")
-        {
-            self.refuse("", FaultKind::NoAudience);
-        }
-
-        let jwks_uri: Option<String> = self.take("jwks_uri", "a string");
-        let source = match (jwks_uri, &issuer) {
-            (Some(jwks_uri), _) => self.url("jwks_uri", &jwks_uri).map(KeySource::JwksUri),
-            (None, Some(issuer)) => discovery(issuer).map(KeySource::Discovery),
-            (None, None) => None,
+            let keys = match &jwks_uri {
+                Some(jwks_uri) => KeySource::JwksUri(jwks_uri.clone()?),
+                None => KeySource::Discovery(url.and_then(|_| discovery(name))?),
+            };
+            Some(Issuer {
+                name: name.clone(),
+                source: Arc::clone(source),
+                audiences: tokens.audiences.clone(),
+                client_ids: tokens.client_ids.clone(),
+                algorithms: algorithms.clone(),
+                token_use: tokens.token_use,
+                leeway: Duration::from_secs(tokens.leeway_seconds),
+                keys,
+                // Checked above; once for each spelling of the issuer.
+                preloaded: tokens.jwks.as_ref().and_then(|text| KeySet::parse(text.as_bytes()).ok()),
+            })
         };
-
-        let algorithms = self.algorithms();
-        let token_use = self.take::<String>("token_use", "id or access").and_then(|name| {
-            let token_use = TokenUse::parse(&name);
-            if token_use.is_none() {
-                self.refuse("token_use", FaultKind::WrongType("id or access"));
-            }
-            token_use
-        });
-        let groups_claim: Option<String> =
-            self.take("groups_claim", "a claim's name, or a dotted path to it");
-        if groups_claim.as_deref().is_some_and(str::is_empty) {
-            self.refuse("groups_claim", FaultKind::NotExact);
-        }
-        let leeway =
-            self.take("leeway_seconds", "a whole number of seconds").unwrap_or(DEFAULT_LEEWAY_SECONDS);
-        if leeway > MAX_LEEWAY_SECONDS {
-            self.refuse("leeway_seconds", FaultKind::LeewayTooLong);
-        }
-        let preloaded = self.take::<Value>("jwks", "a JWK set").and_then(|jwks| {
-            KeySet::parse(jwks.to_string().as_bytes())
-                .map_err(|error| self.refuse("jwks", FaultKind::KeySet(error)))
-                .ok()
-        });
-
-        let unknown: Vec<String> = self.fields.keys().cloned().collect();
-        for name in unknown {
-            self.refuse(&name, FaultKind::UnknownField);
-        }
-        let leeway = Duration::from_secs(leeway);
-        let (name, source) = (issuer?, source?);
-        Some(Issuer {
-            name,
-            audiences,
-            client_ids,
-            algorithms,
-            token_use,
-            groups_claim,
-            leeway,
-            source,
-            preloaded,
-        })
+        tokens.issuers.iter().filter_map(|name| issuer(self, name)).collect()
     }
 
-    /// A field that may be left out; `null` counts as left out.
-    fn take<T: DeserializeOwned>(&mut self, name: &'static str, expected: &'static str) -> Option<T> {
-        let value = self.fields.remove(name).filter(|value| !value.is_null())?;
-        serde_json::from_value(value).map_err(|_| self.refuse(name, FaultKind::WrongType(expected))).ok()
-    }
-
-    fn exact_texts(&mut self, name: &'static str) -> BTreeSet<String> {
-        let texts: Vec<String> = self.take(name, "an array of strings").unwrap_or_default();
-        let exact = |text: &String| !text.is_empty() && text != "*" && !text.contains(char::is_whitespace);
-        if !texts.iter().all(exact) {
-            self.refuse(name, FaultKind::NotExact);
-        }
-        texts.into_iter().collect()
-    }
-
-    fn algorithms(&mut self) -> Vec<Algorithm> {
-        let Some(names) = self.take::<Vec<String>>("algorithms", "an array of strings") else {
-            return Algorithm::ALL.to_vec();
-        };
-        if names.is_empty() {
-            self.refuse("algorithms", FaultKind::NoAlgorithm);
-        }
+    fn algorithms(&mut self, names: Option<&[String]>) -> Vec<Algorithm> {
+        let Some(names) = names else { return Algorithm::ALL.to_vec() };
         let mut algorithms = Vec::with_capacity(names.len());
         for name in names {
-            match Algorithm::parse(&name) {
+            match Algorithm::parse(name) {
                 Ok(algorithm) => algorithms.push(algorithm),
-                Err(NotAsymmetric::Unknown) => self.refuse("algorithms", FaultKind::UnknownAlgorithm(name)),
-                Err(NotAsymmetric::None | NotAsymmetric::Symmetric) => {
-                    self.refuse("algorithms", FaultKind::UnsafeAlgorithm(name));
+                Err(NotAsymmetric::Unknown) => {
+                    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+                    self.refuse(format!("`algorithms`: {name} is not one of {known}"));
                 }
+                Err(NotAsymmetric::None | NotAsymmetric::Symmetric) => self.refuse(format!(
+                    "`algorithms`: {name} cannot be allowed: only public-key signatures are accepted"
+                )),
             }
         }
         algorithms
     }
 
-    fn url(&mut self, name: &'static str, text: &str) -> Option<Url> {
-        secure_url(text).map_err(|kind| self.refuse(name, kind)).ok()
+    fn preloaded(&mut self, text: &str) {
+        match KeySet::parse(text.as_bytes()) {
+            Ok(key_set) if key_set.usable() == 0 => {
+                self.refuse("`jwks`: no key in the set can verify a signature".to_owned());
+            }
+            Ok(_) => {}
+            Err(error) => self.refuse(format!("`jwks`: {error}")),
+        }
     }
 
-    fn faulty(&self, name: &str) -> bool {
-        let at = self.at(name);
-        self.faults.iter().any(|fault| fault.at == at)
-    }
-
-    fn at(&self, name: &str) -> String {
-        if name.is_empty() { format!("[{}]", self.index) } else { format!("[{}].{name}", self.index) }
-    }
-
-    fn refuse(&mut self, name: &str, kind: FaultKind) {
-        let at = self.at(name);
-        self.faults.push(SettingsFault { at, kind });
+    fn url(&mut self, name: &str, text: &str) -> Option<Url> {
+        secure_url(text).map_err(|fault| self.refuse(format!("`{name}` {fault}"))).ok()
     }
 }

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,9 +17,9 @@ use super::{
     key::VerifyingKey,
     rejection::{Limit, Part, Rejection},
     rules,
-    settings::Issuers,
 };
-use crate::domain::identity::{Identity, InvalidIdentity};
+use crate::domain::identity::Identity;
+use crate::domain::source::{Rejected, Sources};
 
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
 pub const MAX_TOKEN: usize = 16 * 1024;
@@ -100,19 +101,15 @@ impl<'a> UnverifiedToken<'a> {
         self.algorithm
     }
 
-    /// The person whom the token would be about, were its signature good and its dates in order: to explain a policy to an
-    /// operator, and for nothing that grants. `issuers` tells where the issuer has its groups.
+    /// The person that the token would be about, were its signature good and its dates in order: to explain a policy to an
+    /// operator, and for nothing that grants. `sources` tells how the issuer's tokens are read.
     ///
     /// # Errors
-    /// Where a claim that decides is missing or of a wrong type, or `sub` is no key of a Permit user.
-    pub fn unverified_identity(
-        self,
-        issuers: Option<&Issuers>,
-    ) -> Result<Result<Identity, InvalidIdentity>, Rejection> {
+    /// Where a claim that decides is missing or of a wrong type, or the source cannot say who it is.
+    pub fn unverified_identity(self, sources: &Sources) -> Result<Result<Identity, Rejected>, Rejection> {
         let Self { algorithm: _, kid: _, typ, issuer, payload, signing_input: _, signature: _ } = self;
-        let settings = issuers.and_then(|Issuers(all)| all.iter().find(|one| one.name == issuer));
-        let groups_claim = settings.and_then(|settings| settings.groups_claim.clone());
-        Ok(rules::read(issuer, typ, payload, groups_claim.as_deref())?.identity())
+        let source = sources.of_any_issuer(&issuer);
+        Ok(rules::read(issuer, typ, payload, &source)?.identity(Timestamp::now()))
     }
 
     /// The token with its signature proven by `key`.

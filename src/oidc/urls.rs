@@ -2,22 +2,31 @@
 
 use reqwest::Url;
 
-use super::settings::FaultKind;
+/// Why an address is not taken. The text is not in it: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UrlFault {
+    /// No URL, or one with a user or a fragment
+    #[error("must be a URL without user and fragment, as in https://login.example.com/")]
+    NotAUrl,
+    /// Plain http to somewhere else than this machine
+    #[error("must be https (http is for 127.0.0.1, [::1] and localhost alone)")]
+    NotHttps,
+}
 
 /// A URL whose answer can be believed to be its host's: https, or http to this very machine.
-pub(super) fn secure_url(text: &str) -> Result<Url, FaultKind> {
+pub(super) fn secure_url(text: &str) -> Result<Url, UrlFault> {
     // The parser forgives blanks and control characters; here texts are compared, and nothing is forgiven.
     if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err(FaultKind::NotAUrl);
+        return Err(UrlFault::NotAUrl);
     }
-    let url = Url::parse(text).map_err(|_| FaultKind::NotAUrl)?;
+    let url = Url::parse(text).map_err(|_| UrlFault::NotAUrl)?;
     if !url.has_host() || !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(FaultKind::NotAUrl);
+        return Err(UrlFault::NotAUrl);
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        _ => Err(FaultKind::NotHttps),
+        _ => Err(UrlFault::NotHttps),
     }
 }
 

@@ -76,11 +76,7 @@ pub fn verify_offline(
     now: Duration,
 ) -> Result<Claims, Rejection> {
     let unverified = UnverifiedToken::parse(token)?;
-    let issuer = issuers
-        .0
-        .iter()
-        .find(|issuer| issuer.name == unverified.unverified_issuer())
-        .ok_or(Rejection::IssuerUnknown)?;
+    let issuer = issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;
     check_algorithm(&unverified, issuer)?;
     let key = keys.find(unverified.kid(), unverified.algorithm())?;
     let signed = unverified.check_signature(key)?;

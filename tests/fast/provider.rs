@@ -18,11 +18,11 @@ use axum::{
     routing::get,
 };
 use futures::stream;
-use permit_handoff::oidc::{Issuers, Verifier, clock::Clock};
+use permit_handoff::oidc::{Verifier, clock::Clock};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::signer::{AUDIENCE, NOW, Signer, claims_with};
+use crate::signer::{AUDIENCE, NOW, Signer, claims_with, issuers};
 
 /// What the provider answers.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl Provider {
     pub(crate) fn verifier_with(&self, settings: &Value) -> (Verifier, Arc<TestClock>) {
         let mut setting = json!({"issuer": self.issuer, "audiences": [AUDIENCE]});
         setting.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        let issuers = Issuers::parse(&json!([setting]).to_string()).unwrap();
+        let issuers = issuers(&json!([setting]));
         let clock = Arc::new(TestClock(AtomicU64::new(NOW)));
         (Verifier::with_clock(issuers, Arc::clone(&clock) as Arc<dyn Clock>).unwrap(), clock)
     }

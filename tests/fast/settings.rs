@@ -197,7 +197,6 @@ fn all_faults_are_in_one_message() {
     - HANDOFF_POLICY: line 1: the grant has no tenant: give `tenant = "..."`, or capture {tenant}
     - HANDOFF_POLICY: line 1: the grant has no role: give `role = "..."`, or capture {role}
     - SIGN_IN_BUDGET_MS: `9000` is no whole number from 100 to 4500, in milliseconds (Cognito waits for 5000 in all)
-    - OIDC_ISSUERS: not set: set it to the issuers that are trusted, as JSON: [{"issuer": "https://login.example.com", "audiences": ["..."]}]
     "#);
 }
 

@@ -152,8 +152,28 @@ pub(crate) fn key_set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
+/// The sources of a policy, from a list of objects with a source's fields; `claims` are its `[source.claims]`.
+pub(crate) fn sources(settings: &Value) -> String {
+    let mut policy = String::new();
+    for source in settings.as_array().unwrap() {
+        policy.push_str("[[source]]\n");
+        let (claims, fields): (Vec<_>, Vec<_>) =
+            source.as_object().unwrap().iter().partition(|(name, _)| *name == "claims");
+        for (name, value) in fields {
+            // A key set is JSON in a text. JSON's texts, numbers and arrays of them are TOML's.
+            let value = if value.is_object() { Value::String(value.to_string()) } else { value.clone() };
+            policy.push_str(&format!("{name} = {value}\n"));
+        }
+        for (name, value) in claims.into_iter().flat_map(|(_, claims)| claims.as_object().unwrap()) {
+            policy.push_str(&format!("claims.{name} = {value}\n"));
+        }
+    }
+    policy
+}
+
 pub(crate) fn issuers(settings: &Value) -> Issuers {
-    Issuers::parse(&settings.to_string()).unwrap_or_else(|error| panic!("{error}"))
+    let policy = sources(settings);
+    permit_handoff::config::policy(&policy).unwrap_or_else(|faults| panic!("{policy}{faults:?}")).1
 }
 
 pub(crate) fn default_issuers() -> Issuers {

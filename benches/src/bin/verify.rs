@@ -5,18 +5,22 @@
 
 use std::time::{Duration, Instant};
 
-use permit_handoff::oidc::{Issuers, Verifier};
-use serde_json::{Value, json};
+use permit_handoff::config;
+use permit_handoff::oidc::Verifier;
+use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let path = std::env::args().nth(1).unwrap();
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let setting = json!([{
-        "issuer": file["issuer"], "audiences": [file["audience"]], "jwks": file["jwks"],
-        "algorithms": ["RS256", "ES256", "EdDSA"], "jwks_uri": "https://127.0.0.1:9/jwks.json",
-    }]);
-    let verifier = Verifier::new(Issuers::parse(&setting.to_string()).unwrap()).unwrap();
+    let policy = format!(
+        "[[source]]\nissuer = {}\naudiences = [{}]\njwks = {}\njwks_uri = \"https://127.0.0.1:9/jwks.json\"\n\
+         algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n",
+        file["issuer"],
+        file["audience"],
+        Value::String(file["jwks"].to_string()),
+    );
+    let verifier = Verifier::new(config::policy(&policy).unwrap().1).unwrap();
     for (algorithm, token) in file["tokens"].as_object().unwrap() {
         let token = token.as_str().unwrap();
         let (started, before, mut count) = (Instant::now(), cpu_seconds(), 0_u32);

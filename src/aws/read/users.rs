@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Part, PoolReader, ReadError, SIDE_BY_SIDE};
@@ -11,12 +12,13 @@ use crate::aws::memberships::Memberships;
 use crate::aws::pool::{PoolError, PoolUser};
 use crate::aws::retry::{Cursor, Pull};
 use crate::domain::directory::Record;
-use crate::domain::identity::{Identity, Source};
+use crate::domain::identity::Identity;
+use crate::domain::source::{Door, SourceConfig};
 use crate::domain::{SubPrefix, as_uuid};
 
 /// Where the users of one reading go.
 pub(super) struct Sink<'r> {
-    source: &'r Source,
+    source: &'r SourceConfig,
     memberships: &'r Memberships,
     records: &'r mpsc::Sender<Record>,
     /// The first page's users, until each has come through a lane.
@@ -154,7 +156,7 @@ fn failed(lane: &Lane, source: PoolError) -> ReadError {
 
 impl<'r> Sink<'r> {
     pub(super) fn new(
-        source: &'r Source,
+        source: &'r SourceConfig,
         memberships: &'r Memberships,
         records: &'r mpsc::Sender<Record>,
     ) -> Self {
@@ -182,8 +184,9 @@ impl<'r> Sink<'r> {
         let sub = user.sub().map(str::to_owned);
         let groups = sub.as_deref().map(|sub| self.memberships.of(sub)).unwrap_or_default();
         let PoolUser { username, attributes, enabled } = user;
-        match Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), enabled) {
-            Ok(identity) => Record::Identity(identity),
+        let read = self.source.identity_of_user(&Door::Pool, attributes, Some(groups), Timestamp::now());
+        match read {
+            Ok(identity) => Record::Identity(Identity { enabled: identity.enabled && enabled, ..identity }),
             Err(reason) => {
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
                 Record::Invalid { user, reason: reason.to_string() }

@@ -13,9 +13,8 @@ use super::finding::{Check, Finding};
 use crate::aws::UserPoolId;
 use crate::aws::sdk::IdentityProvider;
 use crate::domain::grant::Key;
-use crate::domain::identity::Source;
 use crate::domain::policy::{Condition, Policy, Rule};
-use crate::oidc::Issuers;
+use crate::domain::source::Sources;
 
 /// Parts of the names of roles that nobody gives to everyone.
 const STRONG: [&str; 5] = ["admin", "owner", "root", "superuser", "operator"];
@@ -76,29 +75,26 @@ fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
         .collect()
 }
 
-/// Several directories, whose `sub`s are one key space.
-pub(super) fn issuers(issuers: &Issuers, pool: Option<&UserPoolId>) -> Option<Finding> {
-    let mut sources: Vec<String> = Vec::new();
-    for name in issuers.names() {
-        let source = Source::issuer(name).to_string();
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
-    let pool = pool.map(ToString::to_string).filter(|pool| !sources.contains(pool));
-    sources.extend(pool);
+/// Several directories, whose keys are one key space.
+pub(super) fn sources(sources: &Sources, pool: Option<&UserPoolId>) -> Option<Finding> {
+    let pool = pool.map(|pool| sources.of_user_pool(pool.as_str()));
+    let with_doors = sources.iter().filter(|source| source.user_pool.is_some() || source.tokens.is_some());
+    // A prefix makes a key space of one's own.
+    let shared = with_doors.cloned().chain(pool).filter(|source| source.forms.claims.key_prefix.is_empty());
+    let sources: BTreeSet<String> = shared.map(|source| source.name.to_string()).collect();
+    let sources: Vec<String> = sources.into_iter().collect();
     if sources.len() < 2 {
         return None;
     }
     Some(Finding::warning(
         Check::Issuers,
         format!(
-            "{} directories are trusted, and their `sub`s are one key space: {}",
+            "{} directories are trusted, and their keys are one key space: {}",
             sources.len(),
             sources.join(", ")
         ),
         "whoever can choose their `sub` in one can come as a person of another, and have that person's user in Permit",
-        "trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each an environment of its own",
+        "trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each a `key_prefix` in [source.claims]",
     ))
 }
 

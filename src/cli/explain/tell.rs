@@ -12,10 +12,10 @@ use crate::domain::policy::{Policy, Rule, Verdict};
 /// Who says who the person is.
 pub(super) enum Origin {
     Event,
-    /// Nobody has checked the signature. `is_trusted`: whether `OIDC_ISSUERS` names the issuer; `None`: it is not set.
+    /// Nobody has checked the signature. `is_trusted`: whether a source of the policy has the issuer.
     Token {
         issuer: String,
-        is_trusted: Option<bool>,
+        is_trusted: bool,
     },
     Pool,
     /// Nobody: the user pool has no such user, or is not known.
@@ -129,9 +129,10 @@ fn warn(terminal: &mut Terminal<'_>, origin: &Origin, identity: Option<&Identity
         notes.push(format!(
             "the signature and the dates are NOT checked: anybody can write this token; it names the issuer {issuer}"
         ));
-        if *is_trusted == Some(false) {
-            notes
-                .push("OIDC_ISSUERS does not name that issuer: the function `handoff` refuses it".to_owned());
+        if !*is_trusted {
+            notes.push(
+                "no [[source]] of the policy has that issuer: the function `handoff` refuses it".to_owned(),
+            );
         }
     }
     match identity {

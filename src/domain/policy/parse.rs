@@ -13,7 +13,7 @@ use super::pattern::{Capture, Pattern};
 use super::{Condition, CopiedAttribute, Deprovision, Policy, Rule, RuleResource, WhenDisabled, WhenMissing};
 use crate::domain::facts::LEDGER;
 use crate::domain::grant::Key;
-use crate::domain::source::sources;
+use crate::domain::source::Sources;
 pub use crate::domain::table::Fault;
 
 /// The name that Permit takes for no attribute.
@@ -45,7 +45,7 @@ struct RawPolicy {
     resources: RawCreate,
     #[serde(default)]
     deprovision: RawDeprovision,
-    /// Read by [`sources`].
+    /// Read by [`Sources::read`].
     #[serde(default, rename = "source")]
     _source: Option<IgnoredAny>,
 }
@@ -102,7 +102,7 @@ impl FromStr for Policy {
         })?;
         let mut check = Check { text, faults: Vec::new() };
         let RawPolicy { user, grant, tenants, resources, deprovision, _source } = raw;
-        let (sources, faults) = sources(text);
+        let (sources, faults) = Sources::read(text);
         check.faults.extend(faults);
         let policy = Self {
             attributes: check.attributes(&user.attributes),

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(super) use self::forms::forms;
 use self::forms::overlay;
-use super::provider::{PROVIDERS, load};
+use super::provider::{PROVIDERS, file_of, load};
 use super::{Forms, SourceConfig, Sources, TokenDoor, TokenKind};
 use crate::domain::identity::Source;
 use crate::domain::table::{Fault, Faults, Table, Text, did_you_mean, one_or_many};
@@ -25,7 +25,7 @@ const LEEWAY_SECONDS: u64 = 10;
 const TENANT_ID: &str = "{tenant_id}";
 
 /// The sources of the policy `text`, and what is wrong with them. Its other tables are not looked at.
-pub(crate) fn sources(text: &str) -> (Sources, Vec<Fault>) {
+pub(super) fn sources(text: &str) -> (Sources, Vec<Fault>) {
     let faults = Faults::of(text);
     // What is no TOML at all is the policy's fault, and told there.
     let (document, _) = DeTable::parse_recoverable(text);
@@ -41,21 +41,22 @@ pub(crate) fn sources(text: &str) -> (Sources, Vec<Fault>) {
             }
         }
     }
-    let (cognito, _) = provider("cognito").map(load).unwrap_or_default();
     let declared = declared.into_iter().map(Arc::new).collect();
-    (Sources { declared, cognito }, faults.into_inner())
-}
-
-fn provider(name: &str) -> Option<&'static str> {
-    PROVIDERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    (Sources { declared }, faults.into_inner())
 }
 
 /// `None`: what it is called cannot be told.
 fn source(mut table: Table<'_, '_>, others: &[SourceConfig]) -> Option<SourceConfig> {
     let (at, faults) = (table.at.clone(), table.faults);
     let named = table.text("name");
-    let (provider, mut read) = provider_of(&mut table);
     let user_pool = table.text("user_pool");
+    let is_cognitos = table.peek("issuer").is_some_and(|issuers| {
+        one_or_many(issuers)
+            .iter()
+            .filter_map(|one| one.get_ref().as_str())
+            .any(|one| Source::issuer(one).as_str() != one)
+    });
+    let (provider, mut read) = provider_of(&mut table, user_pool.is_some(), is_cognitos);
     if let Some((id, at)) = &user_pool
         && !id.split_once('_').is_some_and(|(region, id)| !region.is_empty() && !id.is_empty())
     {
@@ -117,9 +118,17 @@ fn clash(source: &SourceConfig, other: &SourceConfig, faults: &Faults<'_>, at: &
     }
 }
 
-fn provider_of(table: &mut Table<'_, '_>) -> (String, Forms) {
-    let (name, at) = table.text("provider").unwrap_or(("oidc", table.at.clone()));
-    let Some(text) = provider(name) else {
+/// A user pool, and an issuer of Cognito's, are Cognito's where nothing else is said.
+fn provider_of(table: &mut Table<'_, '_>, has_pool: bool, is_cognitos: bool) -> (String, Forms) {
+    let default = if has_pool || is_cognitos { "cognito" } else { "oidc" };
+    let (name, at) = table.text("provider").unwrap_or((default, table.at.clone()));
+    if has_pool && name != "cognito" {
+        table.faults.add(
+            &at,
+            format!("a `user_pool` is Cognito's, and the provider is `{name}`: leave one of them out"),
+        );
+    }
+    let Some(text) = file_of(name) else {
         let known = PROVIDERS.map(|(name, _)| name);
         let near = did_you_mean(name, known);
         let near = if near.is_empty() { format!(": use one of {}", known.join(", ")) } else { near };
@@ -140,6 +149,7 @@ fn tokens(table: &mut Table<'_, '_>, forms: &Forms) -> Option<TokenDoor> {
     let audiences = exact(table, "audiences");
     let client_ids = exact(table, "client_ids");
     let jwks_uri = table.text("jwks_uri");
+    let jwks = table.text("jwks");
     let algorithms = table.texts("algorithms");
     let token_use = table.text("token_use").and_then(|text| kind(faults, "token_use", &text, false));
     let kind = match table.text("tokens") {
@@ -183,6 +193,7 @@ fn tokens(table: &mut Table<'_, '_>, forms: &Forms) -> Option<TokenDoor> {
         audiences,
         client_ids,
         jwks_uri: jwks_uri.map(|(text, _)| text.to_owned()),
+        jwks: jwks.map(|(text, _)| text.to_owned()),
         algorithms: algorithms.map(|names| names.into_iter().map(|(name, _)| name.to_owned()).collect()),
         token_use,
         kind,

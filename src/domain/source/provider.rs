@@ -1,5 +1,7 @@
 //! The providers' default forms, compiled in.
 
+use std::sync::LazyLock;
+
 use toml::de::DeTable;
 
 use super::Forms;
@@ -20,6 +22,23 @@ pub const PROVIDERS: [(&str, &str); 11] = [
     ("supabase", include_str!("../../../providers/supabase.toml")),
     ("workos", include_str!("../../../providers/workos.toml")),
 ];
+
+/// The provider's file.
+pub(super) fn file_of(name: &str) -> Option<&'static str> {
+    PROVIDERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The forms of a provider by its name; none at all of one that does not exist.
+pub(super) fn forms_of(name: &str) -> Forms {
+    /// Those of a pool without a `[[source]]`, which every event asks for.
+    static COGNITO: LazyLock<Forms> = LazyLock::new(|| read("cognito"));
+
+    fn read(name: &str) -> Forms {
+        file_of(name).map(|text| load(text).0).unwrap_or_default()
+    }
+
+    if name == "cognito" { COGNITO.clone() } else { read(name) }
+}
 
 /// The forms of a provider's file, and what is wrong with it: nothing, as a test sees to.
 pub(super) fn load(text: &str) -> (Forms, Vec<Fault>) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::key::user_key;
 use super::list::could_be_one;
-use super::test::{Test, Unclear};
+use super::test::{Asks, Test, Unclear};
 use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
 use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, clean};
 use crate::domain::path::{self, values};
@@ -19,8 +19,7 @@ pub const POOL_GROUPS: &str = "cognito:groups";
 /// By which door a person came, and so what the silence of their claims means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Door {
-    /// A user pool's list. The groups are put in as `cognito:groups`, `Enabled` and `UserStatus` as attributes
-    /// `enabled` and `cognito:user_status`.
+    /// A user pool's list. The groups are put in as `cognito:groups`, `UserStatus` as `cognito:user_status`.
     Pool,
     /// A trigger event. Groups that were not looked up are not there.
     Trigger,
@@ -65,6 +64,30 @@ impl std::fmt::Display for KeyAt {
 }
 
 impl SourceConfig {
+    /// The person whom a user pool's attributes are about, with their groups; `None`: they were not looked up.
+    ///
+    /// # Errors
+    /// As [`SourceConfig::identity`].
+    pub fn identity_of_user(
+        &self,
+        door: &Door,
+        attributes: impl IntoIterator<Item = (String, String)>,
+        groups: Option<BTreeSet<String>>,
+        now: Timestamp,
+    ) -> Result<Identity, Rejected> {
+        let mut claims: Map<String, Value> =
+            attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        // Not the pool's own to write: a custom attribute has `custom:` before its name.
+        claims.remove(POOL_GROUPS);
+        if let Some(groups) = groups {
+            claims.insert(POOL_GROUPS.to_owned(), groups.into_iter().collect());
+        }
+        let mut identity = self.identity(door, claims, now)?;
+        identity.attributes.remove(POOL_GROUPS);
+        identity.attributes.remove("sub");
+        Ok(identity)
+    }
+
     /// The person of these claims, as `door` shows them.
     ///
     /// # Errors
@@ -84,7 +107,7 @@ impl SourceConfig {
         let verified_email = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
         let key = record.key(verified_email.as_ref())?;
         let enabled = record.may_sign_in(forms, now)?;
-        let groups = record.groups(matches!(door, Door::File(_)))?;
+        let groups = record.groups()?;
         let (first_name, last_name) = (record.text(&at.first_name), record.text(&at.last_name));
         let key = user_key(&at.key_prefix, &key, at.key_encoding)
             .map_err(|error| Rejected::Key(error, KeyAt(at.key.clone())))?;
@@ -110,6 +133,7 @@ impl SourceConfig {
 /// A person's claims, with their lists split.
 struct Record<'s> {
     at: &'s Claims,
+    is_file: bool,
     claims: BTreeMap<String, Value>,
     told: Told,
     /// Texts that are declared to be one value.
@@ -150,12 +174,12 @@ impl<'s> Record<'s> {
             let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
             let told = told.and(names);
             let plain = plain(forms.lists.iter().chain(&forms.file.lists));
-            return Self { at: &forms.file.claims, claims, told, plain, hidden };
+            return Self { at: &forms.file.claims, is_file, claims, told, plain, hidden };
         }
         for (path, form) in &forms.lists {
             split(&mut claims, path, form, &mut hidden);
         }
-        Self { at: &forms.claims, claims, told, plain: plain(forms.lists.iter()), hidden }
+        Self { at: &forms.claims, is_file, claims, told, plain: plain(forms.lists.iter()), hidden }
     }
 
     fn told(&self) -> Told {
@@ -189,6 +213,14 @@ impl<'s> Record<'s> {
     fn is_verified(&self, email: Option<&Email>, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
         let email = email.map(Email::as_str);
         for test in &self.at.email_verified {
+            // A token says it by `true`, and Cognito by "true"; what else is there proves nothing.
+            if !self.is_file && test.asks == Asks::Says {
+                let is_true = |value: &Value| *value == true || *value == "true";
+                if values(&self.claims, &test.path).into_iter().any(is_true) == test.may {
+                    return Ok(true);
+                }
+                continue;
+            }
             if test
                 .ask(&self.claims, &forms.words, email, now)
                 .map_err(|unclear| unclear_at(test, &unclear))?
@@ -211,13 +243,13 @@ impl<'s> Record<'s> {
         Ok(may)
     }
 
-    fn groups(&self, is_file: bool) -> Result<Groups, Rejected> {
+    fn groups(&self) -> Result<Groups, Rejected> {
         let told = self.told();
         let mut groups = Groups { whole: !self.at.groups.is_empty(), ..Groups::default() };
         for path in &self.at.groups {
             let values = values(&self.claims, path);
             groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || told.tells(path));
-            if is_file && self.hidden.contains(path) {
+            if self.is_file && self.hidden.contains(path) {
                 return Err(Rejected::UnsureList(path.clone()));
             }
             for value in values {
@@ -232,7 +264,7 @@ impl<'s> Record<'s> {
                     Value::String(text) if self.plain.contains(path) => {
                         groups.names.insert(text.clone());
                     }
-                    Value::String(text) if is_file && could_be_one(text) => {
+                    Value::String(text) if self.is_file && could_be_one(text) => {
                         return Err(Rejected::UnsureList(path.clone()));
                     }
                     Value::String(text) => {

@@ -17,7 +17,7 @@ use super::Arrived;
 use super::bearer::NoBearer;
 use super::route::Route;
 use crate::domain::grant::Grant;
-use crate::domain::identity::InvalidIdentity;
+use crate::domain::source::Rejected;
 use crate::oidc::Rejection;
 use crate::permit::Error;
 use crate::sync::one::sign_in::{Failure, Outcome};
@@ -29,14 +29,14 @@ const RETRY: Duration = Duration::from_secs(10);
 const RETRY_MOST: Duration = Duration::from_mins(5);
 
 /// Why there is no person.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
     /// There is no token to look at
     NoBearer(NoBearer),
     /// The token is not good, or cannot be told to be
     Token(Rejection),
-    /// The token is good, and its `sub` is none that Permit takes
-    Identity(InvalidIdentity),
+    /// The token is good, and its source cannot say who its person is
+    Identity(Rejected),
 }
 
 impl From<NoBearer> for Refusal {
@@ -51,9 +51,9 @@ impl From<Rejection> for Refusal {
     }
 }
 
-impl From<InvalidIdentity> for Refusal {
-    fn from(invalid: InvalidIdentity) -> Self {
-        Self::Identity(invalid)
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        Self::Identity(rejected)
     }
 }
 
@@ -69,7 +69,10 @@ impl Refusal {
                 Some(wait) => unavailable(rejection.code(), wait),
                 None => unauthorized(code(&rejection), INVALID_TOKEN),
             },
-            Self::Identity(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "sub_not_a_user_key"),
+            Self::Identity(Rejected::Key(..)) => {
+                problem(StatusCode::UNPROCESSABLE_ENTITY, "sub_not_a_user_key")
+            }
+            Self::Identity(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "claims_unclear"),
         }
     }
 }

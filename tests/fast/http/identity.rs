@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use permit_handoff::domain::identity::{Identity, InvalidIdentity};
+use jiff::Timestamp;
+use permit_handoff::domain::identity::Identity;
+use permit_handoff::domain::source::Rejected;
 use permit_handoff::domain::told::Told;
 use serde_json::{Value, json};
 
@@ -10,13 +12,13 @@ use crate::provider::Provider;
 use crate::signer::{Signer, claims_with};
 use permit_handoff::oidc::algorithm::Algorithm;
 
-async fn identity(issuer: &Value, changes: &Value) -> Result<Identity, InvalidIdentity> {
+async fn identity(issuer: &Value, changes: &Value) -> Result<Identity, Rejected> {
     let signer = Signer::new("k1", Algorithm::Es256);
     let provider = Provider::start(crate::provider::Answer::keys(&[&signer])).await;
     let (verifier, _) = provider.verifier_with(issuer);
     let mut changes = changes.clone();
     changes["iss"] = json!(provider.issuer);
-    verifier.verify(&signer.sign(&claims_with(&changes))).await.unwrap().identity()
+    verifier.verify(&signer.sign(&claims_with(&changes))).await.unwrap().identity(Timestamp::now())
 }
 
 async fn groups(issuer: Value, changes: Value) -> Option<Vec<String>> {
@@ -87,12 +89,11 @@ async fn groups_are_known_none_or_not_known() {
     let some = |groups: &[&str]| Some(groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>());
     for (changes, expected) in [
         (json!({"nonce": "n", "groups": ["b", "a"]}), some(&["a", "b"])),
-        (json!({"cognito:groups": ["c"], "groups": ["a"]}), some(&["c"])),
         (json!({"groups": []}), some(&[])),
-        // Silence: of an ID token and of Cognito, none; of another access token, nothing.
+        // Silence: of an ID token, none; of an access token, nothing.
         (json!({"nonce": "n"}), some(&[])),
         (json!({"token_use": "id"}), some(&[])),
-        (json!({"token_use": "access"}), some(&[])),
+        (json!({"token_use": "access"}), None),
         (json!({"scope": "openid"}), None),
         (json!({}), None),
         // Entra ID: too many groups for a token.
@@ -102,18 +103,44 @@ async fn groups_are_known_none_or_not_known() {
         assert_eq!(groups(json!({}), changes.clone()).await, expected, "{changes}");
     }
 
-    let keycloak = json!({"groups_claim": "realm_access.roles"});
+    let keycloak = json!({"claims": {"groups": "realm_access.roles"}});
     assert_eq!(groups(keycloak.clone(), json!({"realm_access": {"roles": ["r"]}})).await, some(&["r"]));
-    assert_eq!(groups(keycloak.clone(), json!({"nonce": "n", "groups": ["a"]})).await, some(&[]));
-    // Cognito's own rule holds for its own claim alone.
-    assert_eq!(groups(keycloak, json!({"token_use": "access", "cognito:groups": ["a"]})).await, None);
+    assert_eq!(groups(keycloak, json!({"nonce": "n", "groups": ["a"]})).await, some(&[]));
+    let cognito = json!({"provider": "cognito"});
+    for token_use in ["id", "access"] {
+        let groups = async |changes: &[(&str, Value)]| {
+            let mut token = json!({"token_use": token_use});
+            changes.iter().for_each(|(name, value)| token[name] = value.clone());
+            groups(cognito.clone(), token).await
+        };
+        assert_eq!(groups(&[]).await, some(&[]), "{token_use}: it is left out where there are none");
+        assert_eq!(groups(&[("cognito:groups", json!(["c"])), ("groups", json!(["a"]))]).await, some(&["c"]));
+    }
+}
+
+#[tokio::test]
+async fn groups_of_a_wrong_type_are_not_none() {
+    for odd in [json!(7), json!({"a": 1}), json!([7]), json!(["a", null, 7])] {
+        let result = identity(&json!({}), &json!({"nonce": "n", "groups": odd.clone()})).await;
+        assert_eq!(result.err(), Some(Rejected::NotAGroup("groups".to_owned())), "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_source_says_of_its_tokens_yields_to_what_a_token_says_of_itself() {
+    let id = json!({"tokens": "id"});
+    assert_eq!(identity(&id, &json!({})).await.unwrap().told, Told::all());
+    assert_eq!(identity(&id, &json!({"scope": "openid"})).await.unwrap().told, Told::all());
+    for access in [json!({"token_use": "access"}), json!({"typ": "Bearer"})] {
+        assert_eq!(identity(&id, &access).await.unwrap().told, Told::nothing(), "{access}");
+    }
 }
 
 #[tokio::test]
 async fn a_sub_that_is_no_key_is_nobody() {
     for sub in ["a b", "../x", "ä", "a/b", &"x".repeat(256)] {
         let result = identity(&json!({}), &json!({"sub": sub})).await;
-        assert_eq!(result.err(), Some(InvalidIdentity::NotAKey), "{sub}");
+        assert!(matches!(result, Err(Rejected::Key(..))), "{sub}");
     }
     let keys: BTreeSet<String> = [
         identity(&json!({}), &json!({"sub": "google-oauth2|1"})).await.unwrap().key.into(),

@@ -450,12 +450,12 @@ fn verify_in_background(verifier: &Arc<Verifier>, token: String) -> tokio::task:
 }
 
 fn verifier_at_now(settings: &Value) -> Verifier {
-    use permit_handoff::oidc::{Issuers, clock::Clock};
+    use permit_handoff::oidc::clock::Clock;
     struct Now;
     impl Clock for Now {
         fn now(&self) -> Duration {
             Duration::from_secs(NOW)
         }
     }
-    Verifier::with_clock(Issuers::parse(&settings.to_string()).unwrap(), Arc::new(Now)).unwrap()
+    Verifier::with_clock(crate::signer::issuers(settings), Arc::new(Now)).unwrap()
 }

@@ -213,20 +213,21 @@ fn a_strong_role_for_everyone_is_named() {
 
 #[test]
 fn directories_with_one_key_space_are_named() {
-    let issuers = |names: &[&str], pool: Option<&str>| {
-        let one = |name: &&str| serde_json::json!({"issuer": name, "audiences": ["app"]});
-        let setting = serde_json::Value::from(names.iter().map(one).collect::<Vec<_>>()).to_string();
+    let sources = |names: &[&str], pool: Option<&str>, claims: &str| {
+        let one = |name: &&str| format!("[[source]]\nissuer = \"{name}\"\naudiences = [\"app\"]\n{claims}");
+        let policy: Policy = names.iter().map(one).collect::<String>().parse().unwrap();
         let pool = pool.map(|pool| pool.parse().unwrap());
-        super::issuers(&Issuers::parse(&setting).unwrap(), pool.as_ref()).map(|finding| finding.what)
+        super::sources(&policy.sources, pool.as_ref()).map(|finding| finding.what)
     };
     let (one, two) = ("https://one.example.com", "https://two.example.com");
-    let what = issuers(&[one, two], None).unwrap();
+    let what = sources(&[one, two], None, "").unwrap();
     assert!(what.starts_with("2 directories") && what.ends_with(&format!("{one}, {two}")), "{what}");
-    assert!(issuers(&[one], Some(POOL)).unwrap().ends_with(&format!("{one}, {POOL}")));
-    assert_eq!(issuers(&[one], None), None);
+    assert!(sources(&[one], Some(POOL), "").unwrap().ends_with(&format!("{POOL}, {one}")));
+    assert_eq!(sources(&[one], Some(POOL), "[source.claims]\nkey_prefix = \"one.\"\n"), None);
+    assert_eq!(sources(&[one], None, ""), None);
     // A pool and its issuer are one source.
     let cognito = format!("https://cognito-idp.eu-west-1.amazonaws.com/{POOL}");
-    assert_eq!(issuers(&[&cognito], Some(POOL)), None);
+    assert_eq!(sources(&[&cognito], Some(POOL), ""), None);
 }
 
 #[test]
