@@ -11,6 +11,7 @@ mod page;
 pub mod plan;
 mod run;
 mod settings;
+mod shown;
 pub mod sync;
 mod terminal;
 mod watch;

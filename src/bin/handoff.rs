@@ -20,7 +20,15 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("handoff", Format::Json, variable)?;
     let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
     // A token says itself which groups its person is in, or nobody does.
-    let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url } = sign_in;
+    let config::SignIn {
+        common,
+        groups: _,
+        on_failure,
+        budget,
+        cache_ttl,
+        overflow_queue_url,
+        user_pool_id: _,
+    } = sign_in;
 
     let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
     // Awaited: a task in the background would be frozen with the process.

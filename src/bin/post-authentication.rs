@@ -1,4 +1,4 @@
-//! The Cognito trigger: PostAuthentication and PostConfirmation.
+//! The Cognito trigger: PostAuthentication, PostConfirmation and PreTokenGeneration.
 //!
 //! Takes the trigger's event, syncs the person, and gives back the very same JSON.
 
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("post-authentication", Format::Json, variable)?;
-    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
+    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
@@ -27,12 +27,13 @@ async fn main() -> anyhow::Result<()> {
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let groups = match groups {
         SignInGroups::Skip => Groups::Skip,
+        SignInGroups::Event => Groups::Event,
         SignInGroups::Lookup => {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
-    let trigger = &Trigger::new(sign_in, groups);
+    let trigger = &Trigger::new(sign_in, groups, user_pool_id);
 
     lambda::serve(metrics, async |event, _| {
         let started = Instant::now();

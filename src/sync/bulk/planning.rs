@@ -16,7 +16,7 @@ use crate::domain::identity::Identity;
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, WhenDisabled};
 use crate::sync::many::{Applier, Item, Target};
-use crate::sync::one::{LeftOut, leave_out};
+use crate::sync::one::{LeftOut, leave_out, unclean};
 
 /// People who may wait for an address at a time, some 500 bytes each. Whoever comes after them is synced without it.
 const WAITING: usize = 50_000;
@@ -61,7 +61,8 @@ impl Run<'_> {
         };
         self.report.pool.users += 1;
         let mut desired = self.policy.evaluate(&identity);
-        for left_out in leave_out(self.policy, &self.known, &mut desired) {
+        let missing = leave_out(self.policy, &self.known, &mut desired);
+        for left_out in missing.into_iter().chain(unclean(self.policy, &identity)) {
             self.reject_part(&desired, &left_out);
         }
         self.consider(place, desired, identity.enabled, false);

@@ -53,6 +53,7 @@ impl Run<'_> {
         for part in left_out {
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
+                LeftOut::Unclean(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }
