@@ -20,21 +20,22 @@ pub enum Kind {
     /// Somebody confirmed a sign-up, or signed in for the first time through a federated provider
     /// (`PostConfirmation_ConfirmSignUp`).
     SignUp,
-    /// Somebody is given tokens (`TokenGeneration_…`), at a sign-in of any kind or at a refresh.
+    /// Somebody is given tokens at a sign-in (`TokenGeneration_…`).
     Tokens,
+    /// Somebody who is signed in is given new tokens (`TokenGeneration_RefreshTokens`).
+    Refresh,
     /// Another trigger, by its `triggerSource`: nothing is to be done. A forgotten password
     /// (`PostConfirmation_ConfirmForgotPassword`) is one: that person signs in next, and is synced then.
     Other(String),
 }
 
-/// The `triggerSource`s of PreTokenGeneration in which a person gets tokens, the same in its versions 1, 2 and 3. That of an application's
-/// own tokens, `TokenGeneration_ClientCredentials`, is about nobody.
-const TOKENS: [&str; 5] = [
+/// The `triggerSource`s of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3. That of an application's own tokens,
+/// `TokenGeneration_ClientCredentials`, is about nobody.
+const TOKENS: [&str; 4] = [
     "TokenGeneration_HostedAuth",
     "TokenGeneration_Authentication",
     "TokenGeneration_NewPasswordChallenge",
     "TokenGeneration_AuthenticateDevice",
-    "TokenGeneration_RefreshTokens",
 ];
 
 /// What a trigger event says.
@@ -111,6 +112,7 @@ impl TriggerEvent {
         let kind = match text(trigger_source).ok_or(NotATrigger::Lacks("triggerSource"))? {
             source if source == "PostAuthentication_Authentication" => Kind::SignIn,
             source if source == "PostConfirmation_ConfirmSignUp" => Kind::SignUp,
+            source if source == "TokenGeneration_RefreshTokens" => Kind::Refresh,
             source if TOKENS.contains(&source.as_str()) => Kind::Tokens,
             source => Kind::Other(source),
         };
@@ -124,7 +126,7 @@ impl TriggerEvent {
             None => String::new(),
         };
         let groups = match kind {
-            Kind::Tokens => groups(&request),
+            Kind::Tokens | Kind::Refresh => groups(&request),
             _ => None,
         };
         let user_attributes = match request {

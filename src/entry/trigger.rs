@@ -71,7 +71,7 @@ impl Trigger {
             }
         };
         let is_new = match &event.kind {
-            Kind::SignIn | Kind::Tokens => false,
+            Kind::SignIn | Kind::Tokens | Kind::Refresh => false,
             Kind::SignUp => true,
             Kind::Other(source) => {
                 tracing::debug!(source, "no sign-in: nothing to do");
@@ -99,7 +99,8 @@ impl Trigger {
         let arrival = Arrival { identity, is_new, may_be_new: true };
         let outcome = self.sign_in.run(started, arrival, |_| self.groups_of(&event)).await;
         match outcome {
-            Outcome::Refused { .. } => Err(TurnedAway),
+            // A refresh that fails would sign the person out.
+            Outcome::Refused { .. } if event.kind != Kind::Refresh => Err(TurnedAway),
             _ => Ok(()),
         }
     }

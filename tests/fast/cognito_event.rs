@@ -83,7 +83,7 @@ fn an_event_of_token_generation_tells_the_groups() {
             event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins", "acme/editor"], "iamRolesToOverride": [], "preferredRole": null});
             event["request"]["scopes"] = json!(["openid"]);
             let event = parse(&event).unwrap();
-            assert_eq!(event.kind, Kind::Tokens);
+            assert_eq!(event.kind, if source == "RefreshTokens" { Kind::Refresh } else { Kind::Tokens });
             assert_eq!(event.groups, Some(["admins", "acme/editor"].map(str::to_owned).into()));
         }
     }

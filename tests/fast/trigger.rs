@@ -131,3 +131,15 @@ async fn a_pool_is_asked_only_for_what_the_event_does_not_tell() {
         assert_eq!(asked.load(SeqCst), expected, "{source}");
     }
 }
+
+#[tokio::test]
+async fn a_refresh_is_never_turned_away() {
+    let sandbox = sandbox().await;
+    sandbox.inject(permit_sandbox::Fault::status(503));
+    let sign_in = SignIn::new(permit(&sandbox), policy(), settings(600, OnFailure::Deny), None);
+    let trigger = Trigger::new(sign_in, Groups::Event, None);
+    for (source, passes) in [("Authentication", false), ("RefreshTokens", true), ("HostedAuth", false)] {
+        let event = event(&format!("TokenGeneration_{source}"), POOL, &in_groups(&[]));
+        assert_eq!(trigger.handle(Instant::now(), &event).await.is_ok(), passes, "{source}");
+    }
+}

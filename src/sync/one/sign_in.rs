@@ -212,8 +212,8 @@ impl SignIn {
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
-            if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
-                return Ok(roles.map_or(Outcome::Stranger, |roles| Outcome::Unchanged { roles }));
+            if let Some(outcome) = self.seen.unchanged(identity, &self.policy) {
+                return Ok(outcome);
             }
             if is_new { None } else { permit.user(&identity.key).await? }
         } else {
@@ -256,7 +256,7 @@ impl SignIn {
         let name = outcome.counted().as_str();
         match outcome {
             Outcome::Unchanged { .. } | Outcome::Stranger => {
-                tracing::info!(outcome = name, user, ms, "sign-in")
+                tracing::info!(outcome = name, user, ms, "sign-in");
             }
             Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
                 let (granted, revoked) = (granted.len(), revoked.len());
@@ -338,10 +338,13 @@ impl Seen {
         self.states.as_ref().is_some_and(|states| states.contains_key(key))
     }
 
-    /// The roles of a person who is as they were; of a stranger, `Some(None)`.
-    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<Option<BTreeSet<Grant>>> {
+    /// The outcome for a person who is as they were.
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<Outcome> {
         let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
-        (desired == self.hash(identity, policy)).then(|| roles.as_deref().cloned())
+        (desired == self.hash(identity, policy)).then(|| match roles {
+            None => Outcome::Stranger,
+            Some(roles) => Outcome::Unchanged { roles: roles.as_ref().clone() },
+        })
     }
 
     fn note(&self, identity: &Identity, policy: &Policy, roles: Option<&BTreeSet<Grant>>) {
