@@ -9,7 +9,7 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Test, Unclear};
 use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
-use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, clean};
+use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, is_clean, readable, trimmed};
 use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
@@ -85,7 +85,8 @@ impl SourceConfig {
         let key = record.key(verified_email.as_ref())?;
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups(matches!(door, Door::File(_)))?;
-        let (first_name, last_name) = (record.text(&at.first_name), record.text(&at.last_name));
+        let name = |paths: &[String]| record.text(paths).as_deref().and_then(readable);
+        let (first_name, last_name) = (name(&at.first_name), name(&at.last_name));
         let key = user_key(&at.key_prefix, &key, at.key_encoding)
             .map_err(|error| Rejected::Key(error, KeyAt(at.key.clone())))?;
         Ok(Identity {
@@ -139,7 +140,7 @@ impl<'s> Record<'s> {
         };
         let is_file = matches!(door, Door::File(_));
         let mut claims: BTreeMap<String, Value> =
-            claims.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
+            claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let mut hidden = match door {
             Door::Token(_) => overage(&claims),
             _ => BTreeSet::new(),
@@ -167,6 +168,10 @@ impl<'s> Record<'s> {
         let told = self.told();
         let is_there = |path: &String| !values(&self.claims, path).is_empty();
         let tells = |path: &String| is_there(path) || told.tells(path);
+        let mut addresses = self.at.email.iter().flat_map(|path| values(&self.claims, path));
+        if !addresses.all(is_clean) {
+            return false;
+        }
         (self.at.email.iter().any(is_there) || self.at.email.iter().all(tells))
             && self.at.email_verified.iter().all(|test| tells(&test.path))
     }
@@ -222,6 +227,8 @@ impl<'s> Record<'s> {
             }
             for value in values {
                 match value {
+                    // What a name with control characters in it is to be is a guess.
+                    value if !is_clean(value) => groups.whole = false,
                     // One that is left out would look as if the person had left that group.
                     Value::Array(items) => {
                         for item in items {
@@ -287,7 +294,7 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
         let Value::String(text) = value else { return Some(value.clone()) };
         let read = form.read(text);
         unread |= read.is_none();
-        clean(read?)
+        trimmed(read?)
     });
     if unread {
         hidden.insert(path.to_owned());
