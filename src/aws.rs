@@ -6,6 +6,7 @@
 //! - [`queue`]: the queue of people to look at; [`secrets`]: the API key.
 
 pub mod event;
+pub mod lookup;
 mod memberships;
 pub mod pool;
 pub mod queue;

@@ -100,6 +100,8 @@ pub struct SignIn {
     pub cache_ttl: Duration,
     /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
+    /// `USER_POOL_ID`: the pool in which `reconcile` can read a person again; `None`: it is told what they were.
+    pub user_pool_id: Option<UserPoolId>,
 }
 
 /// Settings of `bulk-sync`, and of the command line's `plan` and `sync`.
@@ -150,7 +152,7 @@ pub struct Handoff {
 pub struct Reconcile {
     /// What every program needs.
     pub common: Common,
-    /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
+    /// `USER_POOL_ID`: the pool in which people are read again.
     pub user_pool_id: Option<UserPoolId>,
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
@@ -222,6 +224,7 @@ impl SignIn {
             parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
         });
         let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
+        let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
         Some(Self {
             common: common?,
             groups: groups?,
@@ -229,6 +232,7 @@ impl SignIn {
             budget: Duration::from_millis(budget?),
             cache_ttl: Duration::from_secs(cache_ttl?),
             overflow_queue_url: overflow_queue_url.value(),
+            user_pool_id: user_pool_id.value(),
         })
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
+use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
 use permit_handoff::sync::one::sign_in::{Settings, SignIn};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("post-authentication", Format::Json, variable)?;
-    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
+    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
@@ -31,7 +32,9 @@ async fn main() -> anyhow::Result<()> {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
-    let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
+    let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
+    let settings = Settings { budget, cache_ttl, on_failure, readable };
+    let sign_in = SignIn::new(permit, common.policy, settings, queue);
     let trigger = &Trigger::new(sign_in, groups);
 
     lambda::serve(metrics, async |event, _| {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::aws::event::{Kind, TriggerEvent};
 use crate::aws::pool::{UserPool, groups_of};
 use crate::aws::{Patience, UserPoolId};
+use crate::domain::identity::Evidence;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 
 /// The error that Cognito shows to a person whom it turns away, behind words of its own.
@@ -74,14 +76,15 @@ impl Trigger {
                 return Ok(());
             }
         };
+        let now = Timestamp::now();
         let identity = match event.identity(None) {
-            Ok(identity) => identity,
+            Ok(identity) => identity.on(Evidence::read_at(now)),
             Err(error) => {
                 tracing::error!(%error, outcome = "rejected", "the person passes, and is not in Permit");
                 return Ok(());
             }
         };
-        let arrival = Arrival { identity, is_new };
+        let arrival = Arrival { identity, is_new, now };
         let outcome = self.sign_in.run(started, arrival, |_| self.groups_of(&event)).await;
         match outcome {
             Outcome::Refused { .. } => Err(TurnedAway),

@@ -38,7 +38,7 @@ use super::many::{Applier, Item};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::Departure;
 use crate::domain::directory::{Directory, NotWhole, Summary};
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Source, UserKey};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Counts, Error, Permit};
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub sub_prefix: Option<SubPrefix>,
     /// Deprovision more than the policy's `max_percent`. An empty or a partial view is refused all the same.
     pub approve_deprovision: bool,
+    /// Take over the people of this directory: their ledgers name the run's own from then on.
+    pub take_over: Option<Source>,
     /// When the run stops, wherever it is; `None`: it takes the time that it takes.
     pub deadline: Option<Instant>,
     /// The time by which the grace of missing people is counted.
@@ -72,7 +74,15 @@ pub struct Options {
 impl Options {
     /// A full run without a deadline, counted from `now`.
     pub fn new(run_id: String, now: Timestamp) -> Self {
-        Self { run_id, dry_run: false, sub_prefix: None, approve_deprovision: false, deadline: None, now }
+        Self {
+            run_id,
+            dry_run: false,
+            sub_prefix: None,
+            approve_deprovision: false,
+            take_over: None,
+            deadline: None,
+            now,
+        }
     }
 }
 
@@ -209,6 +219,7 @@ struct Held {
 impl<'a> Run<'a> {
     fn new(sync: &'a BulkSync, permit: Permit, options: Options, observer: &'a dyn Observer) -> Self {
         let BulkSync { permit: _, directory, policy } = sync;
+        let store = FactsStore::new(directory.source().clone(), options.take_over.clone());
         let report = Report { run_id: options.run_id.clone(), dry_run: options.dry_run, ..Report::default() };
         Self {
             policy,
@@ -218,7 +229,7 @@ impl<'a> Run<'a> {
             observer,
             catalog: Arc::default(),
             known: Arc::default(),
-            store: FactsStore::new(directory.source().clone()),
+            store,
             emails: Emails::default(),
             listing: Listing::default(),
             creates: Vec::new(),

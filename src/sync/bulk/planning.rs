@@ -61,6 +61,7 @@ impl Run<'_> {
         };
         self.report.pool.users += 1;
         let mut desired = self.policy.evaluate(&identity);
+        desired.takes_over.clone_from(&self.options.take_over);
         for left_out in leave_out(self.policy, &self.known, &mut desired) {
             self.reject_part(&desired, &left_out);
         }
@@ -90,9 +91,9 @@ impl Run<'_> {
             }
         }
         let plan = Plan::new(&desired, actual.as_ref());
-        if plan == Plan::Unchanged {
+        if plan.is_idle() {
             self.store.set_state(place, State::Seen);
-            self.report.unchanged += 1;
+            self.count_idle(&desired, &plan);
             return;
         }
         if loses {

@@ -9,9 +9,10 @@ use super::{Run, Stop};
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Refused};
 use crate::permit::{Error, MAX_BULK_USERS};
 use crate::sync::many::{Applied, Applier, Item, Listed, MISSED, Settled, Target};
+use crate::sync::one::SyncError;
 
 /// How often what drifted is planned again.
 const ROUNDS: u32 = 2;
@@ -59,6 +60,7 @@ impl Run<'_> {
             // They are in the counts of the report since they were planned first.
             for Settled { target, outcome } in settled {
                 match (target, outcome) {
+                    (target, Err(SyncError::Evidence(Refused::Older))) => self.superseded(target.key()),
                     (target, Err(error)) => self.reject(target.key(), &error),
                     (Target::Present(desired), Ok(synced)) => {
                         if let Some(place) = self.store.place(&desired.key) {
@@ -128,7 +130,8 @@ impl Run<'_> {
         };
         check.checked += 1;
         self.observer.progress(Phase::Verifying, check.checked, Some(changed as u64));
-        if target.plan(actual.as_ref()) == Plan::Unchanged {
+        // Newer evidence may have come meanwhile.
+        if matches!(target.plan(actual.as_ref()), Plan::Unchanged | Plan::Refused(Refused::Older)) {
             return;
         }
         check.drifted += 1;

@@ -4,7 +4,7 @@ use super::facts_store::State;
 use super::{Run, Stop};
 use crate::domain::deprovision::Departure;
 use crate::domain::identity::UserKey;
-use crate::domain::plan::{Change, NewUser, Plan};
+use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::Desired;
 use crate::sync::many::{Applied, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
@@ -21,10 +21,33 @@ impl Run<'_> {
                         self.note_left_out(desired, synced.left_out);
                     }
                 }
+                // Somebody has synced them since this run read the directory.
+                Err(SyncError::Evidence(Refused::Older)) => {
+                    self.superseded(target.key());
+                    self.report.unchanged += 1;
+                }
                 Err(error) => self.reject(target.key(), &error),
             }
         }
         stopped.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// A plan that writes nothing: there is nothing to do, or this run may not do it.
+    pub(super) fn count_idle(&mut self, desired: &Desired, plan: &Plan) {
+        match plan {
+            Plan::Refused(refused) if *refused != Refused::Older => {
+                self.report.reject_user(&desired.key, refused, refused.code());
+            }
+            _ => self.report.unchanged += 1,
+        }
+    }
+
+    /// The proof leaves them out.
+    pub(super) fn superseded(&mut self, key: &UserKey) {
+        self.departed.remove(key);
+        if let Some(place) = self.store.place(key) {
+            self.store.set_state(place, State::Seen);
+        }
     }
 
     fn count(&mut self, key: &UserKey, synced: &Synced) {
@@ -67,10 +90,7 @@ impl Run<'_> {
     /// Nothing of this user is wanted any more: Permit takes none of it.
     pub(super) fn reject(&mut self, key: &UserKey, error: &SyncError) {
         self.report.reject_user(key, error, error.code());
-        self.departed.remove(key);
-        if let Some(place) = self.store.place(key) {
-            self.store.set_state(place, State::Seen);
-        }
+        self.superseded(key);
     }
 
     pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut) {
@@ -80,7 +100,7 @@ impl Run<'_> {
     /// What a dry run would have done.
     pub(super) fn count_planned(&mut self, plan: &Plan) {
         match plan {
-            Plan::Unchanged => self.report.unchanged += 1,
+            Plan::Unchanged | Plan::Refused(_) => self.report.unchanged += 1,
             Plan::Create(NewUser { user: _, grants }) => {
                 self.report.created += 1;
                 self.report.assigned += grants.len() as u64;
