@@ -16,7 +16,7 @@ use secrecy::SecretString;
 pub use self::doctor::Doctor;
 pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
-use crate::aws::UserPoolId;
+use crate::aws::{FunctionArn, InvalidFunctionArn, UserPoolId};
 use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
 use crate::permit::{Address, Limits};
@@ -124,6 +124,8 @@ pub struct BulkSync {
     pub user_pool_id: UserPoolId,
     /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
     pub share: f64,
+    /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
+    pub trigger: Option<FunctionArn>,
 }
 
 /// Settings of the command line's `sync --file`.
@@ -259,7 +261,15 @@ impl BulkSync {
                 parse::user_pool_id,
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
-            Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+            let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", |text| {
+                text.parse().map_err(|invalid: InvalidFunctionArn| format!("`{text}` is {invalid}"))
+            });
+            Some(Self {
+                common: common?,
+                user_pool_id: user_pool_id?,
+                share: share?,
+                trigger: trigger.value(),
+            })
         })
     }
 }

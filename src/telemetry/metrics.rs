@@ -153,6 +153,11 @@ pub fn permit_mau(mau: u64, limit: Option<u64>) {
     }
 }
 
+/// Triggers of the user pool that do not call this deployment: `TriggersMissing`. Zero too: it clears the alarm.
+pub fn triggers_missing(count: usize) {
+    histogram!("TriggersMissing").record(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
+}
+
 /// Queued sign-ins that were given up: `ReconcileDeadLettered`.
 pub fn reconcile_dead_lettered(count: u64) {
     counter!("ReconcileDeadLettered").increment(count);
@@ -172,5 +177,6 @@ pub(super) fn describe() {
     describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");
     describe_histogram!("PermitMau", Unit::Count, "monthly active users");
     describe_histogram!("PermitMauLimit", Unit::Count, "monthly active users that the plan allows");
+    describe_histogram!("TriggersMissing", Unit::Count, "triggers of the pool that do not call the stack");
     describe_counter!("ReconcileDeadLettered", Unit::Count, "queued sign-ins that were given up");
 }

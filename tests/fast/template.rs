@@ -32,6 +32,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
     ("USER_POOL_ID", &["reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
+    ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
@@ -48,6 +49,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("BulkSyncSeconds", "", &[]),
     ("PermitMau", "", &[]),
     ("PermitMauLimit", "", &[]),
+    ("TriggersMissing", "", &[]),
     ("ReconcileDeadLettered", "", &[]),
 ];
 
