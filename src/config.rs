@@ -74,6 +74,8 @@ pub enum SignInGroups {
     Lookup,
     /// Not asked: grants by group are left to the bulk sync.
     Skip,
+    /// Taken from PreTokenGeneration events, and from nowhere else.
+    Event,
 }
 
 /// What becomes of a sign-in that could not be synced.
@@ -111,7 +113,8 @@ pub struct SignIn {
     pub cache_ttl: Duration,
     /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
-    /// `USER_POOL_ID`: the pool in which `reconcile` can read a person again; `None`: it is told what they were.
+    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again; `None`: any
+    /// pool's, and `reconcile` is told what people were.
     pub user_pool_id: Option<UserPoolId>,
 }
 
@@ -223,7 +226,8 @@ impl SignIn {
         let groups = reader.parsed_or("SIGN_IN_GROUPS", "lookup", |text| match text {
             "lookup" => Ok(SignInGroups::Lookup),
             "skip" => Ok(SignInGroups::Skip),
-            _ => Err(format!("`{text}` is neither `lookup` nor `skip`")),
+            "event" => Ok(SignInGroups::Event),
+            _ => Err(format!("`{text}` is not one of `lookup`, `skip` and `event`")),
         });
         let on_failure = reader.parsed_or("SIGN_IN_ON_FAILURE", "admit", |text| match text {
             "admit" => Ok(OnFailure::Admit),
@@ -239,13 +243,13 @@ impl SignIn {
         let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
         let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
         Some(Self {
+            user_pool_id: user_pool_id.value(),
             common: common?,
             groups: groups?,
             on_failure: on_failure?,
             budget: Duration::from_millis(budget?),
             cache_ttl: Duration::from_secs(cache_ttl?),
             overflow_queue_url: overflow_queue_url.value(),
-            user_pool_id: user_pool_id.value(),
         })
     }
 }

@@ -25,10 +25,8 @@ async fn main() -> anyhow::Result<()> {
         sign_in;
 
     let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
-    let warming = Arc::clone(&verifier);
-    tokio::spawn(async move { warming.warm_up().await });
-
-    let aws = clients::aws().await;
+    // Awaited: a task in the background would be frozen with the process.
+    let (aws, ()) = tokio::join!(clients::aws(), verifier.warm_up());
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

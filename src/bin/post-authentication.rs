@@ -1,4 +1,4 @@
-//! The Cognito trigger: PostAuthentication and PostConfirmation.
+//! The Cognito trigger: PostAuthentication, PostConfirmation and PreTokenGeneration.
 //!
 //! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its settings are:
 //! see [`permit_handoff::entry::bad_deployment`].
@@ -70,6 +70,7 @@ async fn trigger() -> anyhow::Result<Trigger> {
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let groups = match groups {
         SignInGroups::Skip => Groups::Skip,
+        SignInGroups::Event => Groups::Event,
         SignInGroups::Lookup => {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
@@ -77,5 +78,5 @@ async fn trigger() -> anyhow::Result<Trigger> {
     let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
     let settings = Settings { budget, cache_ttl, on_failure, readable };
     let sign_in = SignIn::new(permit, common.policy, settings, queue);
-    Ok(Trigger::new(sign_in, groups))
+    Ok(Trigger::new(sign_in, groups, user_pool_id))
 }
