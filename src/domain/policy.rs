@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
-use super::identity::{Email, Identity, Source, UserKey, is_clean};
+use super::identity::{Email, Evidence, Identity, Source, UserKey, is_clean};
 use super::path;
 use super::redacted_debug;
 use super::source::{Sources, could_be_a_list, list_readings};
@@ -129,6 +129,10 @@ pub struct Desired {
     pub key: UserKey,
     /// Who vouches for them.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
+    /// The directory that they come from, where they are taken over from another.
+    pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
     /// `None`: what Permit has is left.
@@ -225,6 +229,8 @@ impl Policy {
         Desired {
             key: identity.key.clone(),
             source: identity.source.clone(),
+            evidence: identity.evidence,
+            takes_over: None,
             email: identity.email.clone(),
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),
@@ -260,13 +266,28 @@ impl Policy {
         self.rules.iter().any(|rule| rule.resource.is_some())
     }
 
-    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    /// The person without what says nothing to this policy.
+    pub fn cut(&self, identity: &Identity) -> Identity {
+        let mut cut = identity.clone();
+        cut.attributes.retain(|name, _| self.uses_attribute(name));
+        for groups in [cut.groups.as_mut(), Some(&mut cut.known_groups)].into_iter().flatten() {
+            groups.retain(|group| self.uses_group(group));
+        }
+        cut.unsplit_groups
+            .retain(|text| self.uses_group(text) || list_readings(text).any(|part| self.uses_group(part)));
+        cut
+    }
+
+    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let leads_to = |path: &str| {
+            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
         let asked =
-            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+            |condition: &Condition| matches!(condition, Condition::Attribute { name, .. } if leads_to(name));
         PROFILE.contains(&name)
-            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.attributes.iter().any(|attribute| leads_to(&attribute.from))
             || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 

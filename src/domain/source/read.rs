@@ -9,7 +9,9 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Test, Unclear};
 use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
-use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, is_clean, readable, trimmed};
+use crate::domain::identity::{
+    Email, Evidence, Identity, InvalidIdentity, VerifiedEmail, is_clean, readable, trimmed,
+};
 use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
@@ -95,6 +97,7 @@ impl SourceConfig {
             plain: record.plain,
             key,
             source: self.name.clone(),
+            evidence: Evidence::default(),
             email,
             verified_email,
             first_name,
