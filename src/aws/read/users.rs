@@ -186,7 +186,7 @@ impl<'r> Sink<'r> {
             Ok(identity) => Record::Identity(identity),
             Err(reason) => {
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
-                Record::Invalid { user, reason: reason.to_string() }
+                Record::Invalid { user, key: None, reason: reason.to_string() }
             }
         }
     }
