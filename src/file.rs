@@ -29,7 +29,7 @@ use self::survey::Survey;
 use self::twice::Twice;
 use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::identity::{Identity, Source, UserKey};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::source::{Door, SourceConfig};
 use crate::domain::table::did_you_mean;
@@ -204,7 +204,7 @@ impl Inner {
                 Err(reason) => return each(invalid(reason)),
             };
             let (key, read) = match self.source.identity(&self.door, record.clone(), self.now) {
-                Ok(identity) => (identity.key.clone(), Ok(identity)),
+                Ok(identity) => (identity.key.clone(), Ok(identity.on(Evidence::read_at(self.now)))),
                 Err(rejected) => match self.source.key_at(&self.door, record, self.now) {
                     Ok(key) => (key.clone(), Err((key, rejected.to_string()))),
                     Err(_) => return each(invalid(rejected.to_string())),

@@ -19,6 +19,7 @@ mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
 mod http;
+mod logs;
 mod oidc;
 mod overflow;
 mod permit_client;
@@ -28,3 +29,4 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod trigger;

@@ -9,7 +9,9 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Test, Unclear};
 use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
-use crate::domain::identity::{Email, Identity, InvalidIdentity, UserKey, VerifiedEmail, clean};
+use crate::domain::identity::{
+    Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
+};
 use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
@@ -83,13 +85,14 @@ impl SourceConfig {
         let key = record.key(verified_email.as_ref())?;
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups(matches!(door, Door::File(_)))?;
-        let (first_name, last_name) = (record.text(&at.first_name), record.text(&at.last_name));
+        let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
         Ok(Identity {
             tells_email: record.tells_email(),
             told: record.told(),
             plain: record.plain,
             key,
             source: self.name.clone(),
+            evidence: Evidence::default(),
             email,
             verified_email,
             first_name,
@@ -153,16 +156,14 @@ impl<'s> Record<'s> {
             Door::File(told) => told.clone(),
         };
         let is_file = matches!(door, Door::File(_));
-        let broken = if is_file { forms.broken_lists(&claims) } else { BTreeSet::new() };
         let mut claims: BTreeMap<String, Value> =
-            claims.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
+            claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let mut hidden = match door {
             Door::Token(_) => overage(&claims),
             _ => BTreeSet::new(),
         };
         let names = &forms.file.names;
         if is_file {
-            hidden.extend(broken);
             forms.file_claims(&mut claims, &mut hidden);
             let is_told = |columns: &Vec<String>| columns.iter().any(|column| told.tells(column));
             let renamed: Vec<String> =
@@ -186,6 +187,9 @@ impl<'s> Record<'s> {
         let told = self.told();
         let is_there = |path: &String| !values(&self.claims, path).is_empty();
         let tells = |path: &String| is_there(path) || told.tells(path);
+        if self.at.email.iter().flat_map(|path| values(&self.claims, path)).any(|value| !is_clean(value)) {
+            return false;
+        }
         (self.at.email.iter().any(is_there) || self.at.email.iter().all(tells))
             && self.at.email_verified.iter().all(|test| tells(&test.path))
     }
@@ -193,6 +197,11 @@ impl<'s> Record<'s> {
     /// The text at the first of these paths that has one.
     fn text(&self, paths: &[String]) -> Option<String> {
         paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
+    }
+
+    /// A name, as people can read it.
+    fn name(&self, paths: &[String]) -> Option<String> {
+        self.text(paths).as_deref().and_then(readable)
     }
 
     /// The address, and the same where it is verified.
@@ -347,7 +356,7 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
         let Value::String(text) = value else { return Some(value.clone()) };
         let read = form.read(text);
         unread |= read.is_none();
-        clean(read?)
+        trimmed(read?)
     });
     if unread {
         hidden.insert(path.to_owned());
@@ -355,21 +364,6 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
 }
 
 impl Forms {
-    /// Where the groups are in texts with line breaks or the like in them: cleaned, two names would be one.
-    fn broken_lists(&self, claims: &Map<String, Value>) -> BTreeSet<String> {
-        let is_json =
-            |path: &String| self.file.lists.get(path).or(self.lists.get(path)) == Some(&ListForm::Json);
-        let is_broken =
-            |value: &Value| value.as_str().is_some_and(|text| text.trim().contains(char::is_control));
-        let paths = self.file.claims.groups.iter();
-        let paths = paths
-            .flat_map(|path| std::iter::once(path).chain(self.file.names.get(path).into_iter().flatten()));
-        paths
-            .filter(|path| !is_json(path) && values(claims, path).into_iter().any(is_broken))
-            .cloned()
-            .collect()
-    }
-
     /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
     fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
         for name in &self.file.pairs {
