@@ -322,6 +322,7 @@ impl Identity {
             attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let text = |name: &str| attributes.get(name).and_then(Value::as_str);
         let email = text("email").and_then(Email::new);
+        let is_email_clean = attributes.get("email").is_none_or(is_clean);
         let (first_name, last_name) =
             (text("given_name").and_then(readable), text("family_name").and_then(readable));
         Self {
@@ -332,11 +333,9 @@ impl Identity {
             key,
             source,
             evidence: Evidence::default(),
-            tells_email: told.tells("email")
-                && told.tells("email_verified")
-                && attributes.get("email").is_none_or(is_clean),
             attributes,
             plain: BTreeSet::new(),
+            tells_email: is_email_clean && told.tells("email") && told.tells("email_verified"),
             groups,
             known_groups: BTreeSet::new(),
             unsplit_groups: BTreeSet::new(),

@@ -24,6 +24,7 @@ pub use self::provider::PROVIDERS;
 pub use self::read::{Door, POOL_GROUPS, Rejected};
 pub use self::test::{Asks, Test, Words};
 use super::identity::Source;
+use super::table::did_you_mean;
 
 /// One `[[source]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -152,7 +153,7 @@ pub struct FileForms {
     /// Texts that hold several values in a file alone.
     pub lists: BTreeMap<String, ListForm>,
     /// Columns that a policy may also call by another name: as the tokens call it.
-    pub names: BTreeMap<String, String>,
+    pub names: BTreeMap<String, Vec<String>>,
     /// Objects whose members are claims of their own.
     pub spread: Vec<String>,
     /// Lists of `{"Name": ..., "Value": ...}` that are claims of their own.
@@ -161,6 +162,8 @@ pub struct FileForms {
     pub columns: Vec<String>,
     /// The array in a JSON document that holds the people.
     pub people: Vec<String>,
+    /// Columns that look like a status and say nothing of who may sign in.
+    pub ignored: Vec<String>,
 }
 
 /// The sources of a policy.
@@ -169,6 +172,8 @@ pub struct Sources {
     declared: Vec<Arc<SourceConfig>>,
     /// The forms of a user pool that no `[[source]]` names.
     cognito: Forms,
+    /// The forms of a file whose source no `[[source]]` names.
+    usual: Forms,
 }
 
 impl Sources {
@@ -198,6 +203,30 @@ impl Sources {
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<SourceConfig>> {
         let has = |tokens: &TokenDoor| tokens.issuers.iter().any(|one| one == issuer);
         self.declared.iter().find(|source| source.tokens.as_ref().is_some_and(has))
+    }
+
+    /// The source of this name, for a file; one with the usual forms, where the policy has none.
+    ///
+    /// # Errors
+    /// Where the policy has one of nearly this name: two names are two directories.
+    pub fn of_file(&self, name: &str) -> Result<Arc<SourceConfig>, String> {
+        if let Some(declared) = self.named(name) {
+            return Ok(declared.clone());
+        }
+        let near = did_you_mean(name, self.declared.iter().map(|source| source.name.as_str()));
+        if !near.is_empty() || name.trim().is_empty() {
+            return Err(format!("the policy has no source `{name}`{near}"));
+        }
+        Ok(Arc::new(SourceConfig {
+            line: 0,
+            name: Source::issuer(name),
+            provider: "oidc".to_owned(),
+            user_pool: None,
+            tokens: None,
+            fresh_seconds: parse::FRESH_SECONDS,
+            adopt: false,
+            forms: self.usual.clone(),
+        }))
     }
 
     /// The source of this name.

@@ -42,8 +42,9 @@ pub(crate) fn sources(text: &str) -> (Sources, Vec<Fault>) {
         }
     }
     let (cognito, _) = provider("cognito").map(load).unwrap_or_default();
+    let (usual, _) = provider("oidc").map(load).unwrap_or_default();
     let declared = declared.into_iter().map(Arc::new).collect();
-    (Sources { declared, cognito }, faults.into_inner())
+    (Sources { declared, cognito, usual }, faults.into_inner())
 }
 
 fn provider(name: &str) -> Option<&'static str> {
