@@ -27,4 +27,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
 mod trigger;
