@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use super::fault::AwsFault;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, Source, UserKey, View};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
+use crate::domain::told::Told;
 
 /// The form of the messages that this program writes, and the only one that it reads: an older one carries a person's
 /// state without its time.
@@ -115,7 +116,7 @@ struct Stored {
     email_verified: bool,
     groups: Option<BTreeSet<String>>,
     enabled: bool,
-    view: View,
+    told: Told,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     grants: BTreeSet<Grant>,
     why: Why,
@@ -208,7 +209,7 @@ impl Look {
 impl Waiting {
     fn stored(&self, policy: &Policy) -> Stored {
         let Self { identity, grants, why, count, sent_at } = self;
-        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, view, .. } =
+        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, told, .. } =
             identity;
         let used = attributes.iter().filter(|(name, _)| policy.uses_attribute(name));
         let groups = groups.as_ref();
@@ -220,7 +221,7 @@ impl Waiting {
             email_verified: verified_email.is_some(),
             groups: groups.map(|all| all.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
             enabled: *enabled,
-            view: *view,
+            told: told.clone(),
             grants: grants.clone(),
             why: *why,
             count: *count,
@@ -231,8 +232,8 @@ impl Waiting {
 
 impl From<Stored> for Waiting {
     fn from(stored: Stored) -> Self {
-        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, view, .. } = stored;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, view);
+        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, told, .. } = stored;
+        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, told);
         let Stored { grants, why, count, sent_at, .. } = stored;
         Self { identity: identity.on(evidence), grants, why, count, sent_at }
     }
@@ -326,7 +327,7 @@ mod tests {
         let attributes = serde_json::from_value(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
-        let identity = Identity::new(key, source, attributes, true, groups, true, View::Whole);
+        let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
         let identity = identity.on(Evidence::token(Some(now()), now(), false, 600));
         Waiting { identity, grants: BTreeSet::new(), why: Why::SignIn, count: 0, sent_at: now() }
     }
