@@ -52,12 +52,13 @@ def main():
             "PERMIT_API_URL": sandbox, "PERMIT_API_KEY": "permit_key_sandbox", "HANDOFF_POLICY": POLICY,
             "COMPARATORS": comparators, "ISSUER": issuer, "AUDIENCE": AUDIENCE, "JWKS": json.dumps(keys),
         }
-        trusted = {"issuer": issuer, "audiences": [AUDIENCE], "algorithms": ["ES256"], "jwks_uri": f"{issuer}/jwks.json"}
-        preloaded = json.dumps([trusted | {"jwks": keys}])
-        fetched = json.dumps([trusted])
+        # JSON's texts are TOML's.
+        fetched = (f'{POLICY}\n[[source]]\nissuer = "{issuer}"\naudiences = ["{AUDIENCE}"]\nalgorithms = ["ES256"]\n'
+                   f'jwks_uri = "{issuer}/jwks.json"\n')
+        preloaded = f"{fetched}jwks = {json.dumps(json.dumps(keys))}\n"
         rows = [
-            cold("permit-handoff, key set given", [binary], environment | {"OIDC_ISSUERS": preloaded}, event, sandbox),
-            cold("permit-handoff, key set fetched", [binary], environment | {"OIDC_ISSUERS": fetched}, event, sandbox),
+            cold("permit-handoff, key set given", [binary], environment | {"HANDOFF_POLICY": preloaded}, event, sandbox),
+            cold("permit-handoff, key set fetched", [binary], environment | {"HANDOFF_POLICY": fetched}, event, sandbox),
             cold("Node, aws-jwt-verify and permitio, key set given", ["node", f"{HERE}/sign_in/token.mjs"], environment, event, sandbox),
         ]
     finally:

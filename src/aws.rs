@@ -2,10 +2,15 @@
 //!
 //! - [`event`]: what a trigger hands to the Lambda;
 //! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]: the same
-//!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities;
-//! - [`queue`]: the queue of people to look at; [`secrets`]: the API key.
+//!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities; [`triggers`]: whether it still calls us;
+//! - [`queue`]: the queue of people to look at; [`secrets`]: the API key;
+//! - [`http`]: how the SDK's requests are sent; [`fault`]: why they failed.
 
 pub mod event;
+pub mod fault;
+mod function_arn;
+pub mod http;
+pub mod lookup;
 mod memberships;
 pub mod pool;
 pub mod queue;
@@ -13,7 +18,9 @@ pub mod read;
 mod retry;
 pub mod sdk;
 pub mod secrets;
+pub mod triggers;
 mod user_pool_id;
 
+pub use self::function_arn::{FunctionArn, InvalidFunctionArn};
 pub use self::retry::Patience;
 pub use self::user_pool_id::{InvalidUserPoolId, UserPoolId};

@@ -1,9 +1,10 @@
-//! Key sets as a provider might send them, and the setting that names providers. Neither may panic, and a set that is taken has a key.
+//! Key sets as a provider might send them, and the policy that names providers. Neither may panic, and a set that is taken has a key.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use permit_handoff::oidc::{Issuers, algorithm::Algorithm, key_set::KeySet};
+use permit_handoff::config;
+use permit_handoff::oidc::{algorithm::Algorithm, key_set::KeySet};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(keys) = KeySet::parse(data) {
@@ -16,8 +17,8 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     if let Ok(text) = std::str::from_utf8(data)
-        && let Err(error) = Issuers::parse(text)
+        && let Err(faults) = config::policy(text)
     {
-        assert!(!error.faults.is_empty() && !error.to_string().is_empty());
+        assert!(!faults.is_empty() && faults.iter().all(|fault| fault.line > 0 && !fault.message.is_empty()));
     }
 });

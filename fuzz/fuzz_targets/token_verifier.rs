@@ -9,6 +9,7 @@ use std::{sync::LazyLock, time::Duration};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use libfuzzer_sys::fuzz_target;
+use permit_handoff::config;
 use permit_handoff::oidc::{Claims, Issuers, Rejection, key_set::KeySet, verify::verify_offline};
 use serde_json::{Value, json};
 
@@ -36,10 +37,11 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let pair = Ed25519KeyPair::generate().expect("a key");
     let jwk =
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": URL_SAFE_NO_PAD.encode(pair.public_key())});
-    let setting = json!([{"issuer": "https://issuer.example", "audiences": ["api"], "client_ids": ["spa"], "groups_claim": "a.b.c", "leeway_seconds": 0}]);
+    let policy = "[[source]]\nissuer = \"https://issuer.example\"\naudiences = [\"api\"]\nclient_ids = [\"spa\"]\nleeway_seconds = 0\n\
+                  claims.groups = \"a.b.c\"\n";
     let mut scene = Scene {
         pair,
-        issuers: Issuers::parse(&setting.to_string()).expect("settings"),
+        issuers: config::policy(policy).expect("a policy").1,
         keys: KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).expect("a set"),
         good: String::new(),
     };

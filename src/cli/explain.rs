@@ -17,10 +17,10 @@ use self::tell::{Origin, Person};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
-use crate::aws::pool::{PoolError, PoolUser, groups_of};
+use crate::aws::pool::{PoolError, PoolUser, UserPool as _, groups_of};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
-use crate::domain::identity::{Identity, UserKey};
+use crate::domain::identity::{Evidence, Identity, UserKey};
 use crate::domain::source::{Door, Sources};
 use crate::oidc::unverified::UnverifiedToken;
 use crate::{clients, config};
@@ -77,7 +77,7 @@ impl Args {
     ) -> Result<Exit, Failed> {
         let settings =
             config::Explain::new(self.settings.before(variable), !self.offline).map_err(Failed::usage)?;
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let permit = match &settings.permit {
             Some(permit) => Some(clients::permit(permit, &aws, TIMEOUT).map_err(Failed::usage)?),
             None => None,
@@ -128,6 +128,7 @@ impl Args {
         };
         let source = settings.policy.sources.of_user_pool(event.user_pool_id.as_str());
         let identity = event.identity(&source, groups).map_err(Failed::usage)?;
+        let identity = identity.on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Event, identity))
     }
 
@@ -142,7 +143,9 @@ impl Args {
         let is_trusted = sources.of_issuer(&issuer).is_some();
         let identity = token.unverified_identity(sources).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
-        Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }))
+        // What a token that was made now would do.
+        let evidence = Evidence::read_at(Timestamp::now());
+        Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }.on(evidence)))
     }
 
     /// The person as the pool has them; where it has not, by the key alone.
@@ -165,7 +168,8 @@ impl Args {
         let enabled = found.enabled;
         let identity = source.identity_of_user(&Door::Pool, found.attributes, Some(groups), Timestamp::now());
         let identity = identity.map(|identity| Identity { enabled: identity.enabled && enabled, ..identity });
-        Ok(Person::new(Origin::Pool, identity.map_err(Failed::usage)?))
+        let identity = identity.map_err(Failed::usage)?.on(Evidence::read_at(Timestamp::now()));
+        Ok(Person::new(Origin::Pool, identity))
     }
 }
 

@@ -1,14 +1,13 @@
 //! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::changes::Changes;
+use super::page::place::Place;
 use super::page::{Page, page};
 use super::settings::Overrides;
 use super::watch::{Progress, Sight, Watch};
@@ -48,21 +47,46 @@ pub(super) struct RunArgs {
 #[command(next_help_heading = "People from a file")]
 #[group(skip)]
 struct FileArgs {
-    /// Take the people from this file: CSV, or JSON lines where it ends in .jsonl, .ndjson or .json
+    /// Take the people from this file: CSV, JSON lines, or a JSON document with the people in an array
     #[arg(long, value_name = "FILE", requires = "source")]
     file: Option<PathBuf>,
-    /// The form of the file, whatever its ending
+    /// The form of the file, whatever its name
     #[arg(long, value_enum, requires = "file")]
-    format: Option<Format>,
-    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
+    format: Option<FormatName>,
+    /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
     #[arg(long, value_name = "NAME", requires = "file")]
     source: Option<String>,
-    /// What a column is called elsewhere; may be given again
+    /// What a column says: sub, email, groups, status, ..., or an attribute of the policy; may be given again
     #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
     map: Vec<(String, String)>,
+    /// A column that looks like a status, and says nothing of who may sign in; may be given again
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    ignore: Vec<String>,
     /// The first columns of a CSV file without a header line
     #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// The array in a JSON document that holds the people, as in data.users
+    #[arg(long, value_name = "PATH", requires = "file")]
+    people: Option<String>,
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatName {
+    /// Columns with comma, semicolon or tab between them
+    Csv,
+    /// JSON: an object a line, or a document
+    #[value(alias = "jsonl")]
+    Json,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Json => Self::Json,
+        }
+    }
 }
 
 fn mapping(text: &str) -> Result<(String, String), String> {
@@ -98,20 +122,19 @@ impl RunArgs {
         let variable = settings.before(variable);
         let Todo { dry_run, approve_deprovision, shown } = todo;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let is_watched = terminal.interactive && !terminal.json;
-        let FileArgs { file, format, source, map: mapped, columns } = file;
+        let FileArgs { file, format, source, map: mapped, ignore: ignored, columns, people } = file;
         let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let reading = Reading { format, mapped, columns };
-            let source = source.unwrap_or_default();
-            let directory = FileDirectory::open(&path, &source, reading, &common.policy);
+            let reading = Reading { format: format.map(Format::from), mapped, columns, people, ignored };
+            let source = common.policy.sources.of_file(&source.unwrap_or_default()).map_err(Failed::usage)?;
+            let directory = FileDirectory::open(&path, &source, &reading, &common.policy);
             let directory = directory.map_err(Failed::usage)?;
-            let expected = if is_watched { directory.lines().await } else { None };
-            (common, share, expected, Arc::new(directory))
+            (common, share, Some(directory.records()), Arc::new(directory))
         } else {
-            let config::BulkSync { common, user_pool_id, share } =
+            let config::BulkSync { common, user_pool_id, share, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
             let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
             let expected = if is_watched { pool.estimated_users().await } else { None };
@@ -129,7 +152,7 @@ impl RunArgs {
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
         // Before the run: what it did must not be lost for want of a place to write it to.
-        let page_file = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
+        let page_file = page_path.as_deref().map(Place::new).transpose().map_err(Failed::usage)?;
         let kept = if page_file.is_some() { shown.max(ON_THE_PAGE) } else { shown };
         let progress = Progress::new(terminal.interactive, terminal.json);
         let watch = Watch::new(progress, expected, permit, Changes::new(kept));
@@ -139,7 +162,7 @@ impl RunArgs {
             Ok(report) => (report, None),
             Err(error) => (error.report().clone(), Some(error.to_string())),
         };
-        if let Some(mut file) = page_file {
+        if let Some(file) = page_file {
             let written = page(&Page {
                 report: &report,
                 failure: failure.as_deref(),
@@ -148,19 +171,10 @@ impl RunArgs {
                 limits,
                 samples: &samples,
             });
-            if let Err(error) = file.write_all(written.as_bytes()) {
+            if let Err(error) = file.write(&written) {
                 failure.get_or_insert(format!("the page was not written: {error}"));
             }
         }
         Ok(Outcome { report, changes, failure })
     }
-}
-
-/// The page's file, for its owner's eyes: it holds personal data.
-fn create_page(path: &Path) -> Result<File, String> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -77,11 +77,13 @@ impl<T> Setting<T> {
 pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<String>,
     faults: Vec<SettingFault>,
+    /// Whether the policy names no issuer; `None`: it was not read.
+    pub(super) has_no_issuer: Option<bool>,
 }
 
 impl<'l> Reader<'l> {
     pub(super) fn new(lookup: &'l dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, faults: Vec::new() }
+        Self { lookup, faults: Vec::new(), has_no_issuer: None }
     }
 
     pub(super) fn fault(&mut self, settings: &'static str, message: impl Into<String>) {
@@ -175,7 +177,10 @@ impl<'l> Reader<'l> {
             }
         };
         match self::policy(&policy) {
-            Ok((policy, _)) => Some(policy),
+            Ok((policy, issuers)) => {
+                self.has_no_issuer = Some(issuers.is_empty());
+                Some(policy)
+            }
             Err(faults) => {
                 for Fault { line, message } in faults {
                     self.fault(setting, format!("{place}line {line}: {message}"));

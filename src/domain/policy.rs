@@ -1,7 +1,7 @@
 //! The operator's policy: identity → what should be, and why.
 //!
 //! A rule grants where all of its conditions hold. A condition that cannot be told (groups that nobody
-//! looked up, a token without a profile) neither grants nor revokes.
+//! looked up, a token without a profile, a value with control characters) neither grants nor revokes.
 
 mod parse;
 mod pattern;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
-use super::identity::{Email, Identity, Source, UserKey};
+use super::identity::{Email, Evidence, Identity, Source, UserKey, is_clean};
 use super::path;
 use super::redacted_debug;
 use super::source::{Sources, could_be_a_list, list_readings};
@@ -129,6 +129,10 @@ pub struct Desired {
     pub key: UserKey,
     /// Who vouches for them.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
+    /// The directory that they come from, where they are taken over from another.
+    pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
     /// `None`: what Permit has is left.
@@ -218,12 +222,15 @@ impl Policy {
             .iter()
             .filter_map(|CopiedAttribute { from, to }| match path::value(&identity.attributes, from) {
                 None if !identity.told.tells(from) => None,
+                Some(value) if !is_clean(value) => None,
                 value => Some((to.clone(), value.cloned())),
             })
             .collect();
         Desired {
             key: identity.key.clone(),
             source: identity.source.clone(),
+            evidence: identity.evidence,
+            takes_over: None,
             email: identity.email.clone(),
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),
@@ -259,13 +266,28 @@ impl Policy {
         self.rules.iter().any(|rule| rule.resource.is_some())
     }
 
-    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    /// The person without what says nothing to this policy.
+    pub fn cut(&self, identity: &Identity) -> Identity {
+        let mut cut = identity.clone();
+        cut.attributes.retain(|name, _| self.uses_attribute(name));
+        for groups in [cut.groups.as_mut(), Some(&mut cut.known_groups)].into_iter().flatten() {
+            groups.retain(|group| self.uses_group(group));
+        }
+        cut.unsplit_groups
+            .retain(|text| self.uses_group(text) || list_readings(text).any(|part| self.uses_group(part)));
+        cut
+    }
+
+    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let leads_to = |path: &str| {
+            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
         let asked =
-            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+            |condition: &Condition| matches!(condition, Condition::Attribute { name, .. } if leads_to(name));
         PROFILE.contains(&name)
-            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.attributes.iter().any(|attribute| leads_to(&attribute.from))
             || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 
@@ -351,6 +373,7 @@ impl Condition {
                     Holds { ways: Vec::new(), unsure: values.is_empty() && !identity.told.tells(name) };
                 for value in values {
                     match value {
+                        value if !is_clean(value) => holds.unsure = true,
                         // Blanks alone make no list of an attribute: it may be a department's name.
                         Value::String(text) if could_be_a_list(text) && !identity.plain.contains(name) => {
                             holds.read(equals, text);

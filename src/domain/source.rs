@@ -23,7 +23,7 @@ pub use self::provider::PROVIDERS;
 pub use self::read::{Door, POOL_GROUPS, Rejected};
 pub use self::test::{Asks, Test, Words};
 use super::identity::Source;
-use super::table::Fault;
+use super::table::{Fault, did_you_mean};
 
 /// One `[[source]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ pub struct SourceConfig {
     /// Door 2: tokens.
     pub tokens: Option<TokenDoor>,
     /// An older token creates nobody and grants nothing, in seconds; 0: any age will do.
-    pub fresh_seconds: u64,
+    pub fresh_seconds: u32,
     /// Whether its tokens may take on a Permit user whom no ledger names.
     pub adopt: bool,
     /// Where things are.
@@ -154,7 +154,7 @@ pub struct FileForms {
     /// Texts that hold several values in a file alone.
     pub lists: BTreeMap<String, ListForm>,
     /// Columns that a policy may also call by another name: as the tokens call it.
-    pub names: BTreeMap<String, String>,
+    pub names: BTreeMap<String, Vec<String>>,
     /// Objects whose members are claims of their own.
     pub spread: Vec<String>,
     /// Lists of `{"Name": ..., "Value": ...}` that are claims of their own.
@@ -163,6 +163,8 @@ pub struct FileForms {
     pub columns: Vec<String>,
     /// The array in a JSON document that holds the people.
     pub people: Vec<String>,
+    /// Columns that look like a status and say nothing of who may sign in.
+    pub ignored: Vec<String>,
 }
 
 impl SourceConfig {
@@ -225,6 +227,21 @@ impl Sources {
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<SourceConfig>> {
         let has = |tokens: &TokenDoor| tokens.issuers.iter().any(|one| one == issuer);
         self.declared.iter().find(|source| source.tokens.as_ref().is_some_and(has))
+    }
+
+    /// The source of this name, for a file; one with the usual forms, where the policy has none.
+    ///
+    /// # Errors
+    /// Where the policy has one of nearly this name: two names are two directories.
+    pub fn of_file(&self, name: &str) -> Result<Arc<SourceConfig>, String> {
+        if let Some(declared) = self.named(name) {
+            return Ok(declared.clone());
+        }
+        let near = did_you_mean(name, self.declared.iter().map(|source| source.name.as_str()));
+        if !near.is_empty() || name.trim().is_empty() {
+            return Err(format!("the policy has no source `{name}`{near}"));
+        }
+        Ok(Arc::new(SourceConfig::undeclared(Source::issuer(name), "oidc")))
     }
 
     /// The source of this name.

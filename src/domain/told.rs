@@ -75,7 +75,7 @@ impl Told {
 }
 
 /// Whether `path` is `name` or below it.
-fn covers(name: &str, path: &str) -> bool {
+pub(crate) fn covers(name: &str, path: &str) -> bool {
     if let Some(beginning) = name.strip_suffix('*') {
         return path.starts_with(beginning);
     }

@@ -19,7 +19,6 @@ mod route;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use lambda_http::Response;
 use lambda_http::http::Method;
 use tokio::time::Instant;
@@ -30,7 +29,7 @@ use self::cors::Cors;
 use self::event::{Call, Event};
 pub use self::event::{Reply, Unanswered};
 use self::route::Route;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Evidence, UserKey};
 use crate::oidc::Verifier;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
@@ -104,15 +103,20 @@ impl Endpoint {
             tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");
             metrics::token_refused();
         })?;
-        let identity = claims.identity(Timestamp::now()).inspect_err(|error| {
+        let now = self.verifier.now();
+        let identity = claims.identity(now).inspect_err(|error| {
             tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");
         })?;
+        let source = claims.source();
+        let evidence = Evidence::token(claims.issued_at(), now, source.adopt, source.fresh_seconds);
+        let identity = identity.on(evidence);
 
         let key = identity.key.clone();
         let groups = identity.groups.clone();
         let desired = self.sign_in.policy().evaluate(&identity);
         let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
-        let arrival = Arrival { identity, is_new: false };
+        // Anybody can get a token of some issuers: without a grant they do not become a user.
+        let arrival = Arrival { identity, is_new: false, may_be_new: false, now };
         let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
         Ok(Arrived { key, has_no_grants, outcome })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::domain::source::{SourceConfig, TokenKind};
@@ -40,6 +41,14 @@ impl Claims {
     /// The directory whose person it is about.
     pub fn source(&self) -> &Arc<SourceConfig> {
         &self.source
+    }
+
+    /// `iat`, else `nbf`: when the token was made; `None`: it does not say.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        let date = ["iat", "nbf"].iter().find_map(|name| self.map.get(*name).and_then(Value::as_f64))?;
+        // A date is checked to be within the years that RFC 3339 can write.
+        #[expect(clippy::cast_possible_truncation, reason = "of a second, the whole part")]
+        Timestamp::from_second(date as i64).ok()
     }
 
     /// Any claim by its name.

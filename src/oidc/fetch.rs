@@ -2,28 +2,29 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, header::ACCEPT, redirect};
+use reqwest::{Client, StatusCode, Url, header::ACCEPT};
 use serde_json::Value;
 
 use super::{
     json,
     key_set::{KeySet, KeySetError},
     settings::{Issuer, KeySource},
-    urls::{is_loopback, secure_url},
+    urls::secure_url,
 };
+use crate::tls::{self, NoClient, Peer, is_this_machine};
 
 /// The largest document that is read, in bytes, after decompression. Key sets are under 10 KiB.
 const MAX_DOCUMENT: usize = 512 * 1024;
 
 /// The longest that one request may take, its body included. Discovery makes two.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a key set could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("the provider cannot be reached: check the address, DNS and the way out of the VPC")]
     Unreachable,
-    #[error("the provider did not answer within 2 seconds")]
+    #[error("the provider did not answer in time")]
     TimedOut,
     #[error("the provider redirects, which is not followed: configure the address itself")]
     Redirected,
@@ -41,19 +42,14 @@ pub(super) enum FetchError {
     IssuerMismatch,
     #[error("the discovery document's jwks_uri is not https")]
     InsecureJwksUri,
-    #[error("the answer at jwks_uri is no key set to use: {0}")]
+    #[error("the answer at jwks_uri is not a key set: {0}")]
     KeySet(#[from] KeySetError),
 }
 
-/// The client for all providers: it follows no redirect, and keeps no connection that a frozen Lambda would wake up to find dead.
-pub(super) fn client() -> reqwest::Result<Client> {
-    Client::builder()
-        .redirect(redirect::Policy::none())
-        .timeout(REQUEST_TIMEOUT)
-        .pool_idle_timeout(REQUEST_TIMEOUT)
-        .referer(false)
-        .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// The client for all providers: it keeps no connection that a frozen Lambda would wake up to find dead.
+pub(super) fn client() -> Result<Client, NoClient> {
+    let builder = tls::client(Peer::Other)?.timeout(REQUEST_TIMEOUT).pool_idle_timeout(REQUEST_TIMEOUT);
+    Ok(builder.build()?)
 }
 
 /// The issuer's key set as its provider has it now.
@@ -82,7 +78,7 @@ fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, Fetch
     }
     let jwks_uri = secure_url(jwks_uri).map_err(|_| FetchError::InsecureJwksUri)?;
     // A document from elsewhere has no business with this machine's own ports.
-    if is_loopback(&jwks_uri) && !is_loopback(discovery) {
+    if is_this_machine(&jwks_uri) && !is_this_machine(discovery) {
         return Err(FetchError::InsecureJwksUri);
     }
     Ok(jwks_uri)

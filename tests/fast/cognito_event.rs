@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use permit_handoff::aws::event::{Kind, NotATrigger, TriggerEvent};
-use permit_handoff::domain::identity::InvalidIdentity;
+use permit_handoff::domain::source::{Rejected, SourceConfig, Sources};
 use serde_json::{Value, json};
 
 fn event(source: &str, attributes: &Value) -> Value {
@@ -47,7 +47,7 @@ fn a_sign_in_and_a_sign_up_give_the_person() {
         );
         assert_eq!(event.user_name, "google_117");
         let groups = BTreeSet::from(["admins".to_owned()]);
-        let identity = event.identity(Some(groups.clone())).unwrap();
+        let identity = event.identity(&the_source(), Some(groups.clone())).unwrap();
         assert_eq!(identity.key.as_str(), "3f1c2a5e-9c0d-4f1e-8a43-0c6a5d6b7e01");
         assert_eq!(identity.source.as_str(), "eu-west-1_AbCdEfGhI");
         assert_eq!(identity.verified_email.unwrap().domain(), "example.com");
@@ -62,12 +62,53 @@ fn other_triggers_are_nothing_to_do() {
     assert_eq!(parse(&bare).unwrap().kind, Kind::Other("PreSignUp_SignUp".to_owned()));
     for source in [
         "PostConfirmation_ConfirmForgotPassword",
-        "TokenGeneration_Authentication",
+        "TokenGeneration_ClientCredentials",
+        "tokengeneration_authentication",
         "postauthentication_authentication",
     ] {
         let event = parse(&event(source, &json!({"sub": "u"}))).unwrap();
         assert_eq!(event.kind, Kind::Other(source.to_owned()));
     }
+}
+
+/// Versions 1, 2 and 3 of the event differ in `version`, in what surrounds this and in the response.
+#[test]
+fn an_event_of_token_generation_tells_the_groups() {
+    for version in ["1", "2", "3"] {
+        for source in
+            ["HostedAuth", "Authentication", "NewPasswordChallenge", "AuthenticateDevice", "RefreshTokens"]
+        {
+            let mut event = event(&format!("TokenGeneration_{source}"), &json!({"sub": "u"}));
+            event["version"] = json!(version);
+            event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins", "acme/editor"], "iamRolesToOverride": [], "preferredRole": null});
+            event["request"]["scopes"] = json!(["openid"]);
+            let event = parse(&event).unwrap();
+            assert_eq!(event.kind, if source == "RefreshTokens" { Kind::Refresh } else { Kind::Tokens });
+            assert_eq!(event.groups, Some(["admins", "acme/editor"].map(str::to_owned).into()));
+        }
+    }
+    let groups = |configuration: Value| {
+        let mut event = event("TokenGeneration_RefreshTokens", &json!({"sub": "u"}));
+        event["request"]["groupConfiguration"] = configuration;
+        parse(&event).unwrap().groups
+    };
+    assert_eq!(groups(json!({"groupsToOverride": []})), Some([].into()));
+    // What does not tell is not the same as none.
+    for odd in [
+        json!(null),
+        json!({}),
+        json!([]),
+        json!({"groupsToOverride": null}),
+        json!({"groupsToOverride": "a"}),
+        json!({"groupsToOverride": ["a", 7]}),
+        json!({"groupsToOverride": {"0": "a"}}),
+    ] {
+        assert_eq!(groups(odd.clone()), None, "{odd}");
+    }
+    // Other events have no groups, whatever somebody puts there.
+    let mut event = event("PostAuthentication_Authentication", &json!({"sub": "u"}));
+    event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins"]});
+    assert_eq!(parse(&event).unwrap().groups, None);
 }
 
 #[test]
@@ -107,14 +148,23 @@ fn a_missing_region_is_the_pools() {
 
 #[test]
 fn a_person_without_a_usable_sub_is_none() {
-    let reason = |attributes: &Value| sign_in(attributes).identity(None).unwrap_err();
-    assert_eq!(reason(&json!({"email": "jane@example.com"})), InvalidIdentity::NoKey);
-    assert_eq!(reason(&json!({"sub": ""})), InvalidIdentity::NoKey);
-    assert_eq!(reason(&json!({"sub": null})), InvalidIdentity::NoKey);
-    for sub in ["../../etc", "a b", "a\u{0}b", "ä"] {
-        assert_eq!(reason(&json!({"sub": sub})), InvalidIdentity::NotAKey, "{sub:?}");
+    let reason = |attributes: &Value| sign_in(attributes).identity(&the_source(), None).unwrap_err();
+    for no_key in [
+        json!({"email": "jane@example.com"}),
+        json!({"sub": ""}),
+        json!({"sub": null}),
+        json!({"sub": {"a": 1}}),
+    ] {
+        assert!(matches!(reason(&no_key), Rejected::Key(..)), "{no_key}");
     }
-    assert_eq!(reason(&json!({"sub": {"a": 1}})), InvalidIdentity::NotAKey);
+    for sub in ["../../etc", "a b", "a\u{0}b", "ä"] {
+        assert!(matches!(reason(&json!({"sub": sub})), Rejected::Key(..)), "{sub:?}");
+    }
+}
+
+/// The pool as it is read where the policy has nothing to say of it.
+fn the_source() -> std::sync::Arc<SourceConfig> {
+    Sources::default().of_user_pool("eu-west-1_AbCdEfGhI")
 }
 
 #[test]
@@ -125,20 +175,21 @@ fn odd_attributes_are_cleaned_or_left_out() {
         "name": "李小龍 Ωμέγα", "custom:bio": long, "custom:note": "a\u{0}b\tc\u{1b}[31m", "custom:level": 7,
         "custom:flag": true, "email_verified": true, "locale": null,
     }))
-    .identity(None)
+    .identity(&the_source(), None)
     .unwrap();
     assert!(identity.email.is_none() && identity.verified_email.is_none() && identity.groups.is_none());
     assert!(identity.first_name.is_none() && identity.last_name.is_none());
     let text = |name: &str| identity.attributes.get(name).and_then(Value::as_str);
     assert_eq!(text("name"), Some("李小龍 Ωμέγα"));
     assert_eq!(text("custom:bio").map(str::len), Some(2048));
-    assert_eq!(text("custom:note"), Some("abc[31m"));
+    assert_eq!(text("custom:note"), Some("a\u{0}b\tc\u{1b}[31m"), "as it came");
+    assert_eq!(identity.unclean().collect::<Vec<_>>(), ["custom:note", "family_name"]);
     assert_eq!((text("custom:level"), text("custom:flag"), text("locale")), (Some("7"), Some("true"), None));
 }
 
 #[test]
 fn no_email_is_no_obstacle() {
-    let identity = sign_in(&json!({"sub": "u"})).identity(Some(BTreeSet::new())).unwrap();
+    let identity = sign_in(&json!({"sub": "u"})).identity(&the_source(), Some(BTreeSet::new())).unwrap();
     assert!(identity.email.is_none() && identity.attributes.is_empty());
 }
 

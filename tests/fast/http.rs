@@ -13,8 +13,9 @@ mod authorizer;
 mod bad_input;
 mod browser;
 mod doors;
-mod examples;
+mod evidence;
 mod identity;
+mod providers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -171,6 +172,7 @@ impl Http {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
             413 => "Payload Too Large",
             422 => "Unprocessable Entity",
             503 => "Service Unavailable",

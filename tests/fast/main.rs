@@ -16,7 +16,10 @@ mod bulk_sync;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod files;
 mod http;
+mod logs;
 mod oidc;
 mod overflow;
 mod permit_client;
@@ -26,3 +29,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
+mod trigger;

@@ -9,12 +9,11 @@ use permit_handoff::config::{
 use permit_handoff::permit::Limits;
 use secrecy::ExposeSecret;
 
-const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
-const RIGHT: [(&str, &str); 4] = [
+const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n[[source]]\nissuer = \"https://login.example.com\"\naudiences = [\"app\"]\n";
+const RIGHT: [(&str, &str); 3] = [
     ("PERMIT_API_KEY_SECRET_ID", "permit/api-key"),
     ("HANDOFF_POLICY", POLICY),
     ("USER_POOL_ID", "eu-west-1_AbCdEfGhI"),
-    ("OIDC_ISSUERS", r#"[{"issuer": "https://login.example.com", "audiences": ["app"]}]"#),
 ];
 
 /// The right settings, but for `changes`; an empty value stands for one that is not set.
@@ -66,7 +65,8 @@ fn every_setting_is_read() {
         ("HANDOFF_ALLOWED_ORIGINS", "https://App.example.com/, http://localhost:3000,,"),
     ]))
     .unwrap();
-    let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } = settings.sign_in;
+    let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id: _ } =
+        settings.sign_in;
     let KeySetting::Key(key) = &common.permit.key else { panic!("not the key") };
     assert_eq!(key.expose_secret(), "permit_key_x");
     assert_eq!(common.permit.api_url.to_string(), "http://127.0.0.1:7000/base/");
@@ -107,11 +107,11 @@ fn each_fault_names_its_setting() {
         ("RECONCILE_QUEUE_URL", "overflow", "https://"),
         ("HANDOFF_POLICY", "", "neither"),
         ("HANDOFF_POLICY", "\n\n[[grant]]\nrole = \"x\"\n", "line 3: "),
-        ("OIDC_ISSUERS", "", "not set"),
+        ("HANDOFF_POLICY", "[[grant]]\ntenant = \"t\"\nrole = \"r\"\n", "names no issuer"),
         (
-            "OIDC_ISSUERS",
-            r#"[{"issuer": "https://login.example.com"}]"#,
-            "[0]: needs audiences or client_ids",
+            "HANDOFF_POLICY",
+            "[[source]]\nissuer = \"https://login.example.com\"\n",
+            "line 1: the source needs `audiences`",
         ),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com, *", "every site"),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com/login", "path"),

@@ -28,10 +28,10 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("SIGN_IN_CACHE_SECONDS", &["post-authentication", "handoff"]),
     ("RECONCILE_QUEUE_URL", &["post-authentication", "handoff"]),
     ("DEAD_LETTER_QUEUE_URL", &["reconcile"]),
-    ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["reconcile", "bulk-sync"]),
+    ("USER_POOL_ID", &["post-authentication", "reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
+    ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
@@ -39,6 +39,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("SignIns", "outcome", &["synced", "unchanged", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
     ("TokensRefused", "", &[]),
+    ("EventsOfOtherPools", "", &[]),
     ("PermitRequests", "kind", &["read", "write", "bulk"]),
     ("PermitThrottled", "", &[]),
     ("BulkSyncRuns", "outcome", &["converged", "incomplete", "not_converged", "failed"]),
@@ -48,6 +49,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("BulkSyncSeconds", "", &[]),
     ("PermitMau", "", &[]),
     ("PermitMauLimit", "", &[]),
+    ("TriggersMissing", "", &[]),
     ("ReconcileDeadLettered", "", &[]),
 ];
 
@@ -533,8 +535,7 @@ fn resources(template: &Value) -> impl Iterator<Item = (&str, &Value)> {
 /// What a setting is when every parameter keeps its default: the value itself, where that takes no deployment.
 fn default_of(template: &Value, value: &Value) -> Value {
     match value["Ref"].as_str() {
-        // Its condition asks for the parameter: the function exists only where it is given.
-        Some("OidcIssuers") | None => json!("given"),
+        None => json!("given"),
         Some(name) => template["Parameters"][name].get("Default").cloned().unwrap_or(json!("given")),
     }
 }

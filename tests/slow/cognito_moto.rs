@@ -8,18 +8,20 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
 use permit_handoff::aws::Patience;
+use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::aws::pool::{PoolError, UserPool, groups_of};
 use permit_handoff::aws::read::{Pace, PoolReader};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Record, Summary};
-use permit_handoff::domain::identity::{Identity, Source};
+use permit_handoff::domain::identity::Identity;
 use stand_ins::{Moto, REGION, people};
 use tokio::sync::mpsc;
 
 fn aws(url: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
         .endpoint_url(url)
@@ -31,8 +33,12 @@ fn pool(url: &str, id: &str) -> Arc<CognitoPool> {
 }
 
 async fn read(pool: &Arc<CognitoPool>, prefix: Option<&str>) -> (Summary, BTreeMap<String, Identity>) {
-    let reader =
-        PoolReader::new(Arc::clone(pool) as _, Source::user_pool("p"), Pace::DEFAULT, Patience::BULK);
+    let reader = PoolReader::new(
+        Arc::clone(pool) as _,
+        Sources::default().of_user_pool("p"),
+        Pace::DEFAULT,
+        Patience::BULK,
+    );
     let (sender, mut receiver) = mpsc::channel(64);
     let prefix: Option<SubPrefix> = prefix.map(|prefix| prefix.parse().unwrap());
     let task = tokio::spawn(async move { reader.read(prefix.as_ref(), |_| true, &sender).await });
@@ -54,7 +60,7 @@ async fn a_pool_of_two_hundred_is_read_whole_and_in_parts() {
     let pool = pool(moto.url(), filled.id());
 
     let (summary, found) = read(&pool, None).await;
-    assert_eq!(summary, Summary { users: 200, groups: 3 });
+    assert_eq!(summary, Summary { users: 200, groups: 3, doubt: None });
     assert_eq!(found.keys().collect::<BTreeSet<_>>(), subs.iter().collect());
     for (sub, person) in subs.iter().zip(&expected) {
         let identity = &found[sub];

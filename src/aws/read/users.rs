@@ -12,13 +12,14 @@ use crate::aws::memberships::Memberships;
 use crate::aws::pool::{PoolError, PoolUser};
 use crate::aws::retry::{Cursor, Pull};
 use crate::domain::directory::Record;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{Evidence, Identity};
 use crate::domain::source::{Door, SourceConfig};
 use crate::domain::{SubPrefix, as_uuid};
 
 /// Where the users of one reading go.
 pub(super) struct Sink<'r> {
     source: &'r SourceConfig,
+    evidence: Evidence,
     memberships: &'r Memberships,
     records: &'r mpsc::Sender<Record>,
     /// The first page's users, until each has come through a lane.
@@ -157,10 +158,11 @@ fn failed(lane: &Lane, source: PoolError) -> ReadError {
 impl<'r> Sink<'r> {
     pub(super) fn new(
         source: &'r SourceConfig,
+        evidence: Evidence,
         memberships: &'r Memberships,
         records: &'r mpsc::Sender<Record>,
     ) -> Self {
-        Self { source, memberships, records, awaited: Mutex::default() }
+        Self { source, evidence, memberships, records, awaited: Mutex::default() }
     }
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -186,10 +188,13 @@ impl<'r> Sink<'r> {
         let PoolUser { username, attributes, enabled } = user;
         let read = self.source.identity_of_user(&Door::Pool, attributes, Some(groups), Timestamp::now());
         match read {
-            Ok(identity) => Record::Identity(Identity { enabled: identity.enabled && enabled, ..identity }),
+            Ok(identity) => {
+                let identity = Identity { enabled: identity.enabled && enabled, ..identity };
+                Record::Identity(identity.on(self.evidence))
+            }
             Err(reason) => {
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
-                Record::Invalid { user, reason: reason.to_string() }
+                Record::Invalid { user, key: None, reason: reason.to_string() }
             }
         }
     }

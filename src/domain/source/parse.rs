@@ -16,7 +16,7 @@ use crate::domain::identity::Source;
 use crate::domain::table::{Fault, Faults, Table, Text, did_you_mean, one_or_many};
 
 /// How old a token may be that changes something, where the policy does not say.
-pub(super) const FRESH_SECONDS: u64 = 600;
+pub(super) const FRESH_SECONDS: u32 = 600;
 /// The longest leeway that can be set, in seconds.
 const MAX_LEEWAY_SECONDS: u64 = 60;
 /// The leeway where none is set: the clocks of Lambda and of providers are kept to well under a second.
@@ -66,7 +66,9 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig]) -> Option<SourceCon
         );
     }
     let tokens = tokens(&mut table, &read);
-    let fresh_seconds = table.number("fresh_seconds", 10 * 365 * 24 * 3600).unwrap_or(FRESH_SECONDS);
+    let fresh_seconds = table.number("fresh_seconds", 10 * 365 * 24 * 3600);
+    let fresh_seconds =
+        fresh_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(FRESH_SECONDS);
     let adopt = table.flag("adopt").unwrap_or(false);
     overlay(&mut read, &mut table);
     table.finish();

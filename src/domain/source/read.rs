@@ -9,7 +9,9 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Asks, Test, Unclear};
 use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
-use crate::domain::identity::{Email, Identity, InvalidIdentity, VerifiedEmail, clean};
+use crate::domain::identity::{
+    Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
+};
 use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
@@ -102,21 +104,18 @@ impl SourceConfig {
         let forms = &self.forms;
         let record = Record::new(forms, door, claims);
         let at = record.at;
-        let email = record.text(&at.email).and_then(|text| Email::new(&text));
-        let is_verified = record.is_verified(email.as_ref(), forms, now)?;
-        let verified_email = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
+        let (email, verified_email) = record.email(forms, now)?;
         let key = record.key(verified_email.as_ref())?;
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
-        let (first_name, last_name) = (record.text(&at.first_name), record.text(&at.last_name));
-        let key = user_key(&at.key_prefix, &key, at.key_encoding)
-            .map_err(|error| Rejected::Key(error, KeyAt(at.key.clone())))?;
+        let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
         Ok(Identity {
             tells_email: record.tells_email(),
             told: record.told(),
             plain: record.plain,
             key,
             source: self.name.clone(),
+            evidence: Evidence::default(),
             email,
             verified_email,
             first_name,
@@ -130,6 +129,23 @@ impl SourceConfig {
     }
 }
 
+impl SourceConfig {
+    /// Whose these claims are, whatever else is wrong with them.
+    ///
+    /// # Errors
+    /// Where there is no key that Permit takes.
+    pub fn key_at(
+        &self,
+        door: &Door,
+        claims: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<UserKey, Rejected> {
+        let record = Record::new(&self.forms, door, claims);
+        let (_, verified_email) = record.email(&self.forms, now)?;
+        record.key(verified_email.as_ref())
+    }
+}
+
 /// A person's claims, with their lists split.
 struct Record<'s> {
     at: &'s Claims,
@@ -138,6 +154,8 @@ struct Record<'s> {
     told: Told,
     /// Texts that are declared to be one value.
     plain: BTreeSet<String>,
+    /// What a file's columns are called otherwise.
+    names: &'s BTreeMap<String, Vec<String>>,
     /// Claims that are there, and of which nothing is known: the text is not of its declared form.
     hidden: BTreeSet<String>,
 }
@@ -163,23 +181,25 @@ impl<'s> Record<'s> {
         };
         let is_file = matches!(door, Door::File(_));
         let mut claims: BTreeMap<String, Value> =
-            claims.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
+            claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let mut hidden = match door {
             Door::Token(_) => overage(&claims),
             _ => BTreeSet::new(),
         };
+        let names = &forms.file.names;
         if is_file {
             forms.file_claims(&mut claims, &mut hidden);
-            let names = forms.file.names.iter().filter(|(_, column)| told.tells(column));
-            let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-            let told = told.and(names);
+            let is_told = |columns: &Vec<String>| columns.iter().any(|column| told.tells(column));
+            let renamed: Vec<String> =
+                names.iter().filter(|(_, columns)| is_told(columns)).map(|(name, _)| name.clone()).collect();
+            let told = told.and(renamed);
             let plain = plain(forms.lists.iter().chain(&forms.file.lists));
-            return Self { at: &forms.file.claims, is_file, claims, told, plain, hidden };
+            return Self { at: &forms.file.claims, is_file, claims, told, plain, names, hidden };
         }
         for (path, form) in &forms.lists {
             split(&mut claims, path, form, &mut hidden);
         }
-        Self { at: &forms.claims, is_file, claims, told, plain: plain(forms.lists.iter()), hidden }
+        Self { at: &forms.claims, is_file, claims, told, plain: plain(forms.lists.iter()), names, hidden }
     }
 
     fn told(&self) -> Told {
@@ -191,6 +211,9 @@ impl<'s> Record<'s> {
         let told = self.told();
         let is_there = |path: &String| !values(&self.claims, path).is_empty();
         let tells = |path: &String| is_there(path) || told.tells(path);
+        if self.at.email.iter().flat_map(|path| values(&self.claims, path)).any(|value| !is_clean(value)) {
+            return false;
+        }
         (self.at.email.iter().any(is_there) || self.at.email.iter().all(tells))
             && self.at.email_verified.iter().all(|test| tells(&test.path))
     }
@@ -200,14 +223,38 @@ impl<'s> Record<'s> {
         paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
     }
 
-    fn key(&self, verified: Option<&VerifiedEmail>) -> Result<String, Rejected> {
+    /// A name, as people can read it.
+    fn name(&self, paths: &[String]) -> Option<String> {
+        self.text(paths).as_deref().and_then(readable)
+    }
+
+    /// The address, and the same where it is verified.
+    fn email(
+        &self,
+        forms: &Forms,
+        now: Timestamp,
+    ) -> Result<(Option<Email>, Option<VerifiedEmail>), Rejected> {
+        let email = self.text(&self.at.email).and_then(|text| Email::new(&text));
+        let is_verified = self.is_verified(email.as_ref(), forms, now)?;
+        let verified = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
+        Ok((email, verified))
+    }
+
+    fn key(&self, verified: Option<&VerifiedEmail>) -> Result<UserKey, Rejected> {
+        let at = self.at;
+        let refused = |error| Rejected::Key(error, KeyAt(at.key.clone()));
         // An address is a key only where it is verified, and in one spelling.
-        if self.at.key == self.at.email || self.at.key == ["email"] {
-            let none = || Rejected::Key(InvalidIdentity::NoVerifiedEmail, KeyAt(self.at.key.clone()));
-            return verified.map(VerifiedEmail::folded).ok_or_else(none);
-        }
-        let missing = || Rejected::Key(InvalidIdentity::NoKey, KeyAt(self.at.key.clone()));
-        self.text(&self.at.key).ok_or_else(missing)
+        let is_email = |path: &String| path == "email" || at.email.contains(path);
+        let has_key = |path: &&String| self.text(std::slice::from_ref(*path)).is_some();
+        let key = match at.key.iter().find(has_key) {
+            None => Err(InvalidIdentity::NoKey),
+            Some(path) if is_email(path) => {
+                verified.map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
+            }
+            Some(path) => self.text(std::slice::from_ref(path)).ok_or(InvalidIdentity::NoKey),
+        };
+        let key = key.map_err(refused)?;
+        user_key(&at.key_prefix, &key, at.key_encoding).map_err(refused)
     }
 
     fn is_verified(&self, email: Option<&Email>, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
@@ -250,14 +297,22 @@ impl<'s> Record<'s> {
             let values = values(&self.claims, path);
             groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || told.tells(path));
             if self.is_file && self.hidden.contains(path) {
-                return Err(Rejected::UnsureList(path.clone()));
+                let mut columns = self.names.get(path).into_iter().flatten();
+                let column = columns.find(|column| self.hidden.contains(*column)).unwrap_or(path);
+                return Err(Rejected::UnsureList(column.clone()));
+            }
+            if self.is_read_above(path) {
+                continue;
             }
             for value in values {
                 match value {
+                    // What a name with control characters in it is to be is a guess.
+                    value if !is_clean(value) => groups.whole = false,
                     // One that is left out would look as if the person had left that group.
                     Value::Array(items) => {
                         for item in items {
-                            let name = item.as_str().ok_or_else(|| Rejected::NotAGroup(path.clone()))?;
+                            let name = item.as_str().or_else(|| self.name_in(path, item));
+                            let name = name.ok_or_else(|| Rejected::NotAGroup(path.clone()))?;
                             groups.names.insert(name.to_owned());
                         }
                     }
@@ -275,6 +330,22 @@ impl<'s> Record<'s> {
             }
         }
         Ok(groups)
+    }
+
+    /// The name of a group that is an object in the list at `path`, where another path leads through it: `groups.display`.
+    fn name_in<'v>(&self, path: &str, item: &'v Value) -> Option<&'v str> {
+        let members = item.as_object()?;
+        let below =
+            |other: &String| path::value(members, other.strip_prefix(path)?.strip_prefix('.')?)?.as_str();
+        self.at.groups.iter().find_map(below)
+    }
+
+    /// Whether `path` leads through a list whose items are read at a shorter path.
+    fn is_read_above(&self, path: &str) -> bool {
+        self.at.groups.iter().any(|above| {
+            path.strip_prefix(above.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                && values(&self.claims, above).first().is_some_and(|value| value.is_array())
+        })
     }
 }
 
@@ -319,7 +390,7 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
         let Value::String(text) = value else { return Some(value.clone()) };
         let read = form.read(text);
         unread |= read.is_none();
-        clean(read?)
+        trimmed(read?)
     });
     if unread {
         hidden.insert(path.to_owned());
@@ -349,9 +420,16 @@ impl Forms {
                 claims.entry(member).or_insert(value);
             }
         }
-        for (name, column) in &self.file.names {
-            if let Some(value) = path::value(claims, column).cloned() {
-                claims.entry(name.clone()).or_insert(value);
+        for (name, columns) in &self.file.names {
+            let value = columns.iter().find_map(|column| path::value(claims, column)).cloned();
+            match value {
+                Some(value) => {
+                    claims.entry(name.clone()).or_insert(value);
+                }
+                None if columns.iter().any(|column| hidden.contains(column)) => {
+                    hidden.insert(name.clone());
+                }
+                None => {}
             }
         }
         // Those that have got their names just now.

@@ -117,8 +117,9 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
     let dead = deployment.moto.create_queue("given-up").await.unwrap();
     deployment.send(&dead, 2).await;
     deployment.set("DEAD_LETTER_QUEUE_URL", &dead);
-    let issuer = |name: &str| json!({"issuer": format!("https://{name}.example.com"), "audiences": ["app"]});
-    deployment.set("OIDC_ISSUERS", &json!([issuer("one"), issuer("two")]).to_string());
+    let source =
+        |name: &str| format!("[[source]]\nissuer = \"https://{name}.example.com\"\naudiences = [\"app\"]\n");
+    deployment.set("HANDOFF_POLICY", &format!("{UNSAFE}{}{}", source("one"), source("two")));
 
     let answer = deployment.run(&[]).await;
     assert_eq!(answer.code, 1, "{}", answer.text);
@@ -186,9 +187,9 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
       warning   everyone gets the role admin: line 4: default/admin for everyone
                 why: anybody may sign up in this pool, and then has it
                 do:  give the rule in line 4 a `when`
-      warning   3 directories are trusted, and their `sub`s are one key space: https://one.example.com, https://two.example.com, eu-central-1_POOL
+      warning   3 directories are trusted, and their keys are one key space: https://one.example.com, https://two.example.com, eu-central-1_POOL
                 why: whoever can choose their `sub` in one can come as a person of another, and have that person's user in Permit
-                do:  trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each an environment of its own
+                do:  trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each a `key_prefix` in [source.claims]
     5 errors, 13 warnings
     "#);
     assert!(!answer.text.contains("provider_secret") && !answer.text.contains("permit_key"));

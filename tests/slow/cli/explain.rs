@@ -59,17 +59,17 @@ async fn a_token_is_explained_and_said_to_be_unverified() {
     let claims = json!({"iss": "https://a.example.com", "sub": "auth0|7", "nonce": "n", "custom:tier": "pro",
         "realm": {"groups": ["acme/editor"]}});
     std::fs::write(path, format!("Bearer {}\n", token(&claims))).unwrap();
-    let trusting =
-        json!([{"issuer": "https://a.example.com", "audiences": ["x"], "groups_claim": "realm.groups"}]);
-    let (exit, text) =
-        world.run(POLICY, &[("OIDC_ISSUERS", &trusting.to_string())], &["explain", "--token", path]).await;
+    let source = |name: &str| {
+        let issuer = format!("[[source]]\nissuer = \"https://{name}.example.com\"\naudiences = [\"x\"]\n");
+        format!("{POLICY}\n{issuer}claims.groups = \"realm.groups\"\n")
+    };
+    let (exit, text) = world.run(&source("a"), &[], &["explain", "--token", path]).await;
     assert_eq!(exit, 1, "{text}");
     for words in ["NOT checked", "issuer https://a.example.com", "+ acme/editor", "+ default/editor"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(world.sandbox.user_count(), 0);
 
-    let other = json!([{"issuer": "https://b.example.com", "audiences": ["x"]}]).to_string();
     let json = ["explain", "--token", path, "--offline", "--json"];
     let (exit, text) = world.run(POLICY, &[("PERMIT_API_KEY", "")], &json).await;
     let explained: Value = serde_json::from_str(&text).unwrap();
@@ -77,8 +77,8 @@ async fn a_token_is_explained_and_said_to_be_unverified() {
         (exit, &explained["verified"], &explained["permit"]["asked"]),
         (0, &json!(false), &json!(false))
     );
-    let (_, text) = world.run(POLICY, &[("OIDC_ISSUERS", &other)], &["explain", "--token", path]).await;
-    assert!(text.contains("OIDC_ISSUERS does not name that issuer"), "{text}");
+    let (_, text) = world.run(&source("b"), &[], &["explain", "--token", path]).await;
+    assert!(text.contains("no [[source]] of the policy has that issuer"), "{text}");
 
     // What the handoff would refuse, is refused here, and nothing of it is repeated.
     std::fs::write(path, format!("{}x", token(&json!({"iss": "https://a.example.com"})))).unwrap();

@@ -31,7 +31,7 @@ fn a_program_without_settings_names_all_that_it_needs() {
     for (name, missing) in [
         ("post-authentication", &["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY"][..]),
         ("bulk-sync", &["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY", "USER_POOL_ID"]),
-        ("handoff", &["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY", "OIDC_ISSUERS"]),
+        ("handoff", &["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY"]),
         ("reconcile", &["PERMIT_API_KEY_SECRET_ID", "HANDOFF_POLICY"]),
     ] {
         assert_eq!(named(name, &[]), missing, "{name}");
@@ -63,7 +63,7 @@ fn each_program_names_every_setting_that_is_wrong_at_once() {
         ("RECONCILE_QUEUE_URL", "overflow"),
     ];
     let of_trigger = [&[("SIGN_IN_GROUPS", "ask")], &of_sign_in[..]].concat();
-    let of_handoff = [&of_sign_in[..], &[("OIDC_ISSUERS", "[]"), ("HANDOFF_ALLOWED_ORIGINS", "*")]].concat();
+    let of_handoff = [&of_sign_in[..], &[("HANDOFF_ALLOWED_ORIGINS", "*")]].concat();
     for (name, more) in [
         ("post-authentication", of_trigger.as_slice()),
         ("bulk-sync", &[("USER_POOL_ID", "eu-west-1"), ("BULK_SHARE", "2")]),

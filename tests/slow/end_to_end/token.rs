@@ -5,7 +5,16 @@ use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 use stand_ins::{Error, Person};
 
-use crate::end_to_end::stack::{Stack, during, roles};
+use crate::end_to_end::stack::{POLICY, Stack, during, roles};
+
+/// The policy with a source for cognito-local's tokens, in the ledger by the pool's id as its trigger has it.
+fn with_issuer(issuer: &str, client: &str, more: &str) -> String {
+    let pool = issuer.rsplit('/').next().unwrap();
+    format!(
+        "{POLICY}\n[[source]]\nprovider = \"cognito\"\nname = \"{pool}\"\nissuer = \"{issuer}\"\nclient_ids = [\"{client}\"]\n\
+         jwks_uri = \"{issuer}/.well-known/jwks.json\"\n{more}\n"
+    )
+}
 
 #[tokio::test]
 async fn a_token_hands_its_person_over_as_the_trigger_does() {
@@ -29,12 +38,8 @@ async fn a_token_hands_its_person_over_as_the_trigger_does() {
     drop(trigger);
 
     let issuer = format!("{}/{}", cognito.url(), pool.id());
-    let issuers = json!([{
-        "issuer": issuer,
-        "client_ids": [client],
-        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-    }]);
-    let mut function = stack.function("handoff", &[("OIDC_ISSUERS", &issuers.to_string())]);
+    let policy = with_issuer(&issuer, &client, "");
+    let mut function = stack.function("handoff", &[("HANDOFF_POLICY", &policy)]);
     let handoff = format!("{}/handoff", stack.lambda.function_url("handoff"));
     let http = reqwest::Client::new();
     let post = |token: &str| http.post(&handoff).bearer_auth(token).send();
@@ -90,13 +95,8 @@ async fn who_brings_no_good_token_is_not_let_in_and_nothing_is_synced() {
     stack.sandbox.reset().unwrap();
 
     let issuer = format!("{}/{}", cognito.url(), pool.id());
-    let issuers = json!([{
-        "issuer": issuer,
-        "client_ids": [client],
-        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-        "token_use": "id",
-    }]);
-    let mut function = stack.function("handoff", &[("OIDC_ISSUERS", &issuers.to_string())]);
+    let policy = with_issuer(&issuer, &client, "token_use = \"id\"");
+    let mut function = stack.function("handoff", &[("HANDOFF_POLICY", &policy)]);
     let url = stack.lambda.function_url("handoff");
     let http = reqwest::Client::new();
 

@@ -53,9 +53,13 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
         lists_of(&mut file.lists, lists);
     }
     if let Some(mut names) = table.table("names", "[file.names]") {
-        for (name, at, column) in names.rest() {
-            match column.get_ref().as_str() {
-                Some(column) => drop(file.names.insert(name.to_owned(), column.to_owned())),
+        for (name, at, columns) in names.rest() {
+            let columns: Option<Vec<String>> = one_or_many(columns)
+                .into_iter()
+                .map(|column| column.get_ref().as_str().map(str::to_owned))
+                .collect();
+            match columns {
+                Some(columns) => drop(file.names.insert(name.to_owned(), columns)),
                 None => table.faults.add(&at, "a name is given to a column: write claim = \"column\""),
             }
         }
@@ -64,7 +68,7 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
         table.texts(name).unwrap_or_default().into_iter().map(|(name, _)| name.to_owned()).collect()
     };
     (file.spread, file.pairs) = (names("spread"), names("pairs"));
-    (file.columns, file.people) = (names("columns"), names("people"));
+    (file.columns, file.people, file.ignored) = (names("columns"), names("people"), names("ignored"));
 }
 
 /// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for files too.

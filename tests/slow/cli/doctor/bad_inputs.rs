@@ -64,8 +64,8 @@ async fn what_is_not_set_is_said_not_to_be_looked_at() {
     assert_eq!(answer.code, 1, "{}", answer.text);
     answer.says("pool", "warning", "USER_POOL_ID is not set");
     answer.says("queue", "note", "RECONCILE_QUEUE_URL is not set");
-    let issuer = json!([{"issuer": "https://one.example.com", "audiences": ["app"]}]);
-    deployment.set("OIDC_ISSUERS", &issuer.to_string());
+    let source = "[[source]]\nissuer = \"https://one.example.com\"\naudiences = [\"app\"]\n";
+    deployment.set("HANDOFF_POLICY", &format!("{SAFE}{source}"));
     let answer = deployment.json(&[]).await;
     assert_eq!(answer.code, 0, "{}", answer.text);
     answer.says("pool", "note", "unless people come by OIDC issuers alone");
