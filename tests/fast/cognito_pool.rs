@@ -71,7 +71,9 @@ async fn users_are_asked_for_by_pages_and_prefix() {
     assert_eq!(page.next.as_deref(), Some("t2"));
     let [user] = page.items.as_slice() else { panic!("not one user") };
     assert_eq!((user.username.as_str(), user.sub(), user.enabled), ("google_117", Some("3f1c"), false));
-    assert_eq!(user.attributes, [("sub".to_owned(), "3f1c".to_owned())]);
+    // The status by the name that trigger events give it.
+    let attributes = [("sub", "3f1c"), ("cognito:user_status", "CONFIRMED")];
+    assert_eq!(user.attributes, attributes.map(|(name, value)| (name.to_owned(), value.to_owned())));
     pool.users(None, None).await.unwrap();
     let expected = json!([
         {"ListUsers": {"UserPoolId": "eu-west-1_AbC", "Limit": 60, "Filter": "sub ^= \"3f\"", "PaginationToken": "t1"}},

@@ -15,6 +15,7 @@ use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Record, Summary};
 use permit_handoff::domain::identity::Identity;
+use permit_handoff::domain::source::Sources;
 use stand_ins::{Moto, REGION, people};
 use tokio::sync::mpsc;
 

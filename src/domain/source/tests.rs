@@ -369,3 +369,131 @@ fn an_address_is_a_key_only_where_it_is_verified_and_in_one_spelling() {
         assert!(key(unverified).is_err());
     }
 }
+
+/// The rules of a view: what is told less never grants more, and never takes away more.
+mod views {
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
+
+    use super::*;
+    use crate::domain::grant::Grant;
+
+    const POLICY: &str = r#"
+        [[grant]]
+        when = { group = "{tenant}/{role}" }
+        [[grant]]
+        when = { attribute = "plan", equals = "pro" }
+        tenant = "acme"
+        role = "editor"
+        [[grant]]
+        when = { attribute = "app.orgs", equals = "{tenant}" }
+        role = "viewer"
+        [[grant]]
+        when = { email_domain = "acme.com" }
+        tenant = "acme"
+        role = "member"
+        [[grant]]
+        when = { group = "staff", attribute = "plan", equals = "pro" }
+        tenant = "beta"
+        role = "admin"
+    "#;
+
+    /// Every grant that the policy could make of such people.
+    fn possible() -> Vec<Grant> {
+        let tenants = ["acme", "beta"];
+        let roles = ["editor", "viewer", "member", "admin"];
+        tenants.iter().flat_map(|tenant| roles.map(|role| Grant::new(tenant, role).unwrap())).collect()
+    }
+
+    /// The texts in which a claim may come: one name, several in some form, none.
+    fn texts() -> impl Strategy<Value = Value> {
+        let names = vec!["acme/editor", "beta/viewer", "staff", "acme", "beta", "pro"];
+        let several = (subsequence(names.clone(), 0..4), select(vec![", ", "|", ";", "\n"]));
+        prop_oneof![
+            select(names.clone()).prop_map(Value::from),
+            subsequence(names, 0..4).prop_map(|names| json!(names)),
+            several.prop_map(|(names, by)| json!(names.join(by))),
+            Just(json!("")),
+        ]
+    }
+
+    fn claims() -> impl Strategy<Value = Map<String, Value>> {
+        let email = select(vec!["a@acme.com", "a@other.example", ""]);
+        (texts(), texts(), texts(), email, any::<bool>()).prop_map(|(groups, plan, orgs, email, verified)| {
+            object(json!({"sub": "u", "groups": groups, "plan": plan, "app": {"orgs": orgs}, "email": email, "email_verified": verified}))
+        })
+    }
+
+    const CLAIMS: [&str; 5] = ["groups", "plan", "app", "email", "email_verified"];
+
+    /// What a person would have after a look through this view, who had `before`.
+    fn after(policy: &Policy, identity: &Identity, before: &[Grant]) -> BTreeSet<Grant> {
+        let desired = policy.evaluate(identity);
+        let kept = before.iter().filter(|grant| desired.untold.iter().any(|untold| untold.fits(grant)));
+        desired.grants.iter().chain(kept).cloned().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn less_told_grants_no_more_and_revokes_no_more(claims in claims(), hidden in subsequence(CLAIMS.to_vec(), 0..5)) {
+            let (policy, source) = (policy(POLICY), source(""));
+            let told = |names: &[&str]| Told::all_but(names.iter().map(|name| (*name).to_owned()));
+            let mut less = claims.clone();
+            less.retain(|name, _| !hidden.contains(&name.as_str()));
+            let seen = |claims: &Map<String, Value>, told: Told| {
+                read(&source, &Door::File(told), Value::Object(claims.clone()))
+            };
+            // A record that a file's reader refuses changes nothing.
+            if let (Ok(whole), Ok(part)) = (seen(&claims, told(&[])), seen(&less, told(&hidden))) {
+                let everything = possible();
+                let gained = |identity: &Identity| after(&policy, identity, &[]);
+                let lost = |identity: &Identity| -> BTreeSet<Grant> {
+                    let after = after(&policy, identity, &everything);
+                    everything.iter().filter(|grant| !after.contains(grant)).cloned().collect()
+                };
+                prop_assert!(gained(&part).is_subset(&gained(&whole)));
+                prop_assert!(lost(&part).is_subset(&lost(&whole)));
+            }
+        }
+
+        #[test]
+        fn an_undeclared_list_neither_grants_nor_takes_what_a_reading_of_it_would(
+            names in subsequence(vec!["acme/editor", "beta/viewer", "acme/admin"], 1..4),
+            by in select(vec![", ", ",", "|", ";", "\n", " | "]),
+            brackets in any::<bool>(),
+        ) {
+            let (policy, source) = (policy(POLICY), source(""));
+            let person = |groups: Value| read(&source, &ID, json!({"sub": "u", "groups": groups})).unwrap();
+            let text = names.join(by);
+            let text = if brackets { format!("[{text}]") } else { text };
+            let (listed, unsplit) = (person(json!(names)), person(json!(text)));
+            let had: Vec<Grant> = after(&policy, &listed, &[]).into_iter().collect();
+            prop_assert!(after(&policy, &unsplit, &[]).is_subset(&had.iter().cloned().collect()));
+            prop_assert_eq!(after(&policy, &unsplit, &had), had.into_iter().collect::<BTreeSet<_>>());
+        }
+
+        /// An ID token and an export of one source, about one person, never disagree on what both can tell: neither takes what the
+        /// other gives.
+        #[test]
+        fn two_doors_of_one_source_do_not_undo_each_other(
+            claims in claims(), token_lacks in subsequence(CLAIMS.to_vec(), 0..5), file_lacks in subsequence(CLAIMS.to_vec(), 0..5),
+        ) {
+            let (policy, source) = (policy(POLICY), source(""));
+            let without = |lacks: &[&str]| {
+                let mut some = claims.clone();
+                some.retain(|name, _| !lacks.contains(&name.as_str()));
+                Value::Object(some)
+            };
+            let told = |lacks: &[&str]| Told::all_but(lacks.iter().map(|name| (*name).to_owned()));
+            let by_token = read(&source, &ACCESS, without(&token_lacks));
+            let by_file = read(&source, &Door::File(told(&file_lacks)), without(&file_lacks));
+            if let (Ok(token), Ok(file)) = (by_token, by_file) {
+                for (one, other) in [(&token, &file), (&file, &token)] {
+                    let given: Vec<Grant> = policy.evaluate(one).grants.into_iter().collect();
+                    let left = after(&policy, other, &given);
+                    prop_assert!(given.iter().all(|grant| left.contains(grant)), "{given:?} {left:?}");
+                }
+            }
+        }
+    }
+}
