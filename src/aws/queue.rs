@@ -85,8 +85,6 @@ pub enum Why {
     Written,
     /// A token that is too old to change anything.
     OldToken,
-    /// A person whom the bulk sync could not settle.
-    BulkSync,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);

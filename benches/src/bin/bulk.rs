@@ -117,6 +117,7 @@ async fn main() {
             permit: Permit::new(settings, key).unwrap().patient(share),
             directory: directory.clone(),
             policy: Arc::new(policy),
+            looks: None,
         };
         for run in ["first import", "no change", "1% changed"] {
             if run == "1% changed" {
