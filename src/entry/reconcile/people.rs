@@ -16,6 +16,7 @@ use crate::sync::many::{Item, Target};
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the directory says of a person.
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 pub(super) enum Found {
     There(Identity),
     Gone(UserKey),
