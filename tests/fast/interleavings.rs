@@ -78,7 +78,7 @@ impl Directory for Pool {
         let identity = self.read();
         sleep(Duration::from_millis(fastrand::u64(0..10))).await;
         records.send(Record::Identity(identity)).await.map_err(|_| NotWhole("called off".into()))?;
-        Ok(Summary { users: 1, groups: 0 })
+        Ok(Summary { users: 1, groups: 0, doubt: None })
     }
 
     async fn contains(&self, _: &UserKey) -> Result<bool, NotWhole> {
