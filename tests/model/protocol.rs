@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use permit_handoff::domain::facts::{Facts, LEDGER, Ledger};
 use permit_handoff::domain::grant::Grant;
-use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey, View};
+use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::plan::{Change, NewUser, Plan, Refused, UserWrite};
 use permit_handoff::domain::policy::Policy;
 
@@ -166,9 +166,9 @@ impl Planner {
         let key = UserKey::new("u").unwrap();
         let groups = [(A, "a"), (B, "b")].iter().filter(|(bit, _)| wanted & bit != 0);
         let groups = groups.map(|(_, name)| (*name).to_owned()).collect();
-        let identity =
-            Identity::new(key.clone(), source.clone(), [].into(), false, Some(groups), true, View::Whole)
-                .on(Evidence::read_at(time(as_of)));
+        let sub = [("sub".to_owned(), "u".to_owned())];
+        let identity = Identity::from_user_attributes(source.clone(), sub, Some(groups), true).unwrap();
+        let identity = identity.on(Evidence::read_at(time(as_of)));
         let facts = user.map(|User { roles, ledger }| {
             let ledger = ledger.map(|(roles, as_of)| Ledger {
                 source: source.clone(),
