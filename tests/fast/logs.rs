@@ -133,9 +133,10 @@ async fn at_the_level_trace_no_event_no_token_and_no_key_is_logged() {
             "requestContext": {"http": {"method": "POST", "path": "/handoff"}, "stage": "$default"}, "isBase64Encoded": false})
         .to_string()
     };
-    let issuers = json!([{"issuer": provider.issuer, "audiences": [AUDIENCE]}]).to_string();
-    let mut with_issuers = settings.to_vec();
-    with_issuers.push(("OIDC_ISSUERS", issuers.as_str()));
+    let source = format!("[[source]]\nissuer = \"{}\"\naudiences = [\"{AUDIENCE}\"]\n", provider.issuer);
+    let policy = format!("{POLICY}\n{source}");
+    let with_issuers =
+        settings.map(|(name, value)| (name, if name == "HANDOFF_POLICY" { policy.as_str() } else { value }));
     let forged = format!("{}AA", &token[..token.len() - 2]);
     let (answers, log) =
         run(env!("CARGO_BIN_EXE_handoff"), &with_issuers, &[request(&token), request(&forged)]).await;
