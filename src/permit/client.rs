@@ -21,7 +21,6 @@ use super::pacing::{Class, Pacer};
 use super::pdp::Pdp;
 use super::retry::{Patience, Repeat};
 use super::wire::Scope;
-use crate::domain::grant::Grant;
 
 /// How to reach Permit.
 #[derive(Clone, Debug)]
@@ -108,20 +107,18 @@ impl fmt::Debug for Permit {
 }
 
 /// One request, before it is sent.
-pub(super) struct Call<'a> {
+pub(super) struct Call {
     pub(super) request: Request,
     pub(super) bulk: bool,
     pub(super) repeat: Repeat,
-    /// The role assignments in it, by whose names a 404 is understood.
-    pub(super) grants: Vec<&'a Grant>,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
 }
 
-impl Call<'_> {
+impl Call {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, grants: Vec::new(), renews_key: true }
+        Self { request, bulk: false, repeat, renews_key: true }
     }
 
     /// With `body` as JSON.
@@ -196,13 +193,13 @@ impl Permit {
     }
 
     /// Sends a call until it is answered or cannot be: the body of the 2xx.
-    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+    pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
         patience.retry(call.repeat, || self.with_key(call)).await
     }
 
     /// Sends it once, or twice where the key was refused and there is another.
-    async fn with_key(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+    async fn with_key(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let key = self.in_time(self.shared.key.current()).await??;
         self.shared.first_key.get_or_init(|| key.clone());
         let refused = match self.attempt(call, &key).await {
@@ -225,7 +222,7 @@ impl Permit {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, key: &SecretString) -> Result<Vec<u8>, Error> {
+    async fn attempt(&self, call: &Call, key: &SecretString) -> Result<Vec<u8>, Error> {
         if let Some(pacer) = &self.pacer {
             pacer.pass(call.class(), self.deadline).await?;
         }
@@ -239,7 +236,7 @@ impl Permit {
     /// One request and its answer, within `timeout` and the deadline.
     pub(super) async fn exchange(
         &self,
-        call: &Call<'_>,
+        call: &Call,
         key: &SecretString,
         timeout: Duration,
     ) -> Result<Vec<u8>, Error> {
@@ -260,7 +257,7 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response, &call.grants).await,
+            Ok(response) => answer::read(response, ).await,
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }

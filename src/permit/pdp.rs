@@ -19,7 +19,6 @@ use super::retry::Repeat;
 use super::users::facts;
 use super::wire::UserCreate;
 use crate::domain::facts::Facts;
-use crate::domain::grant::Grant;
 use crate::domain::plan::NewUser;
 
 /// How long a PDP that has failed is left alone, so that not every write of every sign-in waits for it.
@@ -61,7 +60,7 @@ impl Permit {
     pub(super) async fn create_user_through_pdp(&self, user: &NewUser) -> Result<Option<Facts>, Error> {
         let NewUser { user, grants } = user;
         let body = UserCreate::without_roles(user);
-        let Some(answer) = self.through_pdp(Method::POST, &["users"], &body, &[]).await else {
+        let Some(answer) = self.through_pdp(Method::POST, &["users"], &body).await else {
             return Ok(None);
         };
         let mut facts = facts(&answer?)?;
@@ -81,7 +80,6 @@ impl Permit {
         method: Method,
         path: &[&str],
         body: &impl Serialize,
-        grants: &[&Grant],
     ) -> Option<Result<Vec<u8>, Error>> {
         let pdp = self.shared.pdp.as_ref().filter(|pdp| self.pacer.is_none() && !pdp.is_left_alone())?;
         // Half of the time that is left, so that the API can still be asked.
@@ -100,7 +98,6 @@ impl Permit {
         };
         let url = pdp.address.below(["facts"].into_iter().chain(path.iter().copied()));
         let mut call = Call::new(method, url, Repeat::Refused).json(body);
-        call.grants = grants.to_vec();
         let headers = call.request.headers_mut();
         headers.insert("x-wait-timeout", HeaderValue::from(wait));
         headers.insert("x-timeout-policy", HeaderValue::from_static("fail"));

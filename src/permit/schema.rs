@@ -89,8 +89,8 @@ impl Permit {
         self.keys(self.facts(&["tenants"]).await?).await
     }
 
-    /// All pages of a list. A page that is not full is the last, unless the count says otherwise; so is one that brings
-    /// nothing new, lest a list that ignores `page` is read for ever.
+    /// All pages of a list. A page that is not full is the last, unless the count says otherwise. Also stops at a page
+    /// with no new rows, so that it cannot loop.
     async fn keys(&self, url: Url) -> Result<BTreeSet<Key>, Error> {
         let mut keys = BTreeSet::new();
         let mut rows_read = 0;
@@ -134,7 +134,7 @@ impl Permit {
         let call = Call { renews_key: false, ..Call::new(Method::GET, url, Repeat::Always) };
         let body = match self.send(&call).await {
             Ok(body) => body,
-            Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound { .. }) => return Ok(None),
+            Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
         let Stats { usage_limits, historical_usage } = read(&body)?;

@@ -203,7 +203,7 @@ impl Sync<'_> {
     /// Whether reading and planning again may settle what failed.
     fn may_settle(&self, error: &Error) -> bool {
         match error {
-            Error::Conflict { .. } | Error::NotFound { .. } | Error::Lost => true,
+            Error::Conflict { .. } | Error::NotFound | Error::Lost => true,
             Error::Rejected { .. } => self.desired.email.is_some() && error.names_email(),
             _ => false,
         }
@@ -227,7 +227,7 @@ impl Sync<'_> {
                 self.desired.email = None;
                 self.done.left_out.insert(LeftOut::EmailRefused);
             }
-            Error::NotFound { .. } => {
+            Error::NotFound => {
                 let known = self.catalog.ask(self.permit).await?;
                 let tenants: BTreeSet<Key> =
                     self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();

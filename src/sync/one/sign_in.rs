@@ -175,7 +175,7 @@ impl SignIn {
                     self.breaker.succeeded();
                     return outcome;
                 }
-                Ok(Err(SyncError::Permit(error @ Error::Rejected { .. }))) => {
+                Ok(Err(SyncError::Permit(error @ (Error::Rejected { .. } | Error::Unreadable)))) => {
                     self.breaker.succeeded();
                     return Outcome::Rejected(error);
                 }
