@@ -27,8 +27,7 @@ impl Permit {
     /// Makes users, with role assignments that Permit may or may not honour here: read back to know.
     pub async fn bulk_create(&self, users: &[NewUser]) -> Result<(), Error> {
         let operations = users.iter().map(UserCreate::with_roles).collect();
-        self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations })
-            .await
+        self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations }).await
     }
 
     /// Replaces users, with the whole of their attributes; role assignments stay as they are.
@@ -46,8 +45,7 @@ impl Permit {
     /// Makes tenants. Whether one that stands fails the call, Permit's documents leave open.
     pub async fn bulk_create_tenants(&self, keys: &[Key]) -> Result<(), Error> {
         let operations = keys.iter().map(TenantCreate::new).collect();
-        self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations })
-            .await
+        self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }).await
     }
 
     /// Assigns roles. Whether one that is assigned already fails the call, Permit's documents leave open.

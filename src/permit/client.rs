@@ -257,7 +257,7 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response, ).await,
+            Ok(response) => answer::read(response).await,
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }

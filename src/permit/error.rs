@@ -60,7 +60,9 @@ pub enum Error {
     #[error("Permit's answer is not what its contract says: check PERMIT_API_URL")]
     Garbled,
     /// Permit's answer is about a user, and has something in a form that the contract does not know.
-    #[error("Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit")]
+    #[error(
+        "Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit"
+    )]
     Unreadable,
     /// The answer is larger than this client reads; or the call has more items than a bulk call takes, and was not sent.
     #[error("the request or its answer is too large")]
@@ -110,10 +112,7 @@ impl Error {
 
     /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the user.
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::NotFound | Self::Unreadable | Self::Conflict { .. } | Self::Rejected { .. }
-        )
+        matches!(self, Self::NotFound | Self::Unreadable | Self::Conflict { .. } | Self::Rejected { .. })
     }
 
     /// Whether it is about the e-mail: a 422 that names the field, a 409 that speaks of it.

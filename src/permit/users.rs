@@ -32,7 +32,10 @@ impl UsersPage {
 
     /// The rows that Permit sent.
     pub fn rows(&self) -> u64 {
-        self.users.len() as u64 + self.unreadable.len() as u64 + u64::from(self.foreign) + u64::from(self.others)
+        self.users.len() as u64
+            + self.unreadable.len() as u64
+            + u64::from(self.foreign)
+            + u64::from(self.others)
     }
 }
 

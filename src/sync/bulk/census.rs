@@ -59,7 +59,7 @@ impl Census {
         let users = list_users(permit, prefix.map(SubPrefix::as_str), &mut self.store, address, observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
-        if !listing.whole {
+        if !self.listing.whole {
             tracing::warn!("Permit's list of users does not add up: nobody is deprovisioned in this run");
         }
         Ok(())
@@ -68,6 +68,11 @@ impl Census {
     /// Users in Permit, those that cannot be read among them.
     pub(super) fn users(&self) -> u64 {
         self.listing.users
+    }
+
+    /// Whether Permit shows this user in a form that the contract does not know: nothing is done to them.
+    pub(super) fn is_unreadable(&self, key: &UserKey) -> bool {
+        self.listing.unreadable.contains(key)
     }
 
     /// Whether every user who stood in Permit when the listing began was read.

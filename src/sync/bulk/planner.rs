@@ -12,6 +12,7 @@ use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
+use crate::permit::Error;
 use crate::sync::many::{Item, Target};
 use crate::sync::one::{LeftOut, leave_out};
 
@@ -96,6 +97,10 @@ impl<'a> Planner<'a> {
         // Named twice: once is enough.
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
+        if census.is_unreadable(&identity.key) {
+            report.reject(identity.key.as_str(), &Error::Unreadable, Error::Unreadable.code());
+            return None;
+        }
         let mut desired = self.policy.evaluate(identity);
         for left_out in leave_out(&self.policy, census.known(), &mut desired) {
             report.reject_part(&desired, &left_out);

@@ -101,19 +101,25 @@ impl Applier {
         Ok(Listed::Whole)
     }
 
-    /// These users, each with a request of its own; `None`: not in Permit.
+    /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left out: what
+    /// is planned for somebody who is not there changes nobody who is.
     pub(in crate::sync) async fn each_single(
         &self,
         keys: impl Iterator<Item = UserKey>,
         mut each: impl FnMut(UserKey, Option<Facts>),
     ) -> Result<(), Error> {
         let singles = stream::iter(keys).map(|key| async {
-            let facts = self.permit.user(&key).await?;
-            Ok::<_, Error>((key, facts))
+            match self.permit.user(&key).await {
+                Ok(facts) => Ok(Some((key, facts))),
+                Err(Error::Unreadable) => Ok(None),
+                Err(error) => Err(error),
+            }
         });
         let mut singles = singles.buffer_unordered(SIDE_BY_SIDE);
-        while let Some((key, facts)) = singles.try_next().await? {
-            each(key, facts);
+        while let Some(single) = singles.try_next().await? {
+            if let Some((key, facts)) = single {
+                each(key, facts);
+            }
         }
         Ok(())
     }
