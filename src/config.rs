@@ -16,7 +16,7 @@ use secrecy::SecretString;
 pub use self::doctor::Doctor;
 pub use self::reader::{InvalidSettings, SettingFault};
 use self::reader::{Reader, read};
-use crate::aws::UserPoolId;
+use crate::aws::{FunctionArn, InvalidFunctionArn, UserPoolId};
 use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
 use crate::permit::{Address, Limits};
@@ -85,6 +85,17 @@ pub enum OnFailure {
     Deny,
 }
 
+impl OnFailure {
+    /// What `SIGN_IN_ON_FAILURE` says to a program whose other settings are wrong. Who wrote something there that
+    /// is not understood did not want the default: that denies.
+    pub fn of_a_bad_deployment(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
+            None | Some("" | "admit") => Self::Admit,
+            Some(_) => Self::Deny,
+        }
+    }
+}
+
 /// Settings of `post-authentication`.
 #[derive(Debug)]
 pub struct SignIn {
@@ -111,6 +122,8 @@ pub struct BulkSync {
     pub user_pool_id: UserPoolId,
     /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
     pub share: f64,
+    /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
+    pub trigger: Option<FunctionArn>,
 }
 
 /// Settings of the command line's `sync --file`.
@@ -244,7 +257,15 @@ impl BulkSync {
                 parse::user_pool_id,
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
-            Some(Self { common: common?, user_pool_id: user_pool_id?, share: share? })
+            let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", |text| {
+                text.parse().map_err(|invalid: InvalidFunctionArn| format!("`{text}` is {invalid}"))
+            });
+            Some(Self {
+                common: common?,
+                user_pool_id: user_pool_id?,
+                share: share?,
+                trigger: trigger.value(),
+            })
         })
     }
 }

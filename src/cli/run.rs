@@ -111,7 +111,7 @@ impl RunArgs {
             let expected = if is_watched { directory.lines().await } else { None };
             (common, share, expected, Arc::new(directory))
         } else {
-            let config::BulkSync { common, user_pool_id, share } =
+            let config::BulkSync { common, user_pool_id, share, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
             let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
             let expected = if is_watched { pool.estimated_users().await } else { None };

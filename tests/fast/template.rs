@@ -32,6 +32,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
     ("USER_POOL_ID", &["reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
+    ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
@@ -48,6 +49,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("BulkSyncSeconds", "", &[]),
     ("PermitMau", "", &[]),
     ("PermitMauLimit", "", &[]),
+    ("TriggersMissing", "", &[]),
     ("ReconcileDeadLettered", "", &[]),
 ];
 
@@ -556,7 +558,7 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn template() -> Value {
+pub(crate) fn template() -> Value {
     let text = read("template.yaml");
     let documents = Yaml::load_from_str(&text).unwrap();
     assert_eq!(documents.len(), 1);
