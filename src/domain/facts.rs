@@ -96,6 +96,12 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
+    /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages, which shift
+    /// while they are read: that one was not seen does not prove that it is gone.
+    pub fn may_have(&self, grant: &Grant) -> bool {
+        grant.instance.is_some() || self.roles.contains(grant)
+    }
+
     /// Whether this project made the user on the word of `source`.
     pub fn is_owned_by(&self, source: &Source) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.source == *source)

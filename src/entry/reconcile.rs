@@ -99,7 +99,9 @@ impl Reconcile {
         user_pool_id: Option<UserPoolId>,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
-        let (policy, catalog) = (Arc::new(policy), Arc::new(Catalog::default()));
+        let permit = permit.seeing_instances(!policy.resources().is_empty());
+        let catalog = Arc::new(Catalog::new(&policy));
+        let (policy, catalog) = (Arc::new(policy), catalog);
         Self { permit, policy, catalog, user_pool_id, dead_letters }
     }
 

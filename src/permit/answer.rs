@@ -93,6 +93,8 @@ fn error(status: StatusCode, body: &[u8]) -> Error {
         _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }
+        // The web framework's own words, of the API or of a PDP: it is no user or role that is not there.
+        StatusCode::NOT_FOUND if code.is_none() && text("detail") == Some("Not Found") => Error::NoSuchPath,
         StatusCode::NOT_FOUND => Error::NotFound,
         StatusCode::CONFLICT => Error::Conflict { code, about_email: speaks_of_email(message) },
         _ if status.is_client_error() => {

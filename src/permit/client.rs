@@ -78,6 +78,7 @@ pub struct Permit {
     pub(super) shared: Arc<Shared>,
     pub(super) deadline: Option<Instant>,
     pub(super) pacer: Option<Arc<Pacer>>,
+    pub(super) instances: bool,
 }
 
 pub(super) struct Shared {
@@ -90,6 +91,8 @@ pub(super) struct Shared {
     /// One pacer a share, so that handles made apart still keep to one pace.
     pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
     counters: Counters,
+    /// When the latest bulk call was answered.
+    latest_bulk: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -105,6 +108,22 @@ impl fmt::Debug for Permit {
         f.debug_struct("Permit").field("api_url", &self.shared.settings.api_url).finish_non_exhaustive()
     }
 }
+
+/// The longest that Permit is waited for to show what a bulk call wrote.
+const LATE: Duration = Duration::from_secs(90);
+
+/// The pauses between readings of what may be late, [`LATE`] in all.
+pub const LATE_PAUSES: [Duration; 9] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(12),
+    Duration::from_secs(20),
+    Duration::from_secs(20),
+    Duration::from_secs(20),
+];
 
 /// One request, before it is sent.
 pub(super) struct Call {
@@ -160,8 +179,9 @@ impl Permit {
             first_key: OnceLock::new(),
             pacers: Mutex::default(),
             counters: Counters::default(),
+            latest_bulk: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None })
+        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, instances: false })
     }
 
     /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key included.
@@ -183,6 +203,18 @@ impl Permit {
         let pacer = Arc::new(Pacer::new(self.shared.settings.limits, share));
         pacers.push((share, pacer.clone()));
         Self { pacer: Some(pacer), ..self.clone() }
+    }
+
+    /// A handle that reads a user's roles on resource instances too, which is a request more.
+    #[must_use]
+    pub fn seeing_instances(&self, sees: bool) -> Self {
+        Self { instances: sees, ..self.clone() }
+    }
+
+    /// Whether a read may not show yet what a bulk call wrote: Permit shows it up to a minute late.
+    pub fn may_be_late(&self) -> bool {
+        let latest = *self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.is_some_and(|latest| latest.elapsed() < LATE)
     }
 
     /// Requests sent so far by all clones.
@@ -263,6 +295,10 @@ impl Permit {
             }
             Err(_) => Err(Error::Lost),
         };
+        if call.bulk {
+            let mut latest = self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
+            *latest = Some(Instant::now());
+        }
         let out_of_time = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         match answer {
             Err(Error::Lost | Error::Unavailable { status: None, .. }) if out_of_time => {

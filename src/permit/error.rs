@@ -59,6 +59,9 @@ pub enum Error {
     /// 2xx, and the body is not what the contract says. The request may have been applied.
     #[error("Permit's answer is not what its contract says: check PERMIT_API_URL")]
     Garbled,
+    /// 404, and not Permit's: nothing at this address knows the path.
+    #[error("nothing at this address knows the request's path: check PERMIT_API_URL and PERMIT_PDP_URL")]
+    NoSuchPath,
     /// Permit's answer is about a user, and has something in a form that the contract does not know.
     #[error(
         "Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit"
@@ -101,6 +104,7 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::NotFound
             | Self::Unreadable
+            | Self::NoSuchPath
             | Self::Conflict { .. }
             | Self::Rejected { .. }
             | Self::TooLarge
@@ -133,6 +137,7 @@ impl Error {
             Self::Forbidden { code } => code.as_ref().map_or("FORBIDDEN_ACCESS", ErrorCode::as_str),
             Self::NotFound => "NOT_FOUND",
             Self::Unreadable => "UNREADABLE_USER",
+            Self::NoSuchPath => "NO_SUCH_PATH",
             Self::Conflict { code, .. } => code.as_ref().map_or("CONFLICT", ErrorCode::as_str),
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Rejected { code, .. } => code.as_ref().map_or("REJECTED", ErrorCode::as_str),

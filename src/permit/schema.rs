@@ -73,6 +73,11 @@ impl Permit {
         self.url("facts", segments).await
     }
 
+    /// The URL of `/v2/schema/PROJECT/ENVIRONMENT/...`.
+    pub(super) async fn schema(&self, segments: &[&str]) -> Result<Url, Error> {
+        self.url("schema", segments).await
+    }
+
     async fn url(&self, family: &str, segments: &[&str]) -> Result<Url, Error> {
         let Environment { project, environment } = self.environment().await?;
         let path = ["v2", family, &project, &environment].into_iter().chain(segments.iter().copied());
@@ -81,7 +86,7 @@ impl Permit {
 
     /// The keys of all roles.
     pub async fn roles(&self) -> Result<BTreeSet<Key>, Error> {
-        self.keys(self.url("schema", &["roles"]).await?).await
+        self.keys(self.schema(&["roles"]).await?).await
     }
 
     /// The keys of all tenants.

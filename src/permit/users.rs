@@ -40,8 +40,21 @@ impl UsersPage {
 }
 
 impl Permit {
-    /// The user with this key.
+    /// The user with this key. Roles on resource instances are in it if this handle
+    /// [sees them](Permit::seeing_instances).
     pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
+        if !self.instances {
+            return self.user_without_instances(key).await;
+        }
+        let (user, on_instances) =
+            tokio::try_join!(self.user_without_instances(key), self.instance_roles_of(key))?;
+        Ok(user.map(|mut facts| {
+            facts.roles.extend(on_instances);
+            facts
+        }))
+    }
+
+    async fn user_without_instances(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
         match self.send(&call).await {
             Ok(body) => Ok(Some(facts(&body)?)),

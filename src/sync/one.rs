@@ -14,11 +14,13 @@ use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::Identity;
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Desired, Policy};
-use crate::permit::{Error, Permit};
+use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
 /// same person in at once need two; a missing role and a taken e-mail cost one each.
 const ROUNDS: u32 = 6;
+/// So many roles of one person are assigned, or taken back, by a bulk call.
+const MANY: usize = 20;
 
 /// Why a person is not synced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -29,6 +31,12 @@ pub enum SyncError {
     /// What Permit knows changed under every plan.
     #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
     Unsettled,
+    /// The ledger would be too large.
+    #[error(
+        "the policy grants {0} roles, more than one Permit user's ledger holds ({max} KiB): grant fewer on instances",
+        max = Desired::MAX_LEDGER / 1024
+    )]
+    TooManyGrants(usize),
 }
 
 impl SyncError {
@@ -37,6 +45,7 @@ impl SyncError {
         match self {
             Self::Permit(error) => error.code(),
             Self::Unsettled => "UNSETTLED",
+            Self::TooManyGrants(_) => "TOO_MANY_GRANTS",
         }
     }
 }
@@ -114,6 +123,10 @@ pub async fn sync_desired(
     desired: Desired,
     mut actual: Option<Facts>,
 ) -> Result<Synced, SyncError> {
+    let permit = &permit.seeing_instances(!policy.resources().is_empty());
+    if desired.ledger_size() > Desired::MAX_LEDGER {
+        return Err(SyncError::TooManyGrants(desired.grants.len()));
+    }
     let mut sync = Sync { permit, policy, catalog, desired, done: Synced::default() };
     if let Some(known) = catalog.peek() {
         sync.done.left_out = leave_out(policy, &known, &mut sync.desired);
@@ -130,7 +143,7 @@ pub async fn sync_desired(
             Ok(Step::Read(facts)) => actual = facts,
             Err(error) if round + 1 < ROUNDS && sync.may_settle(&error) => {
                 let stood = actual.is_some();
-                actual = permit.user(&sync.desired.key).await?;
+                actual = sync.read_late(&error, stood).await?;
                 sync.learn(&error, stood, actual.as_ref()).await?;
                 // Two instances that met once must not meet again in step.
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
@@ -163,7 +176,17 @@ struct Sync<'a> {
 
 impl Sync<'_> {
     async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, Error> {
-        match Plan::new(&self.desired, actual) {
+        let mut plan = Plan::new(&self.desired, actual);
+        let lacking =
+            self.catalog.without_instance(self.permit, self.policy, plan.grants().collect()).await?;
+        if !lacking.is_empty() {
+            for (grant, missing) in lacking {
+                self.desired.grants.remove(&grant);
+                self.done.left_out.insert(LeftOut::Grant { grant, missing });
+            }
+            plan = Plan::new(&self.desired, actual);
+        }
+        match plan {
             Plan::Unchanged => Ok(Step::Done),
             Plan::Create(user) => self.create(user).await,
             Plan::Change(change) => self.change(change).await.map(|()| Step::Done),
@@ -187,17 +210,46 @@ impl Sync<'_> {
 
     async fn change(&mut self, change: Change) -> Result<(), Error> {
         let Change { key, revoke, write, grant } = change;
-        try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
+        if revoke.len() >= MANY {
+            let revoke: Vec<_> = revoke.iter().map(|grant| (key.clone(), grant.clone())).collect();
+            for chunk in revoke.chunks(MAX_BULK_ASSIGNMENTS) {
+                self.permit.bulk_unassign(chunk).await?;
+            }
+        } else {
+            try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
+        }
         self.done.changed |= !revoke.is_empty();
         self.done.revoked.extend(revoke);
         if let Some(user) = write {
             self.permit.replace_user(&user).await?;
             self.done.changed = true;
         }
-        try_join_all(grant.iter().map(|grant| self.permit.assign(&key, grant))).await?;
+        if grant.len() >= MANY {
+            let grant: Vec<_> = grant.iter().map(|grant| (key.clone(), grant.clone())).collect();
+            for chunk in grant.chunks(MAX_BULK_ASSIGNMENTS) {
+                self.permit.bulk_assign(chunk).await?;
+            }
+        } else {
+            try_join_all(grant.iter().map(|grant| self.permit.assign(&key, grant))).await?;
+        }
         self.done.changed |= !grant.is_empty();
         self.done.granted.extend(grant);
         Ok(())
+    }
+
+    /// Reads the user after `error`. One who is there by a bulk call may be seen late: Permit refuses to make them, and
+    /// does not show them yet.
+    async fn read_late(&self, error: &Error, stood: bool) -> Result<Option<Facts>, Error> {
+        let is_there = matches!(error, Error::Conflict { .. }) && !stood && !error.names_email();
+        let mut pauses = LATE_PAUSES.iter();
+        loop {
+            let actual = self.permit.user(&self.desired.key).await?;
+            if actual.is_some() || !is_there || !self.permit.may_be_late() {
+                return Ok(actual);
+            }
+            let Some(pause) = pauses.next() else { return Ok(None) };
+            tokio::time::sleep(*pause).await;
+        }
     }
 
     /// Whether reading and planning again may settle what failed.

@@ -59,6 +59,12 @@ impl Census {
         let users = list_users(permit, prefix.map(SubPrefix::as_str), &mut self.store, address, observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
+        for resource in catalog.resources() {
+            for (key, grants) in permit.instance_roles_on(resource).await? {
+                catalog.note_instances(&grants);
+                self.store.add_roles(&key, grants);
+            }
+        }
         if !self.listing.whole {
             tracing::warn!("Permit's list of users does not add up: nobody is deprovisioned in this run");
         }

@@ -9,7 +9,7 @@ use super::{Applier, FEW};
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
-use crate::permit::{Error, MAX_BULK_ASSIGNMENTS};
+use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS};
 
 /// How many users are read to learn whether role assignments inside bulk creates are honoured. The first may
 /// have stood before, and tells nothing.
@@ -115,6 +115,11 @@ impl Applier {
             });
             return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[]));
         }
+        // A person may have thousands of roles on instances: they follow, so many a call.
+        for (user, plan) in users.iter_mut().zip(&plans) {
+            let on_instances = user.grants.extract_if(.., |grant| grant.instance.is_some());
+            on_instances.for_each(|role| grant.push(*plan, (user.user.key.clone(), role)));
+        }
         // Whoever comes first learns whether embedded role assignments are honoured; the others wait for that.
         let mut embedded = self.embedded.lock().await;
         let honoured = if let Some(honoured) = *embedded {
@@ -150,15 +155,28 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from these.
+    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from these. They may
+    /// be seen late.
     async fn honours_embedded(&self, users: &[NewUser]) -> Result<Option<bool>, Error> {
-        for NewUser { user, grants } in users.iter().filter(|user| !user.grants.is_empty()).take(PROBES) {
-            let Some(facts) = self.permit.user(&user.key).await? else { continue };
-            if facts.ledger.as_ref() == Some(&user.ledger) {
-                return Ok(Some(grants.is_subset(&facts.roles)));
+        let probes: Vec<_> = users.iter().filter(|user| !user.grants.is_empty()).take(PROBES).collect();
+        let mut pauses = LATE_PAUSES.iter();
+        loop {
+            let mut is_late = false;
+            for NewUser { user, grants } in &probes {
+                match self.permit.user(&user.key).await {
+                    Ok(Some(facts)) if facts.ledger.as_ref() == Some(&user.ledger) => {
+                        return Ok(Some(grants.is_subset(&facts.roles)));
+                    }
+                    Ok(None) => is_late = true,
+                    Ok(Some(_)) | Err(Error::Unreadable) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match pauses.next() {
+                Some(pause) if is_late => tokio::time::sleep(*pause).await,
+                _ => return Ok(None),
             }
         }
-        Ok(None)
     }
 }
 

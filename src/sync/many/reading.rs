@@ -1,6 +1,6 @@
 //! What Permit knows of these users: by pages or one by one, whichever is fewer requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Applier, Item};
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, Plan};
 use crate::permit::{Error, UsersPage};
@@ -80,6 +81,7 @@ impl Applier {
         &self,
         mut each: impl FnMut(Facts) -> ControlFlow<()>,
     ) -> Result<Listed, Error> {
+        let mut on_instances = self.instance_roles().await?;
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
         let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
         let mut pages = stream::iter(1..)
@@ -94,11 +96,26 @@ impl Applier {
                 page => page?,
             };
             let is_last = page.rows() < UsersPage::ROWS as u64;
-            if page.users.into_iter().try_for_each(&mut each).is_break() || is_last {
+            let mut users = page.users.into_iter().map(|mut facts| {
+                facts.roles.extend(on_instances.remove(&facts.key).unwrap_or_default());
+                facts
+            });
+            if users.try_for_each(&mut each).is_break() || is_last {
                 break;
             }
         }
         Ok(Listed::Whole)
+    }
+
+    /// Everybody's roles on the resource instances that the policy grants on.
+    async fn instance_roles(&self) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
+        let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
+        for resource in self.catalog.resources() {
+            for (key, grants) in self.permit.instance_roles_on(resource).await? {
+                roles.entry(key).or_default().extend(grants);
+            }
+        }
+        Ok(roles)
     }
 
     /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left out: what

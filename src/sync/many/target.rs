@@ -11,7 +11,7 @@ use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Deprovision, Desired};
 use crate::domain::redacted_debug;
-use crate::sync::one::{LeftOut, Synced};
+use crate::sync::one::{LeftOut, SyncError, Synced};
 
 /// How a user should be.
 #[derive(Clone)]
@@ -74,6 +74,24 @@ impl Item {
     /// What to do.
     pub fn plan(&self) -> Plan {
         self.target.plan(self.actual.as_ref())
+    }
+
+    /// What the user's grants take in the ledger, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match &self.target {
+            Target::Present(desired) => desired.ledger_size(),
+            Target::Absent { .. } => 0,
+        }
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.size() > Desired::MAX_LEDGER
+    }
+
+    /// Nothing is done for the user: their ledger would be too large.
+    pub(super) fn too_large(self) -> Settled {
+        let grants = if let Target::Present(desired) = &self.target { desired.grants.len() } else { 0 };
+        Settled { target: self.target, outcome: Err(SyncError::TooManyGrants(grants)) }
     }
 
     /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed otherwise.

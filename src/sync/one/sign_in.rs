@@ -46,8 +46,8 @@ pub enum Outcome {
     Queued(Failure),
     /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
     Missed(Failure),
-    /// Permit refuses what is in the record, now and later. The person passes, and somebody must look.
-    Rejected(Error),
+    /// Permit takes nothing of the record, now or later. The person passes, and somebody must look.
+    Rejected(SyncError),
     /// Permit did not take it in time, and the operator would rather have the person wait.
     Refused {
         /// Why.
@@ -122,9 +122,9 @@ impl SignIn {
     pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
         Self {
             seen: Seen::new(settings.cache_ttl),
-            permit,
+            permit: permit.seeing_instances(!policy.resources().is_empty()),
+            catalog: Catalog::new(&policy),
             policy,
-            catalog: Catalog::default(),
             settings,
             queue,
             breaker: Breaker::default(),
@@ -175,7 +175,10 @@ impl SignIn {
                     self.breaker.succeeded();
                     return outcome;
                 }
-                Ok(Err(SyncError::Permit(error @ (Error::Rejected { .. } | Error::Unreadable)))) => {
+                Ok(Err(
+                    error @ (SyncError::Permit(Error::Rejected { .. } | Error::Unreadable)
+                    | SyncError::TooManyGrants(_)),
+                )) => {
                     self.breaker.succeeded();
                     return Outcome::Rejected(error);
                 }
@@ -297,7 +300,7 @@ impl Failure {
         match self {
             Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
             Self::OutOfTime => true,
-            Self::Sync(SyncError::Unsettled) | Self::BreakerOpen => false,
+            Self::Sync(SyncError::Unsettled | SyncError::TooManyGrants(_)) | Self::BreakerOpen => false,
         }
     }
 }
