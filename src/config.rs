@@ -74,6 +74,8 @@ pub enum SignInGroups {
     Lookup,
     /// Not asked: grants by group are left to the bulk sync.
     Skip,
+    /// Taken from PreTokenGeneration events, and from nowhere else.
+    Event,
 }
 
 /// What becomes of a sign-in that could not be synced.
@@ -111,6 +113,9 @@ pub struct SignIn {
     pub cache_ttl: Duration,
     /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
+    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again; `None`: any
+    /// pool's, and `reconcile` is told what people were.
+    pub user_pool_id: Option<UserPoolId>,
 }
 
 /// Settings of `bulk-sync`, and of the command line's `plan` and `sync`.
@@ -163,7 +168,7 @@ pub struct Handoff {
 pub struct Reconcile {
     /// What every program needs.
     pub common: Common,
-    /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
+    /// `USER_POOL_ID`: the pool in which people are read again.
     pub user_pool_id: Option<UserPoolId>,
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
@@ -221,7 +226,8 @@ impl SignIn {
         let groups = reader.parsed_or("SIGN_IN_GROUPS", "lookup", |text| match text {
             "lookup" => Ok(SignInGroups::Lookup),
             "skip" => Ok(SignInGroups::Skip),
-            _ => Err(format!("`{text}` is neither `lookup` nor `skip`")),
+            "event" => Ok(SignInGroups::Event),
+            _ => Err(format!("`{text}` is not one of `lookup`, `skip` and `event`")),
         });
         let on_failure = reader.parsed_or("SIGN_IN_ON_FAILURE", "admit", |text| match text {
             "admit" => Ok(OnFailure::Admit),
@@ -235,7 +241,9 @@ impl SignIn {
             parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
         });
         let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
+        let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
         Some(Self {
+            user_pool_id: user_pool_id.value(),
             common: common?,
             groups: groups?,
             on_failure: on_failure?,

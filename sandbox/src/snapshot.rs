@@ -143,7 +143,7 @@ impl World {
             self.add_role(None, &key, fields).map_err(|error| refused(&format!("role {key:?}"), &error))?;
         }
         for (resource, roles) in resources {
-            roles.iter().for_each(|role| self.seed_resource_role(resource, role));
+            roles.iter().for_each(|role| self.seed_role(Some(resource), role));
         }
         for key in tenants.iter().filter(|key| self.tenant(key).is_err()).cloned().collect::<Vec<_>>() {
             let made = self.add_tenant(&key, key.clone(), None, None);
@@ -161,12 +161,10 @@ impl World {
         users.iter().try_for_each(|(key, user)| self.seed_user(key, user))
     }
 
-    fn seed_resource_role(&mut self, resource: &str, role: &str) {
-        if self.resource_role(resource, role).is_err() {
-            let fields = json!({ "name": role }).as_object().cloned().unwrap_or_default();
-            // It is not there: nothing can be in the way.
-            self.add_role(Some(resource), role, fields).ok();
-        }
+    fn seed_role(&mut self, resource: Option<&str>, role: &str) {
+        let fields = json!({ "name": role }).as_object().cloned().unwrap_or_default();
+        // One that stands is left as it is.
+        self.add_role(resource, role, fields).ok();
     }
 
     /// Adds or replaces one user, whole. A resource's role or an instance that is not there is made.
@@ -179,7 +177,7 @@ impl World {
             let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
             if let Some((name, (resource, _))) = instance.and_then(|name| Some((name, name.split_once(':')?)))
             {
-                self.seed_resource_role(resource, role);
+                self.seed_role(Some(resource), role);
                 if let (Ok(tenant), Err(_)) = (self.tenant(tenant), self.instance(name)) {
                     self.add_instance(name, tenant);
                 }

@@ -1,11 +1,12 @@
 //! Who a person is, whatever said so: a trigger event, a page of the user pool, a token, a queued message.
 //!
-//! An [`Identity`] is parsed once, at the edge, and is clean from then on: control characters are gone,
-//! empty values are absent, the e-mail has an e-mail's form, the key is one that Permit takes.
+//! An [`Identity`] is parsed once, at the edge: empty values are absent, the e-mail has an e-mail's form, the key is one that
+//! Permit takes. A value with control characters is kept as it came, and decides over nothing: see [`is_clean`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -69,6 +70,9 @@ impl Email {
 
     /// `None` where `text` has no e-mail's form; the person is then synced without one.
     pub fn new(text: &str) -> Option<Self> {
+        if text.contains(char::is_control) {
+            return None;
+        }
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@')?;
         let well_formed = !local.is_empty()
@@ -78,7 +82,7 @@ impl Email {
             && !domain.ends_with('.')
             && !domain.contains("..")
             && text.len() <= Self::MAX
-            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+            && !text.contains(char::is_whitespace);
         well_formed.then(|| Self(text.into()))
     }
 
@@ -139,13 +143,26 @@ impl Source {
 
     /// The OIDC issuer `iss`; where it is one of Cognito's, the user pool behind it.
     pub fn issuer(iss: &str) -> Self {
+        // The second form is the newer one, which multi-Region pools need. Both are one directory.
         let pool = iss
             .strip_prefix("https://cognito-idp.")
+            .or_else(|| iss.strip_prefix("https://issuer-cognito-idp."))
             .and_then(|rest| rest.split_once('/'))
             .filter(|(host, _)| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
             .map(|(_, pool)| pool.trim_end_matches('/'))
             .filter(|pool| !pool.is_empty() && !pool.contains('/'));
         Self(pool.unwrap_or(iss).into())
+    }
+
+    /// Whether it has the form of a user pool's id, `REGION_ID`.
+    pub fn is_user_pool(&self) -> bool {
+        let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.0.split_once('_').is_some_and(|(region, id)| {
+            !region.is_empty()
+                && region.chars().all(is_region)
+                && !id.is_empty()
+                && id.chars().all(|c| c.is_ascii_alphanumeric())
+        })
     }
 
     /// The source as the ledger spells it.
@@ -158,6 +175,46 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What an identity rests on: since when it is so, and what it may do on its own word.
+///
+/// An identity that nobody has given evidence is undated, and changes nothing: see [`Identity::on`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The directory said so at this time, or a moment later; `None`: nobody knows when.
+    pub as_of: Option<Timestamp>,
+    /// Whether it may take on a Permit user whom no ledger names.
+    pub adopts: bool,
+    /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
+    pub fresh_seconds: u32,
+}
+
+impl Evidence {
+    /// The directory itself, read from this time on: a user pool, a file, a trigger event.
+    pub fn read_at(time: Timestamp) -> Self {
+        Self { as_of: whole_millis(time), adopts: true, fresh_seconds: 0 }
+    }
+
+    /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
+    ///
+    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds older than
+    /// its token, and must not count as newer.
+    pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
+        let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
+        Self { as_of: iat.and_then(|iat| whole_millis(end(iat).min(now))), adopts, fresh_seconds }
+    }
+
+    /// Whether it is too old at the time `now`. What has no time is older than anything.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let most = SignedDuration::from_secs(self.fresh_seconds.into());
+        !most.is_zero() && self.as_of.is_none_or(|as_of| now.duration_since(as_of) > most)
+    }
+}
+
+/// The ledger has milliseconds, so that a time is the same when it is read back.
+fn whole_millis(time: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.as_millisecond()).ok()
 }
 
 /// How much of a person the directory showed.
@@ -178,6 +235,8 @@ pub struct Identity {
     pub key: UserKey,
     /// Who vouches.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
     /// The address, verified or not.
     pub email: Option<Email>,
     /// The same address, where the directory has verified it.
@@ -186,7 +245,7 @@ pub struct Identity {
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
-    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`).
+    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The groups; `None`: not asked, or the token does not say.
     pub groups: Option<BTreeSet<String>>,
@@ -231,7 +290,7 @@ impl Identity {
     }
 
     /// From claims or attributes by their standard OIDC names; `email_verified` is what the caller has
-    /// made of that claim. Attributes are cleaned: control characters go, and then empty strings and nulls.
+    /// made of that claim. Blanks around a text are not part of it; empty texts and nulls are absent.
     pub fn new(
         key: UserKey,
         source: Source,
@@ -242,40 +301,84 @@ impl Identity {
         view: View,
     ) -> Self {
         let attributes: BTreeMap<String, Value> =
-            attributes.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
-        let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(str::to_owned);
-        let email = text("email").as_deref().and_then(Email::new);
+            attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
+        let text = |name: &str| attributes.get(name).and_then(Value::as_str);
+        let email = text("email").and_then(Email::new);
+        let (first_name, last_name) =
+            (text("given_name").and_then(readable), text("family_name").and_then(readable));
         Self {
             verified_email: email.clone().filter(|_| email_verified).map(VerifiedEmail),
             email,
-            first_name: text("given_name"),
-            last_name: text("family_name"),
+            first_name,
+            last_name,
             key,
             source,
+            evidence: Evidence::default(),
             attributes,
             groups,
             enabled,
             view,
         }
     }
+
+    /// The same person, on this evidence.
+    #[must_use]
+    pub fn on(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
+    }
 }
 
-/// The value without control characters (NUL, which Permit's store cannot hold, among them) and without
-/// blanks around it; `None` where nothing is left.
-fn clean(value: Value) -> Option<Value> {
+impl Identity {
+    /// The attributes whose values are not clean, by name.
+    pub fn unclean(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter(|(_, value)| !is_clean(value)).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether the value has no control character (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
+/// other characters, as in a postal address.
+///
+/// What a value with one means is unsure: without the character it is another value, and perhaps one that grants. So it grants
+/// nothing, takes nothing away and is not copied.
+pub fn is_clean(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => is_clean_text(text),
+        Value::Array(items) => items.iter().all(is_clean),
+        Value::Object(members) => members.iter().all(|(name, value)| is_clean_text(name) && is_clean(value)),
+    }
+}
+
+fn is_clean_text(text: &str) -> bool {
+    let is_break = |c: char| matches!(c, '\n' | '\r' | '\t');
+    let inner = text.trim_matches(|c: char| c.is_whitespace() && !is_break(c));
+    !text.contains(|c: char| c.is_control() && !is_break(c))
+        && !inner.starts_with(is_break)
+        && !inner.ends_with(is_break)
+}
+
+/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it is.
+fn trimmed(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
+        value if !is_clean(&value) => Some(value),
         Value::String(text) => {
-            let text = text.replace(char::is_control, "");
             let text = text.trim();
             (!text.is_empty()).then(|| Value::String(text.to_owned()))
         }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(clean).collect())),
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(trimmed).collect())),
         Value::Object(members) => Some(Value::Object(
-            members.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect(),
+            members.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect(),
         )),
         Value::Bool(_) | Value::Number(_) => Some(value),
     }
+}
+
+/// A name as people read it: it decides over nothing, so control characters may just go.
+fn readable(name: &str) -> Option<String> {
+    let name = name.replace(char::is_control, "");
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -321,20 +424,45 @@ mod tests {
     }
 
     #[test]
-    fn values_are_cleaned_and_empty_ones_are_absent() {
+    fn names_are_readable_and_empty_values_are_absent() {
         let long = "名".repeat(2048);
         let identity = person(&[
             ("sub", "u1"),
             ("given_name", " Ja\u{0}ne\u{7} "),
             ("family_name", "\u{1}\t "),
             ("custom:bio", &long),
-            ("locale", ""),
+            ("locale", "  "),
+            ("custom:tier", " pro "),
         ])
         .unwrap();
         assert_eq!(identity.first_name.as_deref(), Some("Jane"));
         assert_eq!(identity.last_name, None);
         assert_eq!(identity.attributes["custom:bio"], Value::String(long));
         assert!(!identity.attributes.contains_key("locale"));
+        assert_eq!(identity.attributes["custom:tier"], "pro");
+    }
+
+    #[test]
+    fn a_value_with_a_control_character_is_kept_as_it_came_and_an_address_with_one_is_none() {
+        for odd in
+            ["a@ac\u{1}me.com", "a@acme.com\u{0}", "\u{7f}a@acme.com", "a@acme\u{9b}.com", "a@acme.com\n"]
+        {
+            let identity = person(&[("sub", "u"), ("email", odd), ("email_verified", "true")]).unwrap();
+            assert!(identity.email.is_none() && identity.verified_email.is_none(), "{odd:?}");
+            assert_eq!(identity.unclean().collect::<Vec<_>>(), ["email"]);
+            assert_eq!(identity.attributes["email"], odd);
+        }
+        for (value, clean) in [
+            ("12 Main Street\nExample\tTown", true),
+            ("pro\n", false),
+            ("\tpro", false),
+            (" \r pro", false),
+            (" ", true),
+        ] {
+            assert_eq!(is_clean(&value.into()), clean, "{value:?}");
+        }
+        let nested = serde_json::json!({"org": [{"na\u{0}me": "acme"}]});
+        assert!(!is_clean(&nested) && is_clean(&serde_json::json!({"org": [{"name": "acme"}]})));
     }
 
     #[test]
@@ -369,14 +497,35 @@ mod tests {
     #[test]
     fn a_cognito_issuer_is_its_user_pool() {
         let pool = Source::user_pool("eu-west-1_abc");
-        assert_eq!(Source::issuer("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"), pool);
+        for host in ["cognito-idp", "issuer-cognito-idp"] {
+            for domain in ["amazonaws.com", "amazonaws.com.cn"] {
+                assert_eq!(Source::issuer(&format!("https://{host}.eu-west-1.{domain}/eu-west-1_abc")), pool);
+            }
+        }
         for iss in [
             "https://cognito-idp.evil.example/eu-west-1_abc",
+            "https://issuer-cognito-idp.evil.example/eu-west-1_abc",
+            "https://evil.issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc",
             "https://login.example.com/",
             "https://cognito-idp.eu-west-1.amazonaws.com/a/b",
         ] {
             assert_eq!(Source::issuer(iss).as_str(), iss);
         }
+    }
+
+    #[test]
+    fn a_token_counts_from_the_end_of_its_second_and_never_from_the_future() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (iat, now) = (time("2026-11-24T08:00:00Z"), time("2026-11-24T08:00:07.1234567Z"));
+        let token = Evidence::token(Some(iat), now, false, 600);
+        assert_eq!(token.as_of, Some(time("2026-11-24T08:00:00.999Z")));
+        let early = Evidence::token(Some(now), iat, false, 600);
+        assert_eq!(early.as_of, Some(iat));
+        assert_eq!(Evidence::read_at(now).as_of, Some(time("2026-11-24T08:00:07.123Z")));
+        let is_stale = |fresh_seconds| Evidence { fresh_seconds, ..token }.is_stale(now);
+        assert!(is_stale(6) && !is_stale(7) && !is_stale(0));
+        let undated = Evidence::token(None, now, true, 600);
+        assert!(undated.as_of.is_none() && undated.is_stale(now) && !Evidence::read_at(iat).is_stale(now));
     }
 
     #[test]

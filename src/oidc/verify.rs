@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claims::Claims,
@@ -18,7 +19,7 @@ use super::{
 
 /// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
 pub struct Verifier {
-    issuers: HashMap<String, Arc<IssuerKeys>>,
+    issuers: HashMap<String, IssuerKeys>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,7 +37,7 @@ impl Verifier {
             .into_iter()
             .map(|issuer| {
                 let name = issuer.name.clone();
-                (name, Arc::new(IssuerKeys::new(issuer, client.clone(), Arc::clone(&clock))))
+                (name, IssuerKeys::new(issuer, client.clone(), Arc::clone(&clock)))
             })
             .collect();
         Ok(Self { issuers, clock })
@@ -48,9 +49,13 @@ impl Verifier {
         join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
     }
 
+    /// The time by this verifier's clock.
+    pub fn now(&self) -> Timestamp {
+        let since_epoch = SignedDuration::try_from(self.clock.now()).unwrap_or(SignedDuration::MAX);
+        Timestamp::from_duration(since_epoch).unwrap_or(Timestamp::MAX)
+    }
+
     /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.
-    ///
-    /// Must run within Tokio: fetches are tasks.
     pub async fn verify(&self, token: &str) -> Result<Claims, Rejection> {
         let unverified = UnverifiedToken::parse(token)?;
         let keys = self.issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;

@@ -17,8 +17,8 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// The longest wait that Permit can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The body of a 2xx, or why there is none.
-pub(super) async fn read(response: Response) -> Result<Vec<u8>, Error> {
+/// The body of a 2xx, or why there is none. `by_pdp`: a PDP answers, and passes Permit's errors on with their code.
+pub(super) async fn read(response: Response, by_pdp: bool) -> Result<Vec<u8>, Error> {
     let status = response.status();
     if status.is_success() {
         return success(response).await;
@@ -30,7 +30,7 @@ pub(super) async fn read(response: Response) -> Result<Vec<u8>, Error> {
         return Err(Error::RateLimited { retry_after: retry_after(response.headers(), SystemTime::now()) });
     }
     let body = refusal(response).await;
-    Err(error(status, &body))
+    Err(error(status, &body, by_pdp))
 }
 
 async fn success(mut response: Response) -> Result<Vec<u8>, Error> {
@@ -72,7 +72,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn error(status: StatusCode, body: &[u8]) -> Error {
+fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     let body = body.trim_ascii();
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let text = |name| json.as_ref().and_then(|json: &Value| json.get(name)).and_then(Value::as_str);
@@ -94,7 +94,9 @@ fn error(status: StatusCode, body: &[u8]) -> Error {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }
         // The web framework's own words, of the API or of a PDP: it is no user or role that is not there.
-        StatusCode::NOT_FOUND if code.is_none() && text("detail") == Some("Not Found") => Error::NoSuchPath,
+        StatusCode::NOT_FOUND if code.is_none() && (by_pdp || text("detail") == Some("Not Found")) => {
+            Error::NoSuchPath
+        }
         StatusCode::NOT_FOUND => Error::NotFound,
         StatusCode::CONFLICT => Error::Conflict { code, about_email: speaks_of_email(message) },
         _ if status.is_client_error() => {

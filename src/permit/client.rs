@@ -130,6 +130,8 @@ pub(super) struct Call {
     pub(super) request: Request,
     pub(super) bulk: bool,
     pub(super) repeat: Repeat,
+    /// Whether a PDP is asked.
+    pub(super) by_pdp: bool,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
 }
@@ -137,7 +139,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, renews_key: true }
+        Self { request, bulk: false, repeat, by_pdp: false, renews_key: true }
     }
 
     /// With `body` as JSON.
@@ -289,7 +291,7 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response).await,
+            Ok(response) => answer::read(response, call.by_pdp).await,
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }

@@ -98,7 +98,7 @@ impl Permit {
             Err(error) => return Some(Err(error)),
         };
         let url = pdp.address.below(["facts"].into_iter().chain(path.iter().copied()));
-        let mut call = Call::new(method, url, Repeat::Refused).json(body);
+        let mut call = Call { by_pdp: true, ..Call::new(method, url, Repeat::Refused) }.json(body);
         let headers = call.request.headers_mut();
         headers.insert("x-wait-timeout", HeaderValue::from(wait));
         headers.insert("x-timeout-policy", HeaderValue::from_static("fail"));

@@ -12,7 +12,7 @@ use super::catalog::{Catalog, Known, Missing};
 use crate::domain::facts::Facts;
 use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::Identity;
-use crate::domain::plan::{Change, NewUser, Plan};
+use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit};
 
@@ -28,6 +28,9 @@ pub enum SyncError {
     /// Permit's answer, or the want of one.
     #[error(transparent)]
     Permit(#[from] Error),
+    /// The evidence may not change what Permit has.
+    #[error(transparent)]
+    Evidence(#[from] Refused),
     /// What Permit knows changed under every plan.
     #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
     Unsettled,
@@ -44,6 +47,7 @@ impl SyncError {
     pub fn code(&self) -> &str {
         match self {
             Self::Permit(error) => error.code(),
+            Self::Evidence(refused) => refused.code(),
             Self::Unsettled => "UNSETTLED",
             Self::TooManyGrants(_) => "TOO_MANY_GRANTS",
         }
@@ -59,6 +63,12 @@ pub enum LeftOut {
     /// Permit does not take it for an address.
     #[error("Permit refused the e-mail's form: the user was synced without it")]
     EmailRefused,
+    /// An attribute whose value has control characters.
+    #[error(
+        "the attribute {0} has control characters: it is not copied, and no role is granted or taken away by it; \
+         correct it in the directory"
+    )]
+    Unclean(String),
     /// A grant that names what does not exist.
     #[error("{grant} was not granted: {missing}")]
     Grant {
@@ -75,6 +85,7 @@ impl LeftOut {
         match self {
             Self::EmailTaken => "DUPLICATE_ENTITY",
             Self::EmailRefused => "INVALID_INPUT",
+            Self::Unclean(_) => "CONTROL_CHARACTERS",
             Self::Grant { .. } => "NOT_FOUND",
         }
     }
@@ -112,22 +123,34 @@ pub async fn sync_user(
     identity: &Identity,
     actual: Option<Facts>,
 ) -> Result<Synced, SyncError> {
-    sync_desired(permit, policy, catalog, policy.evaluate(identity), actual).await
+    let mut synced =
+        sync_desired(permit, policy, catalog, policy.evaluate(identity), actual, BTreeSet::new()).await?;
+    synced.left_out.extend(unclean(policy, identity));
+    Ok(synced)
 }
 
-/// The same, for what the policy has said of the person already.
+/// The attributes that the policy would use, and that decide over nothing.
+pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = LeftOut> {
+    identity
+        .unclean()
+        .filter(|name| policy.uses_attribute(name))
+        .map(|name| LeftOut::Unclean(name.to_owned()))
+}
+
+/// The same, for what the policy has said of the person already. `claims` may be ours although no ledger names them.
 pub async fn sync_desired(
     permit: &Permit,
     policy: &Policy,
     catalog: &Catalog,
     desired: Desired,
     mut actual: Option<Facts>,
+    claims: BTreeSet<Grant>,
 ) -> Result<Synced, SyncError> {
     let permit = &permit.seeing_instances(!policy.resources().is_empty());
     if desired.ledger_size() > Desired::MAX_LEDGER {
         return Err(SyncError::TooManyGrants(desired.grants.len()));
     }
-    let mut sync = Sync { permit, policy, catalog, desired, done: Synced::default() };
+    let mut sync = Sync { permit, policy, catalog, desired, claims, done: Synced::default() };
     if let Some(known) = catalog.peek() {
         sync.done.left_out = leave_out(policy, &known, &mut sync.desired);
     }
@@ -141,14 +164,14 @@ pub async fn sync_desired(
                 return Ok(sync.done);
             }
             Ok(Step::Read(facts)) => actual = facts,
-            Err(error) if round + 1 < ROUNDS && sync.may_settle(&error) => {
+            Err(SyncError::Permit(error)) if round + 1 < ROUNDS && sync.may_settle(&error) => {
                 let stood = actual.is_some();
                 actual = sync.read_late(&error, stood).await?;
                 sync.learn(&error, stood, actual.as_ref()).await?;
                 // Two instances that met once must not meet again in step.
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         round += 1;
         if round == ROUNDS {
@@ -171,12 +194,13 @@ struct Sync<'a> {
     policy: &'a Policy,
     catalog: &'a Catalog,
     desired: Desired,
+    claims: BTreeSet<Grant>,
     done: Synced,
 }
 
 impl Sync<'_> {
-    async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, Error> {
-        let mut plan = Plan::new(&self.desired, actual);
+    async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, SyncError> {
+        let mut plan = Plan::claiming(&self.desired, actual, &self.claims);
         let lacking =
             self.catalog.without_instance(self.permit, self.policy, plan.grants().collect()).await?;
         if !lacking.is_empty() {
@@ -184,12 +208,13 @@ impl Sync<'_> {
                 self.desired.grants.remove(&grant);
                 self.done.left_out.insert(LeftOut::Grant { grant, missing });
             }
-            plan = Plan::new(&self.desired, actual);
+            plan = Plan::claiming(&self.desired, actual, &self.claims);
         }
         match plan {
             Plan::Unchanged => Ok(Step::Done),
-            Plan::Create(user) => self.create(user).await,
-            Plan::Change(change) => self.change(change).await.map(|()| Step::Done),
+            Plan::Refused(refused) => Err(refused.into()),
+            Plan::Create(user) => Ok(self.create(user).await?),
+            Plan::Change(change) => Ok(self.change(change).await.map(|()| Step::Done)?),
         }
     }
 

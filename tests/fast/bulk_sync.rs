@@ -8,4 +8,4 @@ mod emails;
 mod faults;
 mod grants;
 mod listing;
-mod support;
+pub(crate) mod support;

@@ -3,6 +3,7 @@
 use anstyle::AnsiColor;
 use serde_json::{Value, json};
 
+use crate::cli::shown::shown;
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
 use crate::domain::identity::{Identity, UserKey, View};
@@ -64,7 +65,7 @@ pub(super) fn tell(
             "verified": !matches!(origin, Origin::Token { .. }),
             "rules": rules,
             "permit": {"asked": !offline, "roles": roles, "ledger": ledger},
-            "changes": plan.as_ref().map(|plan| *plan != Plan::Unchanged),
+            "changes": plan.as_ref().map(|plan| !plan.is_idle()),
             "diff": diff,
         }))?;
     } else {
@@ -92,7 +93,7 @@ pub(super) fn tell(
         }
     }
     let is_unknown = identity.is_none() && actual.is_none();
-    let pending = plan.is_some_and(|plan| plan != Plan::Unchanged);
+    let pending = plan.is_some_and(|plan| !plan.is_idle());
     Ok(if (pending || is_unknown) && !offline { Exit::Look } else { Exit::Done })
 }
 
@@ -123,7 +124,8 @@ fn warn(terminal: &mut Terminal<'_>, origin: &Origin, identity: Option<&Identity
     let mut notes = Vec::new();
     if let Origin::Token { issuer, is_trusted } = origin {
         notes.push(format!(
-            "the signature and the dates are NOT checked: anybody can write this token; it names the issuer {issuer}"
+            "the signature and the dates are NOT checked: anybody can write this token; it names the issuer {}",
+            shown(issuer)
         ));
         if *is_trusted == Some(false) {
             notes
@@ -166,7 +168,7 @@ fn standing(terminal: &mut Terminal<'_>, actual: Option<&Facts>) -> Result<(), F
         terminal.line("  no role in any tenant")?;
     }
     if let Some(ledger) = &facts.ledger {
-        terminal.line(format!("  vouched for by {}", ledger.source))?;
+        terminal.line(format!("  vouched for by {}", shown(ledger.source.as_str())))?;
         if let Some(since) = ledger.missing_since {
             terminal.line(format!("  missing from the directory since {since}"))?;
         }

@@ -11,7 +11,18 @@ fn permit_error(code: &str, message: &str) -> String {
 }
 
 fn error_of(status: u16, body: &str) -> Error {
-    error(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+    error(StatusCode::from_u16(status).unwrap(), body.as_bytes(), false)
+}
+
+#[test]
+fn a_path_that_nobody_knows_is_no_missing_user() {
+    let not_found = permit_error("NOT_FOUND", "could not find 'User' with the given filters");
+    let of = |body: &str, by_pdp| error(StatusCode::NOT_FOUND, body.as_bytes(), by_pdp);
+    for by_pdp in [false, true] {
+        assert_eq!(of(&not_found, by_pdp), Error::NotFound, "{by_pdp}");
+        assert_eq!(of("{\"detail\": \"Not Found\"}", by_pdp), Error::NoSuchPath, "{by_pdp}");
+    }
+    assert_eq!((of("", false), of("", true)), (Error::NotFound, Error::NoSuchPath));
 }
 
 #[test]
@@ -38,14 +49,7 @@ fn a_status_is_one_error_whatever_the_body() {
     ] {
         assert_eq!(error_of(status, ""), empty, "{status}, empty");
         assert_eq!(error_of(status, html), page, "{status}, HTML");
-        for odd in [
-            "{}",
-            "[]",
-            "null",
-            "\"x\"",
-            "{\"detail\": \"Not Found\"}",
-            "{\"error_code\": 7, \"message\": []}",
-        ] {
+        for odd in ["{}", "[]", "null", "\"x\"", "{\"error_code\": 7, \"message\": []}"] {
             assert_eq!(error_of(status, odd), empty, "{status}, {odd}");
         }
     }

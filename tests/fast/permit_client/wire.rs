@@ -107,7 +107,7 @@ async fn what_is_no_page_is_garbled() {
 #[tokio::test]
 async fn answers_are_asked_for_compressed_and_read() {
     let (permit, seen) = fixed(&[("content-encoding", "gzip")], gzip(PAGE.as_bytes())).await;
-    assert_eq!(permit.users_page(1, None).await.unwrap().users.len(), 2);
+    assert_eq!(permit.users_page(1, None).await.unwrap().users.len(), 3);
     assert!(seen.lock().unwrap()[0].2["accept-encoding"].to_str().unwrap().contains("gzip"));
     assert_eq!(seen.lock().unwrap()[0].2["authorization"], format!("Bearer {}", permit_sandbox::API_KEY));
 }
