@@ -167,7 +167,7 @@ impl World {
         self.add_role(resource, role, fields).ok();
     }
 
-    /// Adds or replaces one user, whole. A resource's role or an instance that is not there is made.
+    /// Adds or replaces one user, whole. A role or an instance that is not there is made.
     pub(crate) fn seed_user(&mut self, key: &str, user: &UserState) -> Result<(), SeedError> {
         let UserState { email, first_name, last_name, attributes, roles, unreadable } = user;
         let mut assignments = Vec::new();
@@ -175,6 +175,9 @@ impl World {
             let wrong = || SeedError::Role { user: key.to_owned(), role: role.clone() };
             let (tenant, rest) = role.split_once('/').ok_or_else(wrong)?;
             let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
+            if instance.is_none() {
+                self.seed_role(None, role);
+            }
             if let Some((name, (resource, _))) = instance.and_then(|name| Some((name, name.split_once(':')?)))
             {
                 self.seed_role(Some(resource), role);

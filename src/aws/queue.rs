@@ -4,18 +4,17 @@
 //! by then. Only people whom nothing but a token tells of are in it with what the token said, cut to what the policy uses
 //! and with the token's time, so that no more personal data waits in the queue than would stand in Permit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::fault::AwsFault;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, Source, UserKey, View};
+use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
 
@@ -108,14 +107,7 @@ enum Body {
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    source: Source,
-    key: UserKey,
-    evidence: Evidence,
-    attributes: BTreeMap<String, Value>,
-    email_verified: bool,
-    groups: Option<BTreeSet<String>>,
-    enabled: bool,
-    view: View,
+    person: Identity,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     grants: BTreeSet<Grant>,
     why: Why,
@@ -208,33 +200,15 @@ impl Look {
 impl Waiting {
     fn stored(&self, policy: &Policy) -> Stored {
         let Self { identity, grants, why, count, sent_at } = self;
-        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, view, .. } =
-            identity;
-        let used = attributes.iter().filter(|(name, _)| policy.uses_attribute(name));
-        let groups = groups.as_ref();
-        Stored {
-            source: source.clone(),
-            key: key.clone(),
-            evidence: *evidence,
-            attributes: used.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            email_verified: verified_email.is_some(),
-            groups: groups.map(|all| all.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
-            enabled: *enabled,
-            view: *view,
-            grants: grants.clone(),
-            why: *why,
-            count: *count,
-            sent_at: *sent_at,
-        }
+        let (grants, person) = (grants.clone(), policy.cut(identity));
+        Stored { person, grants, why: *why, count: *count, sent_at: *sent_at }
     }
 }
 
 impl From<Stored> for Waiting {
     fn from(stored: Stored) -> Self {
-        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, view, .. } = stored;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, view);
-        let Stored { grants, why, count, sent_at, .. } = stored;
-        Self { identity: identity.on(evidence), grants, why, count, sent_at }
+        let Stored { person: identity, grants, why, count, sent_at } = stored;
+        Self { identity, grants, why, count, sent_at }
     }
 }
 
@@ -270,8 +244,6 @@ impl SqsQueue {
     }
 
     async fn put(&self, body: String, delay: Duration, reason: Option<&str>) -> Result<(), QueueFailed> {
-        let failed =
-            |error: &dyn ProvideErrorMetadata| QueueFailed(error.code().unwrap_or("no answer").to_owned());
         let mut message = self.client.send_message().queue_url(&self.url).message_body(body);
         if !delay.is_zero() {
             message = message.delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
@@ -281,7 +253,7 @@ impl SqsQueue {
             let value = value.map_err(|error| QueueFailed(error.to_string()))?;
             message = message.message_attributes("reason", value);
         }
-        message.send().await.map(drop).map_err(|error| failed(&error))
+        message.send().await.map(drop).map_err(|error| QueueFailed(AwsFault::new("SQS", &error).to_string()))
     }
 }
 
@@ -301,9 +273,11 @@ impl DeadLetters for SqsQueue {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::identity::Evidence;
+    use crate::domain::told::Told;
 
     fn policy() -> Policy {
         "[user]\nattributes = [\"locale\"]\n[[grant]]\nwhen = { group = \"{tenant}/{role}\" }"
@@ -328,7 +302,7 @@ mod tests {
         let attributes = serde_json::from_value(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
-        let identity = Identity::new(key, source, attributes, true, groups, true, View::Whole);
+        let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
         let identity = identity.on(Evidence::token(Some(now()), now(), false, 600));
         Waiting { identity, grants: BTreeSet::new(), why: Why::SignIn, count: 0, sent_at: now() }
     }

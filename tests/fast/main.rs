@@ -16,6 +16,8 @@ mod bulk_sync;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod files;
 mod http;
 mod instances;
 mod logs;
@@ -28,4 +30,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
 mod trigger;
