@@ -10,6 +10,7 @@ pub mod change;
 pub mod event;
 mod function_arn;
 pub mod json_api;
+pub mod lookup;
 mod memberships;
 pub mod pool;
 pub mod queue;

@@ -21,7 +21,7 @@ use self::lines::{Broken, Csv, Lines};
 use self::people::{Columns, person};
 use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey, View};
 use crate::domain::policy::{Condition, Policy};
 
 /// The form of a file.
@@ -296,6 +296,7 @@ impl Directory for FileDirectory {
         records: mpsc::Sender<Record>,
     ) -> Result<Summary, NotWhole> {
         let prefix = prefix.map(|prefix| prefix.as_str().to_owned()).unwrap_or_default();
+        let evidence = Evidence::read_at(jiff::Timestamp::now());
         self.beside(move |file| {
             let (mut users, mut groups) = (0, BTreeSet::new());
             file.read_all(|person| {
@@ -304,7 +305,7 @@ impl Directory for FileDirectory {
                     Ok(identity) if !identity.key.as_str().starts_with(&prefix) => return true,
                     Ok(identity) => {
                         groups.extend(identity.groups.iter().flatten().cloned());
-                        Record::Identity(identity)
+                        Record::Identity(identity.on(evidence))
                     }
                     Err((line, reason)) => Record::Invalid { user: format!("line {line}"), reason },
                 };

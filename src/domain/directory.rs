@@ -44,6 +44,16 @@ pub struct Summary {
 #[error("{0}")]
 pub struct NotWhole(pub String);
 
+/// A directory in which one person can be read anew.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    /// Who vouches for its people.
+    fn source(&self) -> &Source;
+
+    /// The person with this key, as they are now; `None`: nobody has it.
+    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole>;
+}
+
 /// A directory of people, all vouched for by one [`Source`].
 #[async_trait]
 pub trait Directory: Send + Sync {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -153,6 +154,17 @@ impl Source {
         Self(pool.unwrap_or(iss).into())
     }
 
+    /// Whether it has the form of a user pool's id, `REGION_ID`.
+    pub fn is_user_pool(&self) -> bool {
+        let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.0.split_once('_').is_some_and(|(region, id)| {
+            !region.is_empty()
+                && region.chars().all(is_region)
+                && !id.is_empty()
+                && id.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+    }
+
     /// The source as the ledger spells it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -163,6 +175,46 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What an identity rests on: since when it is so, and what it may do on its own word.
+///
+/// An identity that nobody has given evidence is undated, and changes nothing: see [`Identity::on`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The directory said so at this time, or a moment later; `None`: nobody knows when.
+    pub as_of: Option<Timestamp>,
+    /// Whether it may take on a Permit user whom no ledger names.
+    pub adopts: bool,
+    /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
+    pub fresh_seconds: u32,
+}
+
+impl Evidence {
+    /// The directory itself, read from this time on: a user pool, a file, a trigger event.
+    pub fn read_at(time: Timestamp) -> Self {
+        Self { as_of: whole_millis(time), adopts: true, fresh_seconds: 0 }
+    }
+
+    /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
+    ///
+    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds older than
+    /// its token, and must not count as newer.
+    pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
+        let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
+        Self { as_of: iat.and_then(|iat| whole_millis(end(iat).min(now))), adopts, fresh_seconds }
+    }
+
+    /// Whether it is too old at the time `now`. What has no time is older than anything.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let most = SignedDuration::from_secs(self.fresh_seconds.into());
+        !most.is_zero() && self.as_of.is_none_or(|as_of| now.duration_since(as_of) > most)
+    }
+}
+
+/// The ledger has milliseconds, so that a time is the same when it is read back.
+fn whole_millis(time: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.as_millisecond()).ok()
 }
 
 /// How much of a person the directory showed.
@@ -183,6 +235,8 @@ pub struct Identity {
     pub key: UserKey,
     /// Who vouches.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
     /// The address, verified or not.
     pub email: Option<Email>,
     /// The same address, where the directory has verified it.
@@ -259,11 +313,18 @@ impl Identity {
             last_name,
             key,
             source,
+            evidence: Evidence::default(),
             attributes,
             groups,
             enabled,
             view,
         }
+    }
+
+    /// The same person, on this evidence.
+    #[must_use]
+    pub fn on(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
     }
 }
 
@@ -450,6 +511,21 @@ mod tests {
         ] {
             assert_eq!(Source::issuer(iss).as_str(), iss);
         }
+    }
+
+    #[test]
+    fn a_token_counts_from_the_end_of_its_second_and_never_from_the_future() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (iat, now) = (time("2026-11-24T08:00:00Z"), time("2026-11-24T08:00:07.1234567Z"));
+        let token = Evidence::token(Some(iat), now, false, 600);
+        assert_eq!(token.as_of, Some(time("2026-11-24T08:00:00.999Z")));
+        let early = Evidence::token(Some(now), iat, false, 600);
+        assert_eq!(early.as_of, Some(iat));
+        assert_eq!(Evidence::read_at(now).as_of, Some(time("2026-11-24T08:00:07.123Z")));
+        let is_stale = |fresh_seconds| Evidence { fresh_seconds, ..token }.is_stale(now);
+        assert!(is_stale(6) && !is_stale(7) && !is_stale(0));
+        let undated = Evidence::token(None, now, true, 600);
+        assert!(undated.as_of.is_none() && undated.is_stale(now) && !Evidence::read_at(iat).is_stale(now));
     }
 
     #[test]

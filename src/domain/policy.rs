@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
-use super::identity::{Email, Identity, Source, UserKey, View, is_clean};
+use super::identity::{Email, Evidence, Identity, Source, UserKey, View, is_clean};
 use super::redacted_debug;
 
 /// The policy, checked: every rule can grant something to somebody.
@@ -125,6 +125,10 @@ pub struct Desired {
     pub key: UserKey,
     /// Who vouches for them.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
+    /// The directory that they come from, where they are taken over from another.
+    pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
     /// `None`: what Permit has is left.
@@ -216,6 +220,8 @@ impl Policy {
         Desired {
             key: identity.key.clone(),
             source: identity.source.clone(),
+            evidence: identity.evidence,
+            takes_over: None,
             email: identity.email.clone(),
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),

@@ -39,6 +39,7 @@ use super::many::{Applier, Item, Target};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::{Departure, Refusal};
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
+use crate::domain::identity::Source;
 use crate::domain::policy::Policy;
 use crate::permit::{Counts, Error, Permit};
 
@@ -66,6 +67,8 @@ pub struct Options {
     pub sub_prefix: Option<SubPrefix>,
     /// Deprovision more than the policy's `max_percent`. An empty or a partial view is refused all the same.
     pub approve_deprovision: bool,
+    /// Take over the people of this directory: their ledgers name the run's own from then on.
+    pub take_over: Option<Source>,
     /// When the run stops, wherever it is; `None`: it takes the time that it takes.
     pub deadline: Option<Instant>,
     /// The time by which the grace of missing people is counted.
@@ -75,7 +78,15 @@ pub struct Options {
 impl Options {
     /// A full run without a deadline, counted from `now`.
     pub fn new(run_id: String, now: Timestamp) -> Self {
-        Self { run_id, dry_run: false, sub_prefix: None, approve_deprovision: false, deadline: None, now }
+        Self {
+            run_id,
+            dry_run: false,
+            sub_prefix: None,
+            approve_deprovision: false,
+            take_over: None,
+            deadline: None,
+            now,
+        }
     }
 }
 
@@ -192,8 +203,8 @@ impl<'a> Run<'a> {
             directory: &**directory,
             policy: policy.clone(),
             permit,
-            census: Census::new(directory.source().clone()),
-            planner: Planner::new(policy.clone(), observer, options.approve_deprovision),
+            census: Census::new(directory.source().clone(), options.take_over.clone()),
+            planner: Planner::new(policy.clone(), observer, &options),
             options,
             observer,
             report,

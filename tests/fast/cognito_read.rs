@@ -119,8 +119,8 @@ impl UserPool for Pool {
         self.page("AdminListGroupsForUser", groups.map(|(name, _)| name.clone()).collect(), token)
     }
 
-    async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
-        Ok(self.users.iter().any(|user| user.sub() == Some(sub)))
+    async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError> {
+        Ok(self.users.iter().find(|user| user.sub() == Some(sub)).cloned())
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn tell(
             "verified": !matches!(origin, Origin::Token { .. }),
             "rules": rules,
             "permit": {"asked": !offline, "roles": roles, "ledger": ledger},
-            "changes": plan.as_ref().map(|plan| *plan != Plan::Unchanged),
+            "changes": plan.as_ref().map(|plan| !plan.is_idle()),
             "diff": diff,
         }))?;
     } else {
@@ -93,7 +93,7 @@ pub(super) fn tell(
         }
     }
     let is_unknown = identity.is_none() && actual.is_none();
-    let pending = plan.is_some_and(|plan| plan != Plan::Unchanged);
+    let pending = plan.is_some_and(|plan| !plan.is_idle());
     Ok(if (pending || is_unknown) && !offline { Exit::Look } else { Exit::Done })
 }
 
