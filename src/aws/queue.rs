@@ -87,6 +87,8 @@ pub enum Why {
     OldToken,
     /// A person whom the bulk sync could not settle.
     BulkSync,
+    /// A change in the directory.
+    Change,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);

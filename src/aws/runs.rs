@@ -11,8 +11,7 @@ use super::json_api::{CallError, JsonApi, Service};
 
 const STEP_FUNCTIONS: Service = Service { name: "states", target: "AWSStepFunctions", version: "1.0" };
 
-/// For how long one run stands for all changes that call for one, in seconds. The queue delays such changes as long: a run that is already
-/// started then began after them.
+/// One run stands for all changes of so many seconds. It waits until they are over, and so begins after each of them.
 const WINDOW: i64 = 300;
 
 /// Starts runs of the bulk sync.
@@ -48,9 +47,15 @@ impl StateMachine {
 impl Runs for StateMachine {
     async fn start(&self, now: Timestamp) -> Result<Started, CallError> {
         // Step Functions takes each name once.
-        let name = format!("change-{}", now.as_second() / WINDOW);
-        let input = json!({"stateMachineArn": self.arn, "name": name, "input": "{}"});
+        let window = now.as_second() / WINDOW;
+        let after = Timestamp::from_second((window + 1) * WINDOW).unwrap_or(now);
+        let input = json!({
+            "stateMachineArn": self.arn,
+            "name": format!("change-{window}"),
+            "input": json!({ "after": after.to_string() }).to_string(),
+        });
         match self.api.call("StartExecution", &input).await {
+            // The very same that runs already is answered so too.
             Ok(_) => Ok(Started::New),
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Started::Before),
             Err(error) => Err(error),
