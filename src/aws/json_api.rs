@@ -10,6 +10,8 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::tls::{self, NoClient, Peer};
+
 /// Why a call has no answer. The messages hold nothing of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
@@ -70,8 +72,8 @@ struct Fault {
 
 impl JsonApi {
     /// With the region and the credentials of `aws`. One call takes `timeout` at most.
-    pub fn new(aws: &SdkConfig, service: Service, timeout: Duration) -> reqwest::Result<Self> {
-        let http = Client::builder().timeout(timeout).build()?;
+    pub fn new(aws: &SdkConfig, service: Service, timeout: Duration) -> Result<Self, NoClient> {
+        let http = tls::client(Peer::Aws)?.timeout(timeout).build()?;
         Ok(Self { service, http, aws: aws.clone() })
     }
 

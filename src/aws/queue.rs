@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fault::AwsFault;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, Source, UserKey, View};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
+use crate::domain::told::Told;
 
 /// The form of the messages that this program writes, and the only one that it reads: an older one carries a person's
 /// state without its time.
@@ -26,6 +27,7 @@ const VERSION: u64 = 2;
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 #[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// People of a directory that can be read again.
@@ -117,7 +119,7 @@ struct Stored {
     email_verified: bool,
     groups: Option<BTreeSet<String>>,
     enabled: bool,
-    view: View,
+    told: Told,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     grants: BTreeSet<Grant>,
     why: Why,
@@ -210,7 +212,7 @@ impl Look {
 impl Waiting {
     fn stored(&self, policy: &Policy) -> Stored {
         let Self { identity, grants, why, count, sent_at } = self;
-        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, view, .. } =
+        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, told, .. } =
             identity;
         let used = attributes.iter().filter(|(name, _)| policy.uses_attribute(name));
         let groups = groups.as_ref();
@@ -222,7 +224,7 @@ impl Waiting {
             email_verified: verified_email.is_some(),
             groups: groups.map(|all| all.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
             enabled: *enabled,
-            view: *view,
+            told: told.clone(),
             grants: grants.clone(),
             why: *why,
             count: *count,
@@ -233,8 +235,8 @@ impl Waiting {
 
 impl From<Stored> for Waiting {
     fn from(stored: Stored) -> Self {
-        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, view, .. } = stored;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, view);
+        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, told, .. } = stored;
+        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, told);
         let Stored { grants, why, count, sent_at, .. } = stored;
         Self { identity: identity.on(evidence), grants, why, count, sent_at }
     }
@@ -272,8 +274,6 @@ impl SqsQueue {
     }
 
     async fn put(&self, body: String, delay: Duration, reason: Option<&str>) -> Result<(), QueueFailed> {
-        let failed =
-            |error: &dyn ProvideErrorMetadata| QueueFailed(error.code().unwrap_or("no answer").to_owned());
         let mut message = self.client.send_message().queue_url(&self.url).message_body(body);
         if !delay.is_zero() {
             message = message.delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
@@ -283,7 +283,7 @@ impl SqsQueue {
             let value = value.map_err(|error| QueueFailed(error.to_string()))?;
             message = message.message_attributes("reason", value);
         }
-        message.send().await.map(drop).map_err(|error| failed(&error))
+        message.send().await.map(drop).map_err(|error| QueueFailed(AwsFault::new("SQS", &error).to_string()))
     }
 }
 
@@ -330,7 +330,7 @@ mod tests {
         let attributes = serde_json::from_value(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
-        let identity = Identity::new(key, source, attributes, true, groups, true, View::Whole);
+        let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
         let identity = identity.on(Evidence::token(Some(now()), now(), false, 600));
         Waiting { identity, grants: BTreeSet::new(), why: Why::SignIn, count: 0, sent_at: now() }
     }

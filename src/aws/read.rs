@@ -132,7 +132,7 @@ impl PoolReader {
         let groups = names.len() as u64;
         let memberships = self.memberships(names.into_iter().filter(|name| matters(name)), prefix).await?;
         let users = self.users(prefix, &Sink::new(&self.source, evidence, &memberships, records)).await?;
-        Ok(Summary { users: users as u64, groups })
+        Ok(Summary { users: users as u64, groups, doubt: None })
     }
 
     async fn group_names(&self) -> Result<HashSet<String>, ReadError> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::json_api::{CallError, JsonApi, Service};
+use crate::tls::NoClient;
 
 const STEP_FUNCTIONS: Service = Service { name: "states", target: "AWSStepFunctions", version: "1.0" };
 
@@ -38,7 +39,7 @@ pub struct StateMachine {
 
 impl StateMachine {
     /// One call takes `timeout` at most.
-    pub fn new(aws: &SdkConfig, arn: String, timeout: Duration) -> reqwest::Result<Self> {
+    pub fn new(aws: &SdkConfig, arn: String, timeout: Duration) -> Result<Self, NoClient> {
         Ok(Self { arn, api: JsonApi::new(aws, STEP_FUNCTIONS, timeout)? })
     }
 }

@@ -17,6 +17,8 @@ mod changes;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod files;
 mod http;
 mod logs;
 mod oidc;
@@ -28,4 +30,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
 mod trigger;

@@ -188,7 +188,7 @@ impl<'r> Sink<'r> {
             Ok(identity) => Record::Identity(identity.on(self.evidence)),
             Err(reason) => {
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
-                Record::Invalid { user, reason: reason.to_string() }
+                Record::Invalid { user, key: None, reason: reason.to_string() }
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::shown::shown;
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
-use crate::domain::identity::{Identity, UserKey, View};
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Policy, Rule, Verdict};
 
@@ -112,6 +112,10 @@ fn row((rule, verdict): (&Rule, Verdict<'_>)) -> Row {
             let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
             ("grants", grants.join(", "))
         }
+        Verdict::GrantsSome(grants, condition) => {
+            let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
+            ("grants", format!("{}; whether more is not known: {condition}", grants.join(", ")))
+        }
         Verdict::Denies(Some(condition)) => ("no", format!("not so: {condition}")),
         Verdict::Denies(None) => ("no", "the conditions capture no one role".to_owned()),
         Verdict::Untold(condition) => ("untold", format!("not known: {condition}")),
@@ -140,7 +144,7 @@ fn warn(terminal: &mut Terminal<'_>, origin: &Origin, identity: Option<&Identity
             if !identity.enabled {
                 notes.push("disabled: see `disabled` under [deprovision]".to_owned());
             }
-            if identity.view == View::Partial {
+            if identity.told == crate::domain::told::Told::nothing() {
                 notes.push(
                     "an access token tells a part only: nothing is taken away for want of it".to_owned(),
                 );

@@ -54,6 +54,7 @@ pub(super) enum Poison {
 }
 
 /// What a message turned out to be.
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 pub(super) enum Parsed {
     Ours(Message),
     /// An event of EventBridge, as it came.

@@ -102,7 +102,7 @@ impl Person {
         let groups = Some(self.groups.clone());
         match Identity::from_user_attributes(Source::user_pool(SOURCE), attributes, groups, self.enabled) {
             Ok(identity) => Record::Identity(identity.on(Evidence::read_at(as_of))),
-            Err(error) => Record::Invalid { user: self.key.clone(), reason: error.to_string() },
+            Err(error) => Record::Invalid { user: self.key.clone(), key: None, reason: error.to_string() },
         }
     }
 }
@@ -176,7 +176,7 @@ impl Directory for MemoryDirectory {
             }
             records.send(person.record(as_of)).await.map_err(|_| NotWhole("called off".into()))?;
         }
-        Ok(Summary { users: people.len() as u64, groups: groups.len() as u64 })
+        Ok(Summary { users: people.len() as u64, groups: groups.len() as u64, doubt: None })
     }
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
