@@ -101,6 +101,7 @@ struct Envelope {
     body: Body,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it lives for a moment")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {
