@@ -173,6 +173,8 @@ pub struct Reconcile {
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
     pub dead_letter_queue_url: Option<String>,
+    /// `BULK_SYNC_STATE_MACHINE_ARN`: what a change that names nobody starts; `None`: it waits for the schedule.
+    pub state_machine_arn: Option<String>,
 }
 
 impl Common {
@@ -335,10 +337,12 @@ impl Reconcile {
             let common = Common::read(reader);
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
             let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
+            let state_machine_arn = reader.parsed("BULK_SYNC_STATE_MACHINE_ARN", parse::state_machine_arn);
             Some(Self {
                 common: common?,
                 user_pool_id: user_pool_id.value(),
                 dead_letter_queue_url: dead_letter_queue_url.value(),
+                state_machine_arn: state_machine_arn.value(),
             })
         })
     }

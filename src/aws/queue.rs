@@ -25,6 +25,7 @@ const VERSION: u64 = 2;
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 #[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// People of a directory that can be read again.
@@ -86,6 +87,8 @@ pub enum Why {
     OldToken,
     /// A person whom the bulk sync could not settle.
     BulkSync,
+    /// A change in the directory.
+    Change,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);
@@ -98,6 +101,7 @@ struct Envelope {
     body: Body,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it lives for a moment")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {

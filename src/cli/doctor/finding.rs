@@ -44,6 +44,10 @@ pub(super) enum Check {
     Pool,
     /// Both triggers are attached
     Triggers,
+    /// Managed login, and a trigger that fires there
+    ManagedLogin,
+    /// CloudTrail and the rule that bring changes in seconds
+    ChangeEvents,
     /// The pool has the attributes that the policy names
     PoolAttributes,
     /// The overflow queue
@@ -75,7 +79,12 @@ impl Check {
         match self {
             Self::Settings | Self::Credentials => "Settings",
             Self::ApiKey | Self::Roles | Self::Tenants | Self::Limits | Self::Usage => "Permit",
-            Self::Region | Self::Pool | Self::Triggers | Self::PoolAttributes => "User pool",
+            Self::Region
+            | Self::Pool
+            | Self::Triggers
+            | Self::ManagedLogin
+            | Self::ChangeEvents
+            | Self::PoolAttributes => "User pool",
             Self::Queue | Self::DeadLetters => "Queue",
             Self::WritableAttributes
             | Self::ProviderAttributes

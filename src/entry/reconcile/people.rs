@@ -11,14 +11,20 @@ use crate::domain::directory::{Lookup, NotWhole};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, Source, UserKey};
 use crate::sync::many::Target;
+use crate::telemetry::metrics;
 
 /// People who are asked for at a time.
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the directory says of a person.
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 pub(super) enum Found {
     There(Identity),
-    Gone(UserKey),
+    Gone {
+        key: UserKey,
+        /// An event says that they were deleted.
+        deleted: bool,
+    },
     /// It did not say.
     Unread(NotWhole),
 }
@@ -37,6 +43,10 @@ struct Person {
     /// Their newest token.
     identity: Option<Identity>,
     found: Option<Found>,
+    /// An event says that they were deleted.
+    deleted: bool,
+    /// When they changed, by the first of the events about them.
+    changed_at: Option<Timestamp>,
     why: Why,
     count: u8,
     source: Option<Source>,
@@ -59,6 +69,8 @@ impl People {
             claims: BTreeSet::new(),
             identity: None,
             found: None,
+            deleted: false,
+            changed_at: None,
             why,
             count,
             source: None,
@@ -75,13 +87,22 @@ impl People {
         }
     }
 
+    /// Takes in that an event names a person.
+    pub(super) fn note_change(&mut self, message: usize, key: UserKey, deleted: bool, at: Timestamp) {
+        self.note(message, Lead { key: key.clone(), grants: BTreeSet::new() }, None, Why::Change, 0);
+        if let Some(person) = self.people.get_mut(&key) {
+            person.deleted |= deleted;
+            person.changed_at = Some(person.changed_at.map_or(at, |known| known.min(at)));
+        }
+    }
+
     /// Reads everybody in their directory.
     pub(super) async fn read(&mut self, lookup: &dyn Lookup) {
         let asked = self.people.iter_mut().map(|(key, person)| async move {
             person.source = Some(lookup.source().clone());
             person.found = Some(match lookup.person(key).await {
                 Ok(Some(identity)) => Found::There(identity),
-                Ok(None) => Found::Gone(key.clone()),
+                Ok(None) => Found::Gone { key: key.clone(), deleted: person.deleted },
                 Err(error) => Found::Unread(error),
             });
         });
@@ -112,7 +133,10 @@ impl People {
             (Some(found), _) => target(found),
             // What is too old creates nobody: they may have been deleted since.
             (None, Some(identity)) if !stands && identity.evidence.is_stale(Timestamp::now()) => None,
-            (None, Some(identity)) => target(&Found::There(identity.clone())),
+            // Anybody can get a token of some issuers: without a grant they do not become a user.
+            (None, Some(identity)) => target(&Found::There(identity.clone())).filter(|target| {
+                stands || !matches!(target, Target::Present(desired) if desired.grants.is_empty())
+            }),
             (None, None) => None,
         };
         Some((target?, person.claims.clone()))
@@ -121,6 +145,9 @@ impl People {
     pub(super) fn done(&mut self, key: &UserKey) {
         if let Some(person) = self.people.get_mut(key) {
             person.is_done = true;
+            if let Some(at) = person.changed_at.take() {
+                metrics::change_lag(Timestamp::now().duration_since(at));
+            }
         }
     }
 
