@@ -4,13 +4,15 @@
 //! tested without one. It prints personal data on the operator's own terminal, by intent; its logs do not.
 
 pub mod attach;
-mod changes;
 pub mod doctor;
 pub mod explain;
+mod overview;
 mod page;
 pub mod plan;
 mod run;
+mod screen;
 mod settings;
+mod summary;
 pub mod sync;
 mod terminal;
 mod watch;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use self::terminal::{Colour, Terminal};
+pub use self::terminal::{Colour, Terminal, columns};
 
 /// How a command ended, as a script sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,6 +4,7 @@ mod requests;
 
 use std::fmt::Write as _;
 
+use super::overview::Overview;
 use super::watch::Sample;
 use crate::permit::Limits;
 use crate::sync::bulk::report::{Rejection, Report};
@@ -31,10 +32,7 @@ pub(super) struct Page<'a> {
     pub(super) report: &'a Report,
     /// Why the run broke off.
     pub(super) failure: Option<&'a str>,
-    /// Diffs as the terminal shows them.
-    pub(super) changes: &'a [&'a str],
-    /// How many changes there are in all.
-    pub(super) count: usize,
+    pub(super) overview: &'a Overview,
     pub(super) limits: Limits,
     /// The requests, over the run's time.
     pub(super) samples: &'a [Sample],
@@ -42,7 +40,20 @@ pub(super) struct Page<'a> {
 
 /// The page, whole.
 pub(super) fn page(page: &Page<'_>) -> String {
-    let Page { report, failure, changes, count, limits, samples } = page;
+    let Page { report, failure, overview, limits, samples } = page;
+    let count = overview.totals.touched();
+    let changes: Vec<String> = overview
+        .people()
+        .map(|person| {
+            format!(
+                "{} {:?} -{} +{}",
+                person.name(),
+                person.change,
+                person.lost.join(" -"),
+                person.gained.join(" +")
+            )
+        })
+        .collect();
     let title = if report.dry_run { "Plan of a bulk sync" } else { "Bulk sync" };
     let verdict = match (failure, &report.refused, report.complete, report.dry_run, report.converged) {
         (Some(_), ..) => ("bad", "Broke off; what was done until then stands"),
@@ -103,13 +114,13 @@ pub(super) fn page(page: &Page<'_>) -> String {
             push(&mut html, format_args!("<p>... and {} more</p>\n", report.rejected_more));
         }
     }
-    if *count > 0 {
+    if count > 0 {
         push(&mut html, format_args!("<h2>Changes: {count}</h2>\n"));
-        for change in *changes {
+        for change in &changes {
             push(&mut html, format_args!("<pre>{}</pre>\n", escaped(change.trim_end())));
         }
-        if *count > changes.len() {
-            push(&mut html, format_args!("<p>... and {} more</p>\n", count - changes.len()));
+        if count > changes.len() as u64 {
+            push(&mut html, format_args!("<p>... and {} more</p>\n", count - changes.len() as u64));
         }
     }
     push(&mut html, format_args!("<p><small>run {}</small></p>\n</body></html>\n", escaped(&report.run_id)));
@@ -131,18 +142,37 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Map;
+
     use super::*;
+    use crate::domain::deprovision::Departure;
+    use crate::domain::facts::Facts;
+    use crate::domain::identity::UserKey;
+    use crate::sync::bulk::Planned;
+    use crate::sync::bulk::problems::Cause;
 
     #[test]
     fn nothing_of_a_record_is_markup_and_nothing_is_fetched() {
         let mut report = Report { refused: Some("40% <of>".into()), ..Report::default() };
-        report.reject("<script>alert(1)</script>", "\"quoted\" & 'so'", "INVALID_INPUT");
-        let changes = ["+ user u1\n  first_name: \"</pre><img src=x>\"\n"];
+        report.reject("<script>alert(1)</script>", "\"quoted\" & 'so'", Cause::of_record("x"));
+        let mut overview = Overview::new(1, false);
+        for key in ["u1", "u2", "u3"] {
+            let facts = Facts::new(
+                UserKey::new(key).unwrap(),
+                Some("</pre><img src=x>"),
+                None,
+                None,
+                Map::new(),
+                BTreeSet::new(),
+            );
+            overview.add(Planned::Depart { actual: &facts, departure: &Departure::Delete });
+        }
         let html = page(&Page {
             report: &report,
             failure: Some("<b>broke</b>"),
-            changes: &changes,
-            count: 3,
+            overview: &overview,
             limits: Limits::default(),
             samples: &[],
         });

@@ -8,24 +8,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::changes::Changes;
+use super::overview::Overview;
 use super::page::{Page, page};
 use super::settings::Overrides;
-use super::watch::{Progress, Sight, Watch};
+use super::summary::{self, Place};
+use super::watch::{Progress, Sample, Sight, Watch};
 use super::{Failed, Terminal};
 use crate::aws::read::UserPoolDirectory;
 use crate::aws::sdk::CognitoPool;
+use crate::domain::SubPrefix;
 use crate::domain::directory::Directory;
 use crate::file::{FileDirectory, Format, Reading};
+use crate::permit::{Environment, Error, Limits, Permit};
 use crate::sync::bulk::report::Report;
-use crate::sync::bulk::{BulkSync, Options};
+use crate::sync::bulk::{BulkSync, BulkSyncError, Options};
 use crate::{clients, config};
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Changes that a page shows.
-const ON_THE_PAGE: usize = 1000;
+/// People whom a page shows.
+const ON_THE_PAGE: usize = 10_000;
 
 /// What `plan` and `sync` have in common.
 #[derive(clap::Args, Debug)]
@@ -71,88 +74,181 @@ fn mapping(text: &str) -> Result<(String, String), String> {
 }
 
 /// What is to be done.
+#[derive(Clone, Copy)]
 pub(super) struct Todo {
     pub(super) dry_run: bool,
     pub(super) approve_deprovision: bool,
-    /// How many changes are wanted as text.
+    /// How many people are wanted by name.
     pub(super) shown: usize,
+    /// Whether their ledgers are wanted too.
+    pub(super) details: bool,
 }
 
 /// How it went.
 pub(super) struct Outcome {
     pub(super) report: Report,
-    pub(super) changes: Changes,
+    pub(super) overview: Overview,
+    pub(super) place: Place,
     /// Why it broke off. What the report tells stands.
-    pub(super) failure: Option<String>,
+    pub(super) failure: Option<Failed>,
+}
+
+/// A run that is about to begin. It may be done twice: planned, and then for good.
+pub(super) struct Prepared {
+    sync: BulkSync,
+    permit: Permit,
+    address: String,
+    limits: Limits,
+    sub_prefix: Option<SubPrefix>,
+    expected: Option<u64>,
+    place: Place,
+    page: Option<File>,
 }
 
 impl RunArgs {
-    /// Does the run, and writes the page.
-    pub(super) async fn run(
-        self,
-        todo: Todo,
+    /// Reads the settings, and sees what there is to compare.
+    pub(super) async fn prepare(
+        &self,
         terminal: &Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Outcome, Failed> {
+    ) -> Result<Prepared, Failed> {
         let Self { sub_prefix, report: page_path, file, settings } = self;
         let variable = settings.before(variable);
-        let Todo { dry_run, approve_deprovision, shown } = todo;
-        let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
+        let sub_prefix =
+            sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await;
         let is_watched = terminal.interactive && !terminal.json;
         let FileArgs { file, format, source, map: mapped, columns } = file;
-        let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
-            let config::FileSync { common, share } =
-                config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let reading = Reading { format, mapped, columns };
-            let source = source.unwrap_or_default();
-            let directory = FileDirectory::open(&path, &source, reading, &common.policy);
-            let directory = directory.map_err(Failed::usage)?;
-            let expected = if is_watched { directory.lines().await } else { None };
-            (common, share, expected, Arc::new(directory))
-        } else {
-            let config::BulkSync { common, user_pool_id, share } =
-                config::BulkSync::new(&variable).map_err(Failed::usage)?;
-            let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-            let expected = if is_watched { pool.estimated_users().await } else { None };
-            let policy = Arc::new(common.policy.clone());
-            (common, share, expected, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
-        };
+        let (common, share, expected, name, directory): (_, _, _, _, Arc<dyn Directory>) =
+            if let Some(path) = file {
+                let config::FileSync { common, share } =
+                    config::FileSync::new(&variable).map_err(Failed::usage)?;
+                let reading = Reading { format: *format, mapped: mapped.clone(), columns: columns.clone() };
+                let source = source.as_deref().unwrap_or_default();
+                let directory = FileDirectory::open(path, source, reading, &common.policy);
+                let directory = directory.map_err(Failed::usage)?;
+                let expected = if is_watched { directory.lines().await } else { None };
+                let name = format!("{} (source {source})", path.display());
+                (common, share, expected, name, Arc::new(directory))
+            } else {
+                let config::BulkSync { common, user_pool_id, share } =
+                    config::BulkSync::new(&variable).map_err(Failed::usage)?;
+                let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
+                let (named, expected) = pool.name_and_size().await.unwrap_or_default();
+                let name = match named {
+                    Some(name) => format!("user pool {name} ({user_pool_id})"),
+                    None => format!("user pool {user_pool_id}"),
+                };
+                let policy = Arc::new(common.policy.clone());
+                (common, share, expected, name, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
+            };
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
-        let sync = BulkSync { permit: permit.clone(), directory, policy: Arc::new(common.policy) };
+        let address = common.permit.api_url.to_string();
+        let policy = Arc::new(common.policy);
+        let sync = BulkSync { permit: permit.clone(), directory, policy };
+        // Before the run: what it did must not be lost because there is no place to write it to.
+        let page = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
+        let place = Place { directory: name, permit: "Permit".to_owned() };
+        Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page })
+    }
+}
+
+impl Prepared {
+    /// Does the run.
+    pub(super) async fn run(&self, todo: Todo, terminal: &Terminal<'_>) -> Run {
+        let Todo { dry_run, approve_deprovision, shown, details } = todo;
         let options = Options {
             dry_run,
-            sub_prefix,
+            sub_prefix: self.sub_prefix.clone(),
             approve_deprovision,
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
-        // Before the run: what it did must not be lost for want of a place to write it to.
-        let page_file = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
-        let kept = if page_file.is_some() { shown.max(ON_THE_PAGE) } else { shown };
+        let kept = if self.page.is_some() { shown.max(ON_THE_PAGE) } else { shown };
         let progress = Progress::new(terminal.interactive, terminal.json);
-        let watch = Watch::new(progress, expected, permit, Changes::new(kept));
-        let done = sync.run(options, &watch).await;
-        let Sight { changes, samples } = watch.done();
-        let (report, mut failure) = match done {
+        let watch = Watch::new(progress, self.expected, self.permit.clone(), Overview::new(kept, details));
+        let done = self.sync.run(options, &watch).await;
+        let Sight { overview, samples } = watch.done();
+        let (report, error) = match done {
             Ok(report) => (report, None),
-            Err(error) => (error.report().clone(), Some(error.to_string())),
+            Err(error) => (error.report().clone(), Some(error)),
         };
-        if let Some(mut file) = page_file {
+        Run { report, overview, samples, error }
+    }
+
+    /// What came of it, with the page written.
+    pub(super) async fn outcome(mut self, run: Run) -> Outcome {
+        let Run { report, overview, samples, error } = run;
+        let failure = error.map(|error| self.explained(&error, &report));
+        let mut failure = failure.map(Failed::failed);
+        if let Some(mut file) = self.page.take() {
             let written = page(&Page {
                 report: &report,
-                failure: failure.as_deref(),
-                changes: &changes.shown(),
-                count: changes.count(),
-                limits,
+                failure: failure.as_ref().map(|failed| failed.message.as_str()),
+                overview: &overview,
+                limits: self.limits,
                 samples: &samples,
             });
             if let Err(error) = file.write_all(written.as_bytes()) {
-                failure.get_or_insert(format!("the page was not written: {error}"));
+                failure.get_or_insert(Failed::failed(format!("the page was not written: {error}")));
             }
         }
-        Ok(Outcome { report, changes, failure })
+        let place = if failure.is_none() { self.place().await } else { self.place };
+        Outcome { report, overview, place, failure }
+    }
+
+    /// What is compared with what. Permit's environment is known by then, but if the run broke off before.
+    pub(super) async fn place(&self) -> Place {
+        let permit = match self.permit.environment().await {
+            Ok(Environment { project, environment }) => {
+                format!("Permit project {project}, environment {environment}")
+            }
+            Err(_) => self.place.permit.clone(),
+        };
+        Place { permit, ..self.place.clone() }
+    }
+
+    /// What failed, whether anything was written, and what to do.
+    fn explained(&self, error: &BulkSyncError, report: &Report) -> String {
+        let stands = summary::what_stands(report);
+        match error {
+            BulkSyncError::Directory { source, .. } => {
+                format!("{source}.{stands} Nobody is deprovisioned on a partial view; run it again")
+            }
+            BulkSyncError::Permit { source, .. } => {
+                let address = &self.address;
+                let (where_, what_to_do) = match source {
+                    Error::Unavailable { status: None, .. } => (
+                        format!(" at {address}"),
+                        "check PERMIT_API_URL and the network: `permit-handoff doctor`",
+                    ),
+                    Error::Unavailable { .. } | Error::Lost | Error::RateLimited { .. } => {
+                        (format!(" at {address}"), "run it again in a few minutes")
+                    }
+                    Error::Garbled | Error::Redirected | Error::TooLarge => {
+                        (format!(" at {address}"), "`permit-handoff doctor` looks closer")
+                    }
+                    _ => (String::new(), "`permit-handoff doctor` says which setting is at fault"),
+                };
+                format!("{source}{where_}.{stands} What to do: {what_to_do}")
+            }
+        }
+    }
+}
+
+/// A run, before anybody was told.
+pub(super) struct Run {
+    pub(super) report: Report,
+    pub(super) overview: Overview,
+    samples: Vec<Sample>,
+    error: Option<BulkSyncError>,
+}
+
+impl Run {
+    /// Whether it came to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.error.is_none() && self.report.complete
     }
 }
 

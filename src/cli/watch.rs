@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::changes::Changes;
+use super::overview::Overview;
+use crate::domain::identity::Email;
 use crate::permit::{Counts, Permit};
+use crate::sync::bulk::problems::Cause;
 use crate::sync::bulk::{Observer, Phase, Planned};
 
 /// How often a line says how far it is, where there is no terminal to draw on.
@@ -55,7 +57,7 @@ pub(super) struct Watch {
 }
 
 struct Seen {
-    changes: Changes,
+    overview: Overview,
     phase: Option<(Phase, Instant)>,
     line_at: Instant,
     every: Duration,
@@ -64,13 +66,13 @@ struct Seen {
 
 /// What was seen.
 pub(super) struct Sight {
-    pub(super) changes: Changes,
+    pub(super) overview: Overview,
     pub(super) samples: Vec<Sample>,
 }
 
 impl Watch {
     /// Counts the requests of `permit`, and listens to Ctrl-C until it is dropped or done.
-    pub(super) fn new(progress: Progress, expected: Option<u64>, permit: Permit, changes: Changes) -> Self {
+    pub(super) fn new(progress: Progress, expected: Option<u64>, permit: Permit, overview: Overview) -> Self {
         let called_off = Arc::new(AtomicBool::new(false));
         let flag = called_off.clone();
         let interrupt = tokio::spawn(async move {
@@ -83,7 +85,7 @@ impl Watch {
             }
         });
         let now = Instant::now();
-        let seen = Seen { changes, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
+        let seen = Seen { overview, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
         Self { progress, expected, called_off, interrupt, permit, started: now, seen: Mutex::new(seen) }
     }
 
@@ -92,10 +94,10 @@ impl Watch {
         if let Progress::Bar(bar) = &self.progress {
             bar.finish_and_clear();
         }
-        let Seen { changes, mut samples, .. } =
+        let Seen { overview, mut samples, .. } =
             self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         samples.push((self.started.elapsed(), self.permit.counts()));
-        Sight { changes, samples }
+        Sight { overview, samples }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -155,7 +157,11 @@ impl Observer for Watch {
     }
 
     fn planned(&self, planned: Planned<'_>) {
-        self.seen().changes.add(planned);
+        self.seen().overview.add(planned);
+    }
+
+    fn rejected(&self, user: &str, email: Option<&Email>, cause: &Cause) {
+        self.seen().overview.rejected(user, email, cause);
     }
 }
 

@@ -16,6 +16,7 @@ mod flow;
 mod listing;
 mod observer;
 mod planning;
+pub mod problems;
 mod proof;
 pub mod report;
 mod tally;

@@ -51,7 +51,7 @@ pub enum LeftOut {
     #[error("Permit refused the e-mail's form: the user was synced without it")]
     EmailRefused,
     /// A grant that names what does not exist.
-    #[error("{grant} was not granted: {missing}")]
+    #[error("{grant} was not granted: {missing}; {}", missing.remedy())]
     Grant {
         /// The grant.
         grant: Grant,

@@ -3,6 +3,7 @@
 
 mod basics;
 mod beside;
+mod blocked;
 mod departures;
 mod emails;
 mod faults;

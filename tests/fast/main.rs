@@ -20,6 +20,7 @@ mod oidc;
 mod overflow;
 mod permit_client;
 mod reconcile;
+mod screens;
 mod secrets;
 mod settings;
 mod sign_in;

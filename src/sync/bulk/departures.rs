@@ -174,7 +174,7 @@ impl Run<'_> {
         }
         self.emails.settled();
         for (key, error) in deleted.rejected {
-            self.reject(&key, &SyncError::Permit(error));
+            self.reject(&key, None, &SyncError::Permit(error));
         }
         deleted.stopped.map_or(Ok(()), |error| Err(error.into()))
     }

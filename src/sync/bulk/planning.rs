@@ -7,6 +7,7 @@ use super::facts_store::{Place, State};
 use super::flow::Flight;
 use super::listing::list_users;
 use super::observer::Planned;
+use super::problems::Cause;
 use super::{Run, Stop, Wait};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::Refusal;
@@ -43,7 +44,9 @@ impl Run<'_> {
         match record {
             Record::Invalid { user, reason } => {
                 self.report.pool.users += 1;
-                self.report.reject(&user, reason, "INVALID_INPUT");
+                let cause = Cause::of_record(&reason);
+                self.observer.rejected(&user, None, &cause);
+                self.report.reject(&user, reason, cause);
             }
             Record::Identity(identity) => self.take_identity(identity),
         }
@@ -84,8 +87,8 @@ impl Run<'_> {
                     return self.wait(place, desired, enabled);
                 }
                 Held::Freed | Held::By(_) => {
-                    desired.email = None;
                     self.reject_part(&desired, &LeftOut::EmailTaken);
+                    desired.email = None;
                 }
             }
         }
@@ -93,6 +96,7 @@ impl Run<'_> {
         if plan == Plan::Unchanged {
             self.store.set_state(place, State::Seen);
             self.report.unchanged += 1;
+            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return;
         }
         if loses {

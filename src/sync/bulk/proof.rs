@@ -59,7 +59,7 @@ impl Run<'_> {
             // They are in the counts of the report since they were planned first.
             for Settled { target, outcome } in settled {
                 match (target, outcome) {
-                    (target, Err(error)) => self.reject(target.key(), &error),
+                    (target, Err(error)) => self.reject(target.key(), None, &error),
                     (Target::Present(desired), Ok(synced)) => {
                         if let Some(place) = self.store.place(&desired.key) {
                             self.store.want(place, &desired);

@@ -1,9 +1,10 @@
 //! What became of the plans, into the report and the store.
 
 use super::facts_store::State;
+use super::problems::Cause;
 use super::{Run, Stop};
 use crate::domain::deprovision::Departure;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::Desired;
 use crate::sync::many::{Applied, Settled, Target};
@@ -21,7 +22,13 @@ impl Run<'_> {
                         self.note_left_out(desired, synced.left_out);
                     }
                 }
-                Err(error) => self.reject(target.key(), &error),
+                Err(error) => {
+                    let email = match &target {
+                        Target::Present(desired) => desired.email.as_ref(),
+                        Target::Absent { .. } => None,
+                    };
+                    self.reject(target.key(), email, &error);
+                }
             }
         }
         stopped.map_or(Ok(()), |error| Err(error.into()))
@@ -51,13 +58,13 @@ impl Run<'_> {
             return;
         }
         for part in left_out {
+            self.reject_part(&desired, &part);
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }
             }
-            self.reject_part(&desired, &part);
         }
         if let Some(place) = self.store.place(&desired.key) {
             self.store.want(place, &desired);
@@ -65,8 +72,10 @@ impl Run<'_> {
     }
 
     /// Nothing of this user is wanted any more: Permit takes none of it.
-    pub(super) fn reject(&mut self, key: &UserKey, error: &SyncError) {
-        self.report.reject_user(key, error, error.code());
+    pub(super) fn reject(&mut self, key: &UserKey, email: Option<&Email>, error: &SyncError) {
+        let cause = Cause::of_error(error);
+        self.observer.rejected(key.as_str(), email, &cause);
+        self.report.reject(key.as_str(), error, cause);
         self.departed.remove(key);
         if let Some(place) = self.store.place(key) {
             self.store.set_state(place, State::Seen);
@@ -74,7 +83,9 @@ impl Run<'_> {
     }
 
     pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut) {
-        self.report.reject_user(&desired.key, left_out, left_out.code());
+        let cause = Cause::of_part(left_out);
+        self.observer.rejected(desired.key.as_str(), desired.email.as_ref(), &cause);
+        self.report.reject(desired.key.as_str(), left_out, cause);
     }
 
     /// What a dry run would have done.
