@@ -85,6 +85,17 @@ pub enum OnFailure {
     Deny,
 }
 
+impl OnFailure {
+    /// What `SIGN_IN_ON_FAILURE` says to a program whose other settings are wrong. Who wrote something there that
+    /// is not understood did not want the default: that denies.
+    pub fn of_a_bad_deployment(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
+            None | Some("" | "admit") => Self::Admit,
+            Some(_) => Self::Deny,
+        }
+    }
+}
+
 /// Settings of `post-authentication`.
 #[derive(Debug)]
 pub struct SignIn {

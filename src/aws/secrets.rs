@@ -46,7 +46,7 @@ pub enum SecretError {
     /// It holds no text.
     #[error("the secret {0} is binary: store Permit's API key as text")]
     Binary(String),
-    /// Its text is empty or blank.
+    /// Its text is empty or blank, or it was made without a value.
     #[error("the secret {0} is empty: store Permit's API key in it")]
     Empty(String),
     /// It is JSON without the member.
@@ -207,6 +207,13 @@ impl SecretsManagerKey {
             SdkError::ServiceError(service) => {
                 let error = service.err();
                 match error.code().unwrap_or_default() {
+                    // Of a secret without a value AWS has the same code: "can't find the specified secret value for
+                    // staging label: AWSCURRENT".
+                    "ResourceNotFoundException"
+                        if error.message().is_some_and(|message| message.contains("staging label")) =>
+                    {
+                        return SecretError::Empty(id);
+                    }
                     "ResourceNotFoundException" => return SecretError::NotFound(id),
                     "AccessDeniedException" | "DecryptionFailure" => return SecretError::NotAllowed(id),
                     code => format!("Secrets Manager answered {} {code}", service.raw().status()),

@@ -1,24 +1,66 @@
 //! The Cognito trigger: PostAuthentication and PostConfirmation.
 //!
-//! Takes the trigger's event, syncs the person, and gives back the very same JSON.
+//! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its settings are:
+//! see [`permit_handoff::entry::bad_deployment`].
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
-use permit_handoff::config::{self, SignInGroups};
+use permit_handoff::config::{self, OnFailure, SignInGroups};
+use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
 use permit_handoff::sync::one::sign_in::{Settings, SignIn};
-use permit_handoff::telemetry::Format;
+use permit_handoff::telemetry::{Format, InitError, Metrics};
 use permit_handoff::{clients, telemetry};
 use tokio::time::Instant;
 
+const PROGRAM: &str = "post-authentication";
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let metrics = telemetry::init("post-authentication", Format::Json, variable)?;
+    let metrics = telemetry()?;
+    let served = match trigger().await {
+        Ok(trigger) => {
+            let trigger = &trigger;
+            lambda::serve(metrics, async |event, _| {
+                let started = Instant::now();
+                trigger.handle(started, event.get()).await.map(|()| event)
+            })
+            .await
+        }
+        Err(error) => {
+            let trigger = &BadDeployment::new(OnFailure::of_a_bad_deployment(variable), &error);
+            lambda::serve(metrics, async |event, _| {
+                let started = Instant::now();
+                trigger.handle(started, event.get()).map(|()| event)
+            })
+            .await
+        }
+    };
+    served.map_err(anyhow::Error::from_boxed).context("the Lambda runtime stopped")
+}
+
+/// Logs and metrics. A wrong log filter keeps nobody from being synced.
+fn telemetry() -> anyhow::Result<Metrics> {
+    match telemetry::init(PROGRAM, Format::Json, variable) {
+        Err(InitError::Settings(error)) => {
+            let lookup = |name: &str| variable(name).filter(|_| name != "RUST_LOG");
+            let metrics = telemetry::init(PROGRAM, Format::Json, lookup)?;
+            tracing::error!(%error, "the log filter is `info` instead");
+            Ok(metrics)
+        }
+        initialized => Ok(initialized?),
+    }
+}
+
+async fn trigger() -> anyhow::Result<Trigger> {
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
         config::SignIn::new(variable)?;
     let aws = clients::aws().await;
@@ -32,13 +74,5 @@ async fn main() -> anyhow::Result<()> {
         }
     };
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
-    let trigger = &Trigger::new(sign_in, groups);
-
-    lambda::serve(metrics, async |event, _| {
-        let started = Instant::now();
-        trigger.handle(started, event.get()).await.map(|()| event)
-    })
-    .await
-    .map_err(anyhow::Error::from_boxed)
-    .context("the Lambda runtime stopped")
+    Ok(Trigger::new(sign_in, groups))
 }

@@ -12,8 +12,8 @@ use std::fmt;
 use serde_json::Value;
 
 pub use self::parse::{Fault, InvalidPolicy};
-pub use self::pattern::{Captures, Pattern};
-use super::grant::{Grant, Key};
+pub use self::pattern::{Capture, Captures, Pattern};
+use super::grant::{Grant, Instance, Key};
 use super::identity::{Email, Identity, Source, UserKey, View};
 use super::redacted_debug;
 
@@ -26,6 +26,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// `[tenants] create`: whether a tenant that a capture names and Permit lacks is created.
     pub create_tenants: bool,
+    /// `[resources] create`: whether a resource instance that a capture names and Permit lacks is created.
+    pub create_instances: bool,
     /// `[deprovision]`.
     pub deprovision: Deprovision,
 }
@@ -48,8 +50,19 @@ pub struct Rule {
     pub conditions: Vec<Condition>,
     /// The tenant's key; `None`: what `{tenant}` captured.
     pub tenant: Option<Key>,
+    /// What the role is on; `None`: the whole tenant.
+    pub resource: Option<RuleResource>,
     /// The role's key; `None`: what `{role}` captured.
     pub role: Option<Key>,
+}
+
+/// The `resource` of a rule: `project:apollo`, or `project:{instance}`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RuleResource {
+    /// The resource's key.
+    pub resource: Key,
+    /// The instance's key; `None`: what `{instance}` captured.
+    pub key: Option<Key>,
 }
 
 /// One condition of a `when`.
@@ -133,13 +146,22 @@ redacted_debug!(Desired);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Untold {
     tenant: Option<Key>,
+    resource: Option<RuleResource>,
     role: Option<Key>,
 }
 
 impl Untold {
     /// Whether the rule might grant this.
     pub fn fits(&self, grant: &Grant) -> bool {
-        self.tenant.as_ref().is_none_or(|tenant| *tenant == grant.tenant)
+        let is_on = match (&self.resource, &grant.instance) {
+            (None, None) => true,
+            (Some(RuleResource { resource, key }), Some(instance)) => {
+                *resource == instance.resource && key.as_ref().is_none_or(|key| *key == instance.key)
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        is_on
+            && self.tenant.as_ref().is_none_or(|tenant| *tenant == grant.tenant)
             && self.role.as_ref().is_none_or(|role| *role == grant.role)
     }
 }
@@ -176,7 +198,8 @@ impl Policy {
                     Verdict::Grants(granted) => grants.extend(granted),
                     Verdict::Denies(_) => {}
                     Verdict::Untold(_) => {
-                        untold.push(Untold { tenant: rule.tenant.clone(), role: rule.role.clone() });
+                        let Rule { line: _, conditions: _, tenant, resource, role } = rule.clone();
+                        untold.push(Untold { tenant, resource, role });
                     }
                 }
             }
@@ -210,6 +233,21 @@ impl Policy {
     /// that a rule names is rather a slip of the pen than a new customer.
     pub fn creates_tenant(&self, tenant: &Key) -> bool {
         self.create_tenants && !self.rules.iter().any(|rule| rule.tenant.as_ref() == Some(tenant))
+    }
+
+    /// Whether `instance` is to be created where Permit lacks it: a capture may name it, and no rule does.
+    pub fn creates_instance(&self, instance: &Instance) -> bool {
+        let names = |rule: &Rule| {
+            let resource = rule.resource.as_ref();
+            resource
+                .is_some_and(|of| of.resource == instance.resource && of.key.as_ref() == Some(&instance.key))
+        };
+        self.create_instances && !self.rules.iter().any(names)
+    }
+
+    /// Whether any rule grants roles on resource instances.
+    pub fn has_instances(&self) -> bool {
+        self.rules.iter().any(|rule| rule.resource.is_some())
     }
 
     /// Whether the attribute says anything to this policy, or is a part of the user's profile.
@@ -255,14 +293,23 @@ impl Rule {
         if let Some(condition) = untold {
             return Verdict::Untold(condition);
         }
-        let grants: BTreeSet<Grant> = ways
-            .into_iter()
-            .filter_map(|Captures { tenant, role }| {
-                let (tenant, role) = (self.tenant.clone().or(tenant)?, self.role.clone().or(role)?);
-                Some(Grant { tenant, role })
-            })
-            .collect();
+        let grants: BTreeSet<Grant> = ways.into_iter().filter_map(|way| self.grant(way)).collect();
         if grants.is_empty() { Verdict::Denies(None) } else { Verdict::Grants(grants) }
+    }
+}
+
+impl Rule {
+    /// What the rule grants where its conditions captured this; `None` where that leaves something open.
+    fn grant(&self, captured: Captures) -> Option<Grant> {
+        let Captures { tenant, role, instance } = captured;
+        let (tenant, role) = (self.tenant.clone().or(tenant)?, self.role.clone().or(role)?);
+        let instance = match &self.resource {
+            None => None,
+            Some(RuleResource { resource, key }) => {
+                Some(Instance { resource: resource.clone(), key: key.clone().or(instance)? })
+            }
+        };
+        Some(Grant { tenant, instance, role })
     }
 }
 
@@ -316,7 +363,11 @@ impl fmt::Display for Rule {
         let key = |key: &Option<Key>, capture: &str| {
             key.as_ref().map_or_else(|| capture.to_owned(), Key::to_string)
         };
-        write!(f, "line {}: {}/{}", self.line, key(&self.tenant, "{tenant}"), key(&self.role, "{role}"))?;
+        write!(f, "line {}: {}/", self.line, key(&self.tenant, "{tenant}"))?;
+        if let Some(RuleResource { resource, key: instance }) = &self.resource {
+            write!(f, "{resource}:{}#", key(instance, "{instance}"))?;
+        }
+        f.write_str(&key(&self.role, "{role}"))?;
         if self.conditions.is_empty() {
             return f.write_str(" for everyone");
         }

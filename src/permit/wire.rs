@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use crate::domain::facts::Facts;
-use crate::domain::grant::{Grant, Key};
+use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{NewUser, UserWrite};
 
@@ -51,12 +51,15 @@ impl<'a> UserCreate<'a> {
 pub(super) struct UserRole<'a> {
     role: &'a str,
     tenant: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_instance: Option<String>,
 }
 
 impl<'a> UserRole<'a> {
     pub(super) fn new(grant: &'a Grant) -> Self {
-        let Grant { tenant, role } = grant;
-        Self { role: role.as_str(), tenant: tenant.as_str() }
+        let Grant { tenant, instance, role } = grant;
+        let resource_instance = instance.as_ref().map(Instance::to_string);
+        Self { role: role.as_str(), tenant: tenant.as_str(), resource_instance }
     }
 }
 
@@ -66,12 +69,14 @@ pub(super) struct RoleAssignment<'a> {
     user: &'a str,
     role: &'a str,
     tenant: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_instance: Option<String>,
 }
 
 impl<'a> RoleAssignment<'a> {
     pub(super) fn new((key, grant): &'a (UserKey, Grant)) -> Self {
-        let Grant { tenant, role } = grant;
-        Self { user: key.as_str(), role: role.as_str(), tenant: tenant.as_str() }
+        let UserRole { role, tenant, resource_instance } = UserRole::new(grant);
+        Self { user: key.as_str(), role, tenant, resource_instance }
     }
 }
 
@@ -117,29 +122,61 @@ pub(super) struct UserRead {
 struct RoleRead {
     role: String,
     tenant: String,
+    resource_instance: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct TenantRoles {
     tenant: String,
     roles: Vec<String>,
+    #[serde(default)]
+    resource_instance_roles: Vec<InstanceRole>,
+}
+
+#[derive(Deserialize)]
+struct InstanceRole {
+    role: String,
+    resource: String,
+    resource_instance: String,
+}
+
+impl RoleRead {
+    /// `None` where it is none that this project could have made.
+    fn into_grant(self) -> Option<Grant> {
+        let Self { role, tenant, resource_instance } = self;
+        let grant = Grant::new(&tenant, &role)?;
+        match resource_instance {
+            None => Some(grant),
+            Some(instance) => Some(grant.on(instance.parse().ok()?)),
+        }
+    }
+}
+
+impl TenantRoles {
+    /// Those that this project could have made.
+    fn into_grants(self) -> impl Iterator<Item = Grant> {
+        let Self { tenant, roles, resource_instance_roles } = self;
+        let on_tenant = roles.into_iter().map(|role| (role, None));
+        let on_instances = resource_instance_roles.into_iter().map(|read| {
+            let InstanceRole { role, resource, resource_instance } = read;
+            (role, Some(format!("{resource}:{resource_instance}")))
+        });
+        on_tenant.chain(on_instances).filter_map(move |(role, resource_instance)| {
+            RoleRead { role, tenant: tenant.clone(), resource_instance }.into_grant()
+        })
+    }
 }
 
 impl UserRead {
-    /// `None` where the key is none that this project could have given. The roles are those of `roles`; where that is left
-    /// out, those of `associated_tenants`, which are the same by tenant.
+    /// `None` where the key is none that this project could have given. The roles are those of `roles` and of
+    /// `associated_tenants` together: either may be left out or empty beside the other.
     pub(super) fn into_facts(self) -> Option<Facts> {
         let Self { key, email, first_name, last_name, attributes, roles, associated_tenants, updated_at } =
             self;
         let key = UserKey::new(&key).ok()?;
-        let grants = |TenantRoles { tenant, roles }: TenantRoles| -> Vec<Grant> {
-            roles.iter().filter_map(|role| Grant::new(&tenant, role)).collect()
-        };
-        let roles = match roles {
-            Some(roles) => roles.iter().filter_map(|read| Grant::new(&read.tenant, &read.role)).collect(),
-            None => associated_tenants.into_iter().flatten().flat_map(grants).collect(),
-        };
-        let attributes = attributes.unwrap_or_default();
+        let roles = roles.into_iter().flatten().filter_map(RoleRead::into_grant);
+        let roles = roles.chain(associated_tenants.into_iter().flatten().flat_map(TenantRoles::into_grants));
+        let (roles, attributes) = (roles.collect(), attributes.unwrap_or_default());
         let facts = Facts::new(key, email.as_deref(), first_name, last_name, attributes, roles);
         Some(Facts { updated_at: updated_at.and_then(|time| time.parse().ok()), ..facts })
     }

@@ -45,7 +45,8 @@ pub struct Known {
 impl Known {
     /// What `grant` names and Permit lacks; the role is told first.
     pub fn missing(&self, grant: &Grant) -> Option<Missing> {
-        if !self.roles.contains(&grant.role) {
+        // A role on a resource instance is one of the resource's own, which this does not know.
+        if grant.instance.is_none() && !self.roles.contains(&grant.role) {
             return Some(Missing::Role(grant.role.clone()));
         }
         (!self.tenants.contains(&grant.tenant)).then(|| Missing::Tenant(grant.tenant.clone()))

@@ -131,7 +131,11 @@ pub fn permit(before: Counts, now: Counts) {
 pub fn bulk_sync(run: BulkSyncRun) {
     let BulkSyncRun { outcome, refused, rejected, drifted, duration } = run;
     counter!("BulkSyncRuns", "outcome" => outcome.as_str()).increment(1);
-    counter!("BulkSyncRefused").increment(refused.into());
+    let has_ended = matches!(outcome, BulkSyncOutcome::Converged | BulkSyncOutcome::NotConverged);
+    if refused || has_ended {
+        // A zero too: it is what clears the alarm. A run that broke off says nothing of the pool.
+        histogram!("BulkSyncRefused").record(f64::from(u8::from(refused)));
+    }
     counter!("BulkSyncRejected").increment(rejected);
     counter!("BulkSyncDrifted").increment(drifted);
     histogram!("BulkSyncSeconds").record(duration.as_secs_f64());
@@ -159,7 +163,7 @@ pub(super) fn describe() {
     describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
     describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
     describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");
-    describe_counter!("BulkSyncRefused", Unit::Count, "runs that refused to deprovision");
+    describe_histogram!("BulkSyncRefused", Unit::Count, "1: the run refused to deprovision, 0: it did not");
     describe_counter!("BulkSyncRejected", Unit::Count, "users who could not be synced");
     describe_counter!("BulkSyncDrifted", Unit::Count, "users who, read back, were not as wanted");
     describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");

@@ -11,6 +11,7 @@ mod provider;
 mod signer;
 mod support;
 
+mod alarms;
 mod bulk_sync;
 mod cognito_event;
 mod cognito_pool;

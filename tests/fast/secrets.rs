@@ -22,6 +22,8 @@ enum Answer {
     Text(&'static str),
     Binary,
     Error(u16, &'static str),
+    /// As AWS answers for a secret that was made without a value.
+    NoValue,
     Never,
 }
 
@@ -59,6 +61,12 @@ async fn answer(State(server): State<Arc<SecretsManager>>, headers: HeaderMap, b
         Answer::Error(status, code) => {
             let body = axum::Json(json!({"__type": code, "Message": "no"}));
             (StatusCode::from_u16(status).unwrap(), body).into_response()
+        }
+        Answer::NoValue => {
+            let message =
+                "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
+            let body = json!({"__type": "ResourceNotFoundException", "Message": message});
+            (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
         }
         Answer::Never => std::future::pending().await,
     }
@@ -104,6 +112,7 @@ async fn each_wrong_secret_has_its_own_error_without_its_value() {
     let cases: &[(Answer, Is)] = &[
         (Answer::Text(""), |e| matches!(e, SecretError::Empty(_))),
         (Answer::Text(" \n"), |e| matches!(e, SecretError::Empty(_))),
+        (Answer::NoValue, |e| matches!(e, SecretError::Empty(_))),
         (Answer::Text(r#"{"PERMIT_API_KEY": ""}"#), |e| matches!(e, SecretError::Empty(_))),
         (Answer::Text(r#"{"permit_api_key": "hush"}"#), |e| matches!(e, SecretError::NoMember(_))),
         (Answer::Text(r#"{"PERMIT_API_KEY": {"hush": 1}}"#), |e| matches!(e, SecretError::NoMember(_))),

@@ -48,6 +48,9 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
         duration: Duration::from_millis(1500),
     };
     bulk_sync(run);
+    bulk_sync(BulkSyncRun { refused: false, ..run });
+    // A run that broke off says nothing of the pool: it may not clear the alarm.
+    bulk_sync(BulkSyncRun { refused: false, outcome: BulkSyncOutcome::Failed, ..run });
     permit_mau(7, None);
     reconcile_dead_lettered(1);
     token_refused();
@@ -83,10 +86,11 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
         "SignIns outcome=refused": [1, "Count"],
         "SignInLatency": [[250.0, 750.0, 1.0], "Milliseconds"],
         "PermitRequests kind=write": [3, "Count"],
-        "BulkSyncRuns outcome=not_converged": [1, "Count"],
-        "BulkSyncRefused": [1, "Count"],
-        "BulkSyncRejected": [2, "Count"],
-        "BulkSyncSeconds": [[1.5], "Seconds"],
+        "BulkSyncRuns outcome=not_converged": [2, "Count"],
+        "BulkSyncRuns outcome=failed": [1, "Count"],
+        "BulkSyncRefused": [[1.0, 0.0], "Count"],
+        "BulkSyncRejected": [6, "Count"],
+        "BulkSyncSeconds": [[1.5, 1.5, 1.5], "Seconds"],
         "PermitMau": [[7.0], "Count"],
         "ReconcileDeadLettered": [1, "Count"],
         "TokensRefused": [1, "Count"],

@@ -556,7 +556,7 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn template() -> Value {
+pub(crate) fn template() -> Value {
     let text = read("template.yaml");
     let documents = Yaml::load_from_str(&text).unwrap();
     assert_eq!(documents.len(), 1);

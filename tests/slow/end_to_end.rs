@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #![allow(missing_docs, reason = "tests")]
 
+mod bad_deployment;
 mod bulk_sync;
 mod events;
 mod overflow;

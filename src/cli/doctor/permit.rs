@@ -46,7 +46,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     ));
     findings.extend(permit.reach().await.ok().and_then(|reach| too_far(&reach)));
     if let Some(policy) = policy {
-        findings.extend(named(Check::Roles, "role", policy, |rule| rule.role.as_ref(), &roles));
+        findings.extend(named(Check::Roles, "role", policy, tenant_role, &roles));
         match permit.tenants().await {
             Ok(tenants) => {
                 findings.extend(named(
@@ -131,6 +131,11 @@ fn refused(of_what: &str, error: &Error) -> Finding {
         "no sign-in and no bulk sync reaches Permit while this is so",
         remedy,
     )
+}
+
+/// The environment's role that the rule names; a role on a resource instance is one of the resource's own.
+fn tenant_role(rule: &Rule) -> Option<&Key> {
+    rule.role.as_ref().filter(|_| rule.resource.is_none())
 }
 
 /// What the policy names by itself; what it captures is known only when somebody arrives.

@@ -239,7 +239,7 @@ pub(super) fn granting_attributes(policy: &Policy) -> BTreeSet<&str> {
 /// Whether an identity provider could make the rule hold: by what it writes, or by the group of its people.
 fn depends_on_providers(rule: &Rule) -> bool {
     rule.conditions.iter().any(|condition| match condition {
-        Condition::Group(pattern) => pattern.captures_tenant() || pattern.captures_role(),
+        Condition::Group(pattern) => pattern.has_captures(),
         Condition::EmailDomain(_) | Condition::Attribute { .. } => true,
     })
 }

@@ -8,10 +8,13 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::pattern::Pattern;
-use super::{Condition, CopiedAttribute, Deprovision, Policy, Rule, WhenDisabled, WhenMissing};
+use super::pattern::{Capture, Pattern};
+use super::{Condition, CopiedAttribute, Deprovision, Policy, Rule, RuleResource, WhenDisabled, WhenMissing};
 use crate::domain::facts::LEDGER;
 use crate::domain::grant::Key;
+
+/// The name that Permit takes for no attribute.
+const RESERVED: &str = "type";
 
 /// One thing that is wrong with a policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +47,9 @@ struct RawPolicy {
     #[serde(default)]
     grant: Vec<Spanned<RawRule>>,
     #[serde(default)]
-    tenants: RawTenants,
+    tenants: RawCreate,
+    #[serde(default)]
+    resources: RawCreate,
     #[serde(default)]
     deprovision: RawDeprovision,
 }
@@ -61,6 +66,7 @@ struct RawUser {
 struct RawRule {
     when: Option<Spanned<RawWhen>>,
     tenant: Option<Spanned<String>>,
+    resource: Option<Spanned<String>>,
     role: Option<Spanned<String>>,
 }
 
@@ -73,9 +79,10 @@ struct RawWhen {
     equals: Option<Spanned<String>>,
 }
 
+/// `[tenants]` and `[resources]`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct RawTenants {
+struct RawCreate {
     #[serde(default)]
     create: bool,
 }
@@ -98,11 +105,12 @@ impl FromStr for Policy {
             InvalidPolicy(vec![Fault { line, message: error.message().to_owned() }])
         })?;
         let mut check = Check { text, faults: Vec::new() };
-        let RawPolicy { user, grant, tenants, deprovision } = raw;
+        let RawPolicy { user, grant, tenants, resources, deprovision } = raw;
         let policy = Self {
             attributes: check.attributes(&user.attributes),
             rules: grant.iter().filter_map(|rule| check.rule(rule)).collect(),
             create_tenants: tenants.create,
+            create_instances: resources.create,
             deprovision: check.deprovision(&deprovision),
         };
         if check.faults.is_empty() { Ok(policy) } else { Err(InvalidPolicy(check.faults)) }
@@ -134,6 +142,9 @@ impl Check<'_> {
                 self.fault(name.span(), "an attribute has no name");
             } else if to == LEDGER {
                 self.fault(name.span(), format!("the attribute `{LEDGER}` is this project's own ledger"));
+            } else if to == RESERVED {
+                let message = format!("in Permit an attribute cannot be called `{RESERVED}`: leave it out");
+                self.fault(name.span(), message);
             } else if !seen.insert(to.clone()) {
                 self.fault(name.span(), format!("two attributes would both be copied to `{to}`"));
             }
@@ -144,18 +155,65 @@ impl Check<'_> {
 
     fn rule(&mut self, rule: &Spanned<RawRule>) -> Option<Rule> {
         let before = self.faults.len();
-        let RawRule { when, tenant, role } = rule.get_ref();
+        let RawRule { when, tenant, resource, role } = rule.get_ref();
         let conditions = when.as_ref().map(|when| self.conditions(when)).unwrap_or_default();
         // What a faulty `when` captures is not known, and so neither is what is missing beside it.
         if self.faults.len() > before {
             return None;
         }
-        let captured = |of: fn(&Pattern) -> bool| conditions.iter().any(|c| of(c.pattern()));
-        let (by_tenant, by_role) = (captured(Pattern::captures_tenant), captured(Pattern::captures_role));
-        let tenant = self.slot(rule.span(), "tenant", tenant.as_ref(), by_tenant);
-        let role = self.slot(rule.span(), "role", role.as_ref(), by_role);
+        let captured = |what| conditions.iter().any(|condition| condition.pattern().captures(what));
+        let tenant = self.slot(rule.span(), "tenant", tenant.as_ref(), captured(Capture::Tenant));
+        let resource = self.resource(rule.span(), resource.as_ref(), captured(Capture::Instance));
+        let role = self.slot(rule.span(), "role", role.as_ref(), captured(Capture::Role));
         let line = line_at(self.text, rule.span());
-        (self.faults.len() == before).then_some(Rule { line, conditions, tenant, role })
+        (self.faults.len() == before).then_some(Rule { line, conditions, tenant, resource, role })
+    }
+
+    /// `project:apollo`, or `project:{instance}` where `{instance}` is captured.
+    fn resource(
+        &mut self,
+        rule: Range<usize>,
+        given: Option<&Spanned<String>>,
+        captured: bool,
+    ) -> Option<RuleResource> {
+        let Some(given) = given else {
+            if captured {
+                self.fault(
+                    rule,
+                    "{instance} is captured and not used: give `resource = \"project:{instance}\"` with your resource's key",
+                );
+            }
+            return None;
+        };
+        let text = given.get_ref();
+        let (resource, instance) = text.split_once(':').unwrap_or((text, ""));
+        let key = (instance != "{instance}").then(|| Key::new(instance));
+        match (Key::new(resource), key) {
+            (Some(_), None) if !captured => {
+                self.fault(
+                    given.span(),
+                    "`when` captures no {instance}: capture it, or name one instance, as in `project:apollo`",
+                );
+                None
+            }
+            (Some(_), Some(Some(_))) if captured => {
+                self.fault(
+                    given.span(),
+                    "the instance is both given and captured by {instance}: leave one out",
+                );
+                None
+            }
+            (Some(resource), None) => Some(RuleResource { resource, key: None }),
+            (Some(resource), Some(Some(key))) => Some(RuleResource { resource, key: Some(key) }),
+            (None, _) | (_, Some(None)) => {
+                let message = format!(
+                    "`{text}` is not a valid resource: use `resource:instance`, as in `project:{{instance}}` or \
+                     `project:apollo`; keys have 1 to 128 of A-Z a-z 0-9 - _"
+                );
+                self.fault(given.span(), message);
+                None
+            }
+        }
     }
 
     /// A tenant or role: given as a key, or captured; not both, not neither.

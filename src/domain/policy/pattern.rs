@@ -1,4 +1,4 @@
-//! A text with captures: `{tenant}/{role}`.
+//! A text with captures: `{tenant}/{role}`, `{instance}`.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ pub struct Captures {
     pub tenant: Option<Key>,
     /// What `{role}` stood for.
     pub role: Option<Key>,
+    /// What `{instance}` stood for.
+    pub instance: Option<Key>,
 }
 
 impl Captures {
@@ -20,22 +22,32 @@ impl Captures {
             (Some(a), Some(b)) if a != b => None,
             (a, b) => Some(a.clone().or_else(|| b.clone())),
         };
-        Some(Self { tenant: one(&self.tenant, &other.tenant)?, role: one(&self.role, &other.role)? })
+        Some(Self {
+            tenant: one(&self.tenant, &other.tenant)?,
+            role: one(&self.role, &other.role)?,
+            instance: one(&self.instance, &other.instance)?,
+        })
     }
 
     fn set(mut self, name: Capture, key: Key) -> Self {
         match name {
             Capture::Tenant => self.tenant = Some(key),
             Capture::Role => self.role = Some(key),
+            Capture::Instance => self.instance = Some(key),
         }
         self
     }
 }
 
+/// What a pattern can capture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Capture {
+pub enum Capture {
+    /// `{tenant}`
     Tenant,
+    /// `{role}`
     Role,
+    /// `{instance}`
+    Instance,
 }
 
 impl Capture {
@@ -43,6 +55,7 @@ impl Capture {
         match name {
             "tenant" => Some(Self::Tenant),
             "role" => Some(Self::Role),
+            "instance" => Some(Self::Instance),
             _ => None,
         }
     }
@@ -51,6 +64,7 @@ impl Capture {
         match self {
             Self::Tenant => "{tenant}",
             Self::Role => "{role}",
+            Self::Instance => "{instance}",
         }
     }
 }
@@ -59,7 +73,7 @@ impl Capture {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
     prefix: String,
-    /// Each capture with the literal text behind it; two at most.
+    /// Each capture with the literal text behind it.
     captures: Vec<(Capture, String)>,
 }
 
@@ -70,10 +84,10 @@ pub enum InvalidPattern {
     #[error("is empty: no identity could match it")]
     Empty,
     /// `{` without `}` or the reverse.
-    #[error("has a brace without its partner; captures are {{tenant}} and {{role}}")]
+    #[error("has a brace without its partner; captures are {{tenant}}, {{role}} and {{instance}}")]
     Brace,
-    /// A name other than the two.
-    #[error("captures `{{{0}}}`; only {{tenant}} and {{role}} can be captured")]
+    /// A name of nothing that can be captured.
+    #[error("captures `{{{0}}}`; only {{tenant}}, {{role}} and {{instance}} can be captured")]
     UnknownCapture(String),
     /// The same one twice.
     #[error("captures {0} twice")]
@@ -84,7 +98,7 @@ pub enum InvalidPattern {
 }
 
 impl Pattern {
-    /// Reads `{tenant}` and `{role}` as captures and the rest as it stands.
+    /// Reads `{tenant}`, `{role}` and `{instance}` as captures and the rest as it stands.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         if text.is_empty() {
             return Err(InvalidPattern::Empty);
@@ -116,14 +130,14 @@ impl Pattern {
         Self { prefix: self.prefix.to_lowercase(), captures }
     }
 
-    /// Whether it captures the tenant.
-    pub fn captures_tenant(&self) -> bool {
-        self.captures.iter().any(|(capture, _)| *capture == Capture::Tenant)
+    /// Whether it captures anything.
+    pub fn has_captures(&self) -> bool {
+        !self.captures.is_empty()
     }
 
-    /// Whether it captures the role.
-    pub fn captures_role(&self) -> bool {
-        self.captures.iter().any(|(capture, _)| *capture == Capture::Role)
+    /// Whether it captures this.
+    pub fn captures(&self, what: Capture) -> bool {
+        self.captures.iter().any(|(capture, _)| *capture == what)
     }
 
     /// The literal text, without the captures.
@@ -135,21 +149,33 @@ impl Pattern {
     /// (`a-b-c` as `{tenant}-{role}`): which tenant a person belongs to is never a guess.
     pub fn matches(&self, value: &str) -> Option<Captures> {
         let rest = value.strip_prefix(self.prefix.as_str())?;
-        match self.captures.as_slice() {
-            [] => rest.is_empty().then(Captures::default),
-            [(name, suffix)] => {
-                let key = Key::new(rest.strip_suffix(suffix.as_str())?)?;
-                Some(Captures::default().set(*name, key))
+        let mut ways = Vec::new();
+        ways_to_match(&self.captures, rest, Captures::default(), &mut ways);
+        if ways.len() == 1 { ways.pop() } else { None }
+    }
+}
+
+/// Adds to `ways` those in which `captures` fill `value`; two are enough to know that it is not one.
+fn ways_to_match(captures: &[(Capture, String)], value: &str, so_far: Captures, ways: &mut Vec<Captures>) {
+    match captures {
+        [] if value.is_empty() => ways.push(so_far),
+        [] => {}
+        [(name, literal)] => {
+            if let Some(key) = value.strip_suffix(literal.as_str()).and_then(Key::new) {
+                ways.push(so_far.set(*name, key));
             }
-            [(first, between), (second, suffix), ..] => {
-                let rest = rest.strip_suffix(suffix.as_str())?;
-                let mut found = rest.char_indices().filter_map(|(at, _)| {
-                    let tail = rest[at..].strip_prefix(between.as_str())?;
-                    let (a, b) = (Key::new(&rest[..at])?, Key::new(tail)?);
-                    Some(Captures::default().set(*first, a).set(*second, b))
-                });
-                let captures = found.next()?;
-                found.next().is_none().then_some(captures)
+        }
+        [(name, literal), behind @ ..] => {
+            // `match_indices` would skip a place that overlaps the one before.
+            let places = value.char_indices().take(Key::MAX + 1);
+            for (at, _) in places.filter(|(at, _)| value[*at..].starts_with(literal.as_str())) {
+                if ways.len() > 1 {
+                    return;
+                }
+                if let Some(key) = Key::new(&value[..at]) {
+                    let so_far = so_far.clone().set(*name, key);
+                    ways_to_match(behind, &value[at + literal.len()..], so_far, ways);
+                }
             }
         }
     }
@@ -190,8 +216,18 @@ mod tests {
         captures("{tenant}/{role}", "acme/editor", "acme", "editor");
         captures("role:{role}@{tenant}!", "role:e-1@a_B!", "a_B", "e-1");
         captures("{tenant}.example.com", "acme.example.com", "acme", "");
+        captures("{tenant}/{instance}/{role}", "acme/apollo/editor", "acme", "editor");
         for value in ["acme/", "/editor", "a/b/c", "../..", "ac me/editor", "äcme/editor", "acme"] {
             assert_eq!(captured("{tenant}/{role}", value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_instance_is_captured_beside_the_other_two() {
+        let captures = Pattern::parse("{tenant}/{instance}/{role}").unwrap().matches("acme/apollo/editor");
+        assert_eq!(captures.unwrap().instance, Key::new("apollo"));
+        for value in ["acme/apollo", "acme/apollo/", "acme//editor", "acme/a/b/editor", "a/b/c/d"] {
+            assert_eq!(captured("{tenant}/{instance}/{role}", value), None, "{value}");
         }
     }
 
@@ -200,6 +236,8 @@ mod tests {
         captures("{tenant}-{role}", "acme-editor", "acme", "editor");
         assert_eq!(captured("{tenant}-{role}", "acme-corp-editor"), None);
         assert_eq!(captured("{tenant}--{role}", "a---b"), None);
+        captures("{tenant}-{instance}-{role}", "a-b-c", "a", "c");
+        assert_eq!(captured("{tenant}-{instance}-{role}", "a-b-c-d"), None);
     }
 
     #[test]
@@ -222,8 +260,28 @@ mod tests {
 
     #[test]
     fn a_pattern_prints_as_it_was_written() {
-        for text in ["admins", "{tenant}/{role}", "x{role}y"] {
+        for text in ["admins", "{tenant}/{role}", "x{role}y", "{instance}"] {
             assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    proptest::proptest! {
+        /// A value that was put together from keys is taken apart into them, unless another way fits too.
+        #[test]
+        fn what_is_captured_makes_up_the_value(value in "[a-c/-]{1,9}", between in "[/-]{1,2}", end in "[/-]{0,1}") {
+            let pattern = Pattern::parse(&format!("{{tenant}}{between}{{instance}}{between}{{role}}{end}")).unwrap();
+            let keys = |cut: (usize, usize)| {
+                let rest = value.get(cut.0..cut.1)?.strip_prefix(between.as_str())?;
+                let tail = value.get(cut.1..)?.strip_prefix(between.as_str())?.strip_suffix(end.as_str())?;
+                Some((Key::new(value.get(..cut.0)?)?, Key::new(rest)?, Key::new(tail)?))
+            };
+            let cuts = (0..value.len()).flat_map(|first| (first..value.len()).map(move |second| (first, second)));
+            let ways: Vec<_> = cuts.filter_map(keys).collect();
+            let captured = pattern.matches(&value).map(|captures| {
+                (captures.tenant.unwrap(), captures.instance.unwrap(), captures.role.unwrap())
+            });
+            let expected = if let [way] = ways.as_slice() { Some(way.clone()) } else { None };
+            proptest::prop_assert_eq!(captured, expected);
         }
     }
 }

@@ -182,8 +182,8 @@ fn an_explanation_names_the_rule_and_the_condition() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Policy { attributes, rules, create_tenants, deprovision } = policy("");
-    assert!(attributes.is_empty() && rules.is_empty() && !create_tenants);
+    let Policy { attributes, rules, create_tenants, create_instances, deprovision } = policy("");
+    assert!(attributes.is_empty() && rules.is_empty() && !create_tenants && !create_instances);
     let expected = Deprovision {
         missing: WhenMissing::Keep,
         disabled: WhenDisabled::Unassign,
@@ -267,4 +267,65 @@ fn all_faults_of_a_policy_are_one_message() {
     let faults =
         "[[grant]]\ntenant = \"a\"\n[[grant]]\nrole = \"b\"\n".parse::<Policy>().unwrap_err().to_string();
     assert!(faults.starts_with("line 1: ") && faults.contains("; line 3: "), "{faults}");
+}
+
+const INSTANCES: &str = r#"
+[[grant]]
+when = { attribute = "custom:projects", equals = "{instance}" }
+tenant = "default"
+resource = "project:{instance}"
+role = "viewer"
+
+[[grant]]
+when = { group = "{tenant}/{instance}/{role}" }
+resource = "project:{instance}"
+
+[[grant]]
+when = { group = "staff" }
+tenant = "default"
+resource = "project:handbook"
+role = "reader"
+
+[resources]
+create = true
+"#;
+
+#[test]
+fn roles_on_resource_instances_are_granted() {
+    let policy = policy(INSTANCES);
+    let jane = person(
+        &[("custom:projects", "apollo")],
+        Some(&["acme/gemini/owner", "staff", "acme/two/many/parts"]),
+    );
+    let expected =
+        ["acme/project:gemini#owner", "default/project:apollo#viewer", "default/project:handbook#reader"];
+    assert_eq!(grants(&policy, &jane), expected);
+    assert!(grants(&policy, &person(&[("custom:projects", "a b")], Some(&[]))).is_empty());
+    assert!(policy.has_instances() && !self::policy(EXAMPLE).has_instances());
+    let rules: Vec<String> = policy.rules.iter().map(Rule::to_string).collect();
+    assert!(rules[0].starts_with("line 2: default/project:{instance}#viewer when"), "{}", rules[0]);
+    assert!(rules[1].starts_with("line 8: {tenant}/project:{instance}#{role} when"), "{}", rules[1]);
+    assert!(rules[2].starts_with("line 12: default/project:handbook#reader when"), "{}", rules[2]);
+}
+
+#[test]
+fn an_untold_rule_on_instances_keeps_those_alone() {
+    let untold = policy(INSTANCES).evaluate(&person(&[], None)).untold;
+    let fits = |grant: &str| untold.iter().any(|untold| untold.fits(&grant.parse().unwrap()));
+    assert!(fits("acme/project:gemini#owner") && fits("default/project:handbook#reader"));
+    assert!(!fits("acme/owner") && !fits("default/reader"), "a role in the tenant is another");
+    assert!(!fits("acme/document:gemini#owner"), "so is one on another resource");
+    let untold = policy(EXAMPLE).evaluate(&person(&[], None)).untold;
+    assert!(!untold.iter().any(|untold| untold.fits(&"acme/project:gemini#editor".parse().unwrap())));
+}
+
+#[test]
+fn an_instance_is_made_where_a_capture_names_it_and_the_policy_lets_it() {
+    let instance = |text: &str| text.parse::<Instance>().unwrap();
+    let creating = policy(INSTANCES);
+    assert!(creating.creates_instance(&instance("project:apollo")));
+    assert!(creating.creates_instance(&instance("document:handbook")));
+    assert!(!creating.creates_instance(&instance("project:handbook")), "it stands in a rule");
+    let keeping = policy(&INSTANCES.replace("create = true", ""));
+    assert!(!keeping.creates_instance(&instance("project:apollo")));
 }

@@ -59,7 +59,7 @@ pub(super) fn domains(policy: &Policy) -> Option<Finding> {
 
 /// Whether what stands behind the capture has fewer than two labels: it is no domain of anybody's.
 fn anybody_could_register(pattern: &Pattern) -> bool {
-    let captures = pattern.captures_tenant() || pattern.captures_role();
+    let captures = pattern.has_captures();
     let suffix = pattern.literals().last().unwrap_or_default();
     let labels = suffix
         .strip_prefix('.')

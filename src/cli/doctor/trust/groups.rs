@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::finding::{Check, Finding};
 use super::{Pool, rules};
 use crate::domain::grant::Key;
-use crate::domain::policy::{Condition, Pattern, Policy};
+use crate::domain::policy::{Capture, Condition, Pattern, Policy};
 
 /// The names of Cognito's built-in identity providers, and two that others are often given.
 const PROVIDERS: [&str; 6] = ["Google", "Facebook", "LoginWithAmazon", "SignInWithApple", "Okta", "SAML"];
@@ -40,14 +40,14 @@ pub(super) fn of_providers(policy: &Policy, pool: Pool<'_>) -> Option<Finding> {
     ))
 }
 
-/// Patterns by which a group's name says which role or tenant it grants.
+/// Patterns by which a group's name says what it grants, or where.
 pub(super) fn names(policy: &Policy, roles: Option<&BTreeSet<Key>>) -> Vec<Finding> {
     let by = |has: fn(&Pattern) -> bool| {
         rules(policy, |condition| matches!(condition, Condition::Group(pattern) if has(pattern)))
     };
     let remedy = "have groups made by administrators alone: see who has cognito-idp:CreateGroup and \
                   cognito-idp:AdminAddUserToGroup, and let no self-service name a group. Then --accept group-names";
-    let any_role = by(Pattern::captures_role).map(|rules| {
+    let any_role = by(|pattern| pattern.captures(Capture::Role)).map(|rules| {
         let any = roles.map(any_of).unwrap_or_default();
         Finding::warning(
             Check::GroupNames,
@@ -56,15 +56,23 @@ pub(super) fn names(policy: &Policy, roles: Option<&BTreeSet<Key>>) -> Vec<Findi
             remedy,
         )
     });
-    let any_tenant = by(|pattern| pattern.captures_tenant() && !pattern.captures_role()).map(|rules| {
-        Finding::warning(
-            Check::GroupNames,
-            format!("a group's name says in which tenant it grants: {rules}"),
-            "whoever may make groups, or name one in a self-service, may grant that role in any tenant",
-            remedy,
-        )
+    let any_tenant = by(|pattern| pattern.captures(Capture::Tenant) && !pattern.captures(Capture::Role));
+    let any_instance = by(|pattern| pattern.captures(Capture::Instance));
+    let places = [
+        (any_tenant, "in which tenant", "in any tenant"),
+        (any_instance, "on which resource instance", "on any instance"),
+    ];
+    let any_place = places.into_iter().filter_map(|(rules, which, any)| {
+        rules.map(|rules| {
+            Finding::warning(
+                Check::GroupNames,
+                format!("a group's name says {which} it grants: {rules}"),
+                format!("whoever may make groups, or name one in a self-service, may grant that role {any}"),
+                remedy,
+            )
+        })
     });
-    any_role.into_iter().chain(any_tenant).collect()
+    any_role.into_iter().chain(any_place).collect()
 }
 
 fn any_of(roles: &BTreeSet<Key>) -> String {
@@ -78,5 +86,5 @@ fn any_of(roles: &BTreeSet<Key>) -> String {
 }
 
 fn captures(pattern: &Pattern) -> bool {
-    pattern.captures_tenant() || pattern.captures_role()
+    pattern.has_captures()
 }

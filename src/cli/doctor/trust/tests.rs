@@ -184,6 +184,12 @@ fn a_group_whose_name_says_what_it_grants_is_named() {
         &said("{tenant}/members"),
         &["Warning GroupNames: a group's name says in which tenant it grants: line 1"],
     );
+    let on_any = "[[grant]]\nwhen = { group = \"{instance}\" }\ntenant = \"a\"\nresource = \"doc:{instance}\"\nrole = \"r\"\n";
+    let on_any = groups::names(&on_any.parse().unwrap(), None).remove(0);
+    assert!(
+        on_any.what.starts_with("a group's name says on which resource instance it grants"),
+        "{on_any:?}"
+    );
     starts(&said("admins"), &["Good WritableAttributes: no rule grants from what people could write"]);
     let roles: BTreeSet<Key> = (0..10).filter_map(|n| Key::new(&format!("r{n}"))).collect();
     let finding = groups::names(&by("group", "{tenant}/{role}").parse().unwrap(), Some(&roles)).remove(0);
