@@ -8,7 +8,9 @@ pub mod doctor;
 pub mod explain;
 mod overview;
 mod page;
+mod people;
 pub mod plan;
+pub mod policy;
 mod run;
 mod screen;
 mod settings;
@@ -98,6 +100,8 @@ pub enum Command {
     Plan(plan::Args),
     /// Run the bulk sync from here: from the user pool, or from a file
     Sync(sync::Args),
+    /// Look at a policy before it is deployed: check it, try it, see who gains and who loses
+    Policy(policy::Args),
     /// Print shell completions
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -119,6 +123,7 @@ impl Cli {
             Command::Explain(args) => args.run(terminal, variable).await,
             Command::Plan(args) => args.run(terminal, variable).await,
             Command::Sync(args) => args.run(terminal, variable).await,
+            Command::Policy(args) => args.run(terminal, variable).await,
             Command::Completions { shell } => {
                 let mut command = Self::command();
                 let mut script = Vec::new();

@@ -1,16 +1,22 @@
 //! What a run plans, seen from beside it: roles, people, problems. In totals, and the first people one by one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
-use crate::domain::identity::Email;
+use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{Change, Diff, FieldChange, NewUser, Plan};
+use crate::domain::policy::{Policy, Rule, Verdict, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
+
+/// People who may be read and not planned yet, while reasons are kept: those who wait for an address or for the breaker.
+const MET: usize = 100_000;
 
 /// What becomes of one role.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
@@ -33,6 +39,15 @@ pub(super) enum Kind {
     Leaving,
     /// Not in the directory, and is deleted in Permit.
     Deleted,
+    /// Nothing is planned for them: what they lack cannot be.
+    Blocked,
+}
+
+/// A rule that grants a person something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Why {
+    pub(super) rule: String,
+    pub(super) grants: Vec<String>,
 }
 
 /// A person for whom something is planned.
@@ -49,6 +64,9 @@ pub(super) struct Person {
     pub(super) fields: Vec<FieldChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ledger: Option<FieldChange>,
+    /// The rules that grant what they have and gain; empty where nobody asked for reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) why: Vec<Why>,
 }
 
 impl Person {
@@ -75,6 +93,8 @@ pub(super) struct Totals {
     pub(super) losing: u64,
     /// Of all these, who gains a role.
     pub(super) gaining: u64,
+    /// Of those who change, who neither gains nor loses a role.
+    pub(super) fields_alone: u64,
     /// People who are not synced, or not wholly.
     pub(super) blocked: u64,
 }
@@ -91,6 +111,12 @@ pub(super) struct Overview {
     limit: usize,
     /// Whether ledgers are wanted.
     details: bool,
+    /// By which reasons are given.
+    reasons: Option<Arc<Policy>>,
+    /// Reasons of people who were read and are not planned yet.
+    met: HashMap<String, Vec<Why>>,
+    /// The problems of the first people who have any, each by its code and what is wrong.
+    problems_of: IndexMap<String, (Option<String>, Vec<(String, String)>)>,
     pub(super) totals: Totals,
     pub(super) roles: BTreeMap<String, Moves>,
     /// Problems by address.
@@ -108,6 +134,9 @@ impl Overview {
         Self {
             limit,
             details,
+            reasons: None,
+            met: HashMap::new(),
+            problems_of: IndexMap::new(),
             totals: Totals::default(),
             roles: BTreeMap::new(),
             problems: Problems::default(),
@@ -116,6 +145,54 @@ impl Overview {
             blocked: HashSet::new(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// The same, with the reasons for each role by this policy.
+    pub(super) fn with_reasons(self, policy: Arc<Policy>) -> Self {
+        Self { reasons: Some(policy), ..self }
+    }
+
+    /// Notes who was read.
+    pub(super) fn met(&mut self, identity: &Identity) {
+        let Some(policy) = &self.reasons else { return };
+        let grants = |(rule, verdict): (&Rule, Verdict<'_>)| match verdict {
+            Verdict::Grants(grants) => {
+                Some(Why { rule: rule.to_string(), grants: grants.iter().map(ToString::to_string).collect() })
+            }
+            Verdict::Denies(_) | Verdict::Untold(_) => None,
+        };
+        // A disabled person has no role by any rule, unless the policy keeps disabled people's.
+        let why = if identity.enabled || policy.deprovision.disabled == WhenDisabled::Keep {
+            policy.explain(identity).into_iter().filter_map(grants).collect()
+        } else {
+            Vec::new()
+        };
+        if self.met.len() < MET {
+            self.met.insert(identity.key.as_str().to_owned(), why);
+        }
+    }
+
+    /// The problems of one of the first people, each by its code and what is wrong.
+    pub(super) fn problems_of(&self, key: &str) -> &[(String, String)] {
+        self.problems_of.get(key).map_or(&[], |(_, problems)| problems)
+    }
+
+    /// The first people for whom nothing is planned, and who have a problem.
+    pub(super) fn blocked(&self) -> Vec<Person> {
+        let planned: HashSet<&str> = self.people().map(|person| person.key.as_str()).collect();
+        let blocked = self.problems_of.iter().filter(|(key, _)| !planned.contains(key.as_str()));
+        let person = |(key, (email, _)): (&String, &(Option<String>, _))| Person {
+            key: key.clone(),
+            email: email.clone(),
+            change: Kind::Blocked,
+            lost: Vec::new(),
+            gained: Vec::new(),
+            kept: Vec::new(),
+            fields: Vec::new(),
+            ledger: None,
+            why: Vec::new(),
+        };
+        blocked.map(person).take(self.limit).collect()
     }
 
     /// The first people, those who lose something before the others.
@@ -129,6 +206,14 @@ impl Overview {
             self.totals.blocked += 1;
         }
         self.problems.add(email.map_or(user, Email::as_str), cause.clone());
+        if self.reasons.is_some()
+            && (self.problems_of.len() < self.limit || self.problems_of.contains_key(user))
+        {
+            let of = self.problems_of.entry(user.to_owned());
+            let (_, problems) =
+                of.or_insert_with(|| (email.map(|email| email.as_str().to_owned()), Vec::new()));
+            problems.push((cause.code.clone(), cause.what.clone()));
+        }
     }
 
     /// Notes what is planned for one person.
@@ -138,6 +223,11 @@ impl Overview {
             Planned::Depart { actual, .. } => Some(actual),
         };
         let ours = actual.map(ours).unwrap_or_default();
+        let why = if self.reasons.is_some() {
+            self.met.remove(key(planned)).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         let Some(change) = kind(planned) else {
             self.totals.unchanged += 1;
             for role in ours {
@@ -157,9 +247,13 @@ impl Overview {
             Kind::Missing => &mut self.totals.missing,
             Kind::Leaving => &mut self.totals.leaving,
             Kind::Deleted => &mut self.totals.deleted,
+            // Nothing is planned for them.
+            Kind::Blocked => return,
         } += 1;
         self.totals.losing += u64::from(is_losing);
         self.totals.gaining += u64::from(!gained.is_empty());
+        let moves_none = !is_losing && gained.is_empty();
+        self.totals.fields_alone += u64::from(change == Kind::Changed && moves_none);
         let list = if is_losing { &self.losing } else { &self.others };
         if list.len() < self.limit {
             let (key, email) = named(planned);
@@ -167,7 +261,7 @@ impl Overview {
                 Planned::Sync(diff) => (diff.fields(), diff.ledger().filter(|_| self.details)),
                 Planned::Depart { .. } => (Vec::new(), None),
             };
-            let person = Person { key, email, change, lost, gained, kept, fields, ledger };
+            let person = Person { key, email, change, lost, gained, kept, fields, ledger, why };
             if person.loses() { self.losing.push(person) } else { self.others.push(person) }
         }
     }
@@ -218,26 +312,26 @@ fn moved(planned: Planned<'_>) -> (Vec<String>, Vec<String>) {
 
 /// The key and the address.
 fn named(planned: Planned<'_>) -> (String, Option<String>) {
-    fn of_facts(facts: &Facts) -> (String, Option<&Email>) {
-        (facts.key.as_str().to_owned(), facts.email.as_ref())
-    }
-    let (key, email) = match planned {
-        Planned::Sync(Diff { plan, actual }) => {
-            let write = match plan {
-                Plan::Create(NewUser { user, .. }) => Some(user),
-                Plan::Change(Change { write, .. }) => write.as_ref(),
-                Plan::Unchanged => None,
-            };
-            match (write, actual, plan) {
-                (Some(user), ..) => (user.key.as_str().to_owned(), user.email.as_ref()),
-                (None, Some(actual), _) => of_facts(actual),
-                (None, None, Plan::Change(Change { key, .. })) => (key.as_str().to_owned(), None),
-                (None, None, _) => (String::new(), None),
-            }
+    let email = match planned {
+        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.email.as_ref(),
+        Planned::Sync(Diff { plan: Plan::Change(Change { write: Some(user), .. }), .. }) => {
+            user.email.as_ref()
         }
-        Planned::Depart { actual, .. } => of_facts(actual),
+        Planned::Sync(Diff { actual, .. }) => actual.and_then(|actual| actual.email.as_ref()),
+        Planned::Depart { actual, .. } => actual.email.as_ref(),
     };
-    (key, email.map(|email| email.as_str().to_owned()))
+    (key(planned).to_owned(), email.map(|email| email.as_str().to_owned()))
+}
+
+fn key(planned: Planned<'_>) -> &str {
+    match planned {
+        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.key.as_str(),
+        Planned::Sync(Diff { plan: Plan::Change(Change { key, .. }), .. }) => key.as_str(),
+        Planned::Sync(Diff { plan: Plan::Unchanged, actual }) => {
+            actual.map_or("", |actual| actual.key.as_str())
+        }
+        Planned::Depart { actual, .. } => actual.key.as_str(),
+    }
 }
 
 #[cfg(test)]

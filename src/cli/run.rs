@@ -3,22 +3,18 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::overview::Overview;
 use super::page::{Page, page};
+use super::people::{FileArgs, People};
 use super::settings::Overrides;
-use super::summary::{self, Place};
+use super::summary::{self, Place, View};
 use super::watch::{Progress, Sample, Sight, Watch};
 use super::{Failed, Terminal};
-use crate::aws::read::UserPoolDirectory;
-use crate::aws::sdk::CognitoPool;
 use crate::domain::SubPrefix;
-use crate::domain::directory::Directory;
-use crate::file::{FileDirectory, Format, Reading};
 use crate::permit::{Environment, Error, Limits, Permit};
 use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, BulkSyncError, Options};
@@ -26,7 +22,6 @@ use crate::{clients, config};
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
-const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
 /// People whom a page shows.
 const ON_THE_PAGE: usize = 10_000;
 
@@ -44,33 +39,6 @@ pub(super) struct RunArgs {
     file: FileArgs,
     #[command(flatten)]
     settings: Overrides,
-}
-
-/// People from a file, instead of the user pool.
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "People from a file")]
-#[group(skip)]
-struct FileArgs {
-    /// Take the people from this file: CSV, or JSON lines where it ends in .jsonl, .ndjson or .json
-    #[arg(long, value_name = "FILE", requires = "source")]
-    file: Option<PathBuf>,
-    /// The form of the file, whatever its ending
-    #[arg(long, value_enum, requires = "file")]
-    format: Option<Format>,
-    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
-    #[arg(long, value_name = "NAME", requires = "file")]
-    source: Option<String>,
-    /// What a column is called elsewhere; may be given again
-    #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
-    map: Vec<(String, String)>,
-    /// The first columns of a CSV file without a header line
-    #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
-    columns: Option<Vec<String>>,
-}
-
-fn mapping(text: &str) -> Result<(String, String), String> {
-    let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
-    Ok((column.to_owned(), claim.to_owned()))
 }
 
 /// What is to be done.
@@ -118,35 +86,23 @@ impl RunArgs {
             sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await;
         let is_watched = terminal.interactive && !terminal.json;
-        let FileArgs { file, format, source, map: mapped, columns } = file;
-        let (common, share, expected, name, directory): (_, _, _, _, Arc<dyn Directory>) =
-            if let Some(path) = file {
-                let config::FileSync { common, share } =
-                    config::FileSync::new(&variable).map_err(Failed::usage)?;
-                let reading = Reading { format: *format, mapped: mapped.clone(), columns: columns.clone() };
-                let source = source.as_deref().unwrap_or_default();
-                let directory = FileDirectory::open(path, source, reading, &common.policy);
-                let directory = directory.map_err(Failed::usage)?;
-                let expected = if is_watched { directory.lines().await } else { None };
-                let name = format!("{} (source {source})", path.display());
-                (common, share, expected, name, Arc::new(directory))
-            } else {
-                let config::BulkSync { common, user_pool_id, share } =
-                    config::BulkSync::new(&variable).map_err(Failed::usage)?;
-                let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-                let (named, expected) = pool.name_and_size().await.unwrap_or_default();
-                let name = match named {
-                    Some(name) => format!("user pool {name} ({user_pool_id})"),
-                    None => format!("user pool {user_pool_id}"),
-                };
-                let policy = Arc::new(common.policy.clone());
-                (common, share, expected, name, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
-            };
+        let (common, share, people) = if file.file.is_some() {
+            let config::FileSync { common, share } =
+                config::FileSync::new(&variable).map_err(Failed::usage)?;
+            let people = People::of_file(file, &common.policy, is_watched).await?;
+            (common, share, people)
+        } else {
+            let config::BulkSync { common, user_pool_id, share } =
+                config::BulkSync::new(&variable).map_err(Failed::usage)?;
+            let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
+            (common, share, people)
+        };
+        let People { directory, name, expected } = people;
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
         let address = common.permit.api_url.to_string();
-        let policy = Arc::new(common.policy);
+        let policy = std::sync::Arc::new(common.policy);
         let sync = BulkSync { permit: permit.clone(), directory, policy };
         // Before the run: what it did must not be lost because there is no place to write it to.
         let page = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
@@ -165,36 +121,46 @@ impl Prepared {
             approve_deprovision,
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
-        let kept = if self.page.is_some() { shown.max(ON_THE_PAGE) } else { shown };
+        let overview = match self.page {
+            Some(_) => Overview::new(shown.max(ON_THE_PAGE), details).with_reasons(self.sync.policy.clone()),
+            None => Overview::new(shown, details),
+        };
         let progress = Progress::new(terminal.interactive, terminal.json);
-        let watch = Watch::new(progress, self.expected, self.permit.clone(), Overview::new(kept, details));
+        let watch = Watch::new(progress, self.expected, self.permit.clone(), overview);
         let done = self.sync.run(options, &watch).await;
-        let Sight { overview, samples } = watch.done();
+        let Sight { overview, samples, waited } = watch.done();
         let (report, error) = match done {
             Ok(report) => (report, None),
             Err(error) => (error.report().clone(), Some(error)),
         };
-        Run { report, overview, samples, error }
+        Run { report, overview, samples, waited, error }
     }
 
     /// What came of it, with the page written.
     pub(super) async fn outcome(mut self, run: Run) -> Outcome {
-        let Run { report, overview, samples, error } = run;
+        let Run { report, overview, samples, waited, error } = run;
         let failure = error.map(|error| self.explained(&error, &report));
         let mut failure = failure.map(Failed::failed);
+        let place = if failure.is_none() { self.place().await } else { self.place.clone() };
         if let Some(mut file) = self.page.take() {
-            let written = page(&Page {
+            let view = View {
+                place: &place,
                 report: &report,
-                failure: failure.as_ref().map(|failed| failed.message.as_str()),
                 overview: &overview,
-                limits: self.limits,
-                samples: &samples,
-            });
-            if let Err(error) = file.write_all(written.as_bytes()) {
+                failed: failure.is_some(),
+                all: true,
+                details: true,
+                next: None,
+            };
+            let has_waited = report.permit_requests.throttled > 0 || waited;
+            let samples = if has_waited { samples.as_slice() } else { &[] };
+            let message = failure.as_ref().map(|failed| failed.message.as_str());
+            let written = page(&Page { view, failure: message, limits: self.limits, samples });
+            let written = written.map_err(std::io::Error::other);
+            if let Err(error) = written.and_then(|written| file.write_all(written.as_bytes())) {
                 failure.get_or_insert(Failed::failed(format!("the page was not written: {error}")));
             }
         }
-        let place = if failure.is_none() { self.place().await } else { self.place };
         Outcome { report, overview, place, failure }
     }
 
@@ -242,6 +208,8 @@ pub(super) struct Run {
     pub(super) report: Report,
     pub(super) overview: Overview,
     samples: Vec<Sample>,
+    /// Whether it had to wait for Permit's limits.
+    waited: bool,
     error: Option<BulkSyncError>,
 }
 

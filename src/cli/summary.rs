@@ -1,19 +1,20 @@
 //! `plan` and `sync` on one screen, for any number of people: what is compared, losses first, problems by cause, what to
 //! type next.
 
-mod people;
-mod sections;
+pub(super) mod people;
+pub(super) mod sections;
 
 pub(super) use self::people::ON_A_SCREEN;
 
 use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::overview::{Overview, Totals};
+use super::plan::Shown;
 use super::screen::{Line, counted, figure, joined};
 use crate::sync::bulk::report::Report;
 
 /// The lines of a terminal that nobody has made larger.
-const LINES: usize = 24;
+pub(super) const LINES: usize = 24;
 
 /// What is compared with what.
 #[derive(Clone, Default, Debug)]
@@ -58,11 +59,21 @@ impl View<'_> {
         let sections = if self.failed || !self.report.complete {
             vec![problems]
         } else {
-            vec![sections::roles(self.overview, self.all), problems, people::section(self, columns)]
+            vec![
+                sections::roles(self.overview, self.all),
+                problems,
+                people::section(self.overview, Shown { all: self.all, details: self.details }, columns),
+            ]
         };
         lines.extend(sections::fitted(sections, room, columns));
         lines.extend(end);
         lines
+    }
+
+    /// The verdict, and the lines below it, as plain text.
+    pub(super) fn told(&self) -> (String, Vec<String>) {
+        let mut lines = self.heading().into_iter().map(|line| line.rendered(usize::MAX, false).concat());
+        (lines.next().unwrap_or_default(), lines.collect())
     }
 
     fn heading(&self) -> Vec<Line> {
@@ -170,8 +181,18 @@ fn some(count: u64, text: &str) -> Option<String> {
 }
 
 fn planned(totals: &Totals) -> Vec<String> {
-    let Totals { new, changed, unchanged, missing, leaving, deleted, losing: _, gaining: _, blocked: _ } =
-        *totals;
+    let Totals {
+        new,
+        changed,
+        unchanged,
+        missing,
+        leaving,
+        deleted,
+        losing: _,
+        gaining: _,
+        fields_alone: _,
+        blocked: _,
+    } = *totals;
     let counts = [
         some(deleted, "to be deleted"),
         some(leaving, "to lose what is ours (not in the directory)"),

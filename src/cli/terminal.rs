@@ -114,8 +114,13 @@ impl<'a> Terminal<'a> {
 
     /// Writes what went wrong.
     pub fn error(&mut self, message: &str) {
-        let label = self.paint("error", AnsiColor::Red);
-        self.note(format!("{label}: {message}"));
+        for (place, text) in message.lines().enumerate() {
+            let line = Line::new(2);
+            let line = if place == 0 { line.colour(AnsiColor::Red, "error").text(": ") } else { line };
+            for line in line.text(text).rendered(self.columns, self.colours) {
+                self.note(line);
+            }
+        }
     }
 
     /// Asks a question that is answered by `y` or `yes`; anything else is no, and so is nobody to ask.

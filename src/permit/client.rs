@@ -188,6 +188,11 @@ impl Permit {
         Self { pacer: Some(pacer), ..self.clone() }
     }
 
+    /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.
+    pub fn waits(&self) -> Option<(&'static str, Instant)> {
+        self.pacer.as_ref()?.waits()
+    }
+
     /// Requests sent so far by all clones.
     pub fn counts(&self) -> Counts {
         let Counters { read, write, bulk, throttled } = &self.shared.counters;

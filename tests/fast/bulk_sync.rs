@@ -9,4 +9,5 @@ mod emails;
 mod faults;
 mod grants;
 mod listing;
+mod policy_diff;
 mod support;

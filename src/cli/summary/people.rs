@@ -2,19 +2,20 @@
 
 use anstyle::AnsiColor::{self, Green, Red, Yellow};
 
-use super::View;
 use super::sections::Section;
-use crate::cli::overview::{Kind, Person};
+use crate::cli::overview::{Kind, Overview, Person};
+use crate::cli::plan::Shown;
 use crate::cli::screen::Line;
 
 /// People who are looked at for one screen: more than it ever has room for.
 pub(in crate::cli) const ON_A_SCREEN: usize = 30;
 
-pub(super) fn section(view: &View<'_>, columns: usize) -> Section {
-    let most = if view.all { usize::MAX } else { ON_A_SCREEN };
-    let entries: Vec<Vec<Line>> =
-        view.overview.people().take(most).map(|person| entry(person, view.details, columns)).collect();
-    let more = view.overview.totals.touched().saturating_sub(entries.len() as u64);
+pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize) -> Section {
+    let Shown { all, details } = shown;
+    let most = if all { usize::MAX } else { ON_A_SCREEN };
+    let people = overview.people().take(most);
+    let entries: Vec<Vec<Line>> = people.map(|person| entry(person, details, columns)).collect();
+    let more = overview.totals.touched().saturating_sub(entries.len() as u64);
     Section { heading: vec![Line::plain("People")], entries, more, one: "person", many: "people", least: 1 }
 }
 
@@ -23,7 +24,7 @@ fn entry(person: &Person, details: bool, columns: usize) -> Vec<Line> {
     let (sign, colour) = match person.change {
         _ if loses => ("-", Red),
         Kind::New => ("+", Green),
-        Kind::Changed | Kind::Missing | Kind::Leaving | Kind::Deleted => ("~", Yellow),
+        Kind::Changed | Kind::Missing | Kind::Leaving | Kind::Deleted | Kind::Blocked => ("~", Yellow),
     };
     let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {} ", person.name()));
     let mut lines = vec![line.fitting(columns, &pieces(person))];
@@ -43,6 +44,7 @@ fn pieces(person: &Person) -> Vec<(String, Option<AnsiColor>)> {
         Kind::Missing => "not in the directory: marked",
         Kind::Leaving => "not in the directory",
         Kind::Deleted => "not in the directory: deleted",
+        Kind::Blocked => "blocked",
     };
     let colour = if person.change == Kind::Deleted { Some(Red) } else { None };
     let mut pieces: Vec<_> =

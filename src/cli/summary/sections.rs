@@ -10,16 +10,16 @@ use crate::sync::bulk::problems::Problem;
 const NAMED: usize = 3;
 
 /// A heading, and entries of one line or more.
-pub(super) struct Section {
-    pub(super) heading: Vec<Line>,
-    pub(super) entries: Vec<Vec<Line>>,
+pub(in crate::cli) struct Section {
+    pub(in crate::cli) heading: Vec<Line>,
+    pub(in crate::cli) entries: Vec<Vec<Line>>,
     /// Entries that are not in `entries`.
-    pub(super) more: u64,
+    pub(in crate::cli) more: u64,
     /// What an entry is.
-    pub(super) one: &'static str,
-    pub(super) many: &'static str,
+    pub(in crate::cli) one: &'static str,
+    pub(in crate::cli) many: &'static str,
     /// Entries that are shown whatever room there is.
-    pub(super) least: usize,
+    pub(in crate::cli) least: usize,
 }
 
 impl Section {
@@ -35,7 +35,7 @@ impl Section {
 }
 
 /// As much of each section as there is room for, in turns, so that none takes it all.
-pub(super) fn fitted(sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
+pub(in crate::cli) fn fitted(sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
     let height = |lines: &[Line]| lines.iter().map(|line| line.rendered(columns, false).len()).sum::<usize>();
     let mut shown: Vec<usize> =
         sections.iter().map(|section| section.least.min(section.entries.len())).collect();
@@ -76,7 +76,7 @@ pub(super) fn fitted(sections: Vec<Section>, room: usize, columns: usize) -> Vec
 }
 
 /// Problems by cause, those that most people have first.
-pub(super) fn problems(overview: &Overview) -> Section {
+pub(in crate::cli) fn problems(overview: &Overview) -> Section {
     let sorted = overview.problems.sorted();
     let blocked = counted(overview.totals.blocked, "person", "people");
     let heading = Line::new(2).colour(Yellow, format!("Blocked: {blocked}, in whole or in part"));
@@ -105,7 +105,7 @@ fn problem(problem: &Problem) -> Vec<Line> {
 }
 
 /// A line a role, losses first.
-pub(super) fn roles(overview: &Overview, all: bool) -> Section {
+pub(in crate::cli) fn roles(overview: &Overview, all: bool) -> Section {
     let moves = |(_, moves): &(&String, &Moves)| all || moves.lost + moves.gained > 0;
     let mut roles: Vec<(&String, &Moves)> = overview.roles.iter().filter(moves).collect();
     roles.sort_by_key(|(name, moves)| (std::cmp::Reverse((moves.lost, moves.gained)), *name));

@@ -3,7 +3,7 @@
 use super::problems::Cause;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
-use crate::domain::identity::Email;
+use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::Diff;
 
 /// What a run is at.
@@ -43,6 +43,11 @@ pub trait Observer: Send + Sync {
     /// Whether the run is to stop: asked now and then. It stops cleanly, as if its time had run out.
     fn calls_off(&self) -> bool {
         false
+    }
+
+    /// Somebody was read, and is planned next. It holds personal data.
+    fn met(&self, identity: &Identity) {
+        let _ = identity;
     }
 
     /// What is planned for a person, who may be as they should be already. It is about to be done, but in a dry run.

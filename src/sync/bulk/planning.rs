@@ -63,6 +63,7 @@ impl Run<'_> {
             None => self.store.place_for(&identity.key),
         };
         self.report.pool.users += 1;
+        self.observer.met(&identity);
         let mut desired = self.policy.evaluate(&identity);
         for left_out in leave_out(self.policy, &self.known, &mut desired) {
             self.reject_part(&desired, &left_out);

@@ -188,6 +188,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
         #[test]
         fn nobody_is_lost_in_the_groups(reasons in prop::collection::vec("[a-c`\"0-9: ]{0,8}", 0..600)) {
             let mut problems = Problems::default();

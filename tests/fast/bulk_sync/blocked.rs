@@ -34,7 +34,7 @@ fn some() -> impl Strategy<Value = Person> {
 }
 
 /// One after the other, each with keys of their own.
-fn directory() -> impl Strategy<Value = Vec<Person>> {
+pub(super) fn directory() -> impl Strategy<Value = Vec<Person>> {
     prop::collection::vec(some(), 0..12).prop_map(|mut people| {
         let mut keys = BTreeSet::new();
         people.retain(|person| keys.insert(person.key.clone()));
@@ -43,7 +43,7 @@ fn directory() -> impl Strategy<Value = Vec<Person>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn a_plan_says_blocked_exactly_where_the_sync_rejects(
         before in directory(), after in directory(), creates in any::<bool>(),
