@@ -106,6 +106,9 @@ impl Totals {
     }
 }
 
+/// The address, and the problems, each by its code and what is wrong.
+type HasProblems = (Option<String>, Vec<(String, String)>);
+
 /// All of it.
 pub(super) struct Overview {
     limit: usize,
@@ -116,7 +119,7 @@ pub(super) struct Overview {
     /// Reasons of people who were read and are not planned yet.
     met: HashMap<String, Vec<Why>>,
     /// The problems of the first people who have any, each by its code and what is wrong.
-    problems_of: IndexMap<String, (Option<String>, Vec<(String, String)>)>,
+    problems_of: IndexMap<String, HasProblems>,
     pub(super) totals: Totals,
     pub(super) roles: BTreeMap<String, Moves>,
     /// Problems by address.

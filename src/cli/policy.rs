@@ -74,20 +74,14 @@ fn check(
         let place = Line::new(2).colour(anstyle::AnsiColor::Red, format!("{name}:{line}"));
         terminal.show(&place.text(format!(": {message}")))?;
     }
-    match &parsed {
-        Ok(policy) => {
-            let rules = counted(policy.rules.len() as u64, "rule", "rules");
-            terminal.show(
-                &Line::new(2)
-                    .colour(anstyle::AnsiColor::Green, "Good.")
-                    .text(format!(" {name} has {rules}.")),
-            )?;
-        }
-        Err(_) => {
-            let faults = counted(faults.len() as u64, "fault", "faults");
-            terminal.show(&Line::new(2).text(format!("{faults}: no program starts with this policy.")))?;
-        }
-    }
+    let line = Line::new(2);
+    terminal.show(&if let Ok(policy) = &parsed {
+        let rules = counted(policy.rules.len() as u64, "rule", "rules");
+        line.colour(anstyle::AnsiColor::Green, "Good.").text(format!(" {name} has {rules}."))
+    } else {
+        let faults = counted(faults.len() as u64, "fault", "faults");
+        line.text(format!("{faults}: no program starts with this policy."))
+    })?;
     Ok(exit)
 }
 

@@ -8,6 +8,8 @@ use unicode_width::UnicodeWidthChar as _;
 pub(super) struct Line {
     /// Blanks before what is broken off.
     hang: usize,
+    /// A command to copy: a shell takes it as one line, however it is broken.
+    is_command: bool,
     cells: Vec<Cell>,
 }
 
@@ -30,12 +32,17 @@ fn width(cells: &[Cell]) -> usize {
 impl Line {
     /// An empty line whose continuation is indented by `hang`.
     pub(super) fn new(hang: usize) -> Self {
-        Self { hang, cells: Vec::new() }
+        Self { hang, is_command: false, cells: Vec::new() }
     }
 
     /// A line of plain text.
     pub(super) fn plain(text: impl AsRef<str>) -> Self {
         Self::new(0).text(text)
+    }
+
+    /// The line as a command to copy.
+    pub(super) fn command(self) -> Self {
+        Self { is_command: true, ..self }
     }
 
     /// The line with plain text after it.
@@ -76,8 +83,11 @@ impl Line {
         let mut lines = Vec::new();
         loop {
             let indent = if lines.is_empty() { 0 } else { self.hang.min(columns / 2) };
-            let (taken, left) = split(rest, columns - indent);
-            lines.push(format!("{:indent$}{}", "", painted(taken, colours)));
+            let room = columns - indent;
+            let is_last = width(rest) <= room || !self.is_command;
+            let (taken, left) = split(rest, if is_last { room } else { room - 2 });
+            let goes_on = if self.is_command && !left.is_empty() { " \\" } else { "" };
+            lines.push(format!("{:indent$}{}{goes_on}", "", painted(taken, colours)));
             if left.is_empty() {
                 return lines;
             }
@@ -118,7 +128,7 @@ fn painted(cells: &[Cell], colours: bool) -> String {
             None => text.push_str(&plain),
             Some(colour) => {
                 let style = Style::new().fg_color(Some(colour.into())).bold();
-                text.push_str(&format!("{style}{plain}{style:#}"));
+                text.extend([style.to_string(), plain, format!("{style:#}")]);
             }
         }
     }
@@ -174,6 +184,16 @@ mod tests {
         assert_eq!(line.rendered(80, false), ["  create it in Permit, or set create = true"]);
         assert_eq!(line.rendered(24, false), ["  create it in Permit,", "    or set create = true"]);
         assert!(line.rendered(24, true)[1].contains("\u{1b}[32mcreate = true"));
+    }
+
+    #[test]
+    fn a_command_is_broken_as_a_shell_takes_it() {
+        let line = Line::new(4).command().text("permit-handoff sync --file people.csv --source crm");
+        assert_eq!(
+            line.rendered(30, false),
+            ["permit-handoff sync --file \\", "    people.csv --source crm"]
+        );
+        assert_eq!(line.rendered(80, false).len(), 1);
     }
 
     #[test]

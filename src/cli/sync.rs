@@ -57,13 +57,14 @@ impl Args {
         let shown = how.people(terminal.json);
         let todo = Todo { dry_run, approve_deprovision, shown, details: how.details };
         let asks = terminal.interactive && !terminal.json && !yes && !dry_run;
-        let done = match asks {
-            true => match agreed(&prepared, todo, how, terminal).await? {
+        let done = if asks {
+            match agreed(&prepared, todo, how, terminal).await? {
                 Agreed::Yes => prepared.run(todo, terminal).await,
                 Agreed::No => return Ok(Exit::Look),
                 Agreed::NothingToDo(run) => *run,
-            },
-            false => prepared.run(todo, terminal).await,
+            }
+        } else {
+            prepared.run(todo, terminal).await
         };
         let outcome = prepared.outcome(done).await;
         if terminal.json {
@@ -157,16 +158,16 @@ fn next(
     let plans = ["--all", "--details", "--json", "--dry-run", "--yes"];
     let typed = |instead: &str| terminal.typed(command, instead, &plans);
     if report.refused.is_some() {
-        return Some((format!("{} --approve-deprovision", typed("sync")), "if these people really left"));
+        return Some((format!("{} --approve-deprovision", typed("sync")), "If these people really left"));
     }
     if !report.complete {
-        return Some((typed(command), "it goes on from where it stopped"));
+        return Some((typed(command), "It goes on from where it stopped"));
     }
     if report.dry_run && touched > 0 {
         return Some((typed("sync"), ""));
     }
     if !report.dry_run && !report.converged {
-        return Some((typed("sync"), "it writes what is still different"));
+        return Some((typed("sync"), "It writes what is still different"));
     }
-    (report.rejections() > 0).then(|| (typed("plan"), "when the problems above are solved"))
+    (report.rejections() > 0).then(|| (typed("plan"), "When the problems above are solved"))
 }

@@ -274,6 +274,12 @@ impl Policy {
 }
 
 impl Rule {
+    /// Whether this is a grant that the rule can make, if its conditions hold.
+    pub fn may_grant(&self, grant: &Grant) -> bool {
+        let Self { line: _, conditions: _, tenant, resource, role } = self.clone();
+        Untold { tenant, resource, role }.fits(grant)
+    }
+
     /// What this rule says of `identity`.
     pub fn verdict(&self, identity: &Identity) -> Verdict<'_> {
         let mut ways = vec![Captures::default()];

@@ -84,7 +84,7 @@ impl Pacer {
         let gates = [&self.bulk, &self.delete, &self.write, &self.all].into_iter();
         let waiting =
             gates.map(|gate| (gate.name, *gate.until.lock().unwrap_or_else(PoisonError::into_inner)));
-        waiting.filter_map(|(name, until)| Some((name, until?))).next()
+        waiting.find_map(|(name, until)| Some((name, until?)))
     }
 
     /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has refused one.

@@ -20,6 +20,7 @@ mod http;
 mod oidc;
 mod overflow;
 mod permit_client;
+mod policy_command;
 mod reconcile;
 mod screens;
 mod secrets;

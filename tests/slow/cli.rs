@@ -136,15 +136,35 @@ async fn an_explanation_says_which_rule_and_whose_role() {
     let (exit, text) = world.run(POLICY, &[], &["explain", "--user", &sub]).await;
     assert_eq!(exit, 0, "{text}");
     for words in [
-        "grants  line 2: default/viewer for everyone",
-        "grants  line 6: {tenant}/{role} when group = \"{tenant}/{role}\"\n          acme/editor",
-        "no      line 9: default/editor",
+        "is\n  editor in acme",
+        "because of the group acme/editor (line 6 of the policy)",
+        "everyone is (line 2 of the policy)",
+        "1 rule that does not hold: --all",
         "acme/editor  (ours",
         "default/admin  (somebody else's",
-        "= unchanged",
+        "changes nothing",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    let role = |role: &'static str| ["explain", "--user", "jane@example.com", "--role", role];
+    let (exit, text) = world.run(POLICY, &[], &role("acme/editor")).await;
+    assert!(
+        exit == 0 && text.starts_with("Yes. jane@example.com is editor in acme, because of the group"),
+        "{text}"
+    );
+    let (_, text) = world.run(POLICY, &[], &role("acme/viewer")).await;
+    assert!(text.starts_with("No.") && text.contains("needs the group `acme/viewer`"), "{text}");
+    let (_, text) = world.run(POLICY, &[], &role("default/editor")).await;
+    assert!(text.contains("needs custom:tier to be `pro`, and it is not set"), "{text}");
+    let (_, text) = world.run(POLICY, &[], &role("default/admin")).await;
+    assert!(text.contains("somebody else assigned it"), "{text}");
+
+    // A tenant that does not exist is not promised.
+    let lost = Person::new("lost@example.com").in_group("nosuch/editor");
+    world.pool.add(&lost).await.unwrap();
+    let (exit, text) = world.run(POLICY, &[], &["explain", "--user", "lost@example.com"]).await;
+    assert!(exit == 1 && !text.contains("+ nosuch/editor"), "{text}");
+    assert!(text.contains("blocked: nosuch/editor: the tenant `nosuch` does not exist in Permit"), "{text}");
 
     let event = ["explain", "--event", "events/post-authentication.json", "--groups", "acme/admin"];
     let (exit, text) = world.run(POLICY, &[], &event).await;
