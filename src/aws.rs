@@ -2,10 +2,11 @@
 //!
 //! - [`event`]: what a trigger hands to the Lambda;
 //! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]: the same
-//!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities;
+//!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities; [`triggers`]: whether it still calls us;
 //! - [`queue`]: the queue of people to look at; [`secrets`]: the API key.
 
 pub mod event;
+mod function_arn;
 mod memberships;
 pub mod pool;
 pub mod queue;
@@ -13,7 +14,9 @@ pub mod read;
 mod retry;
 pub mod sdk;
 pub mod secrets;
+pub mod triggers;
 mod user_pool_id;
 
+pub use self::function_arn::{FunctionArn, InvalidFunctionArn};
 pub use self::retry::Patience;
 pub use self::user_pool_id::{InvalidUserPoolId, UserPoolId};

@@ -14,6 +14,8 @@ pub mod policy;
 mod run;
 mod screen;
 mod settings;
+mod shown;
+mod stack;
 mod summary;
 pub mod sync;
 mod terminal;
@@ -57,8 +59,8 @@ Exit codes:
   4  refused to deprovision, or stopped before the end: look, then run it again
   130  a second Ctrl-C: stopped at once; run it again, and it goes on
 
-Settings are environment variables (PERMIT_API_KEY_SECRET_ID, HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the \
-same that the functions have. See README.md.";
+Settings come from a deployed stack (--stack NAME), or are environment variables (PERMIT_API_KEY_SECRET_ID, \
+HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the same that the functions have. See README.md.";
 
 const COMPLETIONS: &str = "\
 Examples:
@@ -80,6 +82,9 @@ pub struct Cli {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
+    /// Take the settings from this deployed stack's functions, instead of the environment
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stack: Option<String>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -116,10 +121,25 @@ pub enum Command {
 impl Cli {
     /// Does what it is told, with settings from `variable`.
     pub async fn run(self, terminal: &mut Terminal<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Exit {
+        let stack = match &self.stack {
+            None => None,
+            Some(name) => match stack::Stack::read(name, terminal).await {
+                Ok(stack) => Some(stack),
+                Err(Failed { exit, message }) => {
+                    terminal.error(&message);
+                    return exit;
+                }
+            },
+        };
+        let of_stack = stack.as_ref().map(|stack| stack.before(variable));
+        let variable: &dyn Fn(&str) -> Option<String> = match &of_stack {
+            Some(of_stack) => of_stack,
+            None => variable,
+        };
         let ended = match self.command {
             Command::Doctor(args) => args.run(terminal, variable).await,
-            Command::Attach(args) => args.run(terminal, variable).await,
-            Command::Detach(args) => args.run(terminal, variable).await,
+            Command::Attach(args) => args.run(terminal, stack.as_ref()).await,
+            Command::Detach(args) => args.run(terminal, stack.as_ref()).await,
             Command::Explain(args) => args.run(terminal, variable).await,
             Command::Plan(args) => args.run(terminal, variable).await,
             Command::Sync(args) => args.run(terminal, variable).await,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use permit_handoff::aws::read::UserPoolDirectory;
 use permit_handoff::aws::sdk::CognitoPool;
+use permit_handoff::aws::triggers::TriggerCheck;
 use permit_handoff::config;
 use permit_handoff::entry::bulk::Invocations;
 use permit_handoff::entry::lambda;
@@ -28,13 +29,14 @@ const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("bulk-sync", Format::Json, variable)?;
-    let config::BulkSync { common, user_pool_id, share } = config::BulkSync::new(variable)?;
+    let config::BulkSync { common, user_pool_id, share, trigger } = config::BulkSync::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT)?.patient(share);
     let policy = Arc::new(common.policy);
     let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-    let directory = Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy.clone()));
-    let invocations = &Invocations::new(BulkSync { permit, directory, policy });
+    let directory = Arc::new(UserPoolDirectory::new(pool.clone(), &user_pool_id, policy.clone()));
+    let triggers = trigger.map(|function| TriggerCheck::new(pool, function));
+    let invocations = &Invocations::new(BulkSync { permit, directory, policy }, triggers);
 
     lambda::serve(metrics, async |event, context| {
         let deadline = lambda::deadline(&context);

@@ -3,10 +3,9 @@
 //! UpdateUserPool resets every setting that it is not given, so all of them are read and given back
 //! ([`settings`]), and the pool is read once more afterwards to see that nothing else has changed.
 
+mod managed;
 mod settings;
 mod triggers;
-
-use std::str::FromStr;
 
 use anstyle::AnsiColor;
 use aws_config::{Region, SdkConfig};
@@ -17,20 +16,23 @@ use serde_json::json;
 
 use self::triggers::Change;
 pub use self::triggers::{Event, others};
+use super::stack::Stack;
 use super::{Exit, Failed, Terminal};
-use crate::aws::UserPoolId;
+use crate::aws::{FunctionArn, UserPoolId};
 use crate::clients;
 
 const EXAMPLES: &str = "\
 Examples:
+  permit-handoff attach --stack permit-handoff
   permit-handoff attach --user-pool-id eu-west-1_AbCdEfGhI \\
     --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
 
-The stack's output AttachCommand is this with your names. All other settings of the pool stay as they are: the difference is \
+All other settings of the pool stay as they are: the difference is \
 shown before anything is written, and the pool is read once more afterwards.";
 
 const DETACH_EXAMPLES: &str = "\
 Examples:
+  permit-handoff detach --stack permit-handoff
   permit-handoff detach --user-pool-id eu-west-1_AbCdEfGhI \\
     --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
 
@@ -58,50 +60,15 @@ pub struct DetachArgs {
 
 #[derive(clap::Args, Debug)]
 struct Target {
-    /// The user pool, as in eu-west-1_AbCdEfGhI
+    /// The user pool, as in eu-west-1_AbCdEfGhI; the stack's where it is left out
     #[arg(long, value_name = "ID")]
-    user_pool_id: UserPoolId,
-    /// The function post-authentication: the stack's output, with a version or alias if you use one
+    user_pool_id: Option<UserPoolId>,
+    /// The function post-authentication, with a version or alias if you use one; the stack's where it is left out
     #[arg(long, value_name = "ARN")]
-    function_arn: FunctionArn,
+    function_arn: Option<FunctionArn>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
-}
-
-/// A Lambda function's ARN: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, with or without `:QUALIFIER`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct FunctionArn(String);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no function's ARN: it has the form arn:aws:lambda:REGION:ACCOUNT:function:NAME")]
-struct InvalidFunctionArn;
-
-impl FromStr for FunctionArn {
-    type Err = InvalidFunctionArn;
-
-    fn from_str(text: &str) -> Result<Self, InvalidFunctionArn> {
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            ["arn", partition, "lambda", region, account, "function", name, qualifier @ ..]
-                if partition.starts_with("aws")
-                    && !region.is_empty()
-                    && account.bytes().all(|b| b.is_ascii_digit())
-                    && account.len() == 12
-                    && !name.is_empty()
-                    && (qualifier.is_empty() || matches!(qualifier, [one] if !one.is_empty())) =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(InvalidFunctionArn),
-        }
-    }
-}
-
-impl FunctionArn {
-    fn region(&self) -> &str {
-        self.0.split(':').nth(3).unwrap_or_default()
-    }
 }
 
 /// What is done to the triggers.
@@ -113,13 +80,17 @@ enum Action {
 
 impl Args {
     /// Runs it.
-    pub async fn run(
+    pub(super) async fn run(
         self,
         terminal: &mut Terminal<'_>,
-        _variable: &dyn Fn(&str) -> Option<String>,
+        stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
         let aws = clients::aws().await;
-        self.run_with(&aws, terminal).await
+        self.of(stack)?.run_with(&aws, terminal).await
+    }
+
+    fn of(self, stack: Option<&Stack>) -> Result<Self, Failed> {
+        Ok(Self { target: self.target.of(stack)?, ..self })
     }
 
     /// Runs it with these settings of the AWS SDK.
@@ -131,13 +102,13 @@ impl Args {
 
 impl DetachArgs {
     /// Runs it.
-    pub async fn run(
+    pub(super) async fn run(
         self,
         terminal: &mut Terminal<'_>,
-        _variable: &dyn Fn(&str) -> Option<String>,
+        stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
         let aws = clients::aws().await;
-        self.run_with(&aws, terminal).await
+        Self { target: self.target.of(stack)? }.run_with(&aws, terminal).await
     }
 
     /// Runs it with these settings of the AWS SDK.
@@ -147,13 +118,33 @@ impl DetachArgs {
 }
 
 impl Target {
+    /// What is left out, from the stack.
+    fn of(self, stack: Option<&Stack>) -> Result<Self, Failed> {
+        let Self { mut user_pool_id, mut function_arn, yes } = self;
+        if let Some(stack) = stack {
+            if user_pool_id.is_none() {
+                let id = stack.setting("USER_POOL_ID").map(str::parse).transpose();
+                user_pool_id =
+                    id.map_err(|error| Failed::usage(format!("the stack's USER_POOL_ID: {error}")))?;
+            }
+            if function_arn.is_none() {
+                function_arn = Some(stack.trigger.parse().map_err(Failed::usage)?);
+            }
+        }
+        Ok(Self { user_pool_id, function_arn, yes })
+    }
+
     async fn change(
         self,
         action: Action,
         aws: &SdkConfig,
         terminal: &mut Terminal<'_>,
     ) -> Result<Exit, Failed> {
-        let Self { user_pool_id, function_arn, yes } = self;
+        let Self { user_pool_id: Some(user_pool_id), function_arn: Some(function_arn), yes } = self else {
+            return Err(Failed::usage(
+                "which pool and which function: give --stack NAME, or both --user-pool-id and --function-arn",
+            ));
+        };
         let region = user_pool_id.region();
         if region != function_arn.region() && region != "local" {
             return Err(Failed::usage(format!(
@@ -164,7 +155,7 @@ impl Target {
         }
         let client = client(aws, &user_pool_id);
         let before = describe(&client, &user_pool_id).await?;
-        let change = Change::new(action, before.lambda_config(), &function_arn.0);
+        let change = Change::new(action, before.lambda_config(), &function_arn.to_string());
         let others = others(before.lambda_config());
         if !terminal.json {
             for (event, function) in &others {
@@ -180,8 +171,12 @@ impl Target {
             )));
         }
         if !change.changes() {
-            report(terminal, &user_pool_id, &change, &others, None)?;
+            report(terminal, &user_pool_id, &change, &others, None, managed::by(&before).as_ref())?;
             return Ok(Exit::Done);
+        }
+        let manager = managed::by(&before);
+        if let (Some(manager), Action::Attach { .. }) = (&manager, action) {
+            terminal.note(format!("Look: {}", manager.warning(&user_pool_id)));
         }
         if !yes {
             if !terminal.interactive {
@@ -225,7 +220,7 @@ impl Target {
             differences.push("LambdaConfig (not what was sent)");
         }
         let is_clean = differences.is_empty();
-        report(terminal, &user_pool_id, &change, &others, Some(&differences))?;
+        report(terminal, &user_pool_id, &change, &others, Some(&differences), manager.as_ref())?;
         Ok(if is_clean { Exit::Done } else { Exit::Look })
     }
 }
@@ -272,6 +267,7 @@ fn report(
     change: &Change,
     others: &[(&str, &str)],
     differences: Option<&[&str]>,
+    manager: Option<&managed::Manager>,
 ) -> Result<(), Failed> {
     if terminal.json {
         let kept: serde_json::Map<_, _> =
@@ -281,6 +277,7 @@ fn report(
             "changed": differences.is_some(),
             "triggers": change.triggers,
             "kept": kept,
+            "managed_by": manager.map(ToString::to_string),
             "other_differences": differences.unwrap_or_default(),
         }))?;
         return Ok(());

@@ -3,6 +3,7 @@
 //! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's own policy lets no
 //! other script run and nothing be fetched.
 
+pub(super) mod place;
 mod requests;
 
 use std::collections::HashMap;
@@ -12,11 +13,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::requests::Chart;
 use super::overview::{Moves, Overview, Person};
 use super::screen::{counted, figure};
+use super::shown::shown_lines;
 use super::summary::View;
 use super::watch::Sample;
 use crate::permit::Limits;
@@ -48,7 +50,7 @@ struct Html<'a> {
     tone: &'static str,
     verdict: String,
     facts: Vec<String>,
-    failure: Option<&'a str>,
+    failure: Option<String>,
     lose: &'static str,
     gain: &'static str,
     problems: Vec<ProblemRow<'a>>,
@@ -63,7 +65,7 @@ struct Html<'a> {
 
 struct ProblemRow<'a> {
     people: String,
-    what: &'a str,
+    what: String,
     remedy: &'a str,
     named: String,
 }
@@ -104,23 +106,23 @@ pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
         tone: tone(view, failure.is_some()),
         verdict,
         facts,
-        failure: *failure,
+        failure: failure.map(shown_lines),
         lose: if report.dry_run { "Lose" } else { "Lost" },
         gain: if report.dry_run { "Gain" } else { "Gained" },
         problems: problems
             .iter()
             .map(|problem| ProblemRow {
                 people: counted(problem.count, "person", "people"),
-                what: &problem.what,
+                what: shown_lines(&problem.what),
                 remedy: &problem.remedy,
-                named: named(&problem.users, problem.count),
+                named: shown_lines(&named(&problem.users, problem.count)),
             })
             .collect(),
         roles_more: roles.len().saturating_sub(ROLES),
         roles: roles.into_iter().take(ROLES).collect(),
         people: listed,
         people_more: if people_more > 0 { figure(people_more) } else { String::new() },
-        data: embedded(&json!({"people": rows, "problems": causes})),
+        data: embedded(&safe(json!({"people": rows, "problems": causes}))),
         charts: requests::charts(limits, samples),
         run_id: &report.run_id,
     }
@@ -175,6 +177,18 @@ fn rows<'a>(overview: &'a Overview, blocked: &'a [Person]) -> Vec<Row<'a>> {
     };
     let people = overview.people().chain(blocked);
     people.map(|person| Row { problems: problems(person), person }).collect()
+}
+
+/// The same with every text in a form that shows all of its characters.
+fn safe(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(shown_lines(&text)),
+        Value::Array(items) => items.into_iter().map(safe).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (shown_lines(&name), safe(value))).collect()
+        }
+        value => value,
+    }
 }
 
 /// JSON inside of a script: no text in it can end the script.

@@ -17,8 +17,14 @@ Examples:
 
 Exits with 2 if anything is wrong.";
 
+const EXAMPLES: &str = "\
+Examples:
+  permit-handoff policy check policy/policy.toml
+  permit-handoff policy diff policy/policy.toml new.toml";
+
 /// Arguments of `policy`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct Args {
     #[command(subcommand)]

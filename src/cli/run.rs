@@ -1,13 +1,12 @@
 //! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::overview::Overview;
+use super::page::place::Place as PagePlace;
 use super::page::{Page, page};
 use super::people::{FileArgs, People};
 use super::settings::Overrides;
@@ -70,7 +69,7 @@ pub(super) struct Prepared {
     sub_prefix: Option<SubPrefix>,
     expected: Option<u64>,
     place: Place,
-    page: Option<File>,
+    page: Option<PagePlace>,
 }
 
 impl RunArgs {
@@ -92,7 +91,7 @@ impl RunArgs {
             let people = People::of_file(file, &common.policy, is_watched).await?;
             (common, share, people)
         } else {
-            let config::BulkSync { common, user_pool_id, share } =
+            let config::BulkSync { common, user_pool_id, share, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
             let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
             (common, share, people)
@@ -105,7 +104,7 @@ impl RunArgs {
         let policy = std::sync::Arc::new(common.policy);
         let sync = BulkSync { permit: permit.clone(), directory, policy };
         // Before the run: what it did must not be lost because there is no place to write it to.
-        let page = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
+        let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
         let place = Place { directory: name, permit: "Permit".to_owned() };
         Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page })
     }
@@ -142,7 +141,7 @@ impl Prepared {
         let failure = error.map(|error| self.explained(&error, &report));
         let mut failure = failure.map(Failed::failed);
         let place = if failure.is_none() { self.place().await } else { self.place.clone() };
-        if let Some(mut file) = self.page.take() {
+        if let Some(file) = self.page.take() {
             let view = View {
                 place: &place,
                 report: &report,
@@ -157,7 +156,7 @@ impl Prepared {
             let message = failure.as_ref().map(|failed| failed.message.as_str());
             let written = page(&Page { view, failure: message, limits: self.limits, samples });
             let written = written.map_err(std::io::Error::other);
-            if let Err(error) = written.and_then(|written| file.write_all(written.as_bytes())) {
+            if let Err(error) = written.and_then(|written| file.write(&written)) {
                 failure.get_or_insert(Failed::failed(format!("the page was not written: {error}")));
             }
         }
@@ -218,13 +217,4 @@ impl Run {
     pub(super) fn is_whole(&self) -> bool {
         self.error.is_none() && self.report.complete
     }
-}
-
-/// The page's file, for its owner's eyes: it holds personal data.
-fn create_page(path: &Path) -> Result<File, String> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -3,6 +3,8 @@
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar as _;
 
+use super::shown::shown;
+
 /// A line of a screen, longer than the terminal perhaps: it is broken between words, what follows is indented.
 #[derive(Clone, Default)]
 pub(super) struct Line {
@@ -56,7 +58,7 @@ impl Line {
     }
 
     fn paint(mut self, text: impl AsRef<str>, colour: Option<AnsiColor>) -> Self {
-        self.cells.extend(text.as_ref().chars().map(|character| Cell { character, colour }));
+        self.cells.extend(shown(text.as_ref()).chars().map(|character| Cell { character, colour }));
         self
     }
 

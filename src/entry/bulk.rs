@@ -9,6 +9,7 @@ use tokio::time::Instant;
 mod request;
 
 pub use self::request::{InvalidRequest, Request};
+use crate::aws::triggers::TriggerCheck;
 use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
 use crate::telemetry::metrics::{self, BulkSyncOutcome, BulkSyncRun};
@@ -30,14 +31,15 @@ pub enum InvocationError {
 /// The invocations of one execution environment.
 pub struct Invocations {
     sync: BulkSync,
+    triggers: Option<TriggerCheck>,
     /// That the key may not read the usage was said.
     said_no_usage: AtomicBool,
 }
 
 impl Invocations {
-    /// Of this sync.
-    pub fn new(sync: BulkSync) -> Self {
-        Self { sync, said_no_usage: AtomicBool::new(false) }
+    /// Of this sync; each looks whether the pool still calls what it should, where `triggers` says what that is.
+    pub fn new(sync: BulkSync, triggers: Option<TriggerCheck>) -> Self {
+        Self { sync, triggers, said_no_usage: AtomicBool::new(false) }
     }
 
     /// Does the run that `payload` asks for, named by the invocation's request id, until `deadline` at most.
@@ -72,11 +74,31 @@ impl Invocations {
                 duration: Duration::from_secs_f64(report.seconds),
             });
         }
+        if !report.dry_run {
+            self.note_triggers().await;
+        }
         if outcome.is_ok() {
             self.note_usage().await;
         }
         metrics::permit(before, self.sync.permit.counts());
         Ok(outcome?)
+    }
+
+    /// Whether sign-ins are still synced. That the pool does not say is no fault of the run.
+    async fn note_triggers(&self) {
+        let Some(triggers) = &self.triggers else { return };
+        match triggers.missing().await {
+            Ok(missing) => {
+                for trigger in &missing {
+                    tracing::error!(
+                        trigger,
+                        "the user pool does not call this stack: sign-ins are not synced. Attach the trigger again"
+                    );
+                }
+                metrics::triggers_missing(missing.len());
+            }
+            Err(error) => tracing::warn!(%error, "whether the triggers are attached is not known"),
+        }
     }
 
     /// Monthly active users. That they cannot be read is no fault of the run.

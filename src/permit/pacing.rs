@@ -82,7 +82,7 @@ impl Pacer {
     /// The limit that a request waits for now, and until when.
     pub(super) fn waits(&self) -> Option<(&'static str, Instant)> {
         let gates = [&self.bulk, &self.delete, &self.write, &self.all].into_iter();
-        let waiting =
+        let mut waiting =
             gates.map(|gate| (gate.name, *gate.until.lock().unwrap_or_else(PoisonError::into_inner)));
         waiting.find_map(|(name, until)| Some((name, until?)))
     }

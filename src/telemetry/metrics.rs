@@ -113,6 +113,11 @@ pub fn token_refused() {
     counter!("TokensRefused").increment(1);
 }
 
+/// A trigger event of a user pool that is not `USER_POOL_ID`: `EventsOfOtherPools`.
+pub fn other_pool() {
+    counter!("EventsOfOtherPools").increment(1);
+}
+
 fn permit_requests(kind: RequestKind, count: u64) {
     counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
 }
@@ -150,6 +155,11 @@ pub fn permit_mau(mau: u64, limit: Option<u64>) {
     }
 }
 
+/// Triggers of the user pool that do not call this deployment: `TriggersMissing`. Zero too: it clears the alarm.
+pub fn triggers_missing(count: usize) {
+    histogram!("TriggersMissing").record(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
+}
+
 /// Queued sign-ins that were given up: `ReconcileDeadLettered`.
 pub fn reconcile_dead_lettered(count: u64) {
     counter!("ReconcileDeadLettered").increment(count);
@@ -160,6 +170,7 @@ pub(super) fn describe() {
     describe_counter!("SignIns", Unit::Count, "sign-ins");
     describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");
     describe_counter!("TokensRefused", Unit::Count, "tokens that were refused");
+    describe_counter!("EventsOfOtherPools", Unit::Count, "trigger events of another user pool");
     describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
     describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
     describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");
@@ -169,5 +180,6 @@ pub(super) fn describe() {
     describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");
     describe_histogram!("PermitMau", Unit::Count, "monthly active users");
     describe_histogram!("PermitMauLimit", Unit::Count, "monthly active users that the plan allows");
+    describe_histogram!("TriggersMissing", Unit::Count, "triggers of the pool that do not call the stack");
     describe_counter!("ReconcileDeadLettered", Unit::Count, "queued sign-ins that were given up");
 }

@@ -130,6 +130,13 @@ const ALARMS: &[Expected<'_>] = &[
         neutral: &[],
     },
     Expected {
+        alarm: "TriggersMissingAlarm",
+        trouble: &[&[("", 1.0)], &[("", 2.0)]],
+        well: &[&[("", 0.0)]],
+        stays: true,
+        neutral: &[],
+    },
+    Expected {
         alarm: "PermitThrottledAlarm",
         trouble: &[
             &[("trigger", 10.0)],

@@ -105,6 +105,7 @@ impl Report {
             self.reject_part(&desired, &part, observer);
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
+                LeftOut::Unclean(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }

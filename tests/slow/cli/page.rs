@@ -34,7 +34,7 @@ fn probed(page: &Path, harness: &Path, scripts: &[&str]) -> String {
     let html = std::fs::read_to_string(page).unwrap();
     let (before, after) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
     let open = format!("{before}{}", after.split_once('>').unwrap().1);
-    let scripts: String = scripts.iter().map(|script| format!("<script>{script}</script>")).collect();
+    let scripts = format!("<script>{}</script>", scripts.join("</script><script>"));
     std::fs::write(harness, open.replace("</body>", &format!("{scripts}</body>"))).unwrap();
     let shown = browse(harness, &["--virtual-time-budget=20000", "--dump-dom"]);
     let dom = String::from_utf8(shown.stdout).unwrap();

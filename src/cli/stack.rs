@@ -1,0 +1,126 @@
+//! `--stack NAME`: the settings of a deployed stack, read from its functions, so that nobody copies variables.
+//!
+//! The functions are called `NAME-post-authentication` and so on, whatever deployed them (SAM, CloudFormation, Terraform).
+//! Their policy is in a layer, which is read too.
+
+mod lambda_api;
+
+use std::collections::BTreeMap;
+
+use self::lambda_api::{ApiError, Configuration, LambdaApi};
+use super::{Failed, Terminal};
+use crate::clients;
+
+/// The functions of a stack, and whether every stack has it.
+const FUNCTIONS: [(&str, bool); 4] =
+    [("post-authentication", true), ("bulk-sync", true), ("reconcile", true), ("handoff", false)];
+/// Settings of the project begin so. Of the others (RUST_LOG, AWS's own) the shell's hold.
+const OURS: [&str; 9] = [
+    "PERMIT_",
+    "HANDOFF_",
+    "SIGN_IN_",
+    "BULK_",
+    "OIDC_",
+    "RECONCILE_",
+    "DEAD_LETTER_",
+    "TRIGGER_",
+    "USER_POOL_ID",
+];
+/// Where Lambda unpacks layers.
+const LAYERS: &str = "/opt/";
+
+/// A deployed stack.
+pub(super) struct Stack {
+    settings: BTreeMap<String, String>,
+    /// The ARN of `post-authentication`.
+    pub(super) trigger: String,
+}
+
+impl Stack {
+    /// Reads the functions of the stack `name`, in the region and account that the AWS SDK finds.
+    pub(super) async fn read(name: &str, terminal: &mut Terminal<'_>) -> Result<Self, Failed> {
+        let aws = clients::aws().await;
+        let api = LambdaApi::new(&aws).await.map_err(|error| Failed::failed(error.to_string()))?;
+        let mut found: Vec<Configuration> = Vec::new();
+        for (function, is_required) in FUNCTIONS {
+            let function = format!("{name}-{function}");
+            match api.configuration(&function).await {
+                Ok(configuration) => found.push(configuration),
+                Err(ApiError::NotFound) if !is_required => {}
+                Err(ApiError::NotFound) => {
+                    return Err(Failed::usage(format!(
+                        "there is no function {function} in {}: check the stack's name, AWS_REGION and \
+                         AWS_PROFILE",
+                        api.region()
+                    )));
+                }
+                Err(error) => return Err(Failed::failed(format!("{function} could not be read: {error}"))),
+            }
+        }
+        let trigger = found.first().map(|function| function.arn.clone()).unwrap_or_default();
+        let layers = found.first().map(|function| function.layers.clone()).unwrap_or_default();
+        let mut settings: BTreeMap<String, String> = BTreeMap::new();
+        for Configuration { variables, .. } in found {
+            settings.extend(variables.into_iter().filter(|(name, _)| is_ours(name)));
+        }
+        if let Some(path) = settings.get("HANDOFF_POLICY_FILE").and_then(|path| path.strip_prefix(LAYERS)) {
+            match policy(&api, &layers, path).await {
+                Ok(policy) => {
+                    settings.remove("HANDOFF_POLICY_FILE");
+                    settings.insert("HANDOFF_POLICY".to_owned(), policy);
+                }
+                Err(error) => terminal.note(format!(
+                    "the deployed policy could not be read ({error}): give --policy-file where a policy is needed"
+                )),
+            }
+        }
+        Ok(Self { settings, trigger })
+    }
+
+    /// The stack's settings, in place of all that `variable` has of the project's.
+    pub(super) fn before<'a>(
+        &'a self,
+        variable: &'a dyn Fn(&str) -> Option<String>,
+    ) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| if is_ours(name) { self.settings.get(name).cloned() } else { variable(name) }
+    }
+
+    /// The stack's own setting.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|start| name.starts_with(start))
+}
+
+/// The file at `path` of the last layer that has it: Lambda unpacks later layers over earlier ones.
+async fn policy(api: &LambdaApi, layers: &[String], path: &str) -> Result<String, ApiError> {
+    for layer in layers.iter().rev() {
+        let zip = api.layer(layer).await?;
+        if let Some(text) = lambda_api::file_in(&zip, path)? {
+            return Ok(text);
+        }
+    }
+    Err(ApiError::Unreadable(format!("no layer of the function has {path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_has_the_word_in_all_that_is_the_projects() {
+        let settings = BTreeMap::from([("USER_POOL_ID".to_owned(), "eu-west-1_A".to_owned())]);
+        let stack = Stack { settings, trigger: String::new() };
+        let shell = |name: &str| Some(format!("the shell's {name}"));
+        let variable = stack.before(&shell);
+        assert_eq!(variable("USER_POOL_ID").as_deref(), Some("eu-west-1_A"));
+        // The stack has none: one that is left over in the shell would be another deployment's.
+        assert_eq!(variable("PERMIT_PROJECT"), None);
+        assert_eq!(variable("PERMIT_API_KEY"), None);
+        assert_eq!(variable("RUST_LOG").as_deref(), Some("the shell's RUST_LOG"));
+        assert_eq!(variable("AWS_REGION").as_deref(), Some("the shell's AWS_REGION"));
+    }
+}
