@@ -158,11 +158,9 @@ impl Overview {
     /// Notes who was read.
     pub(super) fn met(&mut self, identity: &Identity) {
         let Some(policy) = &self.reasons else { return };
-        let grants = |(rule, verdict): (&Rule, Verdict<'_>)| match verdict {
-            Verdict::Grants(grants) => {
-                Some(Why { rule: rule.to_string(), grants: grants.iter().map(ToString::to_string).collect() })
-            }
-            Verdict::Denies(_) | Verdict::Untold(_) => None,
+        let grants = |(rule, verdict): (&Rule, Verdict<'_>)| {
+            let grants = verdict.granted()?.iter().map(ToString::to_string).collect();
+            Some(Why { rule: rule.to_string(), grants })
         };
         // A disabled person has no role by any rule, unless the policy keeps disabled people's.
         let why = if identity.enabled || policy.deprovision.disabled == WhenDisabled::Keep {
@@ -283,7 +281,7 @@ fn ours(actual: &Facts) -> Vec<String> {
 fn kind(planned: Planned<'_>) -> Option<Kind> {
     match planned {
         Planned::Sync(Diff { plan, .. }) => match plan {
-            Plan::Unchanged => None,
+            Plan::Unchanged | Plan::Refused(_) => None,
             Plan::Create(_) => Some(Kind::New),
             Plan::Change(_) => Some(Kind::Changed),
         },
@@ -330,7 +328,7 @@ fn key(planned: Planned<'_>) -> &str {
     match planned {
         Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.key.as_str(),
         Planned::Sync(Diff { plan: Plan::Change(Change { key, .. }), .. }) => key.as_str(),
-        Planned::Sync(Diff { plan: Plan::Unchanged, actual }) => {
+        Planned::Sync(Diff { plan: Plan::Unchanged | Plan::Refused(_), actual }) => {
             actual.map_or("", |actual| actual.key.as_str())
         }
         Planned::Depart { actual, .. } => actual.key.as_str(),

@@ -21,21 +21,46 @@ const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
 #[command(next_help_heading = "People from a file")]
 #[group(skip)]
 pub(super) struct FileArgs {
-    /// Take the people from this file: CSV, or JSON lines where it ends in .jsonl, .ndjson or .json
+    /// Take the people from this file: CSV, JSON lines, or a JSON document with the people in an array
     #[arg(long, value_name = "FILE", requires = "source")]
     pub(super) file: Option<PathBuf>,
-    /// The form of the file, whatever its ending
+    /// The form of the file, whatever its name
     #[arg(long, value_enum, requires = "file")]
-    format: Option<Format>,
-    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
+    format: Option<FormatName>,
+    /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
     #[arg(long, value_name = "NAME", requires = "file")]
     source: Option<String>,
-    /// What a column is called elsewhere; may be given again
+    /// What a column says: sub, email, groups, status, ..., or an attribute of the policy; may be given again
     #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
     map: Vec<(String, String)>,
+    /// A column that looks like a status, and says nothing of who may sign in; may be given again
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    ignore: Vec<String>,
     /// The first columns of a CSV file without a header line
     #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// The array in a JSON document that holds the people, as in data.users
+    #[arg(long, value_name = "PATH", requires = "file")]
+    people: Option<String>,
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatName {
+    /// Columns with comma, semicolon or tab between them
+    Csv,
+    /// JSON: an object a line, or a document
+    #[value(alias = "jsonl")]
+    Json,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Json => Self::Json,
+        }
+    }
 }
 
 fn mapping(text: &str) -> Result<(String, String), String> {
@@ -59,10 +84,9 @@ impl People {
         pool: Option<String>,
         policy: &Policy,
         aws: &SdkConfig,
-        counts: bool,
     ) -> Result<Self, Failed> {
         if file.file.is_some() {
-            return Self::of_file(file, policy, counts).await;
+            return Self::of_file(file, policy);
         }
         let pool = pool.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
             Failed::usage("whose people? Set USER_POOL_ID, or give --file FILE --source NAME")
@@ -71,14 +95,20 @@ impl People {
     }
 
     /// The people of a file.
-    pub(super) async fn of_file(args: &FileArgs, policy: &Policy, counts: bool) -> Result<Self, Failed> {
-        let FileArgs { file, format, source, map, columns } = args;
+    pub(super) fn of_file(args: &FileArgs, policy: &Policy) -> Result<Self, Failed> {
+        let FileArgs { file, format, source, map, ignore, columns, people } = args;
         let path = file.clone().unwrap_or_default();
-        let source = source.as_deref().unwrap_or_default();
-        let reading = Reading { format: *format, mapped: map.clone(), columns: columns.clone() };
-        let directory = FileDirectory::open(&path, source, reading, policy).map_err(Failed::usage)?;
-        let expected = if counts { directory.lines().await } else { None };
-        let name = format!("{} (source {source})", path.display());
+        let reading = Reading {
+            format: format.map(Format::from),
+            mapped: map.clone(),
+            columns: columns.clone(),
+            people: people.clone(),
+            ignored: ignore.clone(),
+        };
+        let source = policy.sources.of_file(source.as_deref().unwrap_or_default()).map_err(Failed::usage)?;
+        let directory = FileDirectory::open(&path, &source, &reading, policy).map_err(Failed::usage)?;
+        let name = format!("{} (source {})", path.display(), source.name);
+        let expected = Some(directory.records());
         Ok(Self { directory: Arc::new(directory), name, expected })
     }
 

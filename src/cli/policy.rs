@@ -41,7 +41,7 @@ enum Action {
         file: Option<PathBuf>,
     },
     /// Show who gains and who loses what by another policy, over the user pool or a file
-    Diff(diff::Args),
+    Diff(Box<diff::Args>),
 }
 
 impl Args {

@@ -76,19 +76,17 @@ impl RunArgs {
     /// Reads the settings, and sees what there is to compare.
     pub(super) async fn prepare(
         &self,
-        terminal: &Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Prepared, Failed> {
         let Self { sub_prefix, report: page_path, file, settings } = self;
         let variable = settings.before(variable);
         let sub_prefix =
             sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
-        let aws = clients::aws().await;
-        let is_watched = terminal.interactive && !terminal.json;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let (common, share, people) = if file.file.is_some() {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let people = People::of_file(file, &common.policy, is_watched).await?;
+            let people = People::of_file(file, &common.policy)?;
             (common, share, people)
         } else {
             let config::BulkSync { common, user_pool_id, share, trigger: _ } =

@@ -46,11 +46,9 @@ impl View<'_> {
         let mut lines = self.heading();
         let mut end: Vec<Line> = Vec::new();
         if let Some((command, why)) = &self.next {
-            let next = Line::new(6).text("Next: ").colour(Cyan, command);
-            end.extend([
-                Line::default(),
-                if why.is_empty() { next } else { next.text(format!("  ({why})")) },
-            ]);
+            end.push(Line::default());
+            end.extend((!why.is_empty()).then(|| Line::new(2).text(format!("{why}:"))));
+            end.push(Line::new(6).command().text("Next: ").colour(Cyan, command));
         }
         let used: usize = lines.iter().chain(&end).map(|line| line.rendered(columns, false).len()).sum();
         let room = if self.all { usize::MAX } else { LINES.saturating_sub(used) };

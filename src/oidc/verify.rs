@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claims::Claims,
@@ -15,6 +16,7 @@ use super::{
     settings::{Issuer, Issuers},
     unverified::UnverifiedToken,
 };
+use crate::tls::NoClient;
 
 /// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
 pub struct Verifier {
@@ -24,12 +26,12 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root certificates.
-    pub fn new(issuers: Issuers) -> reqwest::Result<Self> {
+    pub fn new(issuers: Issuers) -> Result<Self, NoClient> {
         Self::with_clock(issuers, Arc::new(SystemClock))
     }
 
     /// A verifier with another clock.
-    pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> reqwest::Result<Self> {
+    pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> Result<Self, NoClient> {
         let client = fetch::client()?;
         let Issuers(issuers) = issuers;
         let issuers = issuers
@@ -46,6 +48,12 @@ impl Verifier {
     /// reached is logged, and asked again when a token needs it.
     pub async fn warm_up(&self) {
         join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
+    }
+
+    /// The time by this verifier's clock.
+    pub fn now(&self) -> Timestamp {
+        let since_epoch = SignedDuration::try_from(self.clock.now()).unwrap_or(SignedDuration::MAX);
+        Timestamp::from_duration(since_epoch).unwrap_or(Timestamp::MAX)
     }
 
     /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.

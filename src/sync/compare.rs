@@ -10,7 +10,7 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{NewUser, Plan};
-use crate::domain::policy::{Desired, Policy, Verdict, WhenDisabled};
+use crate::domain::policy::{Desired, Policy, WhenDisabled};
 
 /// The two policies.
 pub struct Comparison<'a> {
@@ -52,7 +52,7 @@ impl Comparison<'_> {
                 grants,
             ),
             // Somebody whom Permit lacks is always created.
-            Plan::Unchanged | Plan::Change(_) => {
+            Plan::Unchanged | Plan::Change(_) | Plan::Refused(_) => {
                 Facts::new(identity.key.clone(), None, None, None, serde_json::Map::new(), [].into())
             }
         };
@@ -71,8 +71,8 @@ impl Comparison<'_> {
             return rules;
         }
         for (rule, verdict) in policy.explain(identity) {
-            if let Verdict::Grants(grants) = verdict {
-                grants.into_iter().for_each(|grant| rules.entry(grant).or_default().push(rule.line));
+            for grant in verdict.granted().into_iter().flatten() {
+                rules.entry(grant.clone()).or_default().push(rule.line);
             }
         }
         rules

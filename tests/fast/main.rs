@@ -16,6 +16,8 @@ mod bulk_sync;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod files;
 mod http;
 mod logs;
 mod oidc;
@@ -29,4 +31,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
 mod trigger;

@@ -23,7 +23,7 @@ pub(super) fn spoken(grant: &Grant) -> String {
 pub(super) fn because<'p>(policy: &'p Policy, identity: &Identity, grant: &Grant) -> Vec<(&'p Rule, String)> {
     let rules = policy.explain(identity).into_iter();
     let granting =
-        rules.filter(|(_, verdict)| matches!(verdict, Verdict::Grants(grants) if grants.contains(grant)));
+        rules.filter(|(_, verdict)| verdict.granted().is_some_and(|grants| grants.contains(grant)));
     granting.map(|(rule, _)| (rule, reason(rule, identity, grant))).collect()
 }
 
@@ -33,7 +33,7 @@ fn reason(rule: &Rule, identity: &Identity, grant: &Grant) -> String {
     }
     let held = rule.conditions.iter().map(|condition| match condition {
         Condition::Group(_) => {
-            let groups = identity.groups.iter().flatten().filter(|group| gives(rule, identity, group, grant));
+            let groups = groups_of(identity).filter(|group| gives(rule, identity, group, grant));
             let groups: Vec<&str> = groups.map(String::as_str).collect();
             let word = if groups.len() == 1 { "the group" } else { "the groups" };
             format!("{word} {}", groups.join(" and "))
@@ -53,8 +53,8 @@ fn reason(rule: &Rule, identity: &Identity, grant: &Grant) -> String {
 /// Whether the rule gives this grant to somebody who is in this group alone.
 fn gives(rule: &Rule, identity: &Identity, group: &str, grant: &Grant) -> bool {
     let groups = Some(BTreeSet::from([group.to_owned()]));
-    let alone = Identity { groups, ..identity.clone() };
-    matches!(rule.verdict(&alone), Verdict::Grants(grants) if grants.contains(grant))
+    let alone = Identity { groups, known_groups: BTreeSet::new(), ..identity.clone() };
+    rule.verdict(&alone).granted().is_some_and(|grants| grants.contains(grant))
 }
 
 /// The rule that comes nearest to granting this, and what is missing. `None`: no rule can.
@@ -65,7 +65,7 @@ pub(super) fn nearest<'p>(
 ) -> Option<(&'p Rule, String)> {
     let able = policy.explain(identity).into_iter().filter(|(rule, _)| rule.may_grant(grant));
     let (rule, verdict) = able.max_by_key(|(rule, verdict)| match verdict {
-        Verdict::Untold(_) => usize::MAX,
+        Verdict::Untold(_) | Verdict::GrantsSome(..) => usize::MAX,
         Verdict::Grants(_) | Verdict::Denies(None) => rule.conditions.len(),
         // Conditions are looked at in their order.
         Verdict::Denies(Some(failing)) => {
@@ -73,7 +73,9 @@ pub(super) fn nearest<'p>(
         }
     })?;
     let missing = match verdict {
-        Verdict::Untold(condition) => format!("it cannot be told whether {condition} holds"),
+        Verdict::Untold(condition) | Verdict::GrantsSome(_, condition) => {
+            format!("it cannot be told whether {condition} holds")
+        }
         Verdict::Denies(Some(condition)) => lacks(condition, identity, grant),
         Verdict::Denies(None) => "its conditions hold, and do not determine one tenant and role".to_owned(),
         Verdict::Grants(grants) => {
@@ -104,7 +106,7 @@ fn lacks(condition: &Condition, identity: &Identity, grant: &Grant) -> String {
     };
     match condition {
         Condition::Group(pattern) => {
-            let groups: Vec<&str> = identity.groups.iter().flatten().map(String::as_str).collect();
+            let groups: Vec<&str> = groups_of(identity).map(String::as_str).collect();
             let has = match groups.len() {
                 0 => "in no group".to_owned(),
                 count if count > NAMED => {
@@ -130,6 +132,11 @@ fn lacks(condition: &Condition, identity: &Identity, grant: &Grant) -> String {
             format!("it needs {name} to be `{}`, and it {has}", filled(equals.to_string()))
         }
     }
+}
+
+/// The groups that are known.
+fn groups_of(identity: &Identity) -> impl Iterator<Item = &String> {
+    identity.groups.iter().flatten().chain(&identity.known_groups)
 }
 
 fn plain(value: &Value) -> String {

@@ -11,9 +11,10 @@ use crate::cli::screen::{Line, counted};
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Identity, UserKey, View};
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::domain::policy::{Desired, Policy, Rule, Verdict, WhenDisabled};
+use crate::domain::told::Told;
 use crate::sync::bulk::problems::Cause;
 use crate::sync::catalog::Known;
 use crate::sync::one::{LeftOut, leave_out};
@@ -92,7 +93,7 @@ impl Explained<'_> {
             lines.iter().try_for_each(|line| terminal.show(line))?;
         }
         let is_unknown = self.person.identity.is_none() && self.actual().is_none();
-        let pending = next.is_some_and(|next| next.plan != Plan::Unchanged || !next.blocked.is_empty());
+        let pending = next.is_some_and(|next| !next.plan.is_idle() || !next.blocked.is_empty());
         Ok(if (pending || is_unknown) && self.permit.is_some() { Exit::Look } else { Exit::Done })
     }
 
@@ -246,7 +247,7 @@ impl Explained<'_> {
             }
         }
         if let Some(identity) = &self.person.identity
-            && identity.view == View::Partial
+            && identity.told == Told::nothing()
         {
             notes.push("An access token tells a part only: missing data removes nothing.".to_owned());
         }
@@ -270,6 +271,9 @@ impl Explained<'_> {
                 }
                 Verdict::Denies(None) if self.all => {
                     Some((BrightBlack, "does not determine one tenant and role".to_owned()))
+                }
+                Verdict::GrantsSome(_, condition) => {
+                    Some((Yellow, format!("may grant more; it cannot be told: is {condition}?")))
                 }
                 Verdict::Grants(_) => None,
                 Verdict::Denies(_) => {
@@ -321,6 +325,9 @@ impl Explained<'_> {
         let mut lines = Vec::new();
         match &next.plan {
             Plan::Unchanged => lines.push(Line::plain("  changes nothing")),
+            Plan::Refused(refused) => {
+                lines.push(Line::new(4).colour(Yellow, "  changes nothing: ").text(refused.to_string()));
+            }
             Plan::Create(NewUser { grants, .. }) => {
                 lines.push(Line::plain("  makes the user in Permit"));
                 lines.extend(grants.iter().map(|role| Line::new(4).colour(Green, format!("  + {role}"))));
@@ -354,6 +361,10 @@ impl Explained<'_> {
                     Verdict::Grants(grants) => {
                         ("grants", grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", "))
                     }
+                    Verdict::GrantsSome(grants, condition) => {
+                        let grants = grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", ");
+                        ("grants", format!("{grants}; whether more cannot be told: {condition}"))
+                    }
                     Verdict::Denies(Some(condition)) => ("no", format!("does not hold: {condition}")),
                     Verdict::Denies(None) => ("no", "does not determine one tenant and role".to_owned()),
                     Verdict::Untold(condition) => ("untold", format!("cannot be told: {condition}")),
@@ -385,7 +396,7 @@ impl Explained<'_> {
                 "roles": actual.map(|facts| facts.roles.iter().map(Grant::to_string).collect::<Vec<_>>()),
                 "ledger": actual.and_then(|facts| facts.ledger.as_ref()).map(Ledger::to_value),
             },
-            "changes": next.map(|next| next.plan != Plan::Unchanged),
+            "changes": next.map(|next| !next.plan.is_idle()),
             "diff": next.map(|next| Diff { plan: &next.plan, actual }.to_string()),
             "blocked": blocked,
         })

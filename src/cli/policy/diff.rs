@@ -76,9 +76,9 @@ impl Args {
     ) -> Result<Exit, Failed> {
         let (old, new) = (read(&self.old)?, read(&self.new)?);
         let asked = union(&old, &new);
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let pool = self.user_pool_id.clone().or_else(|| variable("USER_POOL_ID"));
-        let people = People::open(&self.file, pool, &asked, &aws, false).await?;
+        let people = People::open(&self.file, pool, &asked, &aws).await?;
         let has_permit =
             ["PERMIT_API_KEY", "PERMIT_API_KEY_SECRET_ID"].iter().any(|name| variable(name).is_some());
         let known = if self.offline || !has_permit {
@@ -139,7 +139,7 @@ impl Found {
             while let Some(record) = received.recv().await {
                 match record {
                     Record::Identity(identity) => self.compare(comparison, &identity),
-                    Record::Invalid { user, reason } => {
+                    Record::Invalid { user, reason, .. } => {
                         self.read += 1;
                         self.overview.rejected(&user, None, &Cause::of_record(&reason));
                     }

@@ -22,6 +22,7 @@ impl fmt::Display for Diff<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.plan {
             Plan::Unchanged => f.write_str("= unchanged\n"),
+            Plan::Refused(refused) => writeln!(f, "= left as it is: {refused}"),
             Plan::Create(NewUser { user, grants }) => {
                 writeln!(f, "+ user {}", user.key.as_str())?;
                 written(f, *self)?;
@@ -54,7 +55,7 @@ impl Diff<'_> {
     /// What the plan writes.
     fn write(&self) -> Option<&UserWrite> {
         match self.plan {
-            Plan::Unchanged => None,
+            Plan::Unchanged | Plan::Refused(_) => None,
             Plan::Create(NewUser { user, .. }) => Some(user),
             Plan::Change(Change { write, .. }) => write.as_ref(),
         }

@@ -65,6 +65,9 @@ impl Cause {
 
     /// A person of whom Permit takes nothing.
     pub fn of_error(error: &SyncError) -> Self {
+        if let SyncError::Evidence(refused) = error {
+            return Self::of_text(refused.code(), &refused.to_string(), "");
+        }
         let remedy = match error {
             SyncError::Unsettled => "run it again when nobody else writes to these users",
             SyncError::Permit(Error::Rejected { .. }) => {
@@ -73,6 +76,7 @@ impl Cause {
             SyncError::Permit(Error::Conflict { .. } | Error::NotFound { .. }) => {
                 "run it again; if it stays, look at one of these users in Permit"
             }
+            SyncError::Evidence(_) => "",
             SyncError::Permit(_) => "run it again; if it stays, ask Permit's support",
         };
         Self { code: error.code().to_owned(), what: error.to_string(), remedy: remedy.to_owned() }
@@ -80,9 +84,13 @@ impl Cause {
 
     /// A record that the directory cannot give as a person. `reason` says what is wrong and, after a colon, what to do.
     pub fn of_record(reason: &str) -> Self {
-        let (what, remedy) =
-            reason.split_once(": ").unwrap_or((reason, "correct the record in the directory"));
-        Self { code: "INVALID_INPUT".into(), what: what.into(), remedy: remedy.into() }
+        Self::of_text("INVALID_INPUT", reason, "correct the record in the directory")
+    }
+
+    /// What is wrong, a colon, what to do; `otherwise`: what to do where the text does not say.
+    fn of_text(code: &str, text: &str, otherwise: &str) -> Self {
+        let (what, remedy) = text.split_once(": ").unwrap_or((text, otherwise));
+        Self { code: code.into(), what: what.into(), remedy: remedy.into() }
     }
 }
 

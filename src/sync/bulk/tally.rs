@@ -7,6 +7,7 @@ use super::problems::Cause;
 use super::report::Report;
 use crate::domain::deprovision::Departure;
 use crate::domain::identity::{Email, UserKey};
+use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Desired;
 use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
@@ -43,6 +44,12 @@ impl Report {
         for Settled { target, outcome } in settled {
             let synced = match outcome {
                 Ok(synced) => synced,
+                // Somebody has synced them since this run read the directory.
+                Err(SyncError::Evidence(Refused::Older)) => {
+                    self.unchanged += u64::from(is_first);
+                    census.give_up(target.key());
+                    continue;
+                }
                 Err(error) => {
                     let email = match &target {
                         Target::Present(desired) => desired.email.as_ref(),
@@ -112,6 +119,18 @@ impl Report {
             }
         }
         desired
+    }
+
+    /// A plan that writes nothing: there is nothing to do, or this run may not do it.
+    pub(super) fn count_idle(&mut self, desired: &Desired, plan: &Plan, observer: &dyn Observer) {
+        match plan {
+            Plan::Refused(refused) if *refused != Refused::Older => {
+                let cause = Cause::of_error(&SyncError::Evidence(refused.clone()));
+                observer.rejected(desired.key.as_str(), desired.email.as_ref(), &cause);
+                self.reject(desired.key.as_str(), refused, cause);
+            }
+            _ => self.unchanged += 1,
+        }
     }
 
     fn reject_whole(
