@@ -68,6 +68,11 @@ linters: ## Install the linters and the local engine of the state machine into .
 browser: ## Install what the tests look at a page with, where it is missing (Debian)
 	@scripts/install-browser.sh
 
+.PHONY: pictures
+pictures: stand-ins browser ## Make README's pictures anew, from real runs
+	@cargo build --quiet --workspace --bins
+	@cargo run --quiet -p stand-ins --bin pictures
+
 .PHONY: clean
 clean: ## Remove all that was built or installed here
 	cargo clean

@@ -186,6 +186,11 @@ impl Common {
 }
 
 impl PermitSettings {
+    /// Reads these alone through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        read(&lookup, Self::read)
+    }
+
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::permit_address);
         let secret_id = reader.parsed("PERMIT_API_KEY_SECRET_ID", parse::secret_id);

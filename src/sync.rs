@@ -6,9 +6,11 @@
 //!   a budget;
 //! - [`many`]: many people, by bulk calls;
 //! - [`bulk`]: a whole directory, with proof;
-//! - [`catalog`]: the roles and tenants that exist.
+//! - [`catalog`]: the roles and tenants that exist;
+//! - [`compare`]: two policies, compared on people.
 
 pub mod bulk;
 pub mod catalog;
+pub mod compare;
 pub mod many;
 pub mod one;

@@ -59,6 +59,9 @@ pub struct Args {
     /// Warnings of these checks were looked at and do not count; errors always do
     #[arg(long, value_name = "CHECK,...", value_delimiter = ',', value_enum)]
     accept: Vec<Check>,
+    /// List what is good, too
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     settings: Overrides,
 }
@@ -70,12 +73,12 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { accept, settings: overrides } = self;
+        let Self { accept, all, settings: overrides } = self;
         let settings = config::Doctor::new(overrides.before(variable));
         let are_right = settings.faults.is_empty();
         let aws = clients::aws().await.map_err(Failed::usage)?;
         let findings = Findings::new(look(&settings, &aws).await, &accept);
-        findings.show(terminal)?;
+        findings.show(terminal, all)?;
         Ok(match are_right {
             false => Exit::Usage,
             true if findings.are_good() => Exit::Done,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-pub use self::diff::Diff;
+pub use self::diff::{Diff, FieldChange};
 use super::facts::{Facts, LEDGER, Ledger};
 use super::grant::Grant;
 use super::identity::{Email, Source, UserKey};

@@ -203,6 +203,16 @@ pub enum Verdict<'p> {
     Untold(&'p Condition),
 }
 
+impl Verdict<'_> {
+    /// What the rule grants for sure.
+    pub fn granted(&self) -> Option<&BTreeSet<Grant>> {
+        match self {
+            Self::Grants(grants) | Self::GrantsSome(grants, _) => Some(grants),
+            Self::Denies(_) | Self::Untold(_) => None,
+        }
+    }
+}
+
 /// What a condition says of a person.
 struct Holds {
     /// The ways in which it is known to hold.
@@ -322,6 +332,12 @@ impl Policy {
 }
 
 impl Rule {
+    /// Whether this is a grant that the rule can make, if its conditions hold.
+    pub fn may_grant(&self, grant: &Grant) -> bool {
+        let Self { line: _, conditions: _, tenant, resource, role } = self.clone();
+        Untold { tenant, resource, role }.fits(grant)
+    }
+
     /// What this rule says of `identity`.
     pub fn verdict(&self, identity: &Identity) -> Verdict<'_> {
         let mut ways = vec![Captures::default()];

@@ -211,6 +211,11 @@ impl Permit {
         latest.is_some_and(|latest| latest.elapsed() < LATE)
     }
 
+    /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.
+    pub fn waits(&self) -> Option<(&'static str, Instant)> {
+        self.pacer.as_ref()?.waits()
+    }
+
     /// Requests sent so far by all clones.
     pub fn counts(&self) -> Counts {
         let Counters { read, write, bulk, throttled } = &self.shared.counters;

@@ -14,6 +14,7 @@ mod census;
 mod departures;
 mod observer;
 mod planner;
+pub mod problems;
 mod proof;
 mod reading;
 pub mod report;
@@ -30,6 +31,7 @@ use self::census::Census;
 use self::departures::Departures;
 pub use self::observer::{Nobody, Observer, Phase, Planned};
 use self::planner::Planner;
+use self::problems::Cause;
 use self::proof::Proof;
 use self::reading::{RECORDS, Reading};
 use self::report::Report;
@@ -272,7 +274,7 @@ impl<'a> Run<'a> {
                 () = reading.end(), if reading.goes_on() => continue,
                 taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
                 Some(applied) = writer.landed(), if !writer.is_idle() => {
-                    self.report.count(&mut self.census, applied)?;
+                    self.report.count(&mut self.census, applied, self.observer)?;
                     continue;
                 }
                 () = until(self.options.deadline) => return Err(Stop::OutOfTime),
@@ -297,7 +299,9 @@ impl<'a> Run<'a> {
                     self.census.name(&key);
                 }
                 self.report.pool.users += 1;
-                self.report.reject(&user, reason, "INVALID_INPUT");
+                let cause = Cause::of_record(&reason);
+                self.observer.rejected(&user, None, &cause);
+                self.report.reject(&user, reason, cause);
                 None
             }
         }
@@ -314,7 +318,7 @@ impl<'a> Run<'a> {
         writer.send_all();
         let mut outcome = Ok(());
         while let Some(applied) = writer.landed().await {
-            outcome = outcome.and(self.report.count(&mut self.census, applied));
+            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer));
         }
         self.planner.settled();
         outcome?;
@@ -390,7 +394,7 @@ impl<'a> Run<'a> {
             }
         }
         self.planner.settled();
-        self.report.count_deleted(&mut self.census, deleted)
+        self.report.count_deleted(&mut self.census, deleted, self.observer)
     }
 
     fn refuse(&mut self, refusal: Refusal) {

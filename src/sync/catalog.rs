@@ -19,7 +19,7 @@ const TTL: Duration = Duration::from_secs(60);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
 pub enum Missing {
     /// The role.
-    #[error("the role `{0}` does not exist in Permit: create it, or correct the policy")]
+    #[error("the role `{0}` does not exist in Permit")]
     Role(Key),
     /// The resource's own role.
     #[error("the resource `{resource}` has no role `{role}` in Permit: create it, or correct the policy")]
@@ -40,8 +40,18 @@ pub enum Missing {
     )]
     InstanceInTenant(Instance),
     /// The tenant.
-    #[error("the tenant `{0}` does not exist in Permit: create it, or set `create = true` under [tenants]")]
+    #[error("the tenant `{0}` does not exist in Permit")]
     Tenant(Key),
+}
+
+impl Missing {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Role(_) => "create it in Permit, or correct the policy",
+            Self::Tenant(_) => "create it in Permit, or set `create = true` under [tenants]",
+        }
+    }
 }
 
 /// The roles and tenants that exist, as last asked.

@@ -70,7 +70,7 @@ pub enum LeftOut {
     )]
     Unclean(String),
     /// A grant that names what does not exist.
-    #[error("{grant} was not granted: {missing}")]
+    #[error("{grant} was not granted: {missing}; {}", missing.remedy())]
     Grant {
         /// The grant.
         grant: Grant,

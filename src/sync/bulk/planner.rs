@@ -100,6 +100,7 @@ impl<'a> Planner<'a> {
         // Named twice: once is enough.
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
+        self.observer.met(identity);
         if census.is_unreadable(&identity.key) {
             report.reject(identity.key.as_str(), &Error::Unreadable, Error::Unreadable.code());
             return None;
@@ -108,7 +109,7 @@ impl<'a> Planner<'a> {
         desired.takes_over.clone_from(&self.takes_over);
         let missing = leave_out(&self.policy, census.known(), &mut desired);
         for left_out in missing.into_iter().chain(unclean(&self.policy, identity)) {
-            report.reject_part(&desired, &left_out);
+            report.reject_part(&desired, &left_out, self.observer);
         }
         self.consider(place, desired, identity.enabled, false, census, report)
     }
@@ -161,15 +162,16 @@ impl<'a> Planner<'a> {
                     return self.wait(place, desired, enabled, census);
                 }
                 Address::Freed | Address::Taken(_) => {
+                    report.reject_part(&desired, &LeftOut::EmailTaken, self.observer);
                     desired.email = None;
-                    report.reject_part(&desired, &LeftOut::EmailTaken);
                 }
             }
         }
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             census.set_state(place, State::Seen);
-            report.count_idle(&desired, &plan);
+            report.count_idle(&desired, &plan, self.observer);
+            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
         if loses {

@@ -69,7 +69,7 @@ impl Proof<'_> {
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(MAX_BULK_USERS));
             let applied = self.applier.settle(std::mem::replace(&mut items, rest)).await;
-            self.report.count_again(self.census, applied)?;
+            self.report.count_again(self.census, applied, self.observer)?;
         }
         self.applier.delete(undead).await.stopped.map_or(Ok(()), |error| Err(error.into()))
     }
