@@ -1,46 +1,49 @@
 //! The bulk sync: Permit made equal to a whole directory, and the proof that it is.
 //!
-//! It keeps no checkpoint. Stopped anywhere, the next run reads what is still different and goes on. In the order
-//! of a run:
+//! It keeps no checkpoint. Stopped anywhere, the next run reads what is still different and goes on. Four owners work
+//! together, each with its own fields:
 //!
-//! 1. [`listing`]: Permit's users, into the [`facts_store`], beside the directory's groups;
-//! 2. [`planning`]: each person of the directory, held against the store; [`flow`]: the plans, carried out in
-//!    batches while the reading goes on;
-//! 3. [`departures`]: people who are gone or disabled, behind the breaker;
-//! 4. [`proof`]: what was changed, read back.
+//! - [`census`] knows: what Permit has, and what the run wants;
+//! - [`planner`] decides about each person whom the directory names, [`departures`] about those it does not;
+//! - [`writer`] does: batches, on their way to Permit;
+//! - [`report`] counts ([`tally`]).
+//!
+//! [`Run`] feeds them, and [`proof`] reads back what was changed. In a dry run the applier writes nothing.
 
+mod census;
 mod departures;
-mod emails;
-mod facts_store;
-mod flow;
-mod listing;
 mod observer;
-mod planning;
+mod planner;
 mod proof;
+mod reading;
 pub mod report;
 mod tally;
+mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::emails::Emails;
-use self::facts_store::{FactsStore, Place};
-use self::flow::Flight;
-use self::listing::Listing;
+use self::census::Census;
+use self::departures::Departures;
 pub use self::observer::{Nobody, Observer, Phase, Planned};
+use self::planner::Planner;
+use self::proof::Proof;
+use self::reading::{RECORDS, Reading};
 use self::report::Report;
-use super::catalog::{Catalog, Known};
-use super::many::{Applier, Item};
+use self::writer::Writer;
+use super::catalog::Catalog;
+use super::many::{Applier, Item, Target};
 use crate::domain::SubPrefix;
-use crate::domain::deprovision::Departure;
-use crate::domain::directory::{Directory, NotWhole, Summary};
-use crate::domain::identity::UserKey;
-use crate::domain::policy::{Desired, Policy};
+use crate::domain::deprovision::{Departure, Refusal};
+use crate::domain::directory::{Directory, NotWhole, Record, Summary};
+use crate::domain::policy::Policy;
 use crate::permit::{Counts, Error, Permit};
+
+/// A chain of people who pass addresses on is followed so far in one run.
+const PASSED_ON: u32 = 8;
 
 /// A directory to sync into a Permit environment.
 pub struct BulkSync {
@@ -171,39 +174,14 @@ fn since(before: Counts, after: Counts) -> Counts {
 
 /// One run on its way.
 struct Run<'a> {
-    policy: &'a Arc<Policy>,
     directory: &'a dyn Directory,
+    policy: Arc<Policy>,
     permit: Permit,
     options: Options,
     observer: &'a dyn Observer,
-    catalog: Arc<Catalog>,
-    known: Arc<Known>,
-    store: FactsStore,
-    emails: Emails,
-    listing: Listing,
-    /// Plans that wait for their batch to fill.
-    creates: Vec<Item>,
-    changes: Vec<Item>,
-    /// People who want an e-mail that another user is about to give up.
-    waiting: Vec<Wait>,
-    /// Disabled people who are to lose what they have.
-    held: Held,
-    /// What was planned for those who left.
-    departed: BTreeMap<UserKey, Departure>,
+    census: Census,
+    planner: Planner<'a>,
     report: Report,
-}
-
-struct Wait {
-    desired: Desired,
-    enabled: bool,
-}
-
-/// Disabled people who are to lose what they have. Once there are more than the breaker lets pass, it is enough to
-/// know how many.
-#[derive(Default)]
-struct Held {
-    count: usize,
-    people: Vec<(Place, Desired)>,
 }
 
 impl<'a> Run<'a> {
@@ -211,58 +189,197 @@ impl<'a> Run<'a> {
         let BulkSync { permit: _, directory, policy } = sync;
         let report = Report { run_id: options.run_id.clone(), dry_run: options.dry_run, ..Report::default() };
         Self {
-            policy,
             directory: &**directory,
+            policy: policy.clone(),
             permit,
+            census: Census::new(directory.source().clone()),
+            planner: Planner::new(policy.clone(), observer, options.approve_deprovision),
             options,
             observer,
-            catalog: Arc::default(),
-            known: Arc::default(),
-            store: FactsStore::new(directory.source().clone()),
-            emails: Emails::default(),
-            listing: Listing::default(),
-            creates: Vec::new(),
-            changes: Vec::new(),
-            waiting: Vec::new(),
-            held: Held::default(),
-            departed: BTreeMap::new(),
             report,
         }
     }
 
     /// The whole run; the inner error: the directory was not read whole.
     async fn all(&mut self) -> Result<Result<(), NotWhole>, Stop> {
-        let (records, mut received) = tokio::sync::mpsc::channel(flow::RECORDS);
+        let (records, mut received) = mpsc::channel(RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
-        let mut reading = flow::Reading::new(directory.read(prefix.as_ref(), records));
+        let mut reading = Reading::new(directory.read(prefix.as_ref(), records));
 
-        reading.beside(Box::pin(self.list())).await?;
-        let applier = Applier::new(self.permit.clone(), self.policy.clone(), self.catalog.clone());
-        let listed = prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
-        let applier = Arc::new(applier.with_listing(listed, self.listing.users).looking_again());
-
-        let mut flight: Flight = FuturesUnordered::new();
-        let read = self.stream(&applier, &mut reading, &mut received, &mut flight).await;
+        let applier = reading.beside(Box::pin(self.take_census())).await?;
+        let mut writer = Writer::new(applier.clone());
+        let read = self.plan_all(&mut reading, &mut received, &mut writer).await;
         if read.is_err() {
-            self.creates.clear();
-            self.changes.clear();
+            writer.drop_unsent();
         }
-        let landed = self.land(&applier, &mut flight).await;
+        let landed = self.land(&mut writer).await;
         // Why the reading stopped tells more than that what was in flight did too.
         let whole = read?;
         landed?;
         match &whole {
             Ok(Summary { users: _, groups }) => self.report.pool.groups = *groups,
-            Err(_) => self.refuse_partial("the directory"),
+            Err(_) => self.refuse(Refusal::PartialView("the directory")),
         }
-        self.settle_waiting(&applier, &mut flight).await?;
+        self.settle_waiting(&mut writer).await?;
         if whole.is_ok() {
-            self.departures(&applier, &mut flight).await?;
+            self.depart(&applier, &mut writer).await?;
         }
-        self.give_up_waiting(&applier, &mut flight).await?;
+        self.settle_waiting(&mut writer).await?;
+        self.write_waiting(true, &mut writer).await?;
         self.report.converged =
             if self.options.dry_run { self.report.changes() == 0 } else { self.prove(&applier).await? };
         Ok(whole.map(drop))
+    }
+
+    /// Reads what Permit has.
+    async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
+        let Self { permit, census, planner, observer, options, .. } = self;
+        let (catalog, prefix) = (Arc::new(Catalog::default()), options.sub_prefix.as_ref());
+        census.read(permit, &catalog, prefix, |address| planner.note_address(address), *observer).await?;
+        self.report.permit.users = self.census.users();
+        self.report.permit.owned = self.census.unseen().count() as u64;
+        let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
+        let prefix = prefix.map(|prefix| prefix.as_str().to_owned());
+        let applier = applier.with_listing(prefix, self.census.users()).looking_again();
+        Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
+    }
+
+    /// Plans every record and writes full batches, until the directory has no more. The batches that were begun last
+    /// are still in flight when this returns, also when it fails.
+    async fn plan_all(
+        &mut self,
+        reading: &mut Reading<'_>,
+        received: &mut mpsc::Receiver<Record>,
+        writer: &mut Writer,
+    ) -> Result<Result<Summary, NotWhole>, Stop> {
+        let mut records = Vec::with_capacity(RECORDS);
+        let mut open = true;
+        while open || reading.goes_on() {
+            let taken = tokio::select! {
+                () = reading.end(), if reading.goes_on() => continue,
+                taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
+                Some(applied) = writer.landed(), if !writer.is_idle() => {
+                    self.report.count(&mut self.census, applied)?;
+                    continue;
+                }
+                () = until(self.options.deadline) => return Err(Stop::OutOfTime),
+            };
+            open = taken > 0;
+            records.drain(..).filter_map(|record| self.plan(record)).for_each(|item| writer.put(item));
+            self.observer.progress(Phase::Syncing, self.report.pool.users, None);
+            writer.send_full();
+            self.go_on()?;
+            // The planning is all computation: let others on this thread run too.
+            tokio::task::yield_now().await;
+        }
+        Ok(reading.outcome())
+    }
+
+    fn plan(&mut self, record: Record) -> Option<Item> {
+        match record {
+            Record::Identity(identity) => self.planner.plan(&identity, &mut self.census, &mut self.report),
+            Record::Invalid { user, reason } => {
+                self.report.pool.users += 1;
+                self.report.reject(&user, reason, "INVALID_INPUT");
+                None
+            }
+        }
+    }
+
+    /// Whether there is time, and nobody has called the run off.
+    fn go_on(&self) -> Result<(), Stop> {
+        let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if is_late || self.observer.calls_off() { Err(Stop::OutOfTime) } else { Ok(()) }
+    }
+
+    /// Sends what is left, and waits for all of it.
+    async fn land(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+        writer.send_all();
+        let mut outcome = Ok(());
+        while let Some(applied) = writer.landed().await {
+            outcome = outcome.and(self.report.count(&mut self.census, applied));
+        }
+        self.planner.settled();
+        outcome?;
+        self.go_on()
+    }
+
+    /// Plans those who wait for an address again, as long as that lets any of them go.
+    async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+        for _ in 0..PASSED_ON {
+            let before = self.planner.waiting();
+            self.write_waiting(false, writer).await?;
+            if self.planner.waiting() == 0 || self.planner.waiting() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// `last`: those who still wait are synced without the address.
+    async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
+        let items = self.planner.plan_waiting(last, &mut self.census, &mut self.report);
+        items.into_iter().for_each(|item| writer.put(item));
+        self.land(writer).await
+    }
+
+    /// Sees to those whom the directory did not name, and to the disabled. Called when it was read whole.
+    async fn depart(&mut self, applier: &Applier, writer: &mut Writer) -> Result<(), Stop> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        let approved = self.options.approve_deprovision;
+        let (directory, observer) = (self.directory, self.observer);
+        let departures = Departures { rule, now, approved, directory, observer };
+        let leaving = departures.leaving(&self.census);
+        let affected = leaving.len() + self.planner.disabled();
+        if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
+            tracing::warn!(affected, %refusal, "nobody is deprovisioned");
+            self.refuse(refusal);
+            return Ok(());
+        }
+        let (leavers, all_told) = departures.decide(leaving, &self.census, applier).await?;
+        if !all_told {
+            self.refuse(Refusal::PartialView("the directory"));
+        }
+
+        self.planner.plan_disabled(&mut self.census).into_iter().for_each(|item| writer.put(item));
+        let mut doomed = Vec::new();
+        for (facts, departure) in leavers {
+            self.observer.planned(Planned::Depart { actual: &facts, departure: &departure });
+            if departure == Departure::Delete {
+                doomed.push(facts.key);
+                continue;
+            }
+            self.census.want_gone(facts.key.clone(), departure);
+            writer.put(Item::new(Target::Absent { key: facts.key.clone(), rule, now }, Some(facts)));
+        }
+        self.land(writer).await?;
+        let deleted = applier.delete(doomed).await;
+        for key in &deleted.gone {
+            if let Some(place) = self.census.place(key)
+                && let Some(facts) = self.census.facts(place)
+            {
+                self.planner.deleted(&facts, place);
+            }
+        }
+        self.planner.settled();
+        self.report.count_deleted(&mut self.census, deleted)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.report.refused = Some(refusal.to_string());
+    }
+
+    async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        let Self { census, report, observer, .. } = self;
+        Proof { census, report, applier, observer: *observer, rule, now }.prove().await
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

@@ -22,6 +22,7 @@ use futures::future::try_join_all;
 use tokio::sync::Mutex;
 
 use self::calls::Failed;
+pub use self::deletion::Deleted;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
 pub use self::target::{Item, Target};
 use self::tenants::Tenants;
@@ -58,6 +59,8 @@ pub struct Applier {
     embedded: Mutex<Option<bool>>,
     /// What is known of the users may be minutes old.
     looks_again: bool,
+    /// Nothing is written.
+    is_dry: bool,
     /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
     tenants: Mutex<Option<Tenants>>,
     faults: AtomicU32,
@@ -105,6 +108,7 @@ impl Applier {
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
             looks_again: false,
+            is_dry: false,
             tenants: Mutex::new(None),
             faults: AtomicU32::new(0),
         }
@@ -123,12 +127,26 @@ impl Applier {
         Self { looks_again: true, ..self }
     }
 
+    /// Makes it write nothing: it says of each user what it would have done.
+    #[must_use]
+    pub fn dry(self) -> Self {
+        Self { is_dry: true, ..self }
+    }
+
     /// Brings every user to what Permit should know of them, or says why not.
     ///
     /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be repeated, and
     /// may run beside another instance that does the same.
     pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
         let mut applied = Applied::default();
+        if self.is_dry {
+            let planned = |item: Item| {
+                let plan = item.plan();
+                item.settled(plan)
+            };
+            applied.settled.extend(items.into_iter().map(planned));
+            return applied;
+        }
         if let Err(error) = self.make_tenants(&mut items).await {
             applied.stopped = Some(error);
             return applied;

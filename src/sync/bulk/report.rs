@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::domain::identity::UserKey;
 use crate::permit::Counts;
 
 /// The most rejections that a report lists.
@@ -115,10 +114,6 @@ impl Report {
             self.rejected.pop();
             self.rejected_more += 1;
         }
-    }
-
-    pub(super) fn reject_user(&mut self, key: &UserKey, reason: impl ToString, code: &str) {
-        self.reject(key.as_str(), reason, code);
     }
 
     /// How many rejections there were, listed or not.

@@ -1,55 +1,74 @@
-//! What became of the plans, into the report and the store.
+//! Counts: what became of the plans, into the report and the census.
 
-use super::facts_store::State;
-use super::{Run, Stop};
+use super::Stop;
+use super::census::Census;
+use super::report::Report;
 use crate::domain::deprovision::Departure;
 use crate::domain::identity::UserKey;
-use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::Desired;
-use crate::sync::many::{Applied, Settled, Target};
+use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
 
-impl Run<'_> {
+impl Report {
     /// Takes in what an applier has done.
-    pub(super) fn tally(&mut self, applied: Applied) -> Result<(), Stop> {
+    pub(super) fn count(&mut self, census: &mut Census, applied: Applied) -> Result<(), Stop> {
+        self.take(census, applied, true)
+    }
+
+    /// Takes in what an applier has done for users whom the report has counted already.
+    pub(super) fn count_again(&mut self, census: &mut Census, applied: Applied) -> Result<(), Stop> {
+        self.take(census, applied, false)
+    }
+
+    fn take(&mut self, census: &mut Census, applied: Applied, is_first: bool) -> Result<(), Stop> {
         let Applied { settled, stopped } = applied;
         for Settled { target, outcome } in settled {
-            match outcome {
-                Ok(synced) => {
-                    self.count(target.key(), &synced);
-                    if let Target::Present(desired) = target {
-                        self.note_left_out(desired, synced.left_out);
-                    }
+            let synced = match outcome {
+                Ok(synced) => synced,
+                Err(error) => {
+                    self.reject_whole(census, target.key(), &error);
+                    continue;
                 }
-                Err(error) => self.reject(target.key(), &error),
+            };
+            if is_first {
+                self.count_one(census.departure(target.key()), &synced);
+            }
+            if let Target::Present(desired) = target
+                && (!is_first || !synced.left_out.is_empty())
+            {
+                let desired = self.without(desired, synced.left_out);
+                census.want(&desired);
             }
         }
         stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn count(&mut self, key: &UserKey, synced: &Synced) {
+    /// Takes in who was deleted.
+    pub(super) fn count_deleted(&mut self, census: &mut Census, deleted: Deleted) -> Result<(), Stop> {
+        let Deleted { gone, rejected, stopped } = deleted;
+        self.deleted += gone.len() as u64;
+        gone.into_iter().for_each(|key| census.want_gone(key, Departure::Delete));
+        for (key, error) in rejected {
+            self.reject_whole(census, &key, &SyncError::Permit(error));
+        }
+        stopped.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn count_one(&mut self, departure: Option<&Departure>, synced: &Synced) {
         let Synced { created, changed, granted, revoked, roles: _, left_out: _ } = synced;
-        self.report.assigned += granted.len() as u64;
-        self.report.unassigned += revoked.len() as u64;
-        match self.departed.get(key) {
-            Some(Departure::Mark(_)) => self.report.tombstoned += u64::from(*changed),
+        self.assigned += granted.len() as u64;
+        self.unassigned += revoked.len() as u64;
+        match departure {
+            Some(Departure::Mark(_)) => self.tombstoned += u64::from(*changed),
             Some(_) => {}
-            None if *created => self.report.created += 1,
-            None if *changed => self.report.updated += 1,
-            None => self.report.unchanged += 1,
+            None if *created => self.created += 1,
+            None if *changed => self.updated += 1,
+            None => self.unchanged += 1,
         }
     }
 
-    /// The proof is to expect no more than what Permit can hold.
-    pub(super) fn note_left_out(
-        &mut self,
-        mut desired: Desired,
-        left_out: impl IntoIterator<Item = LeftOut, IntoIter: ExactSizeIterator>,
-    ) {
-        let left_out = left_out.into_iter();
-        if left_out.len() == 0 {
-            return;
-        }
+    /// What Permit can hold of `desired`: the proof must not expect more.
+    fn without(&mut self, mut desired: Desired, left_out: impl IntoIterator<Item = LeftOut>) -> Desired {
         for part in left_out {
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
@@ -59,37 +78,15 @@ impl Run<'_> {
             }
             self.reject_part(&desired, &part);
         }
-        if let Some(place) = self.store.place(&desired.key) {
-            self.store.want(place, &desired);
-        }
+        desired
     }
 
-    /// Nothing of this user is wanted any more: Permit takes none of it.
-    pub(super) fn reject(&mut self, key: &UserKey, error: &SyncError) {
-        self.report.reject_user(key, error, error.code());
-        self.departed.remove(key);
-        if let Some(place) = self.store.place(key) {
-            self.store.set_state(place, State::Seen);
-        }
+    fn reject_whole(&mut self, census: &mut Census, key: &UserKey, error: &SyncError) {
+        self.reject(key.as_str(), error, error.code());
+        census.give_up(key);
     }
 
     pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut) {
-        self.report.reject_user(&desired.key, left_out, left_out.code());
-    }
-
-    /// What a dry run would have done.
-    pub(super) fn count_planned(&mut self, plan: &Plan) {
-        match plan {
-            Plan::Unchanged => self.report.unchanged += 1,
-            Plan::Create(NewUser { user: _, grants }) => {
-                self.report.created += 1;
-                self.report.assigned += grants.len() as u64;
-            }
-            Plan::Change(Change { key: _, revoke, write: _, grant }) => {
-                self.report.updated += 1;
-                self.report.unassigned += revoke.len() as u64;
-                self.report.assigned += grant.len() as u64;
-            }
-        }
+        self.reject(desired.key.as_str(), left_out, left_out.code());
     }
 }

@@ -20,6 +20,9 @@ pub struct Deleted {
 impl Applier {
     /// Deletes users. That one is gone already is fine.
     pub async fn delete(&self, keys: Vec<UserKey>) -> Deleted {
+        if self.is_dry {
+            return Deleted { gone: keys, ..Deleted::default() };
+        }
         let mut deleted = Deleted::default();
         let mut todo: Vec<(Vec<UserKey>, u32)> =
             keys.chunks(MAX_BULK_USERS).map(|chunk| (chunk.to_vec(), 0)).collect();

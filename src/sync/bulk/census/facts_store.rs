@@ -17,11 +17,11 @@ use crate::domain::identity::{Email, Source, UserKey};
 use crate::domain::policy::{Desired, Untold};
 
 /// A user's place in the store. It never changes within a run.
-pub(super) type Place = u32;
+pub(in crate::sync::bulk) type Place = u32;
 
 /// Where a run stands with a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum State {
+pub(in crate::sync::bulk) enum State {
     /// Permit has them; the directory has not named them yet.
     Unseen {
         /// The ledger names the directory.

@@ -2,10 +2,10 @@
 
 use futures::{StreamExt, stream};
 
-use super::emails::Emails;
-use super::facts_store::FactsStore;
-use super::observer::{Observer, Phase};
+use super::facts_store::{FactsStore, Place};
+use crate::domain::identity::Email;
 use crate::permit::{Error, Permit, UsersPage};
+use crate::sync::bulk::observer::{Observer, Phase};
 
 /// Pages at a time.
 const SIDE_BY_SIDE: usize = 8;
@@ -25,23 +25,24 @@ pub(super) struct Listing {
 
 /// Reads all pages by number.
 ///
-/// A list moves while it is read. Users who are made meanwhile do no harm: they move others to later pages, where
-/// they are read again. One that is deleted moves others to earlier pages, which have been read: then fewer users
-/// were seen than there were at first, and the list is read again. A user who is missed all the same is a user whom
-/// this run does not know to be in Permit. It takes nothing from them, and if it sets out to make them, that is
-/// refused, or passed over, and they are planned again.
+/// A list moves while it is read. A user who is created meanwhile moves others to later pages, where they are read
+/// again. One who is deleted moves others to earlier pages, which were read already: then fewer users were seen than
+/// there were at first, and the list is read again. If a user is missed all the same, the run takes nothing from them;
+/// if it tries to create them, Permit refuses, and they are planned again.
+///
+/// `address` is told who has which e-mail address, and `None` at the start of each pass.
 pub(super) async fn list_users(
     permit: &Permit,
     prefix: Option<&str>,
     store: &mut FactsStore,
-    emails: &mut Emails,
+    mut address: impl FnMut(Option<(&Email, Place)>) + Send,
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     for _ in 0..PASSES {
         store.clear();
-        emails.clear();
-        listing = pass(permit, prefix, store, emails, observer).await?;
+        address(None);
+        listing = pass(permit, prefix, store, &mut address, observer).await?;
         if listing.whole {
             break;
         }
@@ -54,21 +55,21 @@ async fn pass(
     permit: &Permit,
     prefix: Option<&str>,
     store: &mut FactsStore,
-    emails: &mut Emails,
+    address: &mut (impl FnMut(Option<(&Email, Place)>) + Send),
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let first = permit.users_page(1, prefix).await?;
     let mut seen =
         Seen { first_total: first.total, last_total: first.total, unreadable: 0, others: 0, failed: 0 };
     let pages = u32::try_from(first.total.div_ceil(UsersPage::ROWS as u64)).unwrap_or(u32::MAX);
-    seen.take(first, store, emails);
+    seen.take(first, store, address);
     let mut last_is_full = true;
     let mut rest = stream::iter(2..=pages).map(|page| permit.users_page(page, prefix)).buffered(SIDE_BY_SIDE);
     while let Some(page) = rest.next().await {
         match page {
             Ok(page) => {
                 last_is_full = page.rows() >= UsersPage::ROWS as u64;
-                seen.take(page, store, emails);
+                seen.take(page, store, address);
             }
             Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
                 seen.failed += 1;
@@ -86,7 +87,7 @@ async fn pass(
         page += 1;
         let next = permit.users_page(page, prefix).await?;
         last_is_full = next.rows() >= UsersPage::ROWS as u64;
-        seen.take(next, store, emails);
+        seen.take(next, store, address);
     }
     let whole = seen.failed == 0 && seen.rows(store) >= seen.first_total;
     Ok(Listing { users: store.len() as u64 + seen.unreadable, whole })
@@ -107,7 +108,12 @@ impl Seen {
         store.len() as u64 + self.unreadable + self.others
     }
 
-    fn take(&mut self, page: UsersPage, store: &mut FactsStore, emails: &mut Emails) {
+    fn take(
+        &mut self,
+        page: UsersPage,
+        store: &mut FactsStore,
+        address: &mut impl FnMut(Option<(&Email, Place)>),
+    ) {
         let UsersPage { users, total, unreadable, others } = page;
         self.last_total = total;
         self.unreadable += u64::from(unreadable);
@@ -115,7 +121,7 @@ impl Seen {
         for facts in users {
             let (place, _) = store.insert(&facts);
             if let Some(email) = &facts.email {
-                emails.note(email, place);
+                address(Some((email, place)));
             }
         }
     }

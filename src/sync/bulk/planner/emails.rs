@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use super::facts_store::Place;
 use crate::domain::identity::Email;
+use crate::sync::bulk::census::Place;
 
 /// The holders of addresses, as Permit will know them when what has been planned so far is done.
 #[derive(Default)]
@@ -19,15 +19,15 @@ pub(super) struct Emails {
     hasher: RandomState,
 }
 
-/// What stands against giving an address to a user.
+/// Whether a user can have an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Held {
-    /// Nothing.
+pub(super) enum Address {
+    /// They can.
     Free,
-    /// It will be free when what was planned before is done.
+    /// Not yet: it will be free when the earlier plans are done.
     Freed,
     /// Another user has it.
-    By(Place),
+    Taken(Place),
 }
 
 impl Emails {
@@ -46,12 +46,12 @@ impl Emails {
     }
 
     /// Whether the user at `place` can have `email`.
-    pub(super) fn check(&self, email: &Email, place: Place) -> Held {
+    pub(super) fn check(&self, email: &Email, place: Place) -> Address {
         let hash = self.hash(email);
         match self.holders.get(&hash) {
-            Some(holder) if *holder != place => Held::By(*holder),
-            None if self.freed.contains(&hash) => Held::Freed,
-            Some(_) | None => Held::Free,
+            Some(holder) if *holder != place => Address::Taken(*holder),
+            None if self.freed.contains(&hash) => Address::Freed,
+            Some(_) | None => Address::Free,
         }
     }
 
@@ -88,12 +88,12 @@ mod tests {
         let (a, b) = (email("a@example.com"), email("b@example.com"));
         let mut emails = Emails::default();
         emails.note(&a, 1);
-        assert_eq!(emails.check(&email("A@Example.com"), 2), Held::By(1));
-        assert_eq!(emails.check(&a, 1), Held::Free);
+        assert_eq!(emails.check(&email("A@Example.com"), 2), Address::Taken(1));
+        assert_eq!(emails.check(&a, 1), Address::Free);
         emails.planned(1, Some(&a), &b);
-        assert_eq!(emails.check(&a, 2), Held::Freed);
-        assert_eq!(emails.check(&b, 2), Held::By(1));
+        assert_eq!(emails.check(&a, 2), Address::Freed);
+        assert_eq!(emails.check(&b, 2), Address::Taken(1));
         emails.settled();
-        assert_eq!(emails.check(&a, 2), Held::Free);
+        assert_eq!(emails.check(&a, 2), Address::Free);
     }
 }

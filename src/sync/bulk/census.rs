@@ -1,0 +1,167 @@
+//! What a run knows: Permit's users as they were listed, where the run stands with each, and what it wants of them.
+
+mod facts_store;
+mod listing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::facts_store::FactsStore;
+pub(super) use self::facts_store::{Place, State};
+use self::listing::{Listing, list_users};
+use super::observer::Observer;
+use crate::domain::SubPrefix;
+use crate::domain::deprovision::Departure;
+use crate::domain::facts::Facts;
+use crate::domain::identity::{Email, Source, UserKey};
+use crate::domain::policy::Desired;
+use crate::permit::{Error, Permit};
+use crate::sync::catalog::{Catalog, Known};
+
+/// Permit's users, and what the run makes of them.
+pub(super) struct Census {
+    store: FactsStore,
+    listing: Listing,
+    known: Arc<Known>,
+    /// What was planned for people who left.
+    departed: BTreeMap<UserKey, Departure>,
+}
+
+/// What the run wants of a user, for the proof.
+pub(super) enum Wanted<'a> {
+    /// The directory named them.
+    Present(Box<Desired>),
+    /// They left.
+    Departed(&'a Departure),
+}
+
+impl Census {
+    /// An empty census of people whom `source` vouches for.
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            store: FactsStore::new(source),
+            listing: Listing::default(),
+            known: Arc::default(),
+            departed: BTreeMap::new(),
+        }
+    }
+
+    /// Reads what Permit has: users, roles, tenants. `address` is told who has which e-mail address, and `None` when
+    /// the list is read again from its start.
+    pub(super) async fn read(
+        &mut self,
+        permit: &Permit,
+        catalog: &Catalog,
+        prefix: Option<&SubPrefix>,
+        address: impl FnMut(Option<(&Email, Place)>) + Send,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let users = list_users(permit, prefix.map(SubPrefix::as_str), &mut self.store, address, observer);
+        let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
+        (self.known, self.listing) = (known, listing);
+        if !listing.whole {
+            tracing::warn!("Permit's list of users does not add up: nobody is deprovisioned in this run");
+        }
+        Ok(())
+    }
+
+    /// Users in Permit, those that cannot be read among them.
+    pub(super) fn users(&self) -> u64 {
+        self.listing.users
+    }
+
+    /// Whether every user who stood in Permit when the listing began was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.listing.whole
+    }
+
+    /// The roles and tenants that exist.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Users of ours whom the directory has not named yet.
+    pub(super) fn unseen(&self) -> impl Iterator<Item = Place> {
+        self.store.in_state(State::Unseen { owned: true })
+    }
+
+    /// Notes that the directory named this person. `None`: it did so before.
+    pub(super) fn name(&mut self, key: &UserKey) -> Option<Place> {
+        match self.store.place(key) {
+            Some(place) if !matches!(self.store.state(place), Some(State::Unseen { .. })) => None,
+            Some(place) => {
+                self.store.set_state(place, State::Seen);
+                Some(place)
+            }
+            None => Some(self.store.place_for(key)),
+        }
+    }
+
+    pub(super) fn place(&self, key: &UserKey) -> Option<Place> {
+        self.store.place(key)
+    }
+
+    pub(super) fn state(&self, place: Place) -> Option<State> {
+        self.store.state(place)
+    }
+
+    pub(super) fn set_state(&mut self, place: Place, state: State) {
+        self.store.set_state(place, state);
+    }
+
+    /// What Permit knows of them; `None`: nothing, or they were sent a change.
+    pub(super) fn facts(&self, place: Place) -> Option<Facts> {
+        self.store.facts(place)
+    }
+
+    /// Notes what is wanted of somebody whom the directory named.
+    pub(super) fn want(&mut self, desired: &Desired) {
+        if let Some(place) = self.store.place(&desired.key) {
+            self.store.want(place, desired);
+        }
+    }
+
+    /// Notes what becomes of somebody who left.
+    pub(super) fn want_gone(&mut self, key: UserKey, departure: Departure) {
+        self.departed.insert(key, departure);
+    }
+
+    /// Nothing of this user is wanted any more: Permit takes none of it.
+    pub(super) fn give_up(&mut self, key: &UserKey) {
+        self.departed.remove(key);
+        if let Some(place) = self.store.place(key) {
+            self.store.set_state(place, State::Seen);
+        }
+    }
+
+    /// What becomes of somebody who left.
+    pub(super) fn departure(&self, key: &UserKey) -> Option<&Departure> {
+        self.departed.get(key)
+    }
+
+    /// Everybody who left and of whom something is wanted.
+    pub(super) fn departed(&self) -> impl Iterator<Item = &UserKey> {
+        self.departed.keys()
+    }
+
+    /// Everybody in the directory who was sent a change, and is not yet proven.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &UserKey> {
+        self.store.in_state(State::Wanted).filter_map(|place| self.store.key(place))
+    }
+
+    /// How many users the proof reads back.
+    pub(super) fn to_prove(&self) -> usize {
+        self.store.in_state(State::Wanted).count() + self.departed.len()
+    }
+
+    /// Takes what is wanted of a user, once: a second look at somebody in the directory gets `None`.
+    pub(super) fn take_wanted(&mut self, key: &UserKey) -> Option<Wanted<'_>> {
+        if let Some(departure) = self.departed.get(key) {
+            return Some(Wanted::Departed(departure));
+        }
+        let place = self.store.place(key)?;
+        let desired = self.store.wanted(place)?;
+        self.store.set_state(place, State::Seen);
+        Some(Wanted::Present(Box::new(desired)))
+    }
+}
