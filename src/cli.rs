@@ -11,6 +11,7 @@ mod page;
 pub mod plan;
 mod run;
 mod settings;
+mod shown;
 mod stack;
 pub mod sync;
 mod terminal;

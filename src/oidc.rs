@@ -13,6 +13,7 @@
 //! | [`key`] | a public key, checked when it is read |
 //! | [`key_set`] | a provider's keys |
 //! | [`keys`] | the cache of key sets: fetches, refreshes, throttles |
+//! | `weak_key` | keys that are keys, and that nobody should trust |
 //! | [`verify`] | the order of the checks |
 //! | [`claims`] | what a verified token says |
 //! | [`identity`] | who that is, for the policy |
@@ -35,6 +36,7 @@ pub mod settings;
 pub mod unverified;
 mod urls;
 pub mod verify;
+mod weak_key;
 
 pub use claims::Claims;
 pub use rejection::Rejection;

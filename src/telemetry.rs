@@ -11,14 +11,21 @@ use std::io::{self, IsTerminal as _};
 use std::panic::{self, PanicHookInfo};
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use self::user_hash::{UserHash, UserHasher};
 use crate::config::{InvalidSettings, SettingFault};
 
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "PermitHandoff";
+
+/// The crates of this project, as the log's `target` names them.
+const OURS: [&str; 5] = ["permit_handoff", "post_authentication", "handoff", "bulk_sync", "reconcile"];
 
 /// How logs are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,16 +85,18 @@ pub fn init(
         let message = format!("no log filter ({error}): write a level, as in info, or target=level");
         InvalidSettings(vec![SettingFault { settings: "RUST_LOG", message }])
     })?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE);
+    let filtered = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
+    let logs = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE);
     // That one is set already is no fault: a test, or a program around this one, wants the logs its own way.
     let _ = match format {
         Format::Json => {
             let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(true);
-            logs.with_writer(io::stdout).try_init()
+            filtered.with(logs.with_writer(io::stdout)).try_init()
         }
         Format::Human => {
             let colours = io::stderr().is_terminal() && setting("NO_COLOR").is_none();
-            logs.with_target(false).without_time().with_ansi(colours).with_writer(io::stderr).try_init()
+            let logs = logs.with_target(false).without_time().with_ansi(colours);
+            filtered.with(logs.with_writer(io::stderr)).try_init()
         }
     };
     panic::set_hook(Box::new(log_panic));
@@ -98,6 +107,15 @@ pub fn init(
     let collector = collector.map_err(|_| InitError::Twice)?;
     metrics::describe();
     Ok(Metrics { collector })
+}
+
+/// Whether a line may be logged, whatever `RUST_LOG` asks for. Libraries log what passes through them below `info`: the Lambda runtime
+/// whole events, HTTP clients headers and bodies.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let is_ours = OURS.iter().any(|name| {
+        metadata.target().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    });
+    is_ours || *metadata.level() <= Level::INFO
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -20,10 +20,23 @@ pub enum Kind {
     /// Somebody confirmed a sign-up, or signed in for the first time through a federated provider
     /// (`PostConfirmation_ConfirmSignUp`).
     SignUp,
+    /// Somebody is given tokens at a sign-in (`TokenGeneration_…`).
+    Tokens,
+    /// Somebody who is signed in is given new tokens (`TokenGeneration_RefreshTokens`).
+    Refresh,
     /// Another trigger, by its `triggerSource`: nothing is to be done. A forgotten password
     /// (`PostConfirmation_ConfirmForgotPassword`) is one: that person signs in next, and is synced then.
     Other(String),
 }
+
+/// The `triggerSource`s of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3. That of an application's own tokens,
+/// `TokenGeneration_ClientCredentials`, is about nobody.
+const TOKENS: [&str; 4] = [
+    "TokenGeneration_HostedAuth",
+    "TokenGeneration_Authentication",
+    "TokenGeneration_NewPasswordChallenge",
+    "TokenGeneration_AuthenticateDevice",
+];
 
 /// What a trigger event says.
 pub struct TriggerEvent {
@@ -37,11 +50,13 @@ pub struct TriggerEvent {
     pub user_name: String,
     /// `request.userAttributes`; a value that is no text is here as JSON, and a null is not here.
     pub user_attributes: BTreeMap<String, String>,
+    /// The groups that the event tells, in `request.groupConfiguration.groupsToOverride`; `None`: it does not.
+    pub groups: Option<BTreeSet<String>>,
 }
 
 impl fmt::Debug for TriggerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, user_pool_id, region: _, user_name: _, user_attributes: _ } = self;
+        let Self { kind, user_pool_id, region: _, user_name: _, user_attributes: _, groups: _ } = self;
         f.debug_struct("TriggerEvent")
             .field("kind", kind)
             .field("user_pool_id", user_pool_id)
@@ -58,7 +73,7 @@ pub enum NotATrigger {
     /// A member that every trigger event has is missing or of another type.
     #[error(
         "the event is not from a Cognito trigger: it has no `{0}`; attach this function to the user pool's \
-         PostAuthentication and PostConfirmation triggers"
+         PostAuthentication, PostConfirmation or PreTokenGeneration trigger"
     )]
     Lacks(&'static str),
     /// The pool's id has not the form of one.
@@ -97,6 +112,8 @@ impl TriggerEvent {
         let kind = match text(trigger_source).ok_or(NotATrigger::Lacks("triggerSource"))? {
             source if source == "PostAuthentication_Authentication" => Kind::SignIn,
             source if source == "PostConfirmation_ConfirmSignUp" => Kind::SignUp,
+            source if source == "TokenGeneration_RefreshTokens" => Kind::Refresh,
+            source if TOKENS.contains(&source.as_str()) => Kind::Tokens,
             source => Kind::Other(source),
         };
         let user_pool_id = text(user_pool_id).ok_or(NotATrigger::Lacks("userPoolId"))?;
@@ -107,6 +124,10 @@ impl TriggerEvent {
             Some(user_name) => user_name,
             None if is_handled => return Err(NotATrigger::Lacks("userName")),
             None => String::new(),
+        };
+        let groups = match kind {
+            Kind::Tokens | Kind::Refresh => groups(&request),
+            _ => None,
         };
         let user_attributes = match request {
             Value::Object(mut request) => request.remove("userAttributes"),
@@ -125,7 +146,7 @@ impl TriggerEvent {
                 other => Some((name, other.to_string())),
             })
             .collect();
-        Ok(Self { kind, user_pool_id, region, user_name, user_attributes })
+        Ok(Self { kind, user_pool_id, region, user_name, user_attributes, groups })
     }
 
     /// The person, with the groups that the caller looked up; `None`: not asked.
@@ -138,4 +159,10 @@ impl TriggerEvent {
         let enabled = true;
         Identity::from_user_attributes(source, self.user_attributes.clone(), groups, enabled)
     }
+}
+
+/// The groups as a PreTokenGeneration event tells them. A list with anything but texts in it tells nothing.
+fn groups(request: &Value) -> Option<BTreeSet<String>> {
+    let groups = request.get("groupConfiguration")?.get("groupsToOverride")?.as_array()?;
+    groups.iter().map(|group| group.as_str().map(str::to_owned)).collect()
 }

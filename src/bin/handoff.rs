@@ -20,13 +20,19 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("handoff", Format::Json, variable)?;
     let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
     // A token says itself which groups its person is in, or nobody does.
-    let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url } = sign_in;
+    let config::SignIn {
+        common,
+        groups: _,
+        on_failure,
+        budget,
+        cache_ttl,
+        overflow_queue_url,
+        user_pool_id: _,
+    } = sign_in;
 
     let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
-    let warming = Arc::clone(&verifier);
-    tokio::spawn(async move { warming.warm_up().await });
-
-    let aws = clients::aws().await;
+    // Awaited: a task in the background would be frozen with the process.
+    let (aws, ()) = tokio::join!(clients::aws(), verifier.warm_up());
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

@@ -1,4 +1,4 @@
-//! The Cognito trigger: PostAuthentication and PostConfirmation.
+//! The Cognito trigger: PostAuthentication, PostConfirmation and PreTokenGeneration.
 //!
 //! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its settings are:
 //! see [`permit_handoff::entry::bad_deployment`].
@@ -61,7 +61,7 @@ fn telemetry() -> anyhow::Result<Metrics> {
 }
 
 async fn trigger() -> anyhow::Result<Trigger> {
-    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } =
+    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
     let aws = clients::aws().await;
     let permit = clients::permit(&common.permit, &aws, budget)?;
@@ -69,10 +69,11 @@ async fn trigger() -> anyhow::Result<Trigger> {
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let groups = match groups {
         SignInGroups::Skip => Groups::Skip,
+        SignInGroups::Event => Groups::Event,
         SignInGroups::Lookup => {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
     let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
-    Ok(Trigger::new(sign_in, groups))
+    Ok(Trigger::new(sign_in, groups, user_pool_id))
 }

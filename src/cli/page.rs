@@ -1,9 +1,11 @@
 //! A run as one self-contained HTML page: no script, no outside resource, readable on a phone.
 
+pub(super) mod place;
 mod requests;
 
 use std::fmt::Write as _;
 
+use super::shown::shown_lines;
 use super::watch::Sample;
 use crate::permit::Limits;
 use crate::sync::bulk::report::{Rejection, Report};
@@ -122,7 +124,8 @@ fn push(html: &mut String, piece: std::fmt::Arguments<'_>) {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    shown_lines(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
@@ -137,6 +140,7 @@ mod tests {
     fn nothing_of_a_record_is_markup_and_nothing_is_fetched() {
         let mut report = Report { refused: Some("40% <of>".into()), ..Report::default() };
         report.reject("<script>alert(1)</script>", "\"quoted\" & 'so'", "INVALID_INPUT");
+        report.reject("u\u{202e}2", "\u{1b}[2J\u{200b}", "INVALID_INPUT");
         let changes = ["+ user u1\n  first_name: \"</pre><img src=x>\"\n"];
         let html = page(&Page {
             report: &report,
@@ -152,6 +156,7 @@ mod tests {
                 && !html.contains("http://")
                 && !html.contains("https://")
         );
+        assert!(!html.contains(['\u{202e}', '\u{1b}', '\u{200b}']) && html.contains("u\\u{202e}2"), "{html}");
         assert!(
             html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("&lt;/pre&gt;"),
             "{html}"

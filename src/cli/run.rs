@@ -1,14 +1,13 @@
 //! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::changes::Changes;
+use super::page::place::Place;
 use super::page::{Page, page};
 use super::settings::Overrides;
 use super::watch::{Progress, Sight, Watch};
@@ -129,7 +128,7 @@ impl RunArgs {
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
         // Before the run: what it did must not be lost for want of a place to write it to.
-        let page_file = page_path.as_deref().map(create_page).transpose().map_err(Failed::usage)?;
+        let page_file = page_path.as_deref().map(Place::new).transpose().map_err(Failed::usage)?;
         let kept = if page_file.is_some() { shown.max(ON_THE_PAGE) } else { shown };
         let progress = Progress::new(terminal.interactive, terminal.json);
         let watch = Watch::new(progress, expected, permit, Changes::new(kept));
@@ -139,7 +138,7 @@ impl RunArgs {
             Ok(report) => (report, None),
             Err(error) => (error.report().clone(), Some(error.to_string())),
         };
-        if let Some(mut file) = page_file {
+        if let Some(file) = page_file {
             let written = page(&Page {
                 report: &report,
                 failure: failure.as_deref(),
@@ -148,19 +147,10 @@ impl RunArgs {
                 limits,
                 samples: &samples,
             });
-            if let Err(error) = file.write_all(written.as_bytes()) {
+            if let Err(error) = file.write(&written) {
                 failure.get_or_insert(format!("the page was not written: {error}"));
             }
         }
         Ok(Outcome { report, changes, failure })
     }
-}
-
-/// The page's file, for its owner's eyes: it holds personal data.
-fn create_page(path: &Path) -> Result<File, String> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::shown::{shown_in_colours, shown_json, shown_lines};
+
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
 pub enum Colour {
@@ -47,7 +49,13 @@ impl<'a> Terminal<'a> {
 
     /// Writes a line to the output.
     pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        self.write_all(format!("{}\n", text.as_ref()).as_bytes())
+        let text = self.safe(text.as_ref());
+        self.write_all(format!("{text}\n").as_bytes())
+    }
+
+    /// The text without anything that steers a terminal, but for the colours of [`paint`](Self::paint).
+    fn safe(&self, text: &str) -> String {
+        if self.colours { shown_in_colours(text) } else { shown_lines(text) }
     }
 
     /// Writes a diff, what is added in green and what is taken away in red, each line behind `indent`.
@@ -66,13 +74,14 @@ impl<'a> Terminal<'a> {
     /// Writes a value as JSON, over several lines.
     pub fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
-        self.line(text)
+        self.write_all(format!("{}\n", shown_json(&text)).as_bytes())
     }
 
     /// Writes a line about progress, beside the output.
     pub fn note(&mut self, text: impl AsRef<str>) {
         // Where nobody reads notes, there is nobody to tell.
-        let _ = writeln!(self.err, "{}", text.as_ref());
+        let text = self.safe(text.as_ref());
+        let _ = writeln!(self.err, "{text}");
     }
 
     /// Writes what went wrong.
@@ -83,6 +92,7 @@ impl<'a> Terminal<'a> {
 
     /// Asks a question that is answered by `y` or `yes`; anything else is no, and so is nobody to ask.
     pub fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        let question = self.safe(question);
         write!(self.err, "{question} [y/N] ")?;
         self.err.flush()?;
         let mut answer = Vec::new();
@@ -95,8 +105,9 @@ impl<'a> Terminal<'a> {
 
     /// The text in a colour, where colours are used.
     pub fn paint(&self, text: &str, colour: AnsiColor) -> String {
+        let text = shown_lines(text);
         if !self.colours {
-            return text.to_owned();
+            return text;
         }
         let style = Style::new().fg_color(Some(colour.into())).bold();
         format!("{style}{text}{style:#}")

@@ -1,7 +1,7 @@
 //! Who a person is, whatever said so: a trigger event, a page of the user pool, a token, a queued message.
 //!
-//! An [`Identity`] is parsed once, at the edge, and is clean from then on: control characters are gone,
-//! empty values are absent, the e-mail has an e-mail's form, the key is one that Permit takes.
+//! An [`Identity`] is parsed once, at the edge: empty values are absent, the e-mail has an e-mail's form, the key is one that
+//! Permit takes. A value with control characters is kept as it came, and decides over nothing: see [`is_clean`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -69,6 +69,9 @@ impl Email {
 
     /// `None` where `text` has no e-mail's form; the person is then synced without one.
     pub fn new(text: &str) -> Option<Self> {
+        if text.contains(char::is_control) {
+            return None;
+        }
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@')?;
         let well_formed = !local.is_empty()
@@ -78,7 +81,7 @@ impl Email {
             && !domain.ends_with('.')
             && !domain.contains("..")
             && text.len() <= Self::MAX
-            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+            && !text.contains(char::is_whitespace);
         well_formed.then(|| Self(text.into()))
     }
 
@@ -139,8 +142,10 @@ impl Source {
 
     /// The OIDC issuer `iss`; where it is one of Cognito's, the user pool behind it.
     pub fn issuer(iss: &str) -> Self {
+        // The second form is the newer one, which multi-Region pools need. Both are one directory.
         let pool = iss
             .strip_prefix("https://cognito-idp.")
+            .or_else(|| iss.strip_prefix("https://issuer-cognito-idp."))
             .and_then(|rest| rest.split_once('/'))
             .filter(|(host, _)| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
             .map(|(_, pool)| pool.trim_end_matches('/'))
@@ -186,7 +191,7 @@ pub struct Identity {
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
-    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`).
+    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The groups; `None`: not asked, or the token does not say.
     pub groups: Option<BTreeSet<String>>,
@@ -231,7 +236,7 @@ impl Identity {
     }
 
     /// From claims or attributes by their standard OIDC names; `email_verified` is what the caller has
-    /// made of that claim. Attributes are cleaned: control characters go, and then empty strings and nulls.
+    /// made of that claim. Blanks around a text are not part of it; empty texts and nulls are absent.
     pub fn new(
         key: UserKey,
         source: Source,
@@ -242,14 +247,16 @@ impl Identity {
         view: View,
     ) -> Self {
         let attributes: BTreeMap<String, Value> =
-            attributes.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect();
-        let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(str::to_owned);
-        let email = text("email").as_deref().and_then(Email::new);
+            attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
+        let text = |name: &str| attributes.get(name).and_then(Value::as_str);
+        let email = text("email").and_then(Email::new);
+        let (first_name, last_name) =
+            (text("given_name").and_then(readable), text("family_name").and_then(readable));
         Self {
             verified_email: email.clone().filter(|_| email_verified).map(VerifiedEmail),
             email,
-            first_name: text("given_name"),
-            last_name: text("family_name"),
+            first_name,
+            last_name,
             key,
             source,
             attributes,
@@ -260,22 +267,57 @@ impl Identity {
     }
 }
 
-/// The value without control characters (NUL, which Permit's store cannot hold, among them) and without
-/// blanks around it; `None` where nothing is left.
-fn clean(value: Value) -> Option<Value> {
+impl Identity {
+    /// The attributes whose values are not clean, by name.
+    pub fn unclean(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter(|(_, value)| !is_clean(value)).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether the value has no control character (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
+/// other characters, as in a postal address.
+///
+/// What a value with one means is unsure: without the character it is another value, and perhaps one that grants. So it grants
+/// nothing, takes nothing away and is not copied.
+pub fn is_clean(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => is_clean_text(text),
+        Value::Array(items) => items.iter().all(is_clean),
+        Value::Object(members) => members.iter().all(|(name, value)| is_clean_text(name) && is_clean(value)),
+    }
+}
+
+fn is_clean_text(text: &str) -> bool {
+    let is_break = |c: char| matches!(c, '\n' | '\r' | '\t');
+    let inner = text.trim_matches(|c: char| c.is_whitespace() && !is_break(c));
+    !text.contains(|c: char| c.is_control() && !is_break(c))
+        && !inner.starts_with(is_break)
+        && !inner.ends_with(is_break)
+}
+
+/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it is.
+fn trimmed(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
+        value if !is_clean(&value) => Some(value),
         Value::String(text) => {
-            let text = text.replace(char::is_control, "");
             let text = text.trim();
             (!text.is_empty()).then(|| Value::String(text.to_owned()))
         }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(clean).collect())),
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(trimmed).collect())),
         Value::Object(members) => Some(Value::Object(
-            members.into_iter().filter_map(|(name, value)| Some((name, clean(value)?))).collect(),
+            members.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect(),
         )),
         Value::Bool(_) | Value::Number(_) => Some(value),
     }
+}
+
+/// A name as people read it: it decides over nothing, so control characters may just go.
+fn readable(name: &str) -> Option<String> {
+    let name = name.replace(char::is_control, "");
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -321,20 +363,45 @@ mod tests {
     }
 
     #[test]
-    fn values_are_cleaned_and_empty_ones_are_absent() {
+    fn names_are_readable_and_empty_values_are_absent() {
         let long = "名".repeat(2048);
         let identity = person(&[
             ("sub", "u1"),
             ("given_name", " Ja\u{0}ne\u{7} "),
             ("family_name", "\u{1}\t "),
             ("custom:bio", &long),
-            ("locale", ""),
+            ("locale", "  "),
+            ("custom:tier", " pro "),
         ])
         .unwrap();
         assert_eq!(identity.first_name.as_deref(), Some("Jane"));
         assert_eq!(identity.last_name, None);
         assert_eq!(identity.attributes["custom:bio"], Value::String(long));
         assert!(!identity.attributes.contains_key("locale"));
+        assert_eq!(identity.attributes["custom:tier"], "pro");
+    }
+
+    #[test]
+    fn a_value_with_a_control_character_is_kept_as_it_came_and_an_address_with_one_is_none() {
+        for odd in
+            ["a@ac\u{1}me.com", "a@acme.com\u{0}", "\u{7f}a@acme.com", "a@acme\u{9b}.com", "a@acme.com\n"]
+        {
+            let identity = person(&[("sub", "u"), ("email", odd), ("email_verified", "true")]).unwrap();
+            assert!(identity.email.is_none() && identity.verified_email.is_none(), "{odd:?}");
+            assert_eq!(identity.unclean().collect::<Vec<_>>(), ["email"]);
+            assert_eq!(identity.attributes["email"], odd);
+        }
+        for (value, clean) in [
+            ("12 Main Street\nExample\tTown", true),
+            ("pro\n", false),
+            ("\tpro", false),
+            (" \r pro", false),
+            (" ", true),
+        ] {
+            assert_eq!(is_clean(&value.into()), clean, "{value:?}");
+        }
+        let nested = serde_json::json!({"org": [{"na\u{0}me": "acme"}]});
+        assert!(!is_clean(&nested) && is_clean(&serde_json::json!({"org": [{"name": "acme"}]})));
     }
 
     #[test]
@@ -369,9 +436,15 @@ mod tests {
     #[test]
     fn a_cognito_issuer_is_its_user_pool() {
         let pool = Source::user_pool("eu-west-1_abc");
-        assert_eq!(Source::issuer("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"), pool);
+        for host in ["cognito-idp", "issuer-cognito-idp"] {
+            for domain in ["amazonaws.com", "amazonaws.com.cn"] {
+                assert_eq!(Source::issuer(&format!("https://{host}.eu-west-1.{domain}/eu-west-1_abc")), pool);
+            }
+        }
         for iss in [
             "https://cognito-idp.evil.example/eu-west-1_abc",
+            "https://issuer-cognito-idp.evil.example/eu-west-1_abc",
+            "https://evil.issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc",
             "https://login.example.com/",
             "https://cognito-idp.eu-west-1.amazonaws.com/a/b",
         ] {

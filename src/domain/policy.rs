@@ -1,7 +1,7 @@
 //! The operator's policy: identity → what should be, and why.
 //!
 //! A rule grants where all of its conditions hold. A condition that cannot be told (groups that nobody
-//! looked up, a token without a profile) neither grants nor revokes.
+//! looked up, a token without a profile, a value with control characters) neither grants nor revokes.
 
 mod parse;
 mod pattern;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
-use super::identity::{Email, Identity, Source, UserKey, View};
+use super::identity::{Email, Identity, Source, UserKey, View, is_clean};
 use super::redacted_debug;
 
 /// The policy, checked: every rule can grant something to somebody.
@@ -209,6 +209,7 @@ impl Policy {
             .iter()
             .filter_map(|CopiedAttribute { from, to }| match identity.attributes.get(from) {
                 None if identity.view == View::Partial => None,
+                Some(value) if !is_clean(value) => None,
                 value => Some((to.clone(), value.cloned())),
             })
             .collect();
@@ -328,9 +329,13 @@ impl Condition {
             },
             Self::EmailDomain(pattern) => match &identity.verified_email {
                 Some(email) => known(pattern.matches(&email.domain()).into_iter().collect()),
+                None if identity.attributes.get("email").is_some_and(|email| !is_clean(email)) => {
+                    Holds::Untold
+                }
                 None => absent,
             },
             Self::Attribute { name, equals } => match identity.attributes.get(name) {
+                Some(value) if !is_clean(value) => Holds::Untold,
                 Some(value) => known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect()),
                 None => absent,
             },

@@ -40,8 +40,8 @@ impl BadDeployment {
                 tracing::error!(%error, "the event is given back, and nothing was synced");
                 return Ok(());
             }
-            Ok(TriggerEvent { kind: Kind::Other(_), .. }) => return Ok(()),
-            Ok(TriggerEvent { kind: Kind::SignIn | Kind::SignUp, .. }) => {}
+            Ok(TriggerEvent { kind: Kind::Refresh | Kind::Other(_), .. }) => return Ok(()),
+            Ok(TriggerEvent { kind: Kind::SignIn | Kind::SignUp | Kind::Tokens, .. }) => {}
         }
         match self.on_failure {
             OnFailure::Admit => {

@@ -111,7 +111,8 @@ impl Endpoint {
         let groups = identity.groups.clone();
         let desired = self.sign_in.policy().evaluate(&identity);
         let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
-        let arrival = Arrival { identity, is_new: false };
+        // Anybody can get a token of some issuers: without a grant they do not become a user.
+        let arrival = Arrival { identity, is_new: false, may_be_new: false };
         let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
         Ok(Arrived { key, has_no_grants, outcome })
     }

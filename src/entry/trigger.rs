@@ -9,6 +9,7 @@ use crate::aws::event::{Kind, TriggerEvent};
 use crate::aws::pool::{UserPool, groups_of};
 use crate::aws::{Patience, UserPoolId};
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
+use crate::telemetry::metrics;
 
 /// The error that Cognito shows to a person whom it turns away, behind words of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -19,7 +20,9 @@ pub struct TurnedAway;
 pub enum Groups {
     /// They are not: grants by group are left to the bulk sync.
     Skip,
-    /// The user pool that sent the event is asked.
+    /// A PreTokenGeneration event tells them; other events leave grants by group as they are.
+    Event,
+    /// As `Event`; where the event does not tell them, the user pool that sent it is asked.
     Lookup(Pools),
 }
 
@@ -41,16 +44,17 @@ impl Pools {
     }
 }
 
-/// The handler of both triggers.
+/// The handler of the triggers.
 pub struct Trigger {
     sign_in: SignIn,
     groups: Groups,
+    user_pool_id: Option<UserPoolId>,
 }
 
 impl Trigger {
-    /// Asks nothing yet.
-    pub fn new(sign_in: SignIn, groups: Groups) -> Self {
-        Self { sign_in, groups }
+    /// Asks nothing yet. With a `user_pool_id`, people of other pools pass, and are not synced.
+    pub fn new(sign_in: SignIn, groups: Groups, user_pool_id: Option<UserPoolId>) -> Self {
+        Self { sign_in, groups, user_pool_id }
     }
 
     /// Takes the JSON text of an event that came at `started`. The caller gives the same text back.
@@ -67,13 +71,24 @@ impl Trigger {
             }
         };
         let is_new = match &event.kind {
-            Kind::SignIn => false,
+            Kind::SignIn | Kind::Tokens | Kind::Refresh => false,
             Kind::SignUp => true,
             Kind::Other(source) => {
                 tracing::debug!(source, "no sign-in: nothing to do");
                 return Ok(());
             }
         };
+        if let Some(ours) = self.user_pool_id.as_ref().filter(|ours| **ours != event.user_pool_id) {
+            let theirs = event.user_pool_id.as_str();
+            tracing::error!(
+                theirs,
+                ours = ours.as_str(),
+                "the event is of another user pool than USER_POOL_ID: it is given back, and nothing was synced; \
+                 detach this function from that pool"
+            );
+            metrics::other_pool();
+            return Ok(());
+        }
         let identity = match event.identity(None) {
             Ok(identity) => identity,
             Err(error) => {
@@ -81,10 +96,11 @@ impl Trigger {
                 return Ok(());
             }
         };
-        let arrival = Arrival { identity, is_new };
+        let arrival = Arrival { identity, is_new, may_be_new: true };
         let outcome = self.sign_in.run(started, arrival, |_| self.groups_of(&event)).await;
         match outcome {
-            Outcome::Refused { .. } => Err(TurnedAway),
+            // A refresh that fails would sign the person out.
+            Outcome::Refused { .. } if event.kind != Kind::Refresh => Err(TurnedAway),
             _ => Ok(()),
         }
     }
@@ -93,7 +109,12 @@ impl Trigger {
         if !self.sign_in.policy().needs_groups() {
             return Some(BTreeSet::new());
         }
-        let Groups::Lookup(pools) = &self.groups else { return None };
+        let pools = match &self.groups {
+            Groups::Skip => return None,
+            Groups::Event => return event.groups.clone(),
+            Groups::Lookup(_) if event.groups.is_some() => return event.groups.clone(),
+            Groups::Lookup(pools) => pools,
+        };
         let pool = pools.get(&event.user_pool_id);
         match groups_of(pool.as_ref(), &event.user_name, Patience::SIGN_IN).await {
             Ok(groups) => Some(groups),

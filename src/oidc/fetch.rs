@@ -16,14 +16,14 @@ use super::{
 const MAX_DOCUMENT: usize = 512 * 1024;
 
 /// The longest that one request may take, its body included. Discovery makes two.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a key set could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("the provider cannot be reached: check the address, DNS and the way out of the VPC")]
     Unreachable,
-    #[error("the provider did not answer within 2 seconds")]
+    #[error("the provider did not answer in time")]
     TimedOut,
     #[error("the provider redirects, which is not followed: configure the address itself")]
     Redirected,
@@ -41,7 +41,7 @@ pub(super) enum FetchError {
     IssuerMismatch,
     #[error("the discovery document's jwks_uri is not https")]
     InsecureJwksUri,
-    #[error("the answer at jwks_uri is no key set to use: {0}")]
+    #[error("the answer at jwks_uri is not a key set: {0}")]
     KeySet(#[from] KeySetError),
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     algorithm::{Algorithm, KeyType},
     rejection::Rejection,
+    weak_key,
 };
 
 /// The first byte of an uncompressed point (SEC 1 §2.3.3).
@@ -25,6 +26,9 @@ const UNCOMPRESSED: u8 = 4;
 const RSA_MIN_BITS: usize = 2_048;
 /// The largest RSA modulus, in bits: verification slows with its square.
 const RSA_MAX_BITS: usize = 8_192;
+
+/// Every member of a JWK that the IANA registry calls private. One alone gives an RSA key away: `p` divides `n`.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// Why a key of a set is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +42,7 @@ pub enum KeyFault {
     /// `oct`: a shared secret has no place in a public set
     #[error("the key is a shared secret")]
     Symmetric,
-    /// It comes with its private part: anybody may have signed with it
+    /// It comes with a member of its private part: anybody may have signed with it
     #[error("the key is published with its private part")]
     Private,
     /// RSA under 2,048 bits
@@ -47,6 +51,9 @@ pub enum KeyFault {
     /// RSA over 8,192 bits
     #[error("the RSA key is over 8,192 bits")]
     TooLarge,
+    /// Its private part can be computed from it, or it takes signatures that nobody made
+    #[error("the key is weak: its private part can be computed, or it takes signatures that nobody made")]
+    Weak,
     /// `use`, `key_ops` or `alg` say that it is for something else
     #[error("the key is not for verifying signatures")]
     NotForSignatures,
@@ -62,6 +69,7 @@ impl KeyFault {
             Self::Private => "key_private",
             Self::TooSmall => "key_too_small",
             Self::TooLarge => "key_too_large",
+            Self::Weak => "key_weak",
             Self::NotForSignatures => "key_not_for_signatures",
         }
     }
@@ -103,7 +111,7 @@ impl VerifyingKey {
         let algorithm = for_signatures(jwk)?;
         let (key_type, public, checker) = match text(jwk, "kty")? {
             "oct" => return Err(KeyFault::Symmetric),
-            _ if jwk.contains_key("d") => return Err(KeyFault::Private),
+            _ if PRIVATE.iter().any(|name| jwk.contains_key(*name)) => return Err(KeyFault::Private),
             "RSA" => rsa(jwk)?,
             "EC" => match text(jwk, "crv")? {
                 "P-256" => elliptic(jwk, KeyType::P256, 32)?,
@@ -208,6 +216,9 @@ fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault
     if exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
         return Err(KeyFault::Malformed);
     }
+    if weak_key::has_small_factor(&modulus) || weak_key::is_of_roca(&modulus) {
+        return Err(KeyFault::Weak);
+    }
     PublicKeyComponents { n: &modulus, e: &exponent }
         .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
         .map_err(|_| KeyFault::Malformed)?;
@@ -249,6 +260,9 @@ fn elliptic(
 fn edwards(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault> {
     let point = bytes(jwk, "x")?;
     on_curve(&ED25519, &point)?;
+    if weak_key::is_of_small_order(&point) {
+        return Err(KeyFault::Weak);
+    }
     let checker = Checker::JsonWebToken(DecodingKey::from_ed_der(&point));
     Ok((KeyType::Ed25519, point, checker))
 }

@@ -30,7 +30,7 @@ struct Entry {
     key: Result<Arc<VerifyingKey>, KeyFault>,
 }
 
-/// Why a text is no [`KeySet`].
+/// Why a text is not a [`KeySet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Not `{"keys": [...]}`
@@ -39,13 +39,10 @@ pub enum KeySetError {
     /// More than [`MAX_KEYS`]
     #[error("the set has more than 256 keys")]
     TooMany,
-    /// No key in it can verify a signature
-    #[error("no key in the set can verify a signature")]
-    NoUsableKey,
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys that cannot be used are kept as such; a set in which none can is an error.
+    /// Reads a JWK set. Keys that cannot be used are kept as such. A set without a usable key is a set: its provider has withdrawn the keys.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Set<'a> {
@@ -62,9 +59,6 @@ impl KeySet {
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
-        }
-        if entries.iter().all(|entry| entry.key.is_err()) {
-            return Err(KeySetError::NoUsableKey);
         }
         Ok(Self { entries })
     }

@@ -79,10 +79,11 @@ fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option
     if (0.0..=LAST_DATE).contains(&date) { Ok(Some(date)) } else { Err(Rejection::DateOutOfRange(limit)) }
 }
 
-/// Whom the token is for. Where audiences are configured, `aud` must name one; where clients are, so must `client_id` and `azp`.
+/// Who the token is for. Where audiences are configured, `aud` must name one. Where clients are, `client_id` and `azp` must each be one.
+/// Where both are, both must hold.
 ///
-/// Cognito's access tokens have a `client_id` and no `aud`, and its ID tokens the client in `aud` and nowhere else: a client is looked
-/// for in `aud` where no claim names it, and `aud` may be absent where the client is checked.
+/// Cognito's access tokens have a `client_id` and no `aud`, so `aud` may be absent where only clients are configured. Its ID tokens have
+/// the client in `aud` and nowhere else, so a client is looked for in `aud` where no claim names it.
 fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(), Rejection> {
     let audience = audience(payload)?;
     let clients = [client(payload, "client_id")?, client(payload, "azp")?];
@@ -90,7 +91,9 @@ fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(),
 
     let (audiences, client_ids) = (&settings.audiences, &settings.client_ids);
     match &audience {
-        None if client_ids.is_empty() => return Err(Rejection::Missing(Limit::Audience)),
+        None if client_ids.is_empty() || !audiences.is_empty() => {
+            return Err(Rejection::Missing(Limit::Audience));
+        }
         Some(audience) if !audiences.is_empty() && !audience.iter().any(|one| audiences.contains(*one)) => {
             return Err(Rejection::AudienceNotAllowed);
         }

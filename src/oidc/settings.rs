@@ -151,6 +151,9 @@ pub enum FaultKind {
     /// The preloaded key set cannot be used
     #[error("{0}")]
     KeySet(KeySetError),
+    /// No key of the preloaded set can verify a signature
+    #[error("no key in the set can verify a signature")]
+    NoUsableKey,
 }
 
 impl Issuers {
@@ -268,6 +271,9 @@ impl Reader<'_> {
                 .map_err(|error| self.refuse("jwks", FaultKind::KeySet(error)))
                 .ok()
         });
+        if preloaded.as_ref().is_some_and(|key_set| key_set.usable() == 0) {
+            self.refuse("jwks", FaultKind::NoUsableKey);
+        }
 
         let unknown: Vec<String> = self.fields.keys().cloned().collect();
         for name in unknown {

@@ -18,7 +18,7 @@ use super::{
 
 /// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
 pub struct Verifier {
-    issuers: HashMap<String, Arc<IssuerKeys>>,
+    issuers: HashMap<String, IssuerKeys>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,7 +36,7 @@ impl Verifier {
             .into_iter()
             .map(|issuer| {
                 let name = issuer.name.clone();
-                (name, Arc::new(IssuerKeys::new(issuer, client.clone(), Arc::clone(&clock))))
+                (name, IssuerKeys::new(issuer, client.clone(), Arc::clone(&clock)))
             })
             .collect();
         Ok(Self { issuers, clock })
@@ -49,8 +49,6 @@ impl Verifier {
     }
 
     /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.
-    ///
-    /// Must run within Tokio: fetches are tasks.
     pub async fn verify(&self, token: &str) -> Result<Claims, Rejection> {
         let unverified = UnverifiedToken::parse(token)?;
         let keys = self.issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;

@@ -50,6 +50,12 @@ pub enum LeftOut {
     /// Permit does not take it for an address.
     #[error("Permit refused the e-mail's form: the user was synced without it")]
     EmailRefused,
+    /// An attribute whose value has control characters.
+    #[error(
+        "the attribute {0} has control characters: it is not copied, and no role is granted or taken away by it; \
+         correct it in the directory"
+    )]
+    Unclean(String),
     /// A grant that names what does not exist.
     #[error("{grant} was not granted: {missing}")]
     Grant {
@@ -66,6 +72,7 @@ impl LeftOut {
         match self {
             Self::EmailTaken => "DUPLICATE_ENTITY",
             Self::EmailRefused => "INVALID_INPUT",
+            Self::Unclean(_) => "CONTROL_CHARACTERS",
             Self::Grant { .. } => "NOT_FOUND",
         }
     }
@@ -103,7 +110,17 @@ pub async fn sync_user(
     identity: &Identity,
     actual: Option<Facts>,
 ) -> Result<Synced, SyncError> {
-    sync_desired(permit, policy, catalog, policy.evaluate(identity), actual).await
+    let mut synced = sync_desired(permit, policy, catalog, policy.evaluate(identity), actual).await?;
+    synced.left_out.extend(unclean(policy, identity));
+    Ok(synced)
+}
+
+/// The attributes that the policy would use, and that decide over nothing.
+pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = LeftOut> {
+    identity
+        .unclean()
+        .filter(|name| policy.uses_attribute(name))
+        .map(|name| LeftOut::Unclean(name.to_owned()))
 }
 
 /// The same, for what the policy has said of the person already.

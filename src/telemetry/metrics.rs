@@ -113,6 +113,11 @@ pub fn token_refused() {
     counter!("TokensRefused").increment(1);
 }
 
+/// A trigger event of a user pool that is not `USER_POOL_ID`: `EventsOfOtherPools`.
+pub fn other_pool() {
+    counter!("EventsOfOtherPools").increment(1);
+}
+
 fn permit_requests(kind: RequestKind, count: u64) {
     counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
 }
@@ -165,6 +170,7 @@ pub(super) fn describe() {
     describe_counter!("SignIns", Unit::Count, "sign-ins");
     describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");
     describe_counter!("TokensRefused", Unit::Count, "tokens that were refused");
+    describe_counter!("EventsOfOtherPools", Unit::Count, "trigger events of another user pool");
     describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
     describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
     describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");

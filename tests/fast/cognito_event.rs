@@ -62,12 +62,53 @@ fn other_triggers_are_nothing_to_do() {
     assert_eq!(parse(&bare).unwrap().kind, Kind::Other("PreSignUp_SignUp".to_owned()));
     for source in [
         "PostConfirmation_ConfirmForgotPassword",
-        "TokenGeneration_Authentication",
+        "TokenGeneration_ClientCredentials",
+        "tokengeneration_authentication",
         "postauthentication_authentication",
     ] {
         let event = parse(&event(source, &json!({"sub": "u"}))).unwrap();
         assert_eq!(event.kind, Kind::Other(source.to_owned()));
     }
+}
+
+/// Versions 1, 2 and 3 of the event differ in `version`, in what surrounds this and in the response.
+#[test]
+fn an_event_of_token_generation_tells_the_groups() {
+    for version in ["1", "2", "3"] {
+        for source in
+            ["HostedAuth", "Authentication", "NewPasswordChallenge", "AuthenticateDevice", "RefreshTokens"]
+        {
+            let mut event = event(&format!("TokenGeneration_{source}"), &json!({"sub": "u"}));
+            event["version"] = json!(version);
+            event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins", "acme/editor"], "iamRolesToOverride": [], "preferredRole": null});
+            event["request"]["scopes"] = json!(["openid"]);
+            let event = parse(&event).unwrap();
+            assert_eq!(event.kind, if source == "RefreshTokens" { Kind::Refresh } else { Kind::Tokens });
+            assert_eq!(event.groups, Some(["admins", "acme/editor"].map(str::to_owned).into()));
+        }
+    }
+    let groups = |configuration: Value| {
+        let mut event = event("TokenGeneration_RefreshTokens", &json!({"sub": "u"}));
+        event["request"]["groupConfiguration"] = configuration;
+        parse(&event).unwrap().groups
+    };
+    assert_eq!(groups(json!({"groupsToOverride": []})), Some([].into()));
+    // What does not tell is not the same as none.
+    for odd in [
+        json!(null),
+        json!({}),
+        json!([]),
+        json!({"groupsToOverride": null}),
+        json!({"groupsToOverride": "a"}),
+        json!({"groupsToOverride": ["a", 7]}),
+        json!({"groupsToOverride": {"0": "a"}}),
+    ] {
+        assert_eq!(groups(odd.clone()), None, "{odd}");
+    }
+    // Other events have no groups, whatever somebody puts there.
+    let mut event = event("PostAuthentication_Authentication", &json!({"sub": "u"}));
+    event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins"]});
+    assert_eq!(parse(&event).unwrap().groups, None);
 }
 
 #[test]
@@ -132,7 +173,8 @@ fn odd_attributes_are_cleaned_or_left_out() {
     let text = |name: &str| identity.attributes.get(name).and_then(Value::as_str);
     assert_eq!(text("name"), Some("李小龍 Ωμέγα"));
     assert_eq!(text("custom:bio").map(str::len), Some(2048));
-    assert_eq!(text("custom:note"), Some("abc[31m"));
+    assert_eq!(text("custom:note"), Some("a\u{0}b\tc\u{1b}[31m"), "as it came");
+    assert_eq!(identity.unclean().collect::<Vec<_>>(), ["custom:note", "family_name"]);
     assert_eq!((text("custom:level"), text("custom:flag"), text("locale")), (Some("7"), Some("true"), None));
 }
 

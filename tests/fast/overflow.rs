@@ -186,7 +186,7 @@ async fn groups_that_do_not_come_cost_half_the_time_at_most() {
     let sandbox = Sandbox::start().await.unwrap();
     let sign_in = impatient(&sandbox, &MemoryQueue::default(), 2000);
     let identity = permit_handoff::domain::identity::Identity { groups: None, ..person("u1", &[], &[]) };
-    let arrival = permit_handoff::sync::one::sign_in::Arrival { identity, is_new: true };
+    let arrival = permit_handoff::sync::one::sign_in::Arrival { identity, is_new: true, may_be_new: true };
     let outcome = sign_in.run(Instant::now(), arrival, |_| std::future::pending()).await;
     let Outcome::Synced(synced) = outcome else { panic!("{outcome:?}") };
     assert_eq!(synced.granted.len(), 1, "what needs no group is granted");

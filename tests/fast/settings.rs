@@ -66,7 +66,8 @@ fn every_setting_is_read() {
         ("HANDOFF_ALLOWED_ORIGINS", "https://App.example.com/, http://localhost:3000,,"),
     ]))
     .unwrap();
-    let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url } = settings.sign_in;
+    let SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id: _ } =
+        settings.sign_in;
     let KeySetting::Key(key) = &common.permit.key else { panic!("not the key") };
     assert_eq!(key.expose_secret(), "permit_key_x");
     assert_eq!(common.permit.api_url.to_string(), "http://127.0.0.1:7000/base/");

@@ -91,5 +91,5 @@ pub fn impatient(sandbox: &Sandbox, queue: &MemoryQueue, budget_ms: u64) -> Sign
 pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outcome {
     let groups: Option<BTreeSet<String>> = identity.groups.clone();
     let identity = Identity { groups: None, ..identity };
-    sign_in.run(Instant::now(), Arrival { identity, is_new }, |_| async { groups }).await
+    sign_in.run(Instant::now(), Arrival { identity, is_new, may_be_new: true }, |_| async { groups }).await
 }

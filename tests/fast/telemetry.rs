@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use permit_handoff::permit::Counts;
 use permit_handoff::telemetry::metrics::{
-    BulkSyncOutcome, BulkSyncRun, SignInOutcome, bulk_sync, permit, permit_mau, reconcile_dead_lettered,
-    sign_in, token_refused,
+    BulkSyncOutcome, BulkSyncRun, SignInOutcome, bulk_sync, other_pool, permit, permit_mau,
+    reconcile_dead_lettered, sign_in, token_refused,
 };
 use permit_handoff::telemetry::{Format, init};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     permit_mau(7, None);
     reconcile_dead_lettered(1);
     token_refused();
+    other_pool();
 
     let mut text = Vec::new();
     metrics.flush_to(&mut text);
@@ -94,6 +95,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
         "PermitMau": [[7.0], "Count"],
         "ReconcileDeadLettered": [1, "Count"],
         "TokensRefused": [1, "Count"],
+        "EventsOfOtherPools": [1, "Count"],
     });
     assert_eq!(json!(found), expected);
 

@@ -30,7 +30,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("DEAD_LETTER_QUEUE_URL", &["reconcile"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["reconcile", "bulk-sync"]),
+    ("USER_POOL_ID", &["post-authentication", "reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
     ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
@@ -40,6 +40,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("SignIns", "outcome", &["synced", "unchanged", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
     ("TokensRefused", "", &[]),
+    ("EventsOfOtherPools", "", &[]),
     ("PermitRequests", "kind", &["read", "write", "bulk"]),
     ("PermitThrottled", "", &[]),
     ("BulkSyncRuns", "outcome", &["converged", "incomplete", "not_converged", "failed"]),

@@ -102,7 +102,7 @@ fn trigger(url: &str, taken: Arc<AtomicU32>, answers: bool) -> Trigger {
     let settings =
         Settings { budget: BUDGET, cache_ttl: Duration::from_secs(300), on_failure: OnFailure::Admit };
     let queue = Box::new(Counting { taken, answers });
-    Trigger::new(SignIn::new(permit, POLICY.parse().unwrap(), settings, Some(queue)), Groups::Skip)
+    Trigger::new(SignIn::new(permit, POLICY.parse().unwrap(), settings, Some(queue)), Groups::Skip, None)
 }
 
 fn event(n: usize) -> String {

@@ -3,6 +3,7 @@
 use anstyle::AnsiColor;
 use serde_json::{Value, json};
 
+use crate::cli::shown::shown;
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
 use crate::domain::identity::{Identity, UserKey, View};
@@ -123,7 +124,8 @@ fn warn(terminal: &mut Terminal<'_>, origin: &Origin, identity: Option<&Identity
     let mut notes = Vec::new();
     if let Origin::Token { issuer, is_trusted } = origin {
         notes.push(format!(
-            "the signature and the dates are NOT checked: anybody can write this token; it names the issuer {issuer}"
+            "the signature and the dates are NOT checked: anybody can write this token; it names the issuer {}",
+            shown(issuer)
         ));
         if *is_trusted == Some(false) {
             notes
@@ -166,7 +168,7 @@ fn standing(terminal: &mut Terminal<'_>, actual: Option<&Facts>) -> Result<(), F
         terminal.line("  no role in any tenant")?;
     }
     if let Some(ledger) = &facts.ledger {
-        terminal.line(format!("  vouched for by {}", ledger.source))?;
+        terminal.line(format!("  vouched for by {}", shown(ledger.source.as_str())))?;
         if let Some(since) = ledger.missing_since {
             terminal.line(format!("  missing from the directory since {since}"))?;
         }

@@ -329,3 +329,56 @@ fn an_instance_is_made_where_a_capture_names_it_and_the_policy_lets_it() {
     let keeping = policy(&INSTANCES.replace("create = true", ""));
     assert!(!keeping.creates_instance(&instance("project:apollo")));
 }
+
+/// The kind: a value that would grant, or did, with a character in it that nobody sees.
+mod unclean {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::domain::facts::Facts;
+    use crate::domain::identity::{UserKey, View};
+    use crate::domain::plan::{Change, Plan};
+
+    /// Control characters, anywhere in a text.
+    fn spoiled(text: &'static str) -> impl Strategy<Value = String> {
+        let control = vec!['\u{0}', '\u{1}', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}', '\t', '\n', '\r'];
+        (0..=text.len(), select(control)).prop_map(move |(at, c)| {
+            // A line break between other characters is one more of them: the value is another one, and not unsure.
+            let at = if c.is_ascii_whitespace() && at < text.len() { 0 } else { at };
+            format!("{}{c}{}", &text[..at], &text[at..])
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_with_a_control_character_grants_and_revokes_nothing_and_is_not_copied(
+            tier in spoiled("pro"), org in spoiled("acme"), email in spoiled("a@acme.com"), locale in spoiled("en"),
+            list in any::<bool>(),
+        ) {
+            let policy = policy(EXAMPLE);
+            let tier = if list { json!(["free", tier]) } else { json!(tier) };
+            let attributes = [("custom:tier", tier), ("custom:org", json!(org)), ("email", json!(email)), ("locale", json!(locale))];
+            let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
+            let key = UserKey::new("u1").unwrap();
+            let identity =
+                Identity::new(key.clone(), Source::user_pool("p"), attributes, true, Some([].into()), true, View::Whole);
+            let desired = policy.evaluate(&identity);
+            prop_assert_eq!(grants(&policy, &identity), ["default/viewer"]);
+            prop_assert!(!desired.attributes.contains_key("locale") && desired.email.is_none());
+
+            // What they had stays, until the value is one that can be read.
+            let held = ["acme/member", "default/editor", "default/viewer"];
+            let ledger = json!({"handoff": {"source": "p", "grants": held}, "locale": "en"});
+            let Value::Object(ledger) = ledger else { unreachable!() };
+            let roles = held.iter().map(|role| role.parse().unwrap()).collect();
+            let facts = Facts::new(key, Some("a@acme.com"), None, None, ledger, roles);
+            let plan = Plan::new(&desired, Some(&facts));
+            prop_assert!(!matches!(&plan, Plan::Change(Change { revoke, .. }) if !revoke.is_empty()), "{plan:?}");
+            if let Plan::Change(Change { write: Some(user), .. }) = &plan {
+                prop_assert_eq!(&user.attributes["locale"], "en");
+                prop_assert_eq!(user.email.as_ref().map(Email::as_str), Some("a@acme.com"));
+            }
+        }
+    }
+}

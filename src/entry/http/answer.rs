@@ -106,12 +106,13 @@ struct Queued<'a> {
     queued: bool,
 }
 
-/// A person without a grant is synced all the same, so that what they had is taken back, and then refused.
+/// A person without a grant is refused. If Permit knows them, they are synced first, so that what they had is taken back.
 pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let user = key.as_str();
     let nothing = BTreeSet::new();
     match outcome {
+        Outcome::Stranger => problem(StatusCode::FORBIDDEN, "no_grants"),
         Outcome::Synced(_) | Outcome::Unchanged { .. } | Outcome::Queued(_) if has_no_grants => {
             problem(StatusCode::FORBIDDEN, "no_grants")
         }

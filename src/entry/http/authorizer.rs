@@ -9,6 +9,9 @@
 //! The context is the same: `user`, the key of the Permit user; `roles`, all role assignments that the user has in Permit, `tenant/role` with a comma between two;
 //! `synced`, `true` or `false`: Permit is not up to date with the token, and `roles` is empty. All are strings.
 //!
+//! The token is the one that API Gateway remembers the answer by: of its identity source, where the event says that (HTTP APIs and `TOKEN`
+//! do). A `REQUEST` authorizer of a REST API does not say it, and must have the header `Authorization` for it.
+//!
 //! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage of the API, not the one path that was
 //! asked for, which would deny the next; and what may be otherwise in a moment (the issuer's keys cannot be had) is an error, which
 //! is not remembered, and no denial.
@@ -35,8 +38,17 @@ pub(super) struct Question {
     method_arn: Option<String>,
     /// Of `TOKEN`
     authorization_token: Option<String>,
+    /// Of HTTP APIs: the values of the identity sources; with payload 1.0 one text, with commas between them
+    identity_source: Option<IdentitySource>,
     headers: Option<BTreeMap<String, String>>,
     multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IdentitySource {
+    Values(Vec<String>),
+    Joined(String),
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +112,13 @@ impl Question {
             let token = self.authorization_token.as_deref().ok_or(NoBearer::Missing)?;
             return bearer::of_value(token.as_bytes());
         }
+        match &self.identity_source {
+            Some(IdentitySource::Values(values)) => {
+                return of_identity_source(values.iter().map(String::as_str));
+            }
+            Some(IdentitySource::Joined(values)) => return of_identity_source(values.split(',')),
+            None => {}
+        }
         let (multi, single) = (self.multi_value_headers.iter().flatten(), self.headers.iter().flatten());
         let multi = multi.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let named = |(name, _): &(&String, &String)| name.eq_ignore_ascii_case(AUTHORIZATION.as_str());
@@ -150,6 +169,7 @@ fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {
         Outcome::Refused { .. } => return Err(Unanswered::Unavailable),
+        Outcome::Stranger => return Ok(Verdict::Deny(key)),
         _ if has_no_grants => return Ok(Verdict::Deny(key)),
         Outcome::Synced(synced) => Some(synced.roles),
         Outcome::Unchanged { roles } => Some(roles),
@@ -159,6 +179,17 @@ fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
     let roles: Vec<String> = roles.iter().flatten().map(ToString::to_string).collect();
     let context = Context { user: key.as_str().to_owned(), roles: roles.join(","), synced };
     Ok(Verdict::Allow(key, context))
+}
+
+/// The one token among the values that an answer is remembered by. Other values may stand beside it: a path, a stage.
+fn of_identity_source<'a>(values: impl Iterator<Item = &'a str>) -> Result<&'a str, NoBearer> {
+    let tokens = values.map(|value| bearer::of_value(value.as_bytes()));
+    let mut tokens = tokens.filter(|token| *token != Err(NoBearer::Missing));
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Err(NoBearer::Missing),
+        (Some(token), None) => token,
+        (Some(_), Some(_)) => Err(NoBearer::Malformed),
+    }
 }
 
 /// `arn:…:API/STAGE/METHOD/PATH` → `arn:…:API/STAGE/*`.

@@ -13,7 +13,7 @@ use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::sync::many::{Item, Target};
-use crate::sync::one::{LeftOut, leave_out};
+use crate::sync::one::{LeftOut, leave_out, unclean};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
 const WAITING: usize = 50_000;
@@ -97,7 +97,8 @@ impl<'a> Planner<'a> {
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
         let mut desired = self.policy.evaluate(identity);
-        for left_out in leave_out(&self.policy, census.known(), &mut desired) {
+        let missing = leave_out(&self.policy, census.known(), &mut desired);
+        for left_out in missing.into_iter().chain(unclean(&self.policy, identity)) {
             report.reject_part(&desired, &left_out);
         }
         self.consider(place, desired, identity.enabled, false, census, report)

@@ -72,6 +72,7 @@ impl Report {
         for part in left_out {
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
+                LeftOut::Unclean(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }

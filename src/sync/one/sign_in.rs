@@ -42,6 +42,8 @@ pub enum Outcome {
         /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
         roles: BTreeSet<Grant>,
     },
+    /// Permit does not know the person, and there is nothing to grant: they were not made a user.
+    Stranger,
     /// Permit did not take it in time. The person passes.
     Queued(Failure),
     /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
@@ -62,7 +64,7 @@ impl Outcome {
     pub fn counted(&self) -> SignInOutcome {
         match self {
             Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
-            Self::Synced(_) | Self::Unchanged { .. } => SignInOutcome::Unchanged,
+            Self::Synced(_) | Self::Unchanged { .. } | Self::Stranger => SignInOutcome::Unchanged,
             Self::Queued(_) => SignInOutcome::Queued,
             Self::Missed(_) => SignInOutcome::Unsynced,
             Self::Rejected(_) => SignInOutcome::Rejected,
@@ -101,6 +103,8 @@ pub struct Arrival {
     pub identity: Identity,
     /// Permit is not expected to know them: a sign-up.
     pub is_new: bool,
+    /// Whether they may become a Permit user without a grant.
+    pub may_be_new: bool,
 }
 
 /// Everything that sign-ins share in one execution environment.
@@ -158,7 +162,7 @@ impl SignIn {
         G: FnOnce(Instant) -> F,
         F: Future<Output = Option<BTreeSet<String>>>,
     {
-        let Arrival { mut identity, is_new } = arrival;
+        let Arrival { mut identity, is_new, may_be_new } = arrival;
         let deadline = started + self.settings.budget;
         let for_queue =
             if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
@@ -169,7 +173,7 @@ impl SignIn {
 
         let failure = if self.breaker.admits() {
             let permit = self.permit.until(permit_deadline);
-            let sync = self.sync(&permit, &mut identity, is_new, groups);
+            let sync = self.sync(&permit, &mut identity, (is_new, may_be_new), groups);
             match timeout_at(permit_deadline, sync).await {
                 Ok(Ok(outcome)) => {
                     self.breaker.succeeded();
@@ -198,7 +202,7 @@ impl SignIn {
         &self,
         permit: &Permit,
         identity: &mut Identity,
-        is_new: bool,
+        (is_new, may_be_new): (bool, bool),
         groups: impl Future<Output = Option<BTreeSet<String>>>,
     ) -> Result<Outcome, SyncError> {
         let seen = self.seen.has(&identity.key);
@@ -208,8 +212,8 @@ impl SignIn {
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
-            if let Some(roles) = self.seen.unchanged(identity, &self.policy) {
-                return Ok(Outcome::Unchanged { roles });
+            if let Some(outcome) = self.seen.unchanged(identity, &self.policy) {
+                return Ok(outcome);
             }
             if is_new { None } else { permit.user(&identity.key).await? }
         } else {
@@ -220,10 +224,14 @@ impl SignIn {
             };
             tokio::try_join!(looked_up, permit.user(&key))?.1
         };
+        if actual.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
+            self.seen.note(identity, &self.policy, None);
+            return Ok(Outcome::Stranger);
+        }
         let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
-            self.seen.note(identity, &self.policy, &synced.roles);
+            self.seen.note(identity, &self.policy, Some(&synced.roles));
         }
         Ok(match synced {
             Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
@@ -247,7 +255,9 @@ impl SignIn {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let name = outcome.counted().as_str();
         match outcome {
-            Outcome::Unchanged { .. } => tracing::info!(outcome = name, user, ms, "sign-in"),
+            Outcome::Unchanged { .. } | Outcome::Stranger => {
+                tracing::info!(outcome = name, user, ms, "sign-in");
+            }
             Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
                 let (granted, revoked) = (granted.len(), revoked.len());
                 tracing::info!(outcome = name, user, ms, created, granted, revoked, "sign-in");
@@ -313,7 +323,8 @@ struct Seen {
 #[derive(Clone)]
 struct State {
     desired: u64,
-    roles: Arc<BTreeSet<Grant>>,
+    /// `None`: a stranger.
+    roles: Option<Arc<BTreeSet<Grant>>>,
 }
 
 impl Seen {
@@ -327,15 +338,18 @@ impl Seen {
         self.states.as_ref().is_some_and(|states| states.contains_key(key))
     }
 
-    /// The roles of a person who is as they were.
-    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<BTreeSet<Grant>> {
+    /// The outcome for a person who is as they were.
+    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<Outcome> {
         let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
-        (desired == self.hash(identity, policy)).then(|| roles.as_ref().clone())
+        (desired == self.hash(identity, policy)).then(|| match roles {
+            None => Outcome::Stranger,
+            Some(roles) => Outcome::Unchanged { roles: roles.as_ref().clone() },
+        })
     }
 
-    fn note(&self, identity: &Identity, policy: &Policy, roles: &BTreeSet<Grant>) {
+    fn note(&self, identity: &Identity, policy: &Policy, roles: Option<&BTreeSet<Grant>>) {
         if let Some(states) = &self.states {
-            let state = State { desired: self.hash(identity, policy), roles: Arc::new(roles.clone()) };
+            let state = State { desired: self.hash(identity, policy), roles: roles.cloned().map(Arc::new) };
             states.insert(identity.key.clone(), state);
         }
     }

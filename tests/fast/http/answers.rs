@@ -47,6 +47,32 @@ async fn an_unchanged_person_costs_no_request() {
 
 const ONLY_BY_GROUP: &str = "[[grant]]\nwhen = { group = \"{tenant}/{role}\" }";
 
+/// Whether the token says that there is no grant, or does not say.
+#[tokio::test]
+async fn without_a_grant_nobody_becomes_a_user() {
+    let world = World::with(With { policy: ONLY_BY_GROUP, ..With::default() }).await;
+    for _ in 0..2 {
+        world.post(&world.id_token(&json!({"sub": "s1", "groups": []}))).await.is_problem(403, "no_grants");
+        world
+            .post(&world.id_token(&json!({"sub": "s1", "groups": ["x"]})))
+            .await
+            .is_problem(403, "no_grants");
+        world.post(&world.token(&json!({"sub": "s2"}))).await.is_problem(403, "no_grants");
+    }
+    assert_eq!((world.sandbox.user("s1"), world.sandbox.user("s2")), (None, None));
+    assert_eq!(
+        (world.sandbox.counts().read, world.sandbox.counts().writes()),
+        (2, 0),
+        "a known stranger costs nothing"
+    );
+    // With a grant they do.
+    assert_eq!(
+        world.post(&world.id_token(&json!({"sub": "s1", "groups": ["acme/editor"]}))).await.status,
+        200
+    );
+    assert!(world.sandbox.user("s1").is_some());
+}
+
 #[tokio::test]
 async fn without_a_grant_a_person_is_synced_and_refused() {
     let world = World::with(With { policy: ONLY_BY_GROUP, ..With::default() }).await;

@@ -81,7 +81,40 @@ async fn no_header_and_two_headers_are_not_let_in() {
 
     let mut event = fixture("authorizer-http-api", &good);
     event["headers"] = json!({});
+    event["identitySource"] = Value::Null;
     assert_eq!(world.ask(&event).await, Ok(json!({"isAuthorized": false})));
+}
+
+/// API Gateway remembers the answer by the identity source. Were the token taken from elsewhere, one person's answer would be
+/// remembered for whatever another one sends there.
+#[tokio::test]
+async fn the_token_is_the_one_that_the_answer_is_remembered_by() {
+    let world = World::start().await;
+    let (jane, other) = (world.id_token(&json!({"sub": "jane"})), world.id_token(&json!({"sub": "other"})));
+    let user = async |event: &Value| {
+        let answer = world.ask(event).await;
+        answer.ok().and_then(|answer| answer["context"]["user"].as_str().map(str::to_owned))
+    };
+    // The header of the fixture has the token of somebody else.
+    let with = |source: Value| {
+        let mut event = fixture("authorizer-http-api", &other);
+        event["identitySource"] = source;
+        event
+    };
+    let bearer = format!("Bearer {jane}");
+    assert_eq!(user(&with(json!([bearer]))).await.as_deref(), Some("jane"));
+    assert_eq!(user(&with(json!(["/orders", bearer]))).await.as_deref(), Some("jane"));
+    assert_eq!(user(&with(json!(format!("/orders,{bearer}")))).await.as_deref(), Some("jane"));
+    for source in
+        [json!([]), json!(["x"]), json!([jane]), json!([""]), json!([bearer, format!("Bearer {other}")])]
+    {
+        assert_eq!(user(&with(source.clone())).await, None, "{source}");
+    }
+
+    // Payload 1.0, of an HTTP API, has it too.
+    let mut event = fixture("authorizer-rest-request", &other);
+    event["identitySource"] = json!(bearer);
+    assert_eq!(user(&event).await.as_deref(), Some("jane"));
 }
 
 #[tokio::test]
@@ -92,7 +125,11 @@ async fn without_a_grant_a_person_is_denied() {
         let token = world.id_token(&json!({"sub": "u1", "groups": []}));
         let expected =
             if form == "authorizer-http-api" { json!({"isAuthorized": false}) } else { policy("u1", "Deny") };
-        assert_eq!(world.ask(&fixture(form, &token)).await, Ok(expected), "{form}");
+        for _ in 0..2 {
+            assert_eq!(world.ask(&fixture(form, &token)).await, Ok(expected.clone()), "{form}");
+        }
+        assert_eq!(world.sandbox.user("u1"), None, "nobody becomes a Permit user by asking");
+        assert_eq!((world.sandbox.counts().read, world.sandbox.counts().writes()), (1, 0), "{form}");
     }
 }
 

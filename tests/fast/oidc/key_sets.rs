@@ -9,6 +9,28 @@ use serde_json::{Value, json};
 
 use crate::signer::{Signer, code, default_issuers, encode, good_claims, key_set, verify};
 
+/// A key of 2,048 bits, made in the way of Infineon's faulty generator (CVE-2017-15361).
+const ROCA: &str = "s3biYnMPEa_1q30eG7Pnk9VaKn4sqf_nWGDYuxoHvjzJlAFBAuR9BNq1Gv44kIXQiWpeBfxKPp7HRQWlJJt8Owy4QivtCt9z\
+    -ZZIe1PA2oW8ncCbrp2iGq7oM9ZH3JRFp01tRbqWKf31_GRBbivmCHzh0gO1d1tfnE0F_R2q0BVvblO1KDIHnFZ33lyaxff72iXiMVyAwVosGJmLsi\
+    YjYW9MZajKnKTc1YndOTiD-w8NFYcI6un0lZR3W-G97utkB0S7oS-2_Zo-dicoZfDSWC7LUo2SR9v6c0SKMY25opPXqEX823TUYghnKj6hNQHGgtcz\
+    Whofztx95h-TYbSnxQ";
+
+/// The eight points of Ed25519 whose order divides 8, with the second spellings that some of them have, in hexadecimal.
+const SMALL_ORDER: [&str; 12] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
 fn with(mut jwk: Value, members: &Value) -> Value {
     for (name, value) in members.as_object().unwrap() {
         if value.is_null() {
@@ -65,6 +87,8 @@ fn a_bad_key_spoils_only_itself() {
         (with(ed.jwk(), &json!({"crv": "Ed448"})), KeyFault::Unsupported),
         (with(ed.jwk(), &json!({"crv": "X25519"})), KeyFault::Unsupported),
         (with(ed.jwk(), &json!({"d": "AAAA"})), KeyFault::Private),
+        (with(rsa.jwk(), &json!({"n": encode([0xff; 256])})), KeyFault::Weak),
+        (with(rsa.jwk(), &json!({"n": ROCA})), KeyFault::Weak),
         (json!({"kty": "oct", "k": "c2VjcmV0"}), KeyFault::Symmetric),
         (json!({"kty": "AKP"}), KeyFault::Unsupported),
     ] {
@@ -73,7 +97,7 @@ fn a_bad_key_spoils_only_itself() {
         assert_eq!((keys.usable(), keys.faults().collect::<Vec<_>>()), (1, vec![fault]), "{jwk}");
         assert_eq!(code(verify(&good.sign(&good_claims()), &default_issuers(), &keys)), "verified");
 
-        // A token that names it is refused for its fault, and on its own it is no set.
+        // A token that names it is refused for its fault.
         if jwk.is_object() {
             let other = with(good.jwk(), &json!({"kid": "other"}));
             let keys = key_set(&[with(jwk.clone(), &json!({"kid": "good"})), other]);
@@ -83,8 +107,31 @@ fn a_bad_key_spoils_only_itself() {
                 "{jwk}"
             );
         }
-        let alone = json!({"keys": [jwk]}).to_string();
-        assert_eq!(KeySet::parse(alone.as_bytes()).err(), Some(KeySetError::NoUsableKey), "{jwk}");
+    }
+}
+
+#[test]
+fn any_member_of_a_private_part_gives_a_key_away() {
+    for signer in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa].map(|a| Signer::new("k", a)) {
+        for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"] {
+            let keys = key_set(&[with(signer.jwk(), &json!({member: "AQAB"}))]);
+            assert_eq!(keys.faults().collect::<Vec<_>>(), [KeyFault::Private], "{member}");
+        }
+    }
+}
+
+#[test]
+fn an_ed25519_key_of_small_order_is_no_key() {
+    let ed = Signer::new("ed", Algorithm::EdDsa);
+    for point in SMALL_ORDER {
+        let byte = |at: usize| u8::from_str_radix(&point[at..at + 2], 16).unwrap();
+        let point: Vec<u8> = (0..64).step_by(2).map(byte).collect();
+        let keys = key_set(&[with(ed.jwk(), &json!({"x": encode(&point)}))]);
+        assert_eq!(keys.usable(), 0, "{point:x?}");
+    }
+    // None of those that a generator makes.
+    for _ in 0..50 {
+        assert_eq!(key_set(&[Signer::new("ed", Algorithm::EdDsa).jwk()]).usable(), 1);
     }
 }
 
@@ -161,7 +208,7 @@ fn what_is_no_set_is_refused() {
     ] {
         assert_eq!(KeySet::parse(text.as_bytes()).err(), Some(KeySetError::NotASet), "{text}");
     }
-    assert_eq!(KeySet::parse(br#"{"keys":[]}"#).err(), Some(KeySetError::NoUsableKey));
+    assert_eq!(KeySet::parse(br#"{"keys":[]}"#).map(|keys| keys.usable()).ok(), Some(0));
     let good = Signer::new("k", Algorithm::Es256).jwk();
     let many = |count: usize| KeySet::parse(json!({"keys": vec![&good; count]}).to_string().as_bytes());
     assert_eq!(many(MAX_KEYS).map(|keys| keys.usable()).ok(), Some(1));

@@ -59,13 +59,14 @@ fn audiences_and_clients_must_both_hold_where_both_are_configured() {
         (json!({"azp": "spa"}), "verified"),
         (json!({"client_id": "spa"}), "verified"),
         (json!({"azp": "spa", "client_id": "spa"}), "verified"),
-        (json!({"aud": null, "client_id": "spa"}), "verified"),
+        (json!({"aud": null, "client_id": "spa"}), "aud_missing"),
+        (json!({"aud": null, "azp": "spa"}), "aud_missing"),
         (json!({"azp": "other"}), "client_not_allowed"),
         (json!({"azp": "spa", "client_id": "other"}), "client_not_allowed"),
         (json!({"azp": "other", "client_id": "spa"}), "client_not_allowed"),
         (json!({"aud": "other", "azp": "spa"}), "aud_not_allowed"),
         (json!({}), "client_not_allowed"),
-        (json!({"aud": null}), "client_missing"),
+        (json!({"aud": null}), "aud_missing"),
         (json!({"azp": 7}), "client_wrong_type"),
         (json!({"azp": ["spa"]}), "client_wrong_type"),
         (json!({"client_id": {}}), "client_wrong_type"),
@@ -78,10 +79,10 @@ fn audiences_and_clients_must_both_hold_where_both_are_configured() {
         code_under(&audience, &claims_with(&json!({"aud": null, "client_id": "anybody"}))),
         "aud_missing"
     );
-    assert_eq!(
-        code_under(&json!({"client_ids": ["spa"]}), &claims_with(&json!({"aud": ["x", "spa"]}))),
-        "verified"
-    );
+    let client = json!({"client_ids": ["spa"]});
+    assert_eq!(code_under(&client, &claims_with(&json!({"aud": ["x", "spa"]}))), "verified");
+    assert_eq!(code_under(&client, &claims_with(&json!({"aud": null, "client_id": "spa"}))), "verified");
+    assert_eq!(code_under(&client, &claims_with(&json!({"aud": null}))), "client_missing");
 }
 
 #[test]
