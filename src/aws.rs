@@ -7,6 +7,7 @@
 
 pub mod event;
 mod function_arn;
+pub mod lookup;
 mod memberships;
 pub mod pool;
 pub mod queue;

@@ -113,7 +113,8 @@ pub struct SignIn {
     pub cache_ttl: Duration,
     /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
-    /// `USER_POOL_ID`: the only pool whose events are served; `None`: any pool's.
+    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again; `None`: any
+    /// pool's, and `reconcile` is told what people were.
     pub user_pool_id: Option<UserPoolId>,
 }
 
@@ -167,7 +168,7 @@ pub struct Handoff {
 pub struct Reconcile {
     /// What every program needs.
     pub common: Common,
-    /// `USER_POOL_ID`; where it is set, messages from another user pool can be told.
+    /// `USER_POOL_ID`: the pool in which people are read again.
     pub user_pool_id: Option<UserPoolId>,
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.

@@ -3,6 +3,8 @@
 //! No I/O, no async, no clock. In reading order:
 //!
 //! - [`identity`]: who a person is, whatever said so;
+//! - [`source`]: a directory of people, its doors, and how a person's claims become an identity;
+//! - [`path`], [`told`]: where a claim is, and whether one that is not there is absent or unknown;
 //! - [`grant`]: a role in a tenant;
 //! - [`policy`]: identity → what should be ([`policy::Desired`]), with its reasons;
 //! - [`facts`]: what Permit knows of a user ([`facts::Facts`]), and which of it is ours ([`facts::Ledger`]);
@@ -15,9 +17,13 @@ pub mod directory;
 pub mod facts;
 pub mod grant;
 pub mod identity;
+pub mod path;
 pub mod plan;
 pub mod policy;
+pub mod source;
 mod sub_prefix;
+pub mod table;
+pub mod told;
 
 pub(crate) use self::sub_prefix::as_uuid;
 pub use self::sub_prefix::{InvalidSubPrefix, SubPrefix};

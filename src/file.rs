@@ -1,293 +1,236 @@
-//! A directory in a file: an export of Auth0, Okta or Firebase, or of anything else with a mapping. Read as a stream.
+//! A directory in a file: an export of a provider, or a file of one's own. CSV or JSON, read as a stream, twice.
 //!
-//! - `lines`: the lines of the file and their fields;
-//! - `people`: from the columns to a person.
+//! - `form`: which form the file has; `csv` and `json` take it apart, `records` gives the records of either;
+//! - `mapping`, `status`: what the operator says of its columns, and which of them nothing reads;
+//! - `survey`: the first reading, before anything is made of it; `twice`: people with more than one record.
+//!
+//! What a record says of a person is the source's to tell ([`SourceConfig::identity`]).
 
-mod lines;
-mod people;
+mod csv;
+mod form;
+mod json;
+mod mapping;
+mod records;
+mod status;
+mod survey;
+mod twice;
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
-use tokio::sync::{Mutex, mpsc};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use self::lines::{Broken, Csv, Lines};
-use self::people::{Columns, person};
+use self::records::Form;
+use self::survey::Survey;
+use self::twice::Twice;
 use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::identity::{Identity, Source, UserKey, View};
-use crate::domain::policy::{Condition, Policy};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
+use crate::domain::policy::Policy;
+use crate::domain::source::{Door, SourceConfig};
+use crate::domain::table::did_you_mean;
+use crate::domain::told::{Told, covers};
 
 /// The form of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// Columns with a header line; comma, semicolon or tab between them
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Columns, with comma, semicolon or tab between them.
     Csv,
-    /// One JSON object a line
-    Jsonl,
+    /// An object a line, or documents with the people in an array.
+    Json,
+}
+
+/// How to read a file.
+#[derive(Clone, Default, Debug)]
+pub struct Reading {
+    /// `None`: by the file's ending, or its look.
+    pub format: Option<Format>,
+    /// Column → claim, before what the source says.
+    pub mapped: Vec<(String, String)>,
+    /// The first columns of a CSV file without a header line.
+    pub columns: Option<Vec<String>>,
+    /// Where the people are in a JSON document.
+    pub people: Option<String>,
+    /// Columns that look like a status and say nothing of who may sign in.
+    pub ignored: Vec<String>,
 }
 
 /// People in a file.
 #[derive(Clone)]
-pub(crate) struct FileDirectory(Arc<Inner>);
+pub struct FileDirectory(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
     form: Form,
-    source: Source,
-    columns: Columns,
-    /// Who is in the file, once somebody has asked, and the state of the file that it is true for.
-    keys: Mutex<Option<(Stamp, Arc<Keys>)>>,
-}
-
-enum Form {
-    Csv { header: String, has_header: bool, claims: Vec<Option<String>>, view: View },
-    Jsonl,
+    source: SourceConfig,
+    door: Door,
+    survey: Survey,
+    /// The state of the file that the survey is true for.
+    stamp: Stamp,
+    now: Timestamp,
 }
 
 /// By which it is seen that a file was written.
 type Stamp = (u64, Option<SystemTime>);
 
-struct Keys {
-    keys: HashSet<UserKey>,
-    /// A line that may be anybody's.
-    broken: Option<u64>,
-}
-
-/// How to read a file.
-#[derive(Default)]
-pub(crate) struct Reading {
-    /// `None`: by the file's ending.
-    pub(crate) format: Option<Format>,
-    /// Column → claim, before what is known already.
-    pub(crate) mapped: Vec<(String, String)>,
-    /// The first columns of a CSV file without a header line.
-    pub(crate) columns: Option<Vec<String>>,
-}
-
 impl FileDirectory {
-    /// The people of `path`, for whom `source` vouches.
+    /// The people of `path`, for whom `source` vouches. Reads the file once, to see who is in it.
     ///
     /// # Errors
-    /// Where the file cannot be read, is not UTF-8 by its first bytes, is JSON but not lines of it, or has no column for
-    /// the key.
-    pub(crate) fn open(path: &Path, source: &str, reading: Reading, policy: &Policy) -> Result<Self, String> {
-        let Reading { format, mapped, columns: named } = reading;
-        let columns = Columns::new(mapped);
-        let by_name = if path
-            .extension()
-            .is_some_and(|end| ["jsonl", "ndjson", "json"].iter().any(|json| end.eq_ignore_ascii_case(json)))
-        {
-            Format::Jsonl
-        } else {
-            Format::Csv
-        };
-        let mut lines = Lines::new(open(path)?);
-        let first = lines.next().map_err(|error| said(path, error))?;
-        let first = first.map(|(_, line)| line.map(str::to_owned)).transpose();
-        let first = first.map_err(|error| said(path, error))?.unwrap_or_default();
-        let form = match format.unwrap_or(by_name) {
-            Format::Csv => csv(first, named, &columns, policy).map_err(|error| said(path, error))?,
-            Format::Jsonl => {
-                not_one_document(&first).map_err(|error| said(path, error))?;
-                Form::Jsonl
-            }
-        };
-        let (path, source) = (path.to_owned(), Source::issuer(source));
-        Ok(Self(Arc::new(Inner { path, form, source, columns, keys: Mutex::default() })))
+    /// Where the file cannot be read or has no column for the key; where it has a column that looks like a status and that nothing
+    /// reads; where a column or a claim that is named does not exist.
+    pub fn open(
+        path: &Path,
+        source: &SourceConfig,
+        reading: &Reading,
+        policy: &Policy,
+    ) -> Result<Self, String> {
+        let said = |what: String| format!("{}: {what}", path.display());
+        let now = Timestamp::now();
+        let stamp = stamp(path).map_err(said)?;
+        let mut source = source.clone();
+        mapping::put(&reading.mapped, &mut source.forms.file, policy)?;
+        let form = form::form(path, reading, &source.forms.file).map_err(said)?;
+        let survey = Survey::new(path, &form, &source, now).map_err(said)?;
+        check(&survey, &form, &source, reading, policy).map_err(said)?;
+        let door = Door::File(Told::only(survey.fields.iter().cloned()));
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), form, source, door, survey, stamp, now })))
     }
 
-    /// How many lines there are, which is about how many people; `None`: they cannot be counted.
-    pub(crate) async fn lines(&self) -> Option<u64> {
-        let count = |file: &Inner| {
-            let mut reader = open(&file.path)?;
-            let mut lines = 0;
-            loop {
-                let bytes = reader.fill_buf().map_err(|error| file.said(error))?;
-                let read = bytes.len();
-                lines += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
-                reader.consume(read);
-                if read == 0 {
-                    return Ok(lines);
-                }
-            }
-        };
-        self.beside(count).await.ok()
-    }
-
-    /// Reads on a thread of its own: a file blocks.
-    async fn beside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Inner) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, NotWhole> {
-        let Self(inner) = self.clone();
-        let done = tokio::task::spawn_blocking(move || read(&inner)).await;
-        done.map_err(|error| NotWhole(error.to_string()))?.map_err(NotWhole)
+    /// How many records there are, which is about how many people.
+    pub fn records(&self) -> u64 {
+        self.0.survey.records
     }
 }
 
-fn said(path: &Path, what: impl std::fmt::Display) -> String {
-    format!("{}: {what}", path.display())
+fn stamp(path: &Path) -> Result<Stamp, String> {
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    Ok((about.len(), about.modified().ok()))
 }
 
-/// The file behind its byte-order mark.
-fn open(path: &Path) -> Result<BufReader<File>, String> {
-    let mut reader = BufReader::new(File::open(path).map_err(|error| said(path, error))?);
-    let start = reader.fill_buf().map_err(|error| said(path, error))?;
-    let is_utf_16 = start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]);
-    if is_utf_16 || start.iter().take(64).any(|byte| *byte == 0) {
-        return Err(said(path, "not UTF-8 (it looks like UTF-16): save it as UTF-8"));
-    }
-    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
-        reader.consume(3);
-    }
-    Ok(reader)
-}
-
-fn csv(
-    first: String,
-    named: Option<Vec<String>>,
-    columns: &Columns,
+/// Whether what is named exists, and what is there is read.
+fn check(
+    survey: &Survey,
+    form: &Form,
+    source: &SourceConfig,
+    reading: &Reading,
     policy: &Policy,
-) -> Result<Form, String> {
-    if first.is_empty() {
-        return Err("there is nothing in it".to_owned());
-    }
-    let has_header = named.is_none();
-    let names = match named {
-        Some(names) => names,
-        None => Csv::new(&first).fields(&first)?.iter().map(|name| name.trim().to_owned()).collect(),
+) -> Result<(), String> {
+    let names: Vec<&str> = match form {
+        Form::Csv { columns, .. } => columns.iter().map(String::as_str).collect(),
+        Form::Lines | Form::Documents(_) => survey.fields.iter().map(String::as_str).collect(),
     };
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(format!("the column `{twice}` comes twice: rename one of them"));
+    // Nobody is in it, so nothing says what there is.
+    if names.is_empty() {
+        return Ok(());
     }
-    let claims = columns.claims(&names);
-    let has = |claim: &str| claims.iter().flatten().any(|other| other == claim);
-    if !has("sub") {
+    let has = |path: &str| survey.fields.iter().any(|field| touches(path, field));
+    let named = reading.mapped.iter().map(|(column, _)| column).chain(&reading.ignored);
+    if let Some(name) = named.into_iter().find(|name| !has(name)) {
+        let near = did_you_mean(name, names.iter().copied());
         return Err(format!(
-            "no column holds the user's key; the columns are {}: say which, as in --map {}=sub. Where that is no header \
-             (Firebase's CSV has none), name the columns, as in --columns uid,email,emailVerified",
-            names.join(", "),
-            names.first().map_or("user", String::as_str)
+            "it has no column `{name}`{}",
+            if near.is_empty() { has_columns(&names) } else { near }
         ));
     }
-    // An empty value is a value that the person does not have; a column that is not there says nothing of anybody.
-    let view = if asked(policy).iter().all(|claim| has(claim)) { View::Whole } else { View::Partial };
-    Ok(Form::Csv { header: first, has_header, claims, view })
-}
-
-/// What the policy asks of a person, but for the groups.
-fn asked(policy: &Policy) -> BTreeSet<&str> {
-    let copied = policy.attributes.iter().map(|attribute| attribute.from.as_str());
-    let conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
-    let asked = conditions.flat_map(|condition| match condition {
-        Condition::Group(_) => vec![],
-        Condition::EmailDomain(_) => vec!["email", "email_verified"],
-        Condition::Attribute { name, .. } => vec![name.as_str()],
-    });
-    copied.chain(asked).collect()
-}
-
-/// Whole documents are not streamed, and their first line is no person.
-fn not_one_document(first: &str) -> Result<(), String> {
-    let first = first.trim();
-    if first.is_empty() {
-        return Err("there is nothing in it".to_owned());
+    let at = &source.forms.file.claims;
+    if !at.key.iter().any(|path| has(path)) {
+        let first = names.first().copied().unwrap_or("user");
+        let arrays = survey.arrays.as_ref().map(|arrays| format!("; {arrays}")).unwrap_or_default();
+        return Err(format!(
+            "no column holds the person's key: it was looked for at `{}`{}{arrays}. Say which it is, as in --map {first}=sub; \
+             where there is no header line, name the columns, as in --columns id,email",
+            at.key.join("`, `"),
+            has_columns(&names)
+        ));
     }
-    let filter = match serde_json::from_str::<Value>(first) {
-        Ok(Value::Object(object)) if object.get("users").is_some_and(Value::is_array) => ".users[]",
-        Ok(Value::Object(_)) => return Ok(()),
-        _ if first.starts_with('[') => ".[]",
-        // Pretty-printed, as `firebase auth:export` does it.
-        _ if first == "{" || first.starts_with("{\"users\"") => ".users[]",
-        // A broken line.
-        _ => return Ok(()),
-    };
+    let mut read: BTreeSet<&str> = mapping::asked(policy).into_iter().collect();
+    read.extend(at.status.iter().chain(&at.email_verified).map(|test| test.path.as_str()));
+    read.extend(
+        [&at.key, &at.email, &at.first_name, &at.last_name, &at.groups]
+            .into_iter()
+            .flatten()
+            .map(String::as_str),
+    );
+    read.extend(reading.ignored.iter().chain(&source.forms.file.ignored).map(String::as_str));
+    read.extend(source.forms.file.names.values().flatten().map(String::as_str));
+    let unread = status::alike(&names);
+    let unread: Vec<&str> =
+        unread.into_iter().filter(|name| !read.iter().any(|path| touches(path, name))).collect();
+    let Some(first) = unread.first() else { return Ok(()) };
     Err(format!(
-        "one JSON document, and not a JSON object a line: make it lines first, as in jq -c '{filter}' FILE > FILE.jsonl"
+        "`{}` may say who may sign in, and nothing reads it: where it does, give --map {first}=status (or =disabled, where \
+         a yes means that they may not), or `status` in [source.claims]; where it says nothing of that, --ignore {first}",
+        unread.join("`, `")
     ))
+}
+
+/// Whether one of two paths leads through the other, or to it.
+fn touches(one: &str, other: &str) -> bool {
+    covers(one, other) || covers(other, one)
+}
+
+/// The columns, for people.
+fn has_columns(names: &[&str]) -> String {
+    const SHOWN: usize = 40;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    format!("; it has {}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 impl Inner {
     fn said(&self, what: impl std::fmt::Display) -> String {
-        said(&self.path, what)
+        format!("{}: {what}", self.path.display())
     }
 
-    fn stamp(&self) -> Result<Stamp, String> {
-        let about = std::fs::metadata(&self.path).map_err(|error| self.said(error))?;
-        Ok((about.len(), about.modified().ok()))
+    fn is_as_it_was(&self) -> Result<(), String> {
+        if stamp(&self.path).map_err(|error| self.said(error))? == self.stamp {
+            return Ok(());
+        }
+        Err(self.said("it was written while it was read: run it again"))
     }
 
-    /// Calls `each` with every person, or with a broken line, until it says no.
-    fn read_all(&self, mut each: impl FnMut(Result<Identity, Broken>) -> bool) -> Result<(), String> {
-        let before = self.stamp()?;
-        let mut lines = Lines::new(open(&self.path)?);
-        let mut csv = match &self.form {
-            Form::Csv { header, has_header, .. } => {
-                if *has_header {
-                    lines.next().map_err(|error| self.said(error))?;
+    /// Calls `each` with every person, or with why there is none, until it says no.
+    fn read(&self, prefix: &str, each: &mut dyn FnMut(Record) -> bool) -> Result<(), String> {
+        self.is_as_it_was()?;
+        let mut twice = Twice::new(&self.source.forms.file.claims.groups);
+        let end = self.form.read(&self.path, &mut |entry| {
+            let invalid = |reason| Record::Invalid { user: entry.at.to_owned(), key: None, reason };
+            let record = match entry.record {
+                Ok(record) => record,
+                Err(reason) => return each(invalid(reason)),
+            };
+            let (key, read) = match self.source.identity(&self.door, record.clone(), self.now) {
+                Ok(identity) => (identity.key.clone(), Ok(identity.on(Evidence::read_at(self.now)))),
+                Err(rejected) => match self.source.key_at(&self.door, record, self.now) {
+                    Ok(key) => (key.clone(), Err((key, rejected.to_string()))),
+                    Err(_) => return each(invalid(rejected.to_string())),
+                },
+            };
+            if !key.as_str().starts_with(prefix) {
+                return true;
+            }
+            match (self.survey.count(&key), read) {
+                ((_, 0 | 1), Ok(identity)) => each(Record::Identity(identity)),
+                ((_, 0 | 1), Err((key, reason))) => {
+                    let (user, reason) = (key.as_str().to_owned(), format!("{}: {reason}", entry.at));
+                    each(Record::Invalid { user, key: Some(key), reason })
                 }
-                Some(Csv::new(header))
+                (count, read) => twice.take(count, entry.at, read).is_none_or(&mut *each),
             }
-            Form::Jsonl => None,
-        };
-        while let Some((number, line)) = lines.next().map_err(|error| self.said(error))? {
-            let person = line.and_then(|line| self.person(line, csv.as_mut()));
-            if !each(person.map_err(|reason| (number, reason))) {
-                return Ok(());
-            }
-        }
-        if self.stamp()? != before {
-            return Err(self.said("it was written while it was read: run it again"));
-        }
-        Ok(())
-    }
-
-    fn person(&self, line: &str, csv: Option<&mut Csv>) -> Result<Identity, String> {
-        let (Some(csv), Form::Csv { has_header, claims, view, .. }) = (csv, &self.form) else {
-            let object: Map<String, Value> =
-                serde_json::from_str(line).map_err(|error| format!("no JSON object: {error}"))?;
-            return person(self.columns.of_object(object), &self.source, View::Whole);
-        };
-        let fields = csv.fields(line)?;
-        let enough = if *has_header { fields.len() == claims.len() } else { fields.len() >= claims.len() };
-        if !enough {
-            return Err(format!(
-                "the line has {} fields, and {} columns are named",
-                fields.len(),
-                claims.len()
-            ));
-        }
-        let values = claims.iter().zip(fields);
-        let claims = values.filter_map(|(claim, value)| Some((claim.clone()?, Value::String(value))));
-        person(claims.collect(), &self.source, *view)
-    }
-
-    fn keys(&self) -> Result<(Stamp, Arc<Keys>), String> {
-        let stamp = self.stamp()?;
-        let mut keys = Keys { keys: HashSet::new(), broken: None };
-        self.read_all(|person| {
-            match person {
-                Ok(identity) => drop(keys.keys.insert(identity.key)),
-                Err((line, _)) => keys.broken = Some(line),
-            }
-            true
         })?;
-        Ok((stamp, Arc::new(keys)))
+        self.is_as_it_was()?;
+        end.broken.or(end.misplaced).map_or(Ok(()), |broken| Err(self.said(broken)))
     }
 }
 
 #[async_trait]
 impl Directory for FileDirectory {
     fn source(&self) -> &Source {
-        &self.0.source
+        &self.0.source.name
     }
 
     async fn read(
@@ -296,38 +239,30 @@ impl Directory for FileDirectory {
         records: mpsc::Sender<Record>,
     ) -> Result<Summary, NotWhole> {
         let prefix = prefix.map(|prefix| prefix.as_str().to_owned()).unwrap_or_default();
-        self.beside(move |file| {
+        let Self(file) = self.clone();
+        // On a thread of its own: a file blocks.
+        let read = tokio::task::spawn_blocking(move || {
             let (mut users, mut groups) = (0, BTreeSet::new());
-            file.read_all(|person| {
+            file.read(&prefix, &mut |record| {
                 users += 1;
-                let record = match person {
-                    Ok(identity) if !identity.key.as_str().starts_with(&prefix) => return true,
-                    Ok(identity) => {
-                        groups.extend(identity.groups.iter().flatten().cloned());
-                        Record::Identity(identity)
-                    }
-                    Err((line, reason)) => Record::Invalid { user: format!("line {line}"), reason },
-                };
+                if let Record::Identity(Identity { groups: theirs, .. }) = &record {
+                    groups.extend(theirs.iter().flatten().cloned());
+                }
                 records.blocking_send(record).is_ok()
             })?;
-            Ok(Summary { users, groups: groups.len() as u64 })
-        })
-        .await
+            let doubt = file.survey.doubt.clone().map(|doubt| file.said(doubt));
+            Ok(Summary { users, groups: groups.len() as u64, doubt })
+        });
+        read.await.map_err(|error| NotWhole(error.to_string()))?.map_err(NotWhole)
     }
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
-        // One reading answers for everybody, as long as the file is as it was then.
-        let mut known = self.0.keys.lock().await;
-        let stamp = self.0.stamp().map_err(NotWhole)?;
-        let keys = match &*known {
-            Some((of, keys)) if *of == stamp => keys.clone(),
-            _ => known.insert(self.beside(Inner::keys).await?).1.clone(),
-        };
-        match keys.broken {
-            Some(line) if !keys.keys.contains(key) => {
-                Err(NotWhole(self.0.said(format!("line {line} is broken, and may be anybody's"))))
-            }
-            _ => Ok(keys.keys.contains(key)),
+        let Self(file) = self;
+        file.is_as_it_was().map_err(NotWhole)?;
+        let is_there = file.survey.count(key).1 > 0;
+        match file.survey.broken.as_ref().or(file.survey.doubt.as_ref()) {
+            Some(doubt) if !is_there => Err(NotWhole(file.said(doubt))),
+            _ => Ok(is_there),
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod entry;
-#[cfg(feature = "cli")]
+#[cfg(feature = "file")]
 pub mod file;
 pub mod oidc;
 pub mod permit;

@@ -149,7 +149,7 @@ impl TriggerEvent {
         Ok(Self { kind, user_pool_id, region, user_name, user_attributes, groups })
     }
 
-    /// The person, with the groups that the caller looked up; `None`: not asked.
+    /// The person, with the groups that the caller looked up (`None`: not asked).
     ///
     /// # Errors
     /// Where there is no `sub` that Permit would take as a key.

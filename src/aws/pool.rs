@@ -118,8 +118,13 @@ pub trait UserPool: Send + Sync {
     /// The groups that `username` is in (AdminListGroupsForUser).
     async fn groups_of(&self, username: &str, token: Option<&str>) -> Result<Page<String>, PoolError>;
 
+    /// The user with this `sub` (ListUsers); `None`: there is none.
+    async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError>;
+
     /// Whether a user has this `sub` (ListUsers).
-    async fn contains(&self, sub: &str) -> Result<bool, PoolError>;
+    async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
+        Ok(self.user(sub).await?.is_some())
+    }
 }
 
 /// All groups that `username` is in, for a sign-in: there are 100 at most, on two pages.

@@ -1,9 +1,11 @@
-//! The queue for sign-ins that Permit did not take in time.
+//! The one queue of people to look at.
 //!
-//! A message holds the identity, cut to what the policy uses, so that no more personal data waits in the
-//! queue than would stand in Permit. The policy is put to it when it is drained, not when it is queued.
+//! A message is a key where the directory can be read again (a user pool): what was true when it was sent is no matter
+//! by then. Only people whom nothing but a token tells of are in it with what the token said, cut to what the policy uses
+//! and with the token's time, so that no more personal data waits in the queue than would stand in Permit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
@@ -12,82 +14,154 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::domain::identity::{Identity, Source, UserKey, View};
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
+use crate::domain::told::Told;
 
-/// The form of the messages that this program writes, and the newest that it reads.
-const VERSION: u64 = 1;
+/// The form of the messages that this program writes, and the only one that it reads: an older one carries a person's
+/// state without its time.
+const VERSION: u64 = 2;
+/// The most that one message takes, in bytes. SQS takes a mebibyte, and a message that is set aside has its reason beside it.
+const MAX_BYTES: usize = 200 * 1024;
 
-/// A sign-in that waits to be synced.
+/// What is in the queue.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// Who signed in, as the directory then vouched for them.
-    pub identity: Identity,
-    /// When they were queued, by this program's clock.
-    pub queued_at: Timestamp,
+pub enum Message {
+    /// People of a directory that can be read again.
+    Look(Look),
+    /// A person of whom only their token tells.
+    Identity(Waiting),
 }
 
-redacted_debug!(Waiting, Message);
+/// Look at these people: read them in their directory, and make Permit match.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The directory.
+    pub source: Source,
+    /// Who.
+    pub people: Vec<Lead>,
+    /// What gave rise to it.
+    pub why: Why,
+    /// How many looks led to this one, one after another.
+    #[serde(default)]
+    pub count: u8,
+    /// By the sender's clock.
+    pub sent_at: Timestamp,
+}
+
+/// One person to look at.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// The user's key.
+    pub key: UserKey,
+    /// Role assignments that the sender was about to make: one that stands and that no ledger names is ours all the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub grants: BTreeSet<Grant>,
+}
+
+/// A person as their token told of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who, since when.
+    pub identity: Identity,
+    /// See [`Lead::grants`].
+    pub grants: BTreeSet<Grant>,
+    /// What gave rise to it.
+    pub why: Why,
+    /// See [`Look::count`].
+    pub count: u8,
+    /// By the sender's clock.
+    pub sent_at: Timestamp,
+}
+
+/// What gave rise to a look.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// A sign-in that could not be synced in time.
+    SignIn,
+    /// Something is about to be changed: a second look, when every writer that was at it has ended.
+    Written,
+    /// A token that is too old to change anything.
+    OldToken,
+    /// A person whom the bulk sync could not settle.
+    BulkSync,
+}
+
+redacted_debug!(Message, Look, Lead, Waiting, Stored);
+
+/// A message's body.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    version: u64,
+    #[serde(flatten)]
+    body: Body,
+}
 
 #[derive(Serialize, Deserialize)]
-struct Message {
-    version: u64,
-    queued_at: Timestamp,
+#[serde(rename_all = "snake_case")]
+enum Body {
+    Look(Look),
+    Identity(Stored),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
     source: Source,
     key: UserKey,
+    evidence: Evidence,
     attributes: BTreeMap<String, Value>,
     email_verified: bool,
     groups: Option<BTreeSet<String>>,
     enabled: bool,
-    view: View,
+    told: Told,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    grants: BTreeSet<Grant>,
+    why: Why,
+    #[serde(default)]
+    count: u8,
+    sent_at: Timestamp,
 }
 
 /// Why a message is not read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreadable {
     /// It is no JSON object of the right members.
-    #[error("the message is no queued sign-in (line {line}, column {column})")]
+    #[error("the message is none of ours (line {line}, column {column})")]
     NotAMessage {
         /// Where it fails.
         line: usize,
         /// Where it fails.
         column: usize,
     },
-    /// A later version of this program wrote it.
+    /// Another version of this program wrote it.
     #[error(
-        "the message is of version {0} and this program reads {VERSION}: deploy the newer one, then redrive"
+        "the message is of version {0} and this program reads {VERSION}: deploy the version that wrote it and redrive, \
+         or drop it: the next sign-in or bulk sync of the person does what it says"
     )]
-    FutureVersion(u64),
+    OtherVersion(u64),
 }
 
-impl Waiting {
+impl Message {
+    /// The person is looked at again in the directory `source`.
+    pub fn look(source: Source, lead: Lead, why: Why, count: u8) -> Self {
+        Self::Look(Look { source, people: vec![lead], why, count, sent_at: Timestamp::now() })
+    }
+
     /// The message's body.
-    pub fn to_message(&self, policy: &Policy) -> String {
-        let Identity { key, source, verified_email, attributes, groups, enabled, view, .. } = &self.identity;
-        let message = Message {
-            version: VERSION,
-            queued_at: self.queued_at,
-            source: source.clone(),
-            key: key.clone(),
-            attributes: attributes
-                .iter()
-                .filter(|(name, _)| policy.uses_attribute(name))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-            email_verified: verified_email.is_some(),
-            groups: groups
-                .as_ref()
-                .map(|groups| groups.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
-            enabled: *enabled,
-            view: *view,
+    pub fn to_body(&self, policy: &Policy) -> String {
+        let body = match self {
+            Self::Look(look) => Body::Look(look.clone()),
+            Self::Identity(waiting) => Body::Identity(waiting.stored(policy)),
         };
         // Strings, numbers and maps with string keys: serializing them cannot fail.
-        serde_json::to_string(&message).unwrap_or_default()
+        serde_json::to_string(&Envelope { version: VERSION, body }).unwrap_or_default()
     }
 
     /// Reads a message's body.
-    pub fn from_message(body: &str) -> Result<Self, Unreadable> {
+    pub fn from_body(body: &str) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u64,
@@ -95,24 +169,84 @@ impl Waiting {
         let invalid =
             |error: serde_json::Error| Unreadable::NotAMessage { line: error.line(), column: error.column() };
         let Versioned { version } = serde_json::from_str(body).map_err(invalid)?;
-        if version > VERSION {
-            return Err(Unreadable::FutureVersion(version));
+        if version != VERSION {
+            return Err(Unreadable::OtherVersion(version));
         }
-        let Message { version: _, queued_at, source, key, attributes, email_verified, groups, enabled, view } =
-            serde_json::from_str(body).map_err(invalid)?;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, view);
-        Ok(Self { identity, queued_at })
+        let Envelope { version: _, body } = serde_json::from_str(body).map_err(invalid)?;
+        Ok(match body {
+            Body::Look(look) => Self::Look(look),
+            Body::Identity(stored) => Self::Identity(stored.into()),
+        })
     }
 }
 
-/// Where sign-ins wait.
-#[async_trait]
-pub trait Queue: Send + Sync {
-    /// Puts one message in.
-    async fn send(&self, body: String) -> Result<(), QueueFailed>;
+impl Look {
+    /// The same in messages that the queue takes.
+    pub fn split(self) -> impl Iterator<Item = Self> {
+        let Self { source, people, why, count, sent_at } = self;
+        // Keys and grants are plain text, and a little stands around each.
+        let size = |lead: &Lead| {
+            let grants: usize = lead.grants.iter().map(|grant| grant.to_string().len() + 3).sum();
+            lead.key.as_str().len() + grants + 32
+        };
+        let mut parts: Vec<Vec<Lead>> = Vec::new();
+        let mut left = 0;
+        for lead in people {
+            let takes = size(&lead);
+            match parts.last_mut() {
+                Some(part) if takes <= left => part.push(lead),
+                _ => {
+                    left = MAX_BYTES;
+                    parts.push(vec![lead]);
+                }
+            }
+            left = left.saturating_sub(takes);
+        }
+        parts.into_iter().map(move |people| Self { source: source.clone(), people, why, count, sent_at })
+    }
 }
 
-/// Where messages go that no later try would sync.
+impl Waiting {
+    fn stored(&self, policy: &Policy) -> Stored {
+        let Self { identity, grants, why, count, sent_at } = self;
+        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, told, .. } =
+            identity;
+        let used = attributes.iter().filter(|(name, _)| policy.uses_attribute(name));
+        let groups = groups.as_ref();
+        Stored {
+            source: source.clone(),
+            key: key.clone(),
+            evidence: *evidence,
+            attributes: used.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            email_verified: verified_email.is_some(),
+            groups: groups.map(|all| all.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
+            enabled: *enabled,
+            told: told.clone(),
+            grants: grants.clone(),
+            why: *why,
+            count: *count,
+            sent_at: *sent_at,
+        }
+    }
+}
+
+impl From<Stored> for Waiting {
+    fn from(stored: Stored) -> Self {
+        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, told, .. } = stored;
+        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, told);
+        let Stored { grants, why, count, sent_at, .. } = stored;
+        Self { identity: identity.on(evidence), grants, why, count, sent_at }
+    }
+}
+
+/// Where people wait to be looked at.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Puts one message in, which nobody is given before `delay` is over.
+    async fn send(&self, body: String, delay: Duration) -> Result<(), QueueFailed>;
+}
+
+/// Where messages go that no later try would settle.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Puts a message there, with why (the message attribute `reason`).
@@ -121,7 +255,7 @@ pub trait DeadLetters: Send + Sync {
 
 /// A queue did not take a message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the queue did not take the sign-in: {0}")]
+#[error("the queue did not take the message: {0}")]
 pub struct QueueFailed(pub String);
 
 /// An SQS queue.
@@ -135,13 +269,14 @@ impl SqsQueue {
     pub fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
         Self { client, url }
     }
-}
 
-impl SqsQueue {
-    async fn put(&self, body: String, reason: Option<&str>) -> Result<(), QueueFailed> {
+    async fn put(&self, body: String, delay: Duration, reason: Option<&str>) -> Result<(), QueueFailed> {
         let failed =
             |error: &dyn ProvideErrorMetadata| QueueFailed(error.code().unwrap_or("no answer").to_owned());
         let mut message = self.client.send_message().queue_url(&self.url).message_body(body);
+        if !delay.is_zero() {
+            message = message.delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
+        }
         if let Some(reason) = reason {
             let value = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
             let value = value.map_err(|error| QueueFailed(error.to_string()))?;
@@ -153,15 +288,15 @@ impl SqsQueue {
 
 #[async_trait]
 impl Queue for SqsQueue {
-    async fn send(&self, body: String) -> Result<(), QueueFailed> {
-        self.put(body, None).await
+    async fn send(&self, body: String, delay: Duration) -> Result<(), QueueFailed> {
+        self.put(body, delay, None).await
     }
 }
 
 #[async_trait]
 impl DeadLetters for SqsQueue {
     async fn set_aside(&self, body: &str, reason: &str) -> Result<(), QueueFailed> {
-        self.put(body.to_owned(), Some(reason)).await
+        self.put(body.to_owned(), Duration::ZERO, Some(reason)).await
     }
 }
 
@@ -177,20 +312,43 @@ mod tests {
             .unwrap()
     }
 
+    fn now() -> Timestamp {
+        "2026-11-24T08:00:00Z".parse().unwrap()
+    }
+
+    fn lead(key: &str) -> Lead {
+        Lead { key: UserKey::new(key).unwrap(), grants: ["acme/editor".parse().unwrap()].into() }
+    }
+
+    fn look(people: Vec<Lead>) -> Look {
+        Look { source: Source::user_pool("pool"), people, why: Why::Written, count: 3, sent_at: now() }
+    }
+
     fn waiting() -> Waiting {
         let attributes = json!({"email": "jane@example.com", "given_name": "Jane", "locale": "en"});
         let attributes = serde_json::from_value(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
-        let identity = Identity::new(key, source, attributes, true, groups, true, View::Whole);
-        Waiting { identity, queued_at: "2026-11-24T08:00:00Z".parse().unwrap() }
+        let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
+        let identity = identity.on(Evidence::token(Some(now()), now(), false, 600));
+        Waiting { identity, grants: BTreeSet::new(), why: Why::SignIn, count: 0, sent_at: now() }
     }
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
-        let waiting = waiting();
-        let read = Waiting::from_message(&waiting.to_message(&policy())).unwrap();
-        assert!(read == waiting);
+        for message in [Message::Identity(waiting()), Message::Look(look(vec![lead("u1"), lead("u2")]))] {
+            let body = message.to_body(&policy());
+            assert!(Message::from_body(&body).unwrap() == message, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_look_is_a_key_and_nothing_of_the_person() {
+        let body = Message::Look(look(vec![lead("u1")])).to_body(&policy());
+        let written: Value = serde_json::from_str(&body).unwrap();
+        let expected = json!({"version": 2, "look": {"source": "pool", "why": "written", "count": 3,
+            "sent_at": "2026-11-24T08:00:00Z", "people": [{"key": "u1", "grants": ["acme/editor"]}]}});
+        assert_eq!(written, expected);
     }
 
     #[test]
@@ -198,18 +356,34 @@ mod tests {
         let mut waiting = waiting();
         waiting.identity.attributes.insert("phone_number".into(), json!("+1 555 0100"));
         waiting.identity.groups.as_mut().unwrap().insert("secret project".into());
-        let message = waiting.to_message(&policy());
+        let message = Message::Identity(waiting).to_body(&policy());
         assert!(!message.contains("phone") && !message.contains("secret"), "{message}");
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
-        for body in ["", "hello", "[]", "{}", r#"{"version": 1}"#, r#"{"version": "1"}"#] {
-            assert!(matches!(Waiting::from_message(body), Err(Unreadable::NotAMessage { .. })), "{body}");
+    fn many_people_are_split_into_messages_that_the_queue_takes() {
+        let keys: Vec<String> = (0..6_000).map(|n| format!("{n:08x}-0000-4000-8000-000000000000")).collect();
+        let parts: Vec<Look> = look(keys.iter().map(|key| lead(key)).collect()).split().collect();
+        assert!(parts.len() > 1);
+        for part in &parts {
+            assert!(Message::Look(part.clone()).to_body(&policy()).len() < 256 * 1024);
         }
-        let future = waiting().to_message(&policy()).replace("\"version\":1", "\"version\":2");
-        assert_eq!(Waiting::from_message(&future), Err(Unreadable::FutureVersion(2)));
-        let no_key = waiting().to_message(&policy()).replace("u1", "../../x");
-        assert!(Waiting::from_message(&no_key).is_err());
+        let all: Vec<&str> =
+            parts.iter().flat_map(|part| &part.people).map(|lead| lead.key.as_str()).collect();
+        assert_eq!(all, keys);
+        assert_eq!(look(vec![]).split().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for body in ["", "hello", "[]", "{}", r#"{"version": 2}"#, r#"{"version": "2"}"#] {
+            assert!(matches!(Message::from_body(body), Err(Unreadable::NotAMessage { .. })), "{body}");
+        }
+        let message = Message::Identity(waiting()).to_body(&policy());
+        for version in [1, 3] {
+            let other = message.replace("\"version\":2", &format!("\"version\":{version}"));
+            assert!(Message::from_body(&other) == Err(Unreadable::OtherVersion(version)));
+        }
+        assert!(Message::from_body(&message.replace("\"u1\"", "\"../../x\"")).is_err());
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use self::users::Sink;
@@ -23,7 +24,7 @@ use super::pool::{PoolError, PoolUser, UserPool};
 use super::retry::{Cursor, Patience, Pull, all_pages};
 use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::identity::{Source, UserKey};
+use crate::domain::identity::{Evidence, Source, UserKey};
 use crate::domain::policy::{Condition, Policy};
 
 /// Lanes, or groups, that are read side by side. Cognito's quota is the limit long before this is.
@@ -125,11 +126,13 @@ impl PoolReader {
         matters: impl Fn(&str) -> bool,
         records: &mpsc::Sender<Record>,
     ) -> Result<Summary, ReadError> {
+        // What is read later is so at least since now.
+        let evidence = Evidence::read_at(Timestamp::now());
         let names = self.group_names().await?;
         let groups = names.len() as u64;
         let memberships = self.memberships(names.into_iter().filter(|name| matters(name)), prefix).await?;
-        let users = self.users(prefix, &Sink::new(&self.source, &memberships, records)).await?;
-        Ok(Summary { users: users as u64, groups })
+        let users = self.users(prefix, &Sink::new(&self.source, evidence, &memberships, records)).await?;
+        Ok(Summary { users: users as u64, groups, doubt: None })
     }
 
     async fn group_names(&self) -> Result<HashSet<String>, ReadError> {

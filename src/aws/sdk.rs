@@ -75,16 +75,6 @@ impl CognitoPool {
         }
     }
 
-    /// The user with this `sub` (ListUsers); `None`: there is none.
-    pub async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError> {
-        // A quote would end the filter; no `sub` that Permit takes as a key has one.
-        if sub.contains(['"', '\\']) {
-            return Ok(None);
-        }
-        let Page { items, next: _ } = self.list_users(Some(format!("sub = \"{sub}\"")), 1, None).await?;
-        Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
-    }
-
     /// The pool's own settings (DescribeUserPool).
     pub async fn describe(&self) -> Result<UserPoolType, PoolError> {
         let request = Request::of("DescribeUserPool");
@@ -249,8 +239,13 @@ impl UserPool for CognitoPool {
         Ok(Page { items: names(answer.groups), next: answer.next_token })
     }
 
-    async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
-        Ok(self.user(sub).await?.is_some())
+    async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError> {
+        // A quote would end the filter; no `sub` that Permit takes as a key has one.
+        if sub.contains(['"', '\\']) {
+            return Ok(None);
+        }
+        let Page { items, next: _ } = self.list_users(Some(format!("sub = \"{sub}\"")), 1, None).await?;
+        Ok(items.into_iter().find(|user| user.sub() == Some(sub)))
     }
 }
 

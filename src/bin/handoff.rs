@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::config;
+use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::http::Endpoint;
 use permit_handoff::entry::lambda;
 use permit_handoff::oidc::Verifier;
@@ -20,15 +21,8 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("handoff", Format::Json, variable)?;
     let config::Handoff { sign_in, oidc_issuers, allowed_origins } = config::Handoff::new(variable)?;
     // A token says itself which groups its person is in, or nobody does.
-    let config::SignIn {
-        common,
-        groups: _,
-        on_failure,
-        budget,
-        cache_ttl,
-        overflow_queue_url,
-        user_pool_id: _,
-    } = sign_in;
+    let config::SignIn { common, groups: _, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
+        sign_in;
 
     let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
     // Awaited: a task in the background would be frozen with the process.
@@ -36,7 +30,9 @@ async fn main() -> anyhow::Result<()> {
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
-    let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
+    let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
+    let settings = Settings { budget, cache_ttl, on_failure, readable };
+    let sign_in = SignIn::new(permit, common.policy, settings, queue);
     let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);
 
     lambda::serve(metrics, async |event, _| endpoint.handle(event.get()).await)

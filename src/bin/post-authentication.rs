@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config::{self, OnFailure, SignInGroups};
+use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
@@ -74,6 +75,8 @@ async fn trigger() -> anyhow::Result<Trigger> {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
-    let sign_in = SignIn::new(permit, common.policy, Settings { budget, cache_ttl, on_failure }, queue);
+    let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
+    let settings = Settings { budget, cache_ttl, on_failure, readable };
+    let sign_in = SignIn::new(permit, common.policy, settings, queue);
     Ok(Trigger::new(sign_in, groups, user_pool_id))
 }

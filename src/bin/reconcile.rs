@@ -1,13 +1,18 @@
-//! The consumer of the overflow queue.
+//! The consumer of the queue.
 //!
-//! Takes a batch of SQS messages, syncs who waits in them, and answers with the messages that stay queued.
+//! Takes a batch of SQS messages, looks at each person named in them, and answers with the messages that stay queued.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use permit_handoff::aws::lookup::PoolLookup;
 use permit_handoff::aws::queue::DeadLetters;
+use permit_handoff::aws::sdk::CognitoPool;
+use permit_handoff::domain::directory::Lookup;
+use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::lambda;
-use permit_handoff::entry::reconcile::{Batch, Reconcile};
+use permit_handoff::entry::reconcile::{Batch, Directories, Reconcile};
 use permit_handoff::telemetry::Format;
 use permit_handoff::{clients, config, telemetry};
 
@@ -25,7 +30,14 @@ async fn main() -> anyhow::Result<()> {
     let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
     let dead_letters =
         dead_letter_queue_url.map(|url| Box::new(clients::queue(&aws, url, TIMEOUT)) as Box<dyn DeadLetters>);
-    let reconcile = &Reconcile::new(permit.clone(), common.policy, user_pool_id, dead_letters);
+    let asks_groups = common.policy.needs_groups();
+    let readable = user_pool_id.map(|id| {
+        let source = Source::user_pool(id.as_str());
+        let pool = Arc::new(CognitoPool::new(&aws, id, TIMEOUT));
+        Arc::new(PoolLookup::new(pool, source, asks_groups)) as Arc<dyn Lookup>
+    });
+    let directories = Directories { readable: readable.into_iter().collect(), tokens: None };
+    let reconcile = &Reconcile::new(permit.clone(), common.policy, directories, dead_letters);
 
     lambda::serve(metrics, async |event, context| {
         let batch: Batch = serde_json::from_str(event.get()).context("the event is not from SQS")?;

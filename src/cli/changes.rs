@@ -31,7 +31,9 @@ impl Changes {
     }
 
     pub(super) fn add(&mut self, planned: Planned<'_>) {
-        if let Planned::Sync(Diff { plan: Plan::Unchanged, .. }) = planned {
+        if let Planned::Sync(Diff { plan, .. }) = planned
+            && plan.is_idle()
+        {
             return;
         }
         self.count += 1;

@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use jiff::Timestamp;
 
 use self::tell::{Origin, Person};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
-use crate::aws::pool::{PoolError, PoolUser, groups_of};
+use crate::aws::pool::{PoolError, PoolUser, UserPool as _, groups_of};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
-use crate::domain::identity::{Identity, Source, UserKey};
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::oidc::unverified::UnverifiedToken;
 use crate::{clients, config};
 
@@ -122,6 +123,7 @@ impl Args {
             }
         };
         let identity = event.identity(groups).map_err(Failed::usage)?;
+        let identity = identity.on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Event, identity))
     }
 
@@ -136,7 +138,9 @@ impl Args {
         let is_trusted = issuers.map(|issuers| issuers.trusts(&issuer));
         let identity = token.unverified_identity(issuers).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
-        Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }))
+        // What a token that was made now would do.
+        let evidence = Evidence::read_at(Timestamp::now());
+        Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }.on(evidence)))
     }
 
     /// The person as the pool has them; where it has not, by the key alone.
@@ -151,7 +155,8 @@ impl Args {
             None => groups_of(&pool, &found.username, Patience::SIGN_IN).await.map_err(Failed::failed)?,
         };
         let identity = Identity::from_user_attributes(source, found.attributes, Some(groups), found.enabled);
-        Ok(Person::new(Origin::Pool, identity.map_err(Failed::usage)?))
+        let identity = identity.map_err(Failed::usage)?.on(Evidence::read_at(Timestamp::now()));
+        Ok(Person::new(Origin::Pool, identity))
     }
 }
 

@@ -47,21 +47,46 @@ pub(super) struct RunArgs {
 #[command(next_help_heading = "People from a file")]
 #[group(skip)]
 struct FileArgs {
-    /// Take the people from this file: CSV, or JSON lines where it ends in .jsonl, .ndjson or .json
+    /// Take the people from this file: CSV, JSON lines, or a JSON document with the people in an array
     #[arg(long, value_name = "FILE", requires = "source")]
     file: Option<PathBuf>,
-    /// The form of the file, whatever its ending
+    /// The form of the file, whatever its name
     #[arg(long, value_enum, requires = "file")]
-    format: Option<Format>,
-    /// Who vouches for the people in the file: the ledger's `source`, as in an issuer's address
+    format: Option<FormatName>,
+    /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
     #[arg(long, value_name = "NAME", requires = "file")]
     source: Option<String>,
-    /// What a column is called elsewhere; may be given again
+    /// What a column says: sub, email, groups, status, ..., or an attribute of the policy; may be given again
     #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
     map: Vec<(String, String)>,
+    /// A column that looks like a status, and says nothing of who may sign in; may be given again
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    ignore: Vec<String>,
     /// The first columns of a CSV file without a header line
     #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// The array in a JSON document that holds the people, as in data.users
+    #[arg(long, value_name = "PATH", requires = "file")]
+    people: Option<String>,
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatName {
+    /// Columns with comma, semicolon or tab between them
+    Csv,
+    /// JSON: an object a line, or a document
+    #[value(alias = "jsonl")]
+    Json,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Json => Self::Json,
+        }
+    }
 }
 
 fn mapping(text: &str) -> Result<(String, String), String> {
@@ -99,16 +124,15 @@ impl RunArgs {
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await;
         let is_watched = terminal.interactive && !terminal.json;
-        let FileArgs { file, format, source, map: mapped, columns } = file;
+        let FileArgs { file, format, source, map: mapped, ignore: ignored, columns, people } = file;
         let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let reading = Reading { format, mapped, columns };
-            let source = source.unwrap_or_default();
-            let directory = FileDirectory::open(&path, &source, reading, &common.policy);
+            let reading = Reading { format: format.map(Format::from), mapped, columns, people, ignored };
+            let source = common.policy.sources.of_file(&source.unwrap_or_default()).map_err(Failed::usage)?;
+            let directory = FileDirectory::open(&path, &source, &reading, &common.policy);
             let directory = directory.map_err(Failed::usage)?;
-            let expected = if is_watched { directory.lines().await } else { None };
-            (common, share, expected, Arc::new(directory))
+            (common, share, Some(directory.records()), Arc::new(directory))
         } else {
             let config::BulkSync { common, user_pool_id, share, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;

@@ -12,14 +12,15 @@ Examples:
   permit-handoff sync --dry-run --json
   permit-handoff sync --approve-deprovision     after `refused`, when the departures are real
 
-  permit-handoff sync --file users.csv --source https://example.eu.auth0.com/ --dry-run
-  permit-handoff sync --file people.csv --source crm --map employee=sub --map mail=email
-  permit-handoff sync --file firebase.csv --source https://securetoken.google.com/PROJECT \\
-      --columns uid,email,emailVerified
+  permit-handoff sync --file users.csv --source customers --dry-run
+  permit-handoff sync --file people.csv --source crm --map employee=sub --map mail=email --map active=status
+  permit-handoff sync --file people.csv --source crm --ignore state
+  permit-handoff sync --file people.json --source crm --people data.users
 
-A file is CSV with a header, or JSON lines; one line is one person. The columns of Auth0, Okta and Firebase exports are \
-known. `groups` is split at `;`; without that column, roles by group are left as they are. A line that is broken is \
-named, the rest goes on, and nobody who may be on it is deprovisioned.
+A file is CSV, JSON lines, or a JSON document with the people in an array: an export of Auth0, Okta, Entra ID, Keycloak, Firebase, \
+Google Workspace, Clerk, Supabase, WorkOS, Cognito or Active Directory, or a list of SCIM. The `provider` of the [[source]] knows \
+its columns. A record that is unsure is named and grants and revokes nothing; the rest goes on. What the file lacks, a column or a \
+field that no line has, revokes nothing.
 
 Ctrl-C stops after what is under way; the next run goes on.";
 

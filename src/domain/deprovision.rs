@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, Ledger};
+use super::grant::Grant;
 use super::plan::{Change, UserWrite};
 use super::policy::{Deprovision, WhenMissing};
 
@@ -19,7 +20,7 @@ pub enum Departure {
     Keep,
     /// Note since when they are missing.
     Mark(Change),
-    /// They are marked, and the grace period is not over.
+    /// They are marked, and the grace period is not over; or newer evidence has them in the directory.
     Wait,
     /// Take back what the ledger names.
     Unassign(Change),
@@ -31,14 +32,18 @@ impl Departure {
     /// What `rule` says of `facts` at the time `now`.
     pub fn new(facts: &Facts, rule: &Deprovision, now: Timestamp) -> Self {
         let Some(ledger) = &facts.ledger else { return Self::Keep };
-        let delete = rule.missing == WhenMissing::Delete && !ledger.adopted;
+        // Somebody else's roles hang on the user: they go with it.
+        let is_ours_alone = facts.roles.is_subset(&ledger.grants);
+        let delete = rule.missing == WhenMissing::Delete && !ledger.adopted && is_ours_alone;
         if rule.missing == WhenMissing::Keep || (!delete && ledger.grants.is_empty()) {
             return Self::Keep;
         }
         let grace = SignedDuration::from_hours(i64::from(rule.grace_hours));
         match ledger.missing_since {
+            // They were there after this run had looked for them.
+            _ if ledger.as_of.is_some_and(|as_of| as_of > now) => Self::Wait,
             None if !grace.is_zero() => {
-                let ledger = Ledger { missing_since: Some(now), ..ledger.clone() };
+                let ledger = Ledger { missing_since: Some(now), as_of: Some(now), ..ledger.clone() };
                 Self::Mark(Change {
                     key: facts.key.clone(),
                     revoke: BTreeSet::new(),
@@ -49,14 +54,50 @@ impl Departure {
             Some(since) if now.duration_since(since) < grace => Self::Wait,
             _ if delete => Self::Delete,
             since => {
-                let kept =
-                    Ledger { grants: BTreeSet::new(), missing_since: since.or(Some(now)), ..ledger.clone() };
+                let kept = Ledger {
+                    grants: BTreeSet::new(),
+                    missing_since: since.or(Some(now)),
+                    as_of: Some(now),
+                    ..ledger.clone()
+                };
                 Self::Unassign(Change {
                     key: facts.key.clone(),
                     revoke: ledger.grants.intersection(&facts.roles).cloned().collect(),
                     write: Some(UserWrite::with_ledger(facts, kept)),
                     grant: BTreeSet::new(),
                 })
+            }
+        }
+    }
+}
+
+impl Departure {
+    /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there the breaker
+    /// stands before it, and they lose their roles until then.
+    ///
+    /// The role assignments `claims` may be ours although no ledger names them: see [`Plan::claiming`](super::plan::Plan::claiming).
+    pub fn claiming(
+        facts: &Facts,
+        rule: &Deprovision,
+        now: Timestamp,
+        claims: &BTreeSet<Grant>,
+    ) -> Option<Change> {
+        let unowned = facts.unowned(claims);
+        let mut owned = facts.clone();
+        if let Some(ledger) = &mut owned.ledger {
+            ledger.grants.extend(unowned.iter().cloned());
+        }
+        let unassign = Deprovision { missing: WhenMissing::Unassign, ..*rule };
+        match Self::new(&owned, rule, now) {
+            Self::Mark(change) | Self::Unassign(change) => Some(change),
+            Self::Delete => match Self::new(&owned, &unassign, now) {
+                Self::Unassign(change) => Some(change),
+                _ => None,
+            },
+            Self::Keep | Self::Wait if unowned.is_empty() => None,
+            Self::Keep | Self::Wait => {
+                let (key, grant) = (facts.key.clone(), BTreeSet::new());
+                Some(Change { key, revoke: unowned, write: None, grant })
             }
         }
     }
@@ -84,6 +125,9 @@ pub enum Refusal {
     /// The directory, or Permit, was not read to the end.
     #[error("{0} was not read whole: nobody is deprovisioned on a partial view")]
     PartialView(&'static str),
+    /// The directory has, or may have, people whom it did not name.
+    #[error("{0}: nobody counts as missing")]
+    Doubt(String),
 }
 
 /// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory.
@@ -124,6 +168,7 @@ mod tests {
             source: Source::user_pool("p"),
             grants: set(grants),
             missing_since: missing_since.map(|time| time.parse().unwrap()),
+            as_of: None,
             adopted,
         });
         facts
@@ -162,6 +207,29 @@ mod tests {
         let adopted = Departure::new(&facts(&["a/b"], &["a/b"], None, true), &rule, now());
         assert!(matches!(adopted, Departure::Unassign(_)));
         assert_eq!(Departure::new(&facts(&[], &["x/y"], None, true), &rule, now()), Departure::Keep);
+    }
+
+    #[test]
+    fn a_user_who_holds_somebody_elses_role_is_unassigned_and_never_deleted() {
+        let rule = rule(WhenMissing::Delete, 0);
+        let Departure::Unassign(change) =
+            Departure::new(&facts(&["a/b"], &["a/b", "x/foreign"], None, false), &rule, now())
+        else {
+            panic!("not unassigned")
+        };
+        assert_eq!(change.revoke, BTreeSet::from(["a/b".parse().unwrap()]));
+        assert_eq!(Departure::new(&facts(&[], &["x/foreign"], None, false), &rule, now()), Departure::Keep);
+    }
+
+    #[test]
+    fn newer_evidence_keeps_a_person_whom_an_older_reading_misses() {
+        let mut newer = facts(&["a/b"], &["a/b"], None, false);
+        newer.ledger.as_mut().unwrap().as_of = Some("2026-11-24T08:00:01Z".parse().unwrap());
+        for rule in [rule(WhenMissing::Delete, 0), rule(WhenMissing::Unassign, 24)] {
+            assert_eq!(Departure::new(&newer, &rule, now()), Departure::Wait);
+        }
+        newer.ledger.as_mut().unwrap().as_of = Some(now());
+        assert_eq!(Departure::new(&newer, &rule(WhenMissing::Delete, 0), now()), Departure::Delete);
     }
 
     #[test]

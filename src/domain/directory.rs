@@ -9,6 +9,8 @@ use super::SubPrefix;
 use super::identity::{Identity, Source, UserKey};
 
 /// What a directory's reading gives. The same person may come twice.
+// Nearly every record is a person: a box for each would cost more than the room in the few others.
+#[allow(clippy::large_enum_variant)]
 pub enum Record {
     /// A person.
     Identity(Identity),
@@ -16,6 +18,8 @@ pub enum Record {
     Invalid {
         /// Their key, or what the directory calls them. It goes into the report and into no log.
         user: String,
+        /// Who it is, where that is known: they are there, and keep what they have.
+        key: Option<UserKey>,
         /// What is wrong, and what to do.
         reason: String,
     },
@@ -31,18 +35,30 @@ impl fmt::Debug for Record {
 }
 
 /// What a directory that was read whole holds.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Summary {
     /// Its people, those who cannot be synced among them.
     pub users: u64,
     /// Its groups.
     pub groups: u64,
+    /// Why somebody may be in it who was not named: then nobody is missing. It names nobody.
+    pub doubt: Option<String>,
 }
 
 /// The directory was not read to its end. The message names what was not read, and nothing of any person.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NotWhole(pub String);
+
+/// A directory in which one person can be read anew.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    /// Who vouches for its people.
+    fn source(&self) -> &Source;
+
+    /// The person with this key, as they are now; `None`: nobody has it.
+    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole>;
+}
 
 /// A directory of people, all vouched for by one [`Source`].
 #[async_trait]

@@ -23,6 +23,9 @@ pub struct Ledger {
     /// Since when the user has been missing from the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
+    /// The time of the evidence that last changed something; `None`: the ledger does not say. Older evidence changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// The user stood in Permit before this project knew them, and so is never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
@@ -38,18 +41,22 @@ impl Ledger {
             source: Source::user_pool(value.get("source").and_then(Value::as_str)?),
             grants: grants.iter().filter_map(text).filter_map(|grant| grant.parse().ok()).collect(),
             missing_since: value.get("missing_since").and_then(text).and_then(|time| time.parse().ok()),
+            as_of: value.get("as_of").and_then(text).and_then(|time| time.parse().ok()),
             adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 
     /// The attribute's value.
     pub fn to_value(&self) -> Value {
-        let Self { source, grants, missing_since, adopted } = self;
+        let Self { source, grants, missing_since, as_of, adopted } = self;
         let mut members = Map::new();
         members.insert("source".into(), source.as_str().into());
         members.insert("grants".into(), grants.iter().map(Grant::to_string).collect());
         if let Some(time) = missing_since {
             members.insert("missing_since".into(), time.to_string().into());
+        }
+        if let Some(time) = as_of {
+            members.insert("as_of".into(), time.to_string().into());
         }
         if *adopted {
             members.insert("adopted".into(), true.into());
@@ -96,6 +103,12 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
+    /// Those of `grants` that stand and that no ledger names.
+    pub fn unowned(&self, grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
+        let named = |grant: &Grant| self.ledger.as_ref().is_some_and(|ledger| ledger.grants.contains(grant));
+        grants.iter().filter(|grant| self.roles.contains(*grant) && !named(grant)).cloned().collect()
+    }
+
     /// Whether this project made the user on the word of `source`.
     pub fn is_owned_by(&self, source: &Source) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.source == *source)
@@ -133,8 +146,7 @@ mod tests {
 
     #[test]
     fn a_mark_survives() {
-        let value =
-            json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "adopted": true});
+        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "as_of": "2026-11-24T08:00:00.123Z", "adopted": true});
         assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
     }
 

@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::redacted_debug;
+use super::told::Told;
 
 /// The longest user key taken: Permit documents no limit, Cognito's `sub` has 36 characters and OIDC's at
 /// most 255 (OpenID Connect Core, section 2).
@@ -26,14 +28,14 @@ impl UserKey {
     /// Takes `key` as it is: a key is never repaired, since a repaired one could be another person's.
     pub fn new(key: &str) -> Result<Self, InvalidIdentity> {
         if key.is_empty() {
-            return Err(InvalidIdentity::NoSub);
+            return Err(InvalidIdentity::NoKey);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
         // Permit's pattern allows these two, but in a URL they are another path: a DELETE of `..` would be one of
         // something else.
         let is_path = key == "." || key == "..";
         if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
-            return Err(InvalidIdentity::SubIsNoKey);
+            return Err(InvalidIdentity::NotAKey);
         }
         Ok(Self(key.into()))
     }
@@ -120,6 +122,16 @@ impl std::hash::Hash for Email {
 pub struct VerifiedEmail(Email);
 
 impl VerifiedEmail {
+    /// The caller has read that it is verified.
+    pub(super) fn verified(email: Email) -> Self {
+        Self(email)
+    }
+
+    /// The address in one spelling.
+    pub fn folded(&self) -> String {
+        self.0.folded()
+    }
+
     /// The domain in lower case, without the `@`.
     pub fn domain(&self) -> String {
         self.0.folded().rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default()
@@ -153,6 +165,17 @@ impl Source {
         Self(pool.unwrap_or(iss).into())
     }
 
+    /// Whether it has the form of a user pool's id, `REGION_ID`.
+    pub fn is_user_pool(&self) -> bool {
+        let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.0.split_once('_').is_some_and(|(region, id)| {
+            !region.is_empty()
+                && region.chars().all(is_region)
+                && !id.is_empty()
+                && id.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+    }
+
     /// The source as the ledger spells it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -165,15 +188,44 @@ impl fmt::Display for Source {
     }
 }
 
-/// How much of a person the directory showed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum View {
-    /// All of it: an attribute that is not there does not exist (a trigger event, the user pool, an ID token).
-    Whole,
-    /// Some of it: what is not there is unknown, so nothing is blanked or revoked for want of it
-    /// (an access token).
-    Partial,
+/// What an identity rests on: since when it is so, and what it may do on its own word.
+///
+/// An identity that nobody has given evidence is undated, and changes nothing: see [`Identity::on`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The directory said so at this time, or a moment later; `None`: nobody knows when.
+    pub as_of: Option<Timestamp>,
+    /// Whether it may take on a Permit user whom no ledger names.
+    pub adopts: bool,
+    /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
+    pub fresh_seconds: u32,
+}
+
+impl Evidence {
+    /// The directory itself, read from this time on: a user pool, a file, a trigger event.
+    pub fn read_at(time: Timestamp) -> Self {
+        Self { as_of: whole_millis(time), adopts: true, fresh_seconds: 0 }
+    }
+
+    /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
+    ///
+    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds older than
+    /// its token, and must not count as newer.
+    pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
+        let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
+        Self { as_of: iat.and_then(|iat| whole_millis(end(iat).min(now))), adopts, fresh_seconds }
+    }
+
+    /// Whether it is too old at the time `now`. What has no time is older than anything.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let most = SignedDuration::from_secs(self.fresh_seconds.into());
+        !most.is_zero() && self.as_of.is_none_or(|as_of| now.duration_since(as_of) > most)
+    }
+}
+
+/// The ledger has milliseconds, so that a time is the same when it is read back.
+fn whole_millis(time: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.as_millisecond()).ok()
 }
 
 /// A person, as a directory vouches for them.
@@ -183,22 +235,32 @@ pub struct Identity {
     pub key: UserKey,
     /// Who vouches.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
     /// The address, verified or not.
     pub email: Option<Email>,
     /// The same address, where the directory has verified it.
     pub verified_email: Option<VerifiedEmail>,
+    /// Whether somebody without a verified address has none: the view tells it.
+    pub tells_email: bool,
     /// `given_name`.
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
-    /// The groups; `None`: not asked, or the token does not say.
+    /// The paths of texts that the source declares to be one value each, whatever they look like.
+    pub plain: BTreeSet<String>,
+    /// All their groups; `None`: not asked, or the token does not say, and there may be others than `known_groups`.
     pub groups: Option<BTreeSet<String>>,
+    /// Groups that are known although others may not be.
+    pub known_groups: BTreeSet<String>,
+    /// Texts that hold groups in a form that the source does not declare: one name, or several.
+    pub unsplit_groups: BTreeSet<String>,
     /// Whether they may sign in.
     pub enabled: bool,
-    /// Whether what is absent here is absent there.
-    pub view: View,
+    /// Which claims are absent where they are not here.
+    pub told: Told,
 }
 
 redacted_debug!(UserKey, Email, VerifiedEmail, Identity);
@@ -206,12 +268,18 @@ redacted_debug!(UserKey, Email, VerifiedEmail, Identity);
 /// Why a record is no identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidIdentity {
-    /// There is no `sub`, or an empty one.
-    #[error("the record has no `sub`")]
-    NoSub,
-    /// The `sub` has a character that no Permit user key has, or is too long.
-    #[error("the `sub` is no Permit user key: only letters, digits and | @ + - . _ are, 255 of them at most")]
-    SubIsNoKey,
+    /// There is no key, or an empty one.
+    #[error("the record has no key of its person")]
+    NoKey,
+    /// The key has a character that no Permit user key has, or is too long.
+    #[error(
+        "the person's key cannot be a Permit user key: only letters, digits and | @ + - . _ can, 255 of them at most; \
+         `key_encoding = \"percent\"` in [source.claims] writes the others as .XX"
+    )]
+    NotAKey,
+    /// The key is an address, and it is not verified.
+    #[error("the person has no verified address, which is the source's key")]
+    NoVerifiedEmail,
 }
 
 impl Identity {
@@ -229,10 +297,10 @@ impl Identity {
             attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         let key = match attributes.remove("sub") {
             Some(Value::String(sub)) => UserKey::new(&sub)?,
-            _ => return Err(InvalidIdentity::NoSub),
+            _ => return Err(InvalidIdentity::NoKey),
         };
         let verified = attributes.get("email_verified").and_then(Value::as_str) == Some("true");
-        Ok(Self::new(key, source, attributes, verified, groups, enabled, View::Whole))
+        Ok(Self::new(key, source, attributes, verified, groups, enabled, Told::all()))
     }
 
     /// From claims or attributes by their standard OIDC names; `email_verified` is what the caller has
@@ -244,12 +312,13 @@ impl Identity {
         email_verified: bool,
         groups: Option<BTreeSet<String>>,
         enabled: bool,
-        view: View,
+        told: Told,
     ) -> Self {
         let attributes: BTreeMap<String, Value> =
             attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let text = |name: &str| attributes.get(name).and_then(Value::as_str);
         let email = text("email").and_then(Email::new);
+        let is_email_clean = attributes.get("email").is_none_or(is_clean);
         let (first_name, last_name) =
             (text("given_name").and_then(readable), text("family_name").and_then(readable));
         Self {
@@ -259,11 +328,22 @@ impl Identity {
             last_name,
             key,
             source,
+            evidence: Evidence::default(),
             attributes,
+            plain: BTreeSet::new(),
+            tells_email: is_email_clean && told.tells("email") && told.tells("email_verified"),
             groups,
+            known_groups: BTreeSet::new(),
+            unsplit_groups: BTreeSet::new(),
             enabled,
-            view,
+            told,
         }
+    }
+
+    /// The same person, on this evidence.
+    #[must_use]
+    pub fn on(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
     }
 }
 
@@ -297,7 +377,7 @@ fn is_clean_text(text: &str) -> bool {
 }
 
 /// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it is.
-fn trimmed(value: Value) -> Option<Value> {
+pub(super) fn trimmed(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
         value if !is_clean(&value) => Some(value),
@@ -314,7 +394,7 @@ fn trimmed(value: Value) -> Option<Value> {
 }
 
 /// A name as people read it: it decides over nothing, so control characters may just go.
-fn readable(name: &str) -> Option<String> {
+pub(super) fn readable(name: &str) -> Option<String> {
     let name = name.replace(char::is_control, "");
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
@@ -332,9 +412,9 @@ mod tests {
     #[test]
     fn a_key_is_taken_as_it_is_or_refused() {
         assert_eq!(UserKey::new("auth0|5f7c.A+b@c_d-e").unwrap().as_str(), "auth0|5f7c.A+b@c_d-e");
-        assert_eq!(UserKey::new(""), Err(InvalidIdentity::NoSub));
+        assert_eq!(UserKey::new(""), Err(InvalidIdentity::NoKey));
         for key in [".", "..", "a b", "a/b", "ä", "a\n", "a:b", &"x".repeat(256)] {
-            assert_eq!(UserKey::new(key), Err(InvalidIdentity::SubIsNoKey), "{key}");
+            assert_eq!(UserKey::new(key), Err(InvalidIdentity::NotAKey), "{key}");
         }
     }
 
@@ -357,9 +437,9 @@ mod tests {
 
     #[test]
     fn a_record_without_a_sub_is_no_identity() {
-        assert_eq!(person(&[("email", "jane@example.com")]), Err(InvalidIdentity::NoSub));
-        assert_eq!(person(&[("sub", "")]), Err(InvalidIdentity::NoSub));
-        assert_eq!(person(&[("sub", "../../etc")]), Err(InvalidIdentity::SubIsNoKey));
+        assert_eq!(person(&[("email", "jane@example.com")]), Err(InvalidIdentity::NoKey));
+        assert_eq!(person(&[("sub", "")]), Err(InvalidIdentity::NoKey));
+        assert_eq!(person(&[("sub", "../../etc")]), Err(InvalidIdentity::NotAKey));
     }
 
     #[test]
@@ -450,6 +530,21 @@ mod tests {
         ] {
             assert_eq!(Source::issuer(iss).as_str(), iss);
         }
+    }
+
+    #[test]
+    fn a_token_counts_from_the_end_of_its_second_and_never_from_the_future() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (iat, now) = (time("2026-11-24T08:00:00Z"), time("2026-11-24T08:00:07.1234567Z"));
+        let token = Evidence::token(Some(iat), now, false, 600);
+        assert_eq!(token.as_of, Some(time("2026-11-24T08:00:00.999Z")));
+        let early = Evidence::token(Some(now), iat, false, 600);
+        assert_eq!(early.as_of, Some(iat));
+        assert_eq!(Evidence::read_at(now).as_of, Some(time("2026-11-24T08:00:07.123Z")));
+        let is_stale = |fresh_seconds| Evidence { fresh_seconds, ..token }.is_stale(now);
+        assert!(is_stale(6) && !is_stale(7) && !is_stale(0));
+        let undated = Evidence::token(None, now, true, 600);
+        assert!(undated.as_of.is_none() && undated.is_stale(now) && !Evidence::read_at(iat).is_stale(now));
     }
 
     #[test]

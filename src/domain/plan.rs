@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub use self::diff::Diff;
 use super::facts::{Facts, LEDGER, Ledger};
 use super::grant::Grant;
-use super::identity::{Email, UserKey};
+use super::identity::{Email, Source, UserKey};
 use super::policy::Desired;
 use super::redacted_debug;
 
@@ -26,6 +26,48 @@ pub enum Plan {
     Create(NewUser),
     /// Permit's user differs.
     Change(Change),
+    /// Permit's user differs, and this evidence may not change it.
+    Refused(Refused),
+}
+
+/// Why evidence may change nothing of a user.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Refused {
+    /// The ledger rests on newer evidence.
+    #[error("newer evidence of this person stands in Permit: what is older changes nothing")]
+    Older,
+    /// The ledger names another directory.
+    #[error(
+        "the Permit user belongs to the directory `{0}`: to move its people here, run \
+         `permit-handoff sync --take-over {0}`"
+    )]
+    OtherDirectory(Source),
+    /// It is older than the source's `fresh_seconds`.
+    #[error(
+        "the token is older than `fresh_seconds` of its source, and would have to change something: sign in again"
+    )]
+    Stale,
+    /// There is no ledger, and tokens of this source take nobody on.
+    #[error(
+        "the Permit user was made by somebody else: set `adopt = true` on the source to have its tokens take such users on"
+    )]
+    NotAdopted,
+    /// Nobody knows when the evidence was true.
+    #[error("the evidence has no time (a token needs `iat`): it changes nothing")]
+    Undated,
+}
+
+impl Refused {
+    /// A stable code, as in the report and in answers.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Older => "OLDER_EVIDENCE",
+            Self::Stale => "TOKEN_TOO_OLD",
+            Self::OtherDirectory(_) => "OTHER_DIRECTORY",
+            Self::NotAdopted => "NOT_ADOPTED",
+            Self::Undated => "UNDATED",
+        }
+    }
 }
 
 /// A user to create, their role assignments with them.
@@ -90,24 +132,70 @@ impl Plan {
     ///
     /// `actual` is of the same user; `None`: Permit has no such user.
     pub fn new(desired: &Desired, actual: Option<&Facts>) -> Self {
-        match actual {
-            None => Self::Create(create(desired)),
-            Some(actual) => change(desired, actual).map_or(Self::Unchanged, Self::Change),
+        Self::claiming(desired, actual, &BTreeSet::new())
+    }
+
+    /// The same, where the role assignments `claims` may be ours although no ledger names them: somebody set out to make
+    /// them, and another writer may have replaced the ledger meanwhile. One that stands is taken into the ledger, or
+    /// taken back. So none is left without an owner.
+    pub fn claiming(desired: &Desired, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Self {
+        let Some(actual) = actual else {
+            return match desired.evidence.as_of {
+                None => Self::Refused(Refused::Undated),
+                Some(_) => Self::Create(create(desired)),
+            };
+        };
+        let Some(change) = change(desired, actual, claims) else { return Self::Unchanged };
+        match refusal(desired, actual) {
+            None => Self::Change(change),
+            Some(refused) => {
+                let revoke = actual.unowned(claims);
+                if revoke.is_empty() {
+                    return Self::Refused(refused);
+                }
+                let key = desired.key.clone();
+                Self::Change(Change { key, revoke, write: None, grant: BTreeSet::new() })
+            }
         }
+    }
+
+    /// Whether nothing is written.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Self::Unchanged | Self::Refused(_))
     }
 }
 
+/// Why this evidence may change nothing of a user who stands.
+fn refusal(desired: &Desired, actual: &Facts) -> Option<Refused> {
+    let Some(as_of) = desired.evidence.as_of else { return Some(Refused::Undated) };
+    let Some(ledger) = &actual.ledger else {
+        return (!desired.evidence.adopts).then_some(Refused::NotAdopted);
+    };
+    let is_theirs = ledger.source == desired.source || Some(&ledger.source) == desired.takes_over.as_ref();
+    if !is_theirs {
+        return Some(Refused::OtherDirectory(ledger.source.clone()));
+    }
+    ledger.as_of.is_some_and(|newest| newest > as_of).then_some(Refused::Older)
+}
+
 fn create(desired: &Desired) -> NewUser {
-    let Desired { key, source, email, first_name, last_name, attributes, grants, untold: _ } =
+    let Desired { key, source, evidence, email, first_name, last_name, attributes, grants, .. } =
         desired.clone();
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let ledger = Ledger { source, grants: grants.clone(), missing_since: None, adopted: false };
+    let grants_of_ledger = grants.clone();
+    let ledger = Ledger {
+        source,
+        grants: grants_of_ledger,
+        missing_since: None,
+        as_of: evidence.as_of,
+        adopted: false,
+    };
     NewUser { user: UserWrite { key, email, first_name, last_name, attributes, ledger }, grants }
 }
 
-fn change(desired: &Desired, actual: &Facts) -> Option<Change> {
-    let nothing = BTreeSet::new();
-    let ours = actual.ledger.as_ref().map_or(&nothing, |ledger| &ledger.grants);
+fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option<Change> {
+    let mut ours = actual.unowned(claims);
+    ours.extend(actual.ledger.iter().flat_map(|ledger| &ledger.grants).cloned());
     let stays = |grant: &Grant| {
         desired.grants.contains(grant) || desired.untold.iter().any(|untold| untold.fits(grant))
     };
@@ -120,6 +208,8 @@ fn change(desired: &Desired, actual: &Facts) -> Option<Change> {
         source: desired.source.clone(),
         grants: ours.iter().filter(|grant| stays(grant)).chain(&grant).cloned().collect(),
         missing_since: None,
+        // Evidence that changes nothing is not noted: it would cost a write.
+        as_of: actual.ledger.as_ref().and_then(|ledger| ledger.as_of),
         adopted: actual.ledger.as_ref().is_none_or(|ledger| ledger.adopted),
     };
 
@@ -148,7 +238,7 @@ fn replacement(desired: &Desired, actual: &Facts, ledger: Ledger) -> Option<User
         first_name: desired.first_name.clone().or_else(|| actual.first_name.clone()),
         last_name: desired.last_name.clone().or_else(|| actual.last_name.clone()),
         attributes,
-        ledger,
+        ledger: Ledger { as_of: desired.evidence.as_of, ..ledger },
     })
 }
 

@@ -14,8 +14,10 @@ use serde_json::Value;
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
-use super::identity::{Email, Identity, Source, UserKey, View, is_clean};
+use super::identity::{Email, Evidence, Identity, Source, UserKey, is_clean};
+use super::path;
 use super::redacted_debug;
+use super::source::{Sources, could_be_a_list, list_readings};
 
 /// The policy, checked: every rule can grant something to somebody.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +32,8 @@ pub struct Policy {
     pub create_instances: bool,
     /// `[deprovision]`.
     pub deprovision: Deprovision,
+    /// The `[[source]]` tables.
+    pub sources: Sources,
 }
 
 /// An attribute that is copied to the Permit user.
@@ -125,6 +129,10 @@ pub struct Desired {
     pub key: UserKey,
     /// Who vouches for them.
     pub source: Source,
+    /// Since when, and how far.
+    pub evidence: Evidence,
+    /// The directory that they come from, where they are taken over from another.
+    pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
     /// `None`: what Permit has is left.
@@ -171,6 +179,8 @@ impl Untold {
 pub enum Verdict<'p> {
     /// All conditions hold. Never empty.
     Grants(BTreeSet<Grant>),
+    /// They hold for these, and maybe for more: this condition cannot be told whole.
+    GrantsSome(BTreeSet<Grant>, &'p Condition),
     /// This condition does not hold, or together they capture no one tenant and role.
     Denies(Option<&'p Condition>),
     /// This condition cannot be told.
@@ -178,11 +188,11 @@ pub enum Verdict<'p> {
 }
 
 /// What a condition says of a person.
-enum Holds {
-    /// Yes; one entry for each way in which it does.
-    Yes(Vec<Captures>),
-    No,
-    Untold,
+struct Holds {
+    /// The ways in which it is known to hold.
+    ways: Vec<Captures>,
+    /// Whether there may be others.
+    unsure: bool,
 }
 
 impl Policy {
@@ -194,21 +204,24 @@ impl Policy {
         let mut untold = Vec::new();
         if identity.enabled || self.deprovision.disabled == WhenDisabled::Keep {
             for rule in &self.rules {
-                match rule.verdict(identity) {
-                    Verdict::Grants(granted) => grants.extend(granted),
-                    Verdict::Denies(_) => {}
-                    Verdict::Untold(_) => {
-                        let Rule { line: _, conditions: _, tenant, resource, role } = rule.clone();
-                        untold.push(Untold { tenant, resource, role });
-                    }
+                let (granted, is_untold) = match rule.verdict(identity) {
+                    Verdict::Grants(granted) => (granted, false),
+                    Verdict::GrantsSome(granted, _) => (granted, true),
+                    Verdict::Denies(_) => (BTreeSet::new(), false),
+                    Verdict::Untold(_) => (BTreeSet::new(), true),
+                };
+                grants.extend(granted);
+                if is_untold {
+                    let Rule { line: _, conditions: _, tenant, resource, role } = rule.clone();
+                    untold.push(Untold { tenant, resource, role });
                 }
             }
         }
         let attributes = self
             .attributes
             .iter()
-            .filter_map(|CopiedAttribute { from, to }| match identity.attributes.get(from) {
-                None if identity.view == View::Partial => None,
+            .filter_map(|CopiedAttribute { from, to }| match path::value(&identity.attributes, from) {
+                None if !identity.told.tells(from) => None,
                 Some(value) if !is_clean(value) => None,
                 value => Some((to.clone(), value.cloned())),
             })
@@ -216,6 +229,8 @@ impl Policy {
         Desired {
             key: identity.key.clone(),
             source: identity.source.clone(),
+            evidence: identity.evidence,
+            takes_over: None,
             email: identity.email.clone(),
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),
@@ -278,24 +293,31 @@ impl Rule {
     /// What this rule says of `identity`.
     pub fn verdict(&self, identity: &Identity) -> Verdict<'_> {
         let mut ways = vec![Captures::default()];
+        // What the conditions that are told whole have in common: where that is nothing, no other can change it.
+        let mut sure = ways.clone();
         let mut untold = None;
         for condition in &self.conditions {
-            match condition.holds(identity) {
-                Holds::Yes(captures) => {
-                    ways = ways.iter().flat_map(|way| captures.iter().filter_map(|c| way.join(c))).collect();
-                    if ways.is_empty() {
-                        return Verdict::Denies(Some(condition));
-                    }
-                }
-                Holds::No => return Verdict::Denies(Some(condition)),
-                Holds::Untold => untold = Some(condition),
+            let Holds { ways: here, unsure } = condition.holds(identity);
+            let join = |ways: &[Captures]| -> Vec<Captures> {
+                ways.iter().flat_map(|way| here.iter().filter_map(|c| way.join(c))).collect()
+            };
+            ways = join(&ways);
+            if unsure {
+                untold = untold.or(Some(condition));
+                continue;
+            }
+            sure = join(&sure);
+            if sure.is_empty() {
+                return Verdict::Denies(Some(condition));
             }
         }
-        if let Some(condition) = untold {
-            return Verdict::Untold(condition);
-        }
         let grants: BTreeSet<Grant> = ways.into_iter().filter_map(|way| self.grant(way)).collect();
-        if grants.is_empty() { Verdict::Denies(None) } else { Verdict::Grants(grants) }
+        match untold {
+            None if grants.is_empty() => Verdict::Denies(None),
+            None => Verdict::Grants(grants),
+            Some(condition) if grants.is_empty() => Verdict::Untold(condition),
+            Some(condition) => Verdict::GrantsSome(grants, condition),
+        }
     }
 }
 
@@ -316,29 +338,54 @@ impl Rule {
 
 impl Condition {
     fn holds(&self, identity: &Identity) -> Holds {
-        let known =
-            |captures: Vec<Captures>| if captures.is_empty() { Holds::No } else { Holds::Yes(captures) };
-        let absent = match identity.view {
-            View::Whole => Holds::No,
-            View::Partial => Holds::Untold,
-        };
         match self {
-            Self::Group(pattern) => match &identity.groups {
-                Some(groups) => known(groups.iter().filter_map(|group| pattern.matches(group)).collect()),
-                None => Holds::Untold,
-            },
-            Self::EmailDomain(pattern) => match &identity.verified_email {
-                Some(email) => known(pattern.matches(&email.domain()).into_iter().collect()),
-                None if identity.attributes.get("email").is_some_and(|email| !is_clean(email)) => {
-                    Holds::Untold
+            Self::Group(pattern) => {
+                let known = identity.groups.iter().flatten().chain(&identity.known_groups);
+                let ways = known.filter_map(|group| pattern.matches(group)).collect();
+                let mut holds = Holds { ways, unsure: identity.groups.is_none() };
+                for text in &identity.unsplit_groups {
+                    holds.read(pattern, text);
                 }
-                None => absent,
+                holds
+            }
+            Self::EmailDomain(pattern) => match &identity.verified_email {
+                Some(email) => Holds::of(pattern.matches(&email.domain())),
+                None => Holds { ways: Vec::new(), unsure: !identity.tells_email },
             },
-            Self::Attribute { name, equals } => match identity.attributes.get(name) {
-                Some(value) if !is_clean(value) => Holds::Untold,
-                Some(value) => known(scalars(value).iter().filter_map(|text| equals.matches(text)).collect()),
-                None => absent,
-            },
+            Self::Attribute { name, equals } => {
+                let values = path::values(&identity.attributes, name);
+                let mut holds =
+                    Holds { ways: Vec::new(), unsure: values.is_empty() && !identity.told.tells(name) };
+                for value in values {
+                    match value {
+                        value if !is_clean(value) => holds.unsure = true,
+                        // Blanks alone make no list of an attribute: it may be a department's name.
+                        Value::String(text) if could_be_a_list(text) && !identity.plain.contains(name) => {
+                            holds.read(equals, text);
+                        }
+                        value => {
+                            let texts = scalars(value);
+                            holds.ways.extend(texts.iter().filter_map(|text| equals.matches(text)));
+                        }
+                    }
+                }
+                holds
+            }
+        }
+    }
+}
+
+impl Holds {
+    fn of(way: Option<Captures>) -> Self {
+        Self { ways: way.into_iter().collect(), unsure: false }
+    }
+
+    /// Holds `pattern` against a text that may be a list of a form that nobody has declared. As a whole it matches where
+    /// the pattern has the list's own marks in it; where a part of it would match, nothing is known.
+    fn read(&mut self, pattern: &Pattern, text: &str) {
+        match pattern.matches(text) {
+            Some(way) => self.ways.push(way),
+            None => self.unsure |= list_readings(text).any(|part| pattern.matches(part).is_some()),
         }
     }
 }

@@ -29,13 +29,18 @@ use self::cors::Cors;
 use self::event::{Call, Event};
 pub use self::event::{Reply, Unanswered};
 use self::route::Route;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Evidence, UserKey};
 use crate::oidc::Verifier;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
 
 /// The largest body that is let pass, in bytes. None is needed: all there is to say is in the token.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Whether tokens take on users whom no ledger names.
+const ADOPT: bool = false;
+/// How old a token may be that creates a user or grants a role.
+const FRESH_SECONDS: u32 = 600;
 
 /// The handler of everything that the function `handoff` is asked.
 pub struct Endpoint {
@@ -107,12 +112,16 @@ impl Endpoint {
             tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");
         })?;
 
+        let now = self.verifier.now();
+        let evidence = Evidence::token(claims.issued_at(), now, ADOPT, FRESH_SECONDS);
+        let identity = identity.on(evidence);
+
         let key = identity.key.clone();
         let groups = identity.groups.clone();
         let desired = self.sign_in.policy().evaluate(&identity);
         let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
         // Anybody can get a token of some issuers: without a grant they do not become a user.
-        let arrival = Arrival { identity, is_new: false, may_be_new: false };
+        let arrival = Arrival { identity, is_new: false, may_be_new: false, now };
         let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
         Ok(Arrived { key, has_no_grants, outcome })
     }

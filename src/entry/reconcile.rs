@@ -1,77 +1,41 @@
-//! The drain of the overflow queue: the sign-ins that Permit did not take in time, synced now.
+//! The consumer of the queue: looks at each person named in a batch.
 //!
-//! The newest state of a person wins. Within a batch that is the message that was queued last. Across
-//! batches, a message whose person was changed in Permit after it was queued changes nothing any more:
-//! unless nothing but roles is missing, which the ledger names already. Then it is the rest of the very
-//! sign-in that was cut off.
+//! What a message says is a hint. A person of a directory that can be read again is read there when their turn comes, and
+//! then Permit is made to match, by bulk calls where there are many. Only people whom nothing but a token tells of come with
+//! what the token said, and its time.
 
-use std::collections::HashMap;
+mod batch;
+mod people;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
-use crate::aws::UserPoolId;
-use crate::aws::queue::{DeadLetters, Unreadable, Waiting};
-use crate::domain::facts::Facts;
-use crate::domain::identity::UserKey;
-use crate::domain::plan::{Change, Plan};
+pub use self::batch::{Answer, Batch};
+use self::batch::{Messages, Parsed, Poison};
+use self::people::{Found, People};
+use crate::aws::queue::{DeadLetters, Lead, Look, Message, Waiting};
+use crate::domain::directory::Lookup;
+use crate::domain::identity::{Source, UserKey};
+use crate::domain::plan::Refused;
 use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
-use crate::sync::catalog::Catalog;
+use crate::sync::catalog::{Catalog, Known};
 use crate::sync::many::{Applied, Applier, Item, Settled, Target};
-use crate::sync::one::leave_out;
+use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics;
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
 const MANY: usize = 20;
 
-/// What SQS hands to the function.
-#[derive(Deserialize)]
-pub struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    message_id: String,
-    body: String,
-}
-
-/// What the function answers: SQS keeps these messages, and drops the others.
-#[derive(Serialize, PartialEq, Eq, Default, Debug)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    batch_item_failures: Vec<ItemFailure>,
-}
-
-#[derive(Serialize, PartialEq, Eq, Debug)]
-#[serde(rename_all = "camelCase")]
-struct ItemFailure {
-    item_identifier: String,
-}
-
-impl Answer {
-    /// The ids of the messages that SQS keeps.
-    pub fn kept(&self) -> impl Iterator<Item = &str> {
-        self.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str())
-    }
-
-    fn keep(&mut self, message_id: String) {
-        self.batch_item_failures.push(ItemFailure { item_identifier: message_id });
-    }
-}
-
-/// Why a message is set aside.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-enum Poison {
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error("the message is from another user pool than USER_POOL_ID: {0}")]
-    OtherPool(String),
-    #[error("Permit refuses the record ({code}): {reason}")]
-    Refused { code: String, reason: String },
+/// Where people come from, as far as this deployment is told.
+#[derive(Default)]
+pub struct Directories {
+    /// Those that can be read again.
+    pub readable: Vec<Arc<dyn Lookup>>,
+    /// Those whose tokens are trusted; `None`: not told, and then any.
+    pub tokens: Option<BTreeSet<Source>>,
 }
 
 /// Everything that batches share in one execution environment.
@@ -79,156 +43,195 @@ pub struct Reconcile {
     permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
-    user_pool_id: Option<UserPoolId>,
+    directories: Directories,
     dead_letters: Option<Box<dyn DeadLetters>>,
 }
 
-/// One person of a batch: their newest message.
-struct Newest {
-    message_id: String,
-    body: String,
-    waiting: Waiting,
-}
-
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). Messages of a user pool other than `user_pool_id` are set
-    /// aside. Without `dead_letters` SQS moves there what was tried often enough.
+    /// `permit` is to be [patient](Permit::patient). Without `dead_letters` SQS moves there what was tried often enough.
     pub fn new(
         permit: Permit,
         policy: Policy,
-        user_pool_id: Option<UserPoolId>,
+        directories: Directories,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
         let (policy, catalog) = (Arc::new(policy), Arc::new(Catalog::default()));
-        Self { permit, policy, catalog, user_pool_id, dead_letters }
+        Self { permit, policy, catalog, directories, dead_letters }
     }
 
-    /// Syncs the people of one batch. What is not settled when the deadline of `permit` passes is kept.
+    /// Looks at the people of one batch. What is not settled when the deadline of `permit` passes is kept.
     pub async fn run(&self, permit: &Permit, batch: Batch) -> Answer {
         let before = self.permit.counts();
-        let mut answer = Answer::default();
-        let mut newest = self.newest(batch, &mut answer).await;
-        if let Err(error) = self.settle(permit, &mut newest, &mut answer).await {
-            tracing::warn!(reason = %error, kept = newest.len(), "Permit does not take the sign-ins: they stay queued");
-        }
-        for (_, Newest { message_id, .. }) in newest {
-            answer.keep(message_id);
-        }
-        metrics::permit(before, self.permit.counts());
-        answer
-    }
-
-    /// The newest message of each person. What is no message of ours is set aside.
-    async fn newest(&self, batch: Batch, answer: &mut Answer) -> HashMap<UserKey, Newest> {
-        let mut newest: HashMap<UserKey, Newest> = HashMap::new();
-        for Record { message_id, body } in batch.records {
-            match self.read(&body) {
-                Ok(waiting) => {
-                    let key = waiting.identity.key.clone();
-                    let older = newest.get(&key).is_none_or(|n| n.waiting.queued_at <= waiting.queued_at);
-                    if older {
-                        newest.insert(key, Newest { message_id, body, waiting });
-                    }
-                }
-                Err(poison) => self.set_aside(message_id, &body, &poison, answer).await,
+        let mut messages = Messages::new(batch);
+        let mut sources: BTreeMap<Source, People> = BTreeMap::new();
+        for (index, parsed) in messages.parse() {
+            match parsed.and_then(|message| self.sort(index, message, &mut sources)) {
+                Ok(()) => {}
+                Err(poison) => self.set_aside_message(&mut messages, index, &poison).await,
             }
         }
-        newest
+        for (source, people) in sources {
+            self.look(permit, &source, people, &mut messages).await;
+        }
+        metrics::permit(before, self.permit.counts());
+        messages.answer()
     }
 
-    fn read(&self, body: &str) -> Result<Waiting, Poison> {
-        let waiting = Waiting::from_message(body)?;
-        let source = waiting.identity.source.as_str();
-        let is_pool = source.parse::<UserPoolId>().is_ok();
-        match &self.user_pool_id {
-            Some(id) if is_pool && id.as_str() != source => Err(Poison::OtherPool(source.to_owned())),
-            _ => Ok(waiting),
+    /// Notes the people of a message under their directory.
+    fn sort(
+        &self,
+        index: usize,
+        message: Parsed,
+        sources: &mut BTreeMap<Source, People>,
+    ) -> Result<(), Poison> {
+        match message {
+            Parsed::Ours(Message::Look(Look { source, people, why, count, sent_at: _ })) => {
+                if self.lookup(&source).is_none() {
+                    return Err(Poison::UnknownSource(source));
+                }
+                let known = sources.entry(source).or_default();
+                people.into_iter().for_each(|lead| known.note(index, lead, None, why, count));
+            }
+            Parsed::Ours(Message::Identity(waiting)) => {
+                let Waiting { identity, grants, why, count, sent_at: _ } = waiting;
+                let source = identity.source.clone();
+                let is_told = self.directories.tokens.as_ref().is_none_or(|tokens| tokens.contains(&source));
+                let others = !self.directories.readable.is_empty() && source.is_user_pool();
+                if self.lookup(&source).is_none() && (!is_told || others) {
+                    return Err(Poison::UnknownSource(source));
+                }
+                let lead = Lead { key: identity.key.clone(), grants };
+                sources.entry(source).or_default().note(index, lead, Some(identity), why, count);
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, source: &Source) -> Option<&Arc<dyn Lookup>> {
+        self.directories.readable.iter().find(|lookup| lookup.source() == source)
+    }
+
+    /// Reads the people of one directory and makes Permit match.
+    async fn look(&self, permit: &Permit, source: &Source, mut people: People, messages: &mut Messages) {
+        if let Some(lookup) = self.lookup(source) {
+            people.read(lookup.as_ref()).await;
+        }
+        for (key, error) in people.unread() {
+            tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
+            messages.keep_all(people.messages_of(&key));
+        }
+        if let Err(error) = self.settle(permit, &mut people, messages).await {
+            tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
+            messages.keep_all(people.messages_left());
         }
     }
 
-    /// Takes out of `newest` whoever is settled.
     async fn settle(
         &self,
         permit: &Permit,
-        newest: &mut HashMap<UserKey, Newest>,
-        answer: &mut Answer,
+        people: &mut People,
+        messages: &mut Messages,
     ) -> Result<(), Error> {
-        if newest.is_empty() {
-            return Ok(());
-        }
         let mut applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        if newest.len() >= MANY {
+        if people.left() >= MANY {
             applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
         }
-        let mut found = applier.read(newest.keys()).await?;
+        let keys = people.keys_left();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut actual = applier.read(keys.iter()).await?;
         let known = match self.catalog.peek() {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
-
         let mut items = Vec::new();
-        newest.retain(|key, Newest { waiting, .. }| {
-            let actual = found.remove(key);
-            let mut desired = self.policy.evaluate(&waiting.identity);
-            for left_out in leave_out(&self.policy, &known, &mut desired) {
-                let code = left_out.code();
-                tracing::warn!(code, reason = %left_out, "a part of the person is not synced");
+        for key in keys {
+            let actual = actual.remove(&key);
+            match people.target(&key, actual.is_some(), |found| self.target(found, &known)) {
+                Some((target, claims)) => items.push(Item::new(target, actual).claiming(claims)),
+                None => people.done(&key),
             }
-            let plan = Plan::new(&desired, actual.as_ref());
-            let wants_nothing = plan == Plan::Unchanged || is_superseded(&plan, waiting, actual.as_ref());
-            if !wants_nothing {
-                items.push(Item::new(Target::Present(desired), actual));
-            }
-            !wants_nothing
-        });
-
+        }
         let mut synced = 0_usize;
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(MAX_BULK_USERS));
             let Applied { settled, stopped } = applier.settle(std::mem::replace(&mut items, rest)).await;
             for Settled { target, outcome } in settled {
-                let Some(Newest { message_id, body, waiting: _ }) = newest.remove(target.key()) else {
-                    continue;
-                };
+                let key = target.key().clone();
                 match outcome {
-                    Ok(_) => synced += 1,
-                    Err(error) => {
-                        let (code, reason) = (error.code().to_owned(), error.to_string());
-                        self.set_aside(message_id, &body, &Poison::Refused { code, reason }, answer).await;
-                    }
+                    Ok(done) => synced += usize::from(done.changed),
+                    Err(SyncError::Evidence(Refused::Older | Refused::Stale)) => {}
+                    Err(error) => self.set_aside_person(messages, people, &key, &error).await,
                 }
+                people.done(&key);
             }
             if let Some(error) = stopped {
-                tracing::info!(synced, "queued sign-ins");
+                tracing::info!(synced, "people of the queue");
                 return Err(error);
             }
         }
-        tracing::info!(synced, "queued sign-ins");
+        tracing::info!(synced, "people of the queue");
         Ok(())
     }
 
-    async fn set_aside(&self, message_id: String, body: &str, poison: &Poison, answer: &mut Answer) {
+    /// How the person should be.
+    fn target(&self, found: &Found, known: &Known) -> Option<Target> {
+        match found {
+            Found::There(identity) => {
+                let mut desired = self.policy.evaluate(identity);
+                for left_out in leave_out(&self.policy, known, &mut desired) {
+                    let code = left_out.code();
+                    tracing::warn!(code, reason = %left_out, "a part of the person is not synced");
+                }
+                Some(Target::Present(desired))
+            }
+            Found::Gone(key) => {
+                let (key, rule) = (key.clone(), self.policy.deprovision);
+                Some(Target::Absent { key, rule, now: Timestamp::now() })
+            }
+            Found::Unread(_) => None,
+        }
+    }
+
+    async fn set_aside_message(&self, messages: &mut Messages, index: usize, poison: &Poison) {
+        let (id, body) = messages.text(index);
         let reason = poison.to_string();
-        tracing::error!(message_id, reason, "a queued sign-in is set aside");
-        let Some(dead_letters) = &self.dead_letters else {
-            answer.keep(message_id);
-            return;
-        };
-        match dead_letters.set_aside(body, &reason).await {
-            Ok(()) => metrics::reconcile_dead_lettered(1),
+        tracing::error!(message_id = id, reason, "a message is set aside");
+        if !self.set_aside(body, &reason).await {
+            messages.keep_all([index]);
+        }
+    }
+
+    /// A person whom no later try would settle; the others of their message go on.
+    async fn set_aside_person(
+        &self,
+        messages: &mut Messages,
+        people: &People,
+        key: &UserKey,
+        error: &SyncError,
+    ) {
+        let reason = Poison::Refused { code: error.code().to_owned(), reason: error.to_string() }.to_string();
+        tracing::error!(reason, "a person of the queue is set aside");
+        if let Some(message) = people.message_of(key)
+            && !self.set_aside(&message.to_body(&self.policy), &reason).await
+        {
+            messages.keep_all(people.messages_of(key));
+        }
+    }
+
+    /// Whether the message need not stay queued.
+    async fn set_aside(&self, body: &str, reason: &str) -> bool {
+        let Some(dead_letters) = &self.dead_letters else { return false };
+        match dead_letters.set_aside(body, reason).await {
+            Ok(()) => {
+                metrics::reconcile_dead_lettered(1);
+                true
+            }
             Err(error) => {
-                tracing::error!(message_id, %error, "the dead-letter queue does not take it: it stays queued");
-                answer.keep(message_id);
+                tracing::error!(%error, "the dead-letter queue does not take it: it stays queued");
+                false
             }
         }
     }
-}
-
-/// Whether something newer than `waiting` stands in Permit, which `plan` would undo.
-fn is_superseded(plan: &Plan, waiting: &Waiting, actual: Option<&Facts>) -> bool {
-    let changed_since =
-        actual.and_then(|facts| facts.updated_at).is_some_and(|changed| changed > waiting.queued_at);
-    let is_the_rest =
-        matches!(plan, Plan::Change(Change { key: _, revoke, write: None, grant: _ }) if revoke.is_empty());
-    changed_since && !is_the_rest
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::aws::event::{Kind, TriggerEvent};
 use crate::aws::pool::{UserPool, groups_of};
 use crate::aws::{Patience, UserPoolId};
+use crate::domain::identity::Evidence;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
 
@@ -89,14 +91,15 @@ impl Trigger {
             metrics::other_pool();
             return Ok(());
         }
+        let now = Timestamp::now();
         let identity = match event.identity(None) {
-            Ok(identity) => identity,
+            Ok(identity) => identity.on(Evidence::read_at(now)),
             Err(error) => {
                 tracing::error!(%error, outcome = "rejected", "the person passes, and is not in Permit");
                 return Ok(());
             }
         };
-        let arrival = Arrival { identity, is_new, may_be_new: true };
+        let arrival = Arrival { identity, is_new, may_be_new: true, now };
         let outcome = self.sign_in.run(started, arrival, |_| self.groups_of(&event)).await;
         match outcome {
             // A refresh that fails would sign the person out.

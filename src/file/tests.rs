@@ -16,100 +16,70 @@ fn written(name: &str, bytes: impl AsRef<[u8]>) -> Written {
     Written { _folder: folder, path }
 }
 
-fn opened(file: &Written, reading: Reading) -> Result<FileDirectory, String> {
-    FileDirectory::open(&file.path, "crm", reading, &POLICY.parse().unwrap())
+fn opened(file: &Written) -> Result<FileDirectory, String> {
+    let policy: Policy = POLICY.parse().unwrap();
+    let source = policy.sources.of_file("crm").unwrap();
+    FileDirectory::open(&file.path, &source, &Reading::default(), &policy)
 }
 
-async fn people(directory: &FileDirectory) -> (Vec<Identity>, Vec<String>) {
+async fn people(directory: &FileDirectory) -> (Vec<Identity>, Vec<(String, Option<UserKey>)>, Summary) {
     let (sender, mut receiver) = mpsc::channel(8);
-    let (mut people, mut broken) = (Vec::new(), Vec::new());
+    let (mut people, mut invalid) = (Vec::new(), Vec::new());
     let receive = async {
         while let Some(record) = receiver.recv().await {
             match record {
                 Record::Identity(identity) => people.push(identity),
-                Record::Invalid { user, reason } => broken.push(format!("{user}: {reason}")),
+                Record::Invalid { user, key, reason } => invalid.push((format!("{user}: {reason}"), key)),
             }
         }
     };
     let (read, ()) = tokio::join!(directory.read(None, sender), receive);
-    read.unwrap();
-    (people, broken)
-}
-
-fn keys(people: &[Identity]) -> Vec<&str> {
-    people.iter().map(|identity| identity.key.as_str()).collect()
+    (people, invalid, read.unwrap())
 }
 
 #[tokio::test]
-async fn a_quote_that_is_never_closed_takes_nobody_with_it() {
-    let file = written("users.csv", "sub,locale\r\nu1,de\r\nu2,\"fr\r\nu3,en\r\nu4,\"it\"\r\nu5\r\n");
-    let directory = opened(&file, Reading::default()).unwrap();
-    let (people, broken) = people(&directory).await;
-    assert_eq!(keys(&people), ["u1", "u3", "u4"]);
-    assert!(
-        broken[0].starts_with("line 3: a quote is opened") && broken[1].starts_with("line 6: "),
-        "{broken:?}"
-    );
-    // Either of the broken lines may be that of u2: nothing may be taken from them.
-    let contains = async |key: &str| directory.contains(&UserKey::new(key).unwrap()).await;
-    assert_eq!(contains("u3").await, Ok(true));
-    assert!(contains("u2").await.unwrap_err().0.contains("may be anybody's"));
+async fn who_is_unsure_and_known_is_there_and_who_is_unknown_may_be_anybody() {
+    let known = opened(&written("a.csv", "id,status\nu1,active\nu2,hibernating\n"));
+    let file = written("b.csv", "id,status\nu1,active\nu2,hibernating\nu3\n");
+    let u = |key| UserKey::new(key).unwrap();
+    assert!(known.is_ok(), "{:?}", known.err());
+    let directory = opened(&file).unwrap();
+    let (people, invalid, summary) = people(&directory).await;
+    assert_eq!(people.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["u1"]);
+    assert_eq!(invalid.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>(), [Some(u("u2")), None]);
+    assert!(invalid[1].0.starts_with("line 4: "), "{invalid:?}");
+    assert!(summary.doubt.unwrap().contains("line 4"));
+    assert_eq!(directory.contains(&u("u2")).await, Ok(true));
+    assert!(directory.contains(&u("u9")).await.unwrap_err().0.contains("may be anybody's"));
 }
 
 #[tokio::test]
-async fn who_is_in_the_file_is_asked_anew_when_the_file_is_another() {
+async fn nobody_is_missing_from_a_file_that_was_written_meanwhile() {
     let file = written("users.csv", "sub,locale\nu1,de\n");
-    let directory = opened(&file, Reading::default()).unwrap();
+    let directory = opened(&file).unwrap();
     let u2 = UserKey::new("u2").unwrap();
     assert_eq!(directory.contains(&u2).await, Ok(false));
     std::fs::write(&file.path, "sub,locale\nu1,de\nu2,fr\n").unwrap();
-    assert_eq!(directory.contains(&u2).await, Ok(true));
-    std::fs::remove_file(&file.path).unwrap();
-    assert!(directory.contains(&u2).await.is_err());
+    assert!(directory.contains(&u2).await.unwrap_err().0.contains("run it again"));
+    let (sender, _receiver) = mpsc::channel(8);
+    assert!(directory.read(None, sender).await.is_err());
 }
 
 #[tokio::test]
-async fn a_column_that_is_not_there_says_nothing_of_anybody() {
-    let whole = opened(&written("a.csv", "sub,locale\nu1,\n"), Reading::default());
-    let file = written("users.csv", "sub,email\nu1,a@example.com\n");
-    let partial = opened(&file, Reading::default()).unwrap();
-    let (people, _) = people(&partial).await;
-    assert_eq!((people[0].view, &people[0].groups), (View::Partial, &None));
-    let Form::Csv { view, .. } = &whole.unwrap().0.form else { panic!("no CSV") };
-    assert_eq!(*view, View::Whole);
-}
-
-#[tokio::test]
-async fn a_file_without_a_header_is_read_by_the_columns_that_are_named() {
-    let file =
-        written("firebase.csv", "f1,one@example.com,true,hash,salt\nf2,two@example.com,false,hash,salt\n");
-    let refused = opened(&file, Reading::default()).err().unwrap();
-    assert!(refused.contains("--columns uid,email,emailVerified"), "{refused}");
-    let columns = ["uid", "email", "emailVerified"].map(str::to_owned).to_vec();
-    let reading = Reading { columns: Some(columns), ..Reading::default() };
-    let (people, broken) = people(&opened(&file, reading).unwrap()).await;
-    assert_eq!((keys(&people), broken.len()), (vec!["f1", "f2"], 0));
-    assert!(people[0].verified_email.is_some() && people[1].verified_email.is_none());
-}
-
-#[test]
-fn what_is_no_file_of_people_is_refused_with_what_to_do() {
-    for (name, bytes, words) in [
-        ("a.csv", "sub,email,email\n", "comes twice"),
-        ("a.csv", "employee,mail\n", "--map employee=sub"),
-        ("a.csv", "", "there is nothing in it"),
-        ("a.json", "\n", "there is nothing in it"),
-        ("a.json", "[{\"sub\": \"u\"}]", "jq -c '.[]'"),
-        ("a.json", "{\"users\": [{\"localId\": \"f\"}]}", "jq -c '.users[]'"),
-        ("a.json", "{\n \"users\": [\n", "jq -c '.users[]'"),
-        ("a.csv", "s\0u\0b\0", "UTF-16"),
-    ] {
-        let refused = opened(&written(name, bytes), Reading::default()).err().unwrap();
-        assert!(refused.contains(words), "{bytes}: {refused}");
-    }
+async fn the_lines_of_one_person_wait_for_each_other_wherever_they_are() {
+    let lines = "{\"sub\":\"u1\",\"groups\":[\"a\"]}\n{\"sub\":\"u2\"}\n{\"sub\":\"u1\",\"groups\":[\"b\"]}\n\
+                 {\"sub\":\"u3\",\"locale\":\"de\"}\n{\"sub\":\"u3\",\"locale\":\"fr\"}\n{\"sub\":\"u2\",\"status\":\"odd\"}\n";
+    let file = written("a.jsonl", lines);
+    let directory = opened(&file).unwrap();
+    let (people, invalid, summary) = people(&directory).await;
+    assert_eq!(people.len(), 1);
+    assert_eq!(people[0].groups, Some(["a".to_owned(), "b".to_owned()].into()));
+    let told: Vec<&str> = invalid.iter().map(|(text, _)| text.as_str()).collect();
     assert!(
-        opened(&written("a.csv", b"sub,na\xefve\n"), Reading::default()).err().unwrap().contains("UTF-8")
+        told[0].starts_with("u3: line 4 and line 5: ") && told[1].starts_with("u2: line 2 and line 6: "),
+        "{told:?}"
     );
+    assert_eq!(summary.doubt, None, "all of them are known");
 }
 
 /// The most memory that this process has had, in KiB, as Linux counts it.
@@ -119,18 +89,15 @@ fn peak_memory() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-#[tokio::test]
-async fn a_million_lines_are_streamed() {
-    const LINES: usize = 1_000_000;
-    let mut text = String::with_capacity(LINES * 60);
-    text.push_str("sub,email,locale\n");
-    (0..LINES).for_each(|n| writeln!(text, "user-{n:08},person-{n:08}@example.com,en-GB").unwrap());
-    let file = written("users.csv", &text);
-    drop(text);
-    let directory = opened(&file, Reading::default()).unwrap();
+/// So many people that they would take some 150 MiB together.
+const MANY: u64 = 300_000;
 
-    let (sender, mut receiver) = mpsc::channel(8);
+/// Reads them, and says how much memory that took.
+async fn read_many(file: Written) -> u64 {
     let before = peak_memory();
+    let directory = opened(&file).unwrap();
+    assert_eq!(directory.records(), MANY);
+    let (sender, mut receiver) = mpsc::channel(8);
     let reading = tokio::spawn(async move { directory.read(None, sender).await });
     let mut people = 0;
     while let Some(record) = receiver.recv().await {
@@ -138,8 +105,31 @@ async fn a_million_lines_are_streamed() {
         people += 1;
     }
     reading.await.unwrap().unwrap();
-    assert_eq!(people, LINES);
-    // One person takes some hundred bytes: all of them together would take hundreds of MiB.
-    let grown = peak_memory() - before;
-    assert!(grown < 64 * 1024, "reading took {grown} KiB");
+    assert_eq!(people, MANY);
+    peak_memory() - before
+}
+
+#[tokio::test]
+async fn three_hundred_thousand_lines_are_streamed() {
+    let mut text = String::from("sub,email,locale\n");
+    (0..MANY).for_each(|n| writeln!(text, "user-{n:08},person-{n:08}@example.com,en-GB").unwrap());
+    let file = written("users.csv", &text);
+    drop(text);
+    let grown = read_many(file).await;
+    assert!(grown < 32 * 1024, "reading took {grown} KiB");
+}
+
+#[tokio::test]
+async fn three_hundred_thousand_people_of_one_document_are_streamed() {
+    let mut text = String::from("{\"users\": [");
+    (0..MANY).for_each(|n| {
+        let comma = if n == 0 { "" } else { "," };
+        write!(text, "{comma}\n{{\"sub\": \"user-{n:08}\", \"email\": \"person-{n:08}@example.com\"}}")
+            .unwrap();
+    });
+    text.push_str("]}");
+    let file = written("users.json", &text);
+    drop(text);
+    let grown = read_many(file).await;
+    assert!(grown < 32 * 1024, "reading took {grown} KiB");
 }

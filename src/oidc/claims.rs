@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 /// The claims of a token whose signature, issuer, audience and dates have been checked. Only
@@ -58,6 +59,14 @@ impl Claims {
     /// say (an access token without them; Entra ID above 200 groups), which is not the same as none.
     pub fn groups(&self) -> Option<&[String]> {
         self.groups.as_deref()
+    }
+
+    /// `iat`, else `nbf`: when the token was made; `None`: it does not say.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        let date = ["iat", "nbf"].iter().find_map(|name| self.map.get(*name).and_then(Value::as_f64))?;
+        // A date is checked to be within the years that RFC 3339 can write.
+        #[expect(clippy::cast_possible_truncation, reason = "of a second, the whole part")]
+        Timestamp::from_second(date as i64).ok()
     }
 
     /// Any claim by its name.

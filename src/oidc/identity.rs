@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::claims::{Claims, TokenKind};
-use crate::domain::identity::{Identity, InvalidIdentity, Source, UserKey, View};
+use crate::domain::identity::{Identity, InvalidIdentity, Source, UserKey};
+use crate::domain::told::Told;
 
 /// Claims that tell of the token, of the session or of the client, and not of the person: they are other ones at the next
 /// sign-in, so that no attribute and no grant can rest on them. `sub` is the key.
@@ -73,12 +74,12 @@ impl Claims {
             .filter(|(name, _)| !NOT_OF_THE_PERSON.contains(&name.as_str()))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let view = match self.kind() {
-            TokenKind::Id => View::Whole,
-            TokenKind::Access => View::Partial,
+        let told = match self.kind() {
+            TokenKind::Id => Told::all(),
+            TokenKind::Access => Told::nothing(),
         };
         let source = Source::issuer(self.issuer());
-        Ok(Identity::new(key, source, attributes, self.email_verified(), self.known_groups(), true, view))
+        Ok(Identity::new(key, source, attributes, self.email_verified(), self.known_groups(), true, told))
     }
 
     /// `None`: the token does not say.

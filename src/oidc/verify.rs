@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claims::Claims,
@@ -46,6 +47,12 @@ impl Verifier {
     /// reached is logged, and asked again when a token needs it.
     pub async fn warm_up(&self) {
         join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
+    }
+
+    /// The time by this verifier's clock.
+    pub fn now(&self) -> Timestamp {
+        let since_epoch = SignedDuration::try_from(self.clock.now()).unwrap_or(SignedDuration::MAX);
+        Timestamp::from_duration(since_epoch).unwrap_or(Timestamp::MAX)
     }
 
     /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.

@@ -39,6 +39,7 @@ use super::many::{Applier, Item, Target};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::{Departure, Refusal};
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
+use crate::domain::identity::Source;
 use crate::domain::policy::Policy;
 use crate::permit::{Counts, Error, Permit};
 
@@ -66,6 +67,8 @@ pub struct Options {
     pub sub_prefix: Option<SubPrefix>,
     /// Deprovision more than the policy's `max_percent`. An empty or a partial view is refused all the same.
     pub approve_deprovision: bool,
+    /// Take over the people of this directory: their ledgers name the run's own from then on.
+    pub take_over: Option<Source>,
     /// When the run stops, wherever it is; `None`: it takes the time that it takes.
     pub deadline: Option<Instant>,
     /// The time by which the grace of missing people is counted.
@@ -75,7 +78,15 @@ pub struct Options {
 impl Options {
     /// A full run without a deadline, counted from `now`.
     pub fn new(run_id: String, now: Timestamp) -> Self {
-        Self { run_id, dry_run: false, sub_prefix: None, approve_deprovision: false, deadline: None, now }
+        Self {
+            run_id,
+            dry_run: false,
+            sub_prefix: None,
+            approve_deprovision: false,
+            take_over: None,
+            deadline: None,
+            now,
+        }
     }
 }
 
@@ -192,8 +203,8 @@ impl<'a> Run<'a> {
             directory: &**directory,
             policy: policy.clone(),
             permit,
-            census: Census::new(directory.source().clone()),
-            planner: Planner::new(policy.clone(), observer, options.approve_deprovision),
+            census: Census::new(directory.source().clone(), options.take_over.clone()),
+            planner: Planner::new(policy.clone(), observer, &options),
             options,
             observer,
             report,
@@ -218,12 +229,12 @@ impl<'a> Run<'a> {
         let whole = read?;
         landed?;
         match &whole {
-            Ok(Summary { users: _, groups }) => self.report.pool.groups = *groups,
+            Ok(Summary { groups, .. }) => self.report.pool.groups = *groups,
             Err(_) => self.refuse(Refusal::PartialView("the directory")),
         }
         self.settle_waiting(&mut writer).await?;
-        if whole.is_ok() {
-            self.depart(&applier, &mut writer).await?;
+        if let Ok(Summary { doubt, .. }) = &whole {
+            self.depart(doubt.as_deref(), &applier, &mut writer).await?;
         }
         self.settle_waiting(&mut writer).await?;
         self.write_waiting(true, &mut writer).await?;
@@ -279,7 +290,11 @@ impl<'a> Run<'a> {
     fn plan(&mut self, record: Record) -> Option<Item> {
         match record {
             Record::Identity(identity) => self.planner.plan(&identity, &mut self.census, &mut self.report),
-            Record::Invalid { user, reason } => {
+            Record::Invalid { user, key, reason } => {
+                // They are there, and keep what they have.
+                if let Some(key) = key.filter(|key| self.census.place(key).is_some()) {
+                    self.census.name(&key);
+                }
                 self.report.pool.users += 1;
                 self.report.reject(&user, reason, "INVALID_INPUT");
                 None
@@ -325,12 +340,23 @@ impl<'a> Run<'a> {
     }
 
     /// Sees to those whom the directory did not name, and to the disabled. Called when it was read whole.
-    async fn depart(&mut self, applier: &Applier, writer: &mut Writer) -> Result<(), Stop> {
+    ///
+    /// `doubt`: why it may have people whom it did not name; then nobody is missing.
+    async fn depart(
+        &mut self,
+        doubt: Option<&str>,
+        applier: &Applier,
+        writer: &mut Writer,
+    ) -> Result<(), Stop> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         let approved = self.options.approve_deprovision;
         let (directory, observer) = (self.directory, self.observer);
         let departures = Departures { rule, now, approved, directory, observer };
-        let leaving = departures.leaving(&self.census);
+        let mut leaving = departures.leaving(&self.census);
+        if let Some(doubt) = doubt.filter(|_| !leaving.is_empty()) {
+            self.refuse(Refusal::Doubt(doubt.to_owned()));
+            leaving.clear();
+        }
         let affected = leaving.len() + self.planner.disabled();
         if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
             tracing::warn!(affected, %refusal, "nobody is deprovisioned");

@@ -253,6 +253,10 @@ impl Applier {
                     refreshed.moved = true;
                     settled.push(item.settled(tried));
                 }
+                refused @ Plan::Refused(_) => {
+                    refreshed.moved = true;
+                    settled.push(item.settled(refused));
+                }
                 plan => {
                     refreshed.moved |= plan != tried;
                     refreshed.items.push(item);
@@ -278,16 +282,17 @@ impl Applier {
 
     async fn one(&self, item: Item) -> Result<Settled, Error> {
         let was_made = item.was_made();
-        let Item { target, mut actual, left_out, .. } = item;
+        let Item { target, mut actual, left_out, claims, .. } = item;
         let mut tries = 0;
         loop {
             let outcome = match &target {
                 Target::Present(desired) => {
                     let (desired, actual) = (desired.clone(), actual.take());
-                    sync_desired(&self.permit, &self.policy, &self.catalog, desired, actual).await
+                    let (permit, policy, catalog) = (&self.permit, &self.policy, &self.catalog);
+                    sync_desired(permit, policy, catalog, desired, actual, claims.clone()).await
                 }
                 Target::Absent { .. } => {
-                    self.depart(target.plan(actual.as_ref())).await.map_err(SyncError::from)
+                    self.depart(target.claiming(actual.as_ref(), &claims)).await.map_err(SyncError::from)
                 }
             };
             let error = match outcome {

@@ -12,7 +12,7 @@ use super::catalog::{Catalog, Known, Missing};
 use crate::domain::facts::Facts;
 use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::Identity;
-use crate::domain::plan::{Change, NewUser, Plan};
+use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Error, Permit};
 
@@ -26,6 +26,9 @@ pub enum SyncError {
     /// Permit's answer, or the want of one.
     #[error(transparent)]
     Permit(#[from] Error),
+    /// The evidence may not change what Permit has.
+    #[error(transparent)]
+    Evidence(#[from] Refused),
     /// What Permit knows changed under every plan.
     #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
     Unsettled,
@@ -36,6 +39,7 @@ impl SyncError {
     pub fn code(&self) -> &str {
         match self {
             Self::Permit(error) => error.code(),
+            Self::Evidence(refused) => refused.code(),
             Self::Unsettled => "UNSETTLED",
         }
     }
@@ -110,7 +114,8 @@ pub async fn sync_user(
     identity: &Identity,
     actual: Option<Facts>,
 ) -> Result<Synced, SyncError> {
-    let mut synced = sync_desired(permit, policy, catalog, policy.evaluate(identity), actual).await?;
+    let mut synced =
+        sync_desired(permit, policy, catalog, policy.evaluate(identity), actual, BTreeSet::new()).await?;
     synced.left_out.extend(unclean(policy, identity));
     Ok(synced)
 }
@@ -123,15 +128,16 @@ pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = Lef
         .map(|name| LeftOut::Unclean(name.to_owned()))
 }
 
-/// The same, for what the policy has said of the person already.
+/// The same, for what the policy has said of the person already. `claims` may be ours although no ledger names them.
 pub async fn sync_desired(
     permit: &Permit,
     policy: &Policy,
     catalog: &Catalog,
     desired: Desired,
     mut actual: Option<Facts>,
+    claims: BTreeSet<Grant>,
 ) -> Result<Synced, SyncError> {
-    let mut sync = Sync { permit, policy, catalog, desired, done: Synced::default() };
+    let mut sync = Sync { permit, policy, catalog, desired, claims, done: Synced::default() };
     if let Some(known) = catalog.peek() {
         sync.done.left_out = leave_out(policy, &known, &mut sync.desired);
     }
@@ -145,14 +151,14 @@ pub async fn sync_desired(
                 return Ok(sync.done);
             }
             Ok(Step::Read(facts)) => actual = facts,
-            Err(error) if round + 1 < ROUNDS && sync.may_settle(&error) => {
+            Err(SyncError::Permit(error)) if round + 1 < ROUNDS && sync.may_settle(&error) => {
                 let stood = actual.is_some();
                 actual = permit.user(&sync.desired.key).await?;
                 sync.learn(&error, stood, actual.as_ref()).await?;
                 // Two instances that met once must not meet again in step.
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         round += 1;
         if round == ROUNDS {
@@ -175,15 +181,17 @@ struct Sync<'a> {
     policy: &'a Policy,
     catalog: &'a Catalog,
     desired: Desired,
+    claims: BTreeSet<Grant>,
     done: Synced,
 }
 
 impl Sync<'_> {
-    async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, Error> {
-        match Plan::new(&self.desired, actual) {
+    async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, SyncError> {
+        match Plan::claiming(&self.desired, actual, &self.claims) {
             Plan::Unchanged => Ok(Step::Done),
-            Plan::Create(user) => self.create(user).await,
-            Plan::Change(change) => self.change(change).await.map(|()| Step::Done),
+            Plan::Refused(refused) => Err(refused.into()),
+            Plan::Create(user) => Ok(self.create(user).await?),
+            Plan::Change(change) => Ok(self.change(change).await.map(|()| Step::Done)?),
         }
     }
 

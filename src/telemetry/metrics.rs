@@ -16,7 +16,9 @@ pub enum SignInOutcome {
     Synced,
     /// There was nothing to change.
     Unchanged,
-    /// It waits in the overflow queue.
+    /// The evidence was too old, or of another directory: Permit was not written to.
+    Held,
+    /// It waits in the queue.
     Queued,
     /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
     Unsynced,
@@ -32,6 +34,7 @@ impl SignInOutcome {
         match self {
             Self::Synced => "synced",
             Self::Unchanged => "unchanged",
+            Self::Held => "held",
             Self::Queued => "queued",
             Self::Unsynced => "unsynced",
             Self::Rejected => "rejected",

@@ -13,6 +13,7 @@ mod authorizer;
 mod bad_input;
 mod browser;
 mod doors;
+mod evidence;
 mod examples;
 mod identity;
 
@@ -171,6 +172,7 @@ impl Http {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
             413 => "Payload Too Large",
             422 => "Unprocessable Entity",
             503 => "Service Unavailable",

@@ -16,6 +16,8 @@ mod bulk_sync;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod files;
 mod http;
 mod logs;
 mod oidc;

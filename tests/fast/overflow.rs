@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use crate::support::{MemoryQueue, arrive, impatient, permit, person, policy, settings, sign_ins};
 use futures::future::join_all;
-use permit_handoff::aws::queue::Waiting;
+use permit_handoff::aws::queue::{Message, Waiting};
 use permit_handoff::config::OnFailure;
 use permit_handoff::sync::one::sign_in::{Outcome, SignIn};
 use permit_sandbox::{Fault, Sandbox};
 use tokio::time::Instant;
+
+fn waiting(body: &str) -> Waiting {
+    let Message::Identity(waiting) = Message::from_body(body).unwrap() else { panic!("{body}") };
+    waiting
+}
 
 fn faults() -> Vec<(&'static str, Fault)> {
     vec![
@@ -56,7 +61,7 @@ async fn whatever_permit_does_the_person_passes_in_time_and_waits_in_the_queue()
         }
         let messages = queue.messages.lock().unwrap();
         assert_eq!(messages.len(), 20, "{name}");
-        let waiting = Waiting::from_message(&messages[0]).unwrap();
+        let waiting = waiting(&messages[0]);
         assert!(waiting.identity.groups.unwrap().contains("admins"), "{name}: the groups wait with them");
     }
 }
@@ -99,7 +104,7 @@ async fn what_the_queue_is_given_ends_in_the_same_facts() {
     sandbox.inject(Fault::status(503));
     arrive(&impatient(&sandbox, &queue, 500), jane.clone(), true).await;
     sandbox.clear_faults();
-    let waiting = Waiting::from_message(&queue.messages.lock().unwrap()[0].clone()).unwrap();
+    let waiting = waiting(&queue.messages.lock().unwrap()[0].clone());
     arrive(&sign_ins(&sandbox, &queue), waiting.identity, false).await;
 
     let other = Sandbox::start().await.unwrap();
@@ -160,7 +165,7 @@ async fn after_failures_in_a_row_permit_is_left_alone() {
     assert!(arrivals.iter().all(|outcome| matches!(outcome, Outcome::Queued(_))));
     assert_eq!(sandbox.counts().all, asked, "straight to the queue");
     let last = queue.messages.lock().unwrap().last().cloned().unwrap();
-    assert!(Waiting::from_message(&last).unwrap().identity.groups.unwrap().contains("admins"));
+    assert!(waiting(&last).identity.groups.unwrap().contains("admins"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,9 +180,7 @@ async fn of_two_thousand_sign_ins_at_once_none_is_lost() {
     }
     let queued = queue.messages.lock().unwrap().clone();
     let mut known: BTreeSet<String> = sandbox.snapshot().users.into_keys().collect();
-    known.extend(
-        queued.iter().map(|body| Waiting::from_message(body).unwrap().identity.key.as_str().to_owned()),
-    );
+    known.extend(queued.iter().map(|body| waiting(body).identity.key.as_str().to_owned()));
     assert_eq!(known.len(), 2000);
 }
 
@@ -186,7 +189,12 @@ async fn groups_that_do_not_come_cost_half_the_time_at_most() {
     let sandbox = Sandbox::start().await.unwrap();
     let sign_in = impatient(&sandbox, &MemoryQueue::default(), 2000);
     let identity = permit_handoff::domain::identity::Identity { groups: None, ..person("u1", &[], &[]) };
-    let arrival = permit_handoff::sync::one::sign_in::Arrival { identity, is_new: true, may_be_new: true };
+    let arrival = permit_handoff::sync::one::sign_in::Arrival {
+        identity,
+        is_new: true,
+        may_be_new: true,
+        now: crate::support::as_of(),
+    };
     let outcome = sign_in.run(Instant::now(), arrival, |_| std::future::pending()).await;
     let Outcome::Synced(synced) = outcome else { panic!("{outcome:?}") };
     assert_eq!(synced.granted.len(), 1, "what needs no group is granted");

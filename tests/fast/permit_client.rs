@@ -58,6 +58,7 @@ fn user(text: &str, roles: &[&str]) -> UserWrite {
         source: Source::user_pool("eu-west-1_test"),
         grants: grants(roles),
         missing_since: None,
+        as_of: None,
         adopted: false,
     };
     UserWrite {

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use permit_handoff::aws::queue::{Queue, QueueFailed};
 use permit_handoff::config::OnFailure;
-use permit_handoff::domain::identity::{Identity, Source};
+use permit_handoff::domain::identity::{Evidence, Identity, Source};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_handoff::sync::one::sign_in::{Arrival, Outcome, Settings, SignIn};
@@ -42,11 +43,18 @@ pub fn permit(sandbox: &Sandbox) -> Permit {
     Permit::new(settings, Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()))).unwrap()
 }
 
+/// The one moment of which all identities are, where a test does not say otherwise.
+pub fn as_of() -> Timestamp {
+    "2026-11-24T08:00:00Z".parse().unwrap()
+}
+
 pub fn person(key: &str, attributes: &[(&str, &str)], groups: &[&str]) -> Identity {
     let attributes = attributes.iter().copied().chain([("sub", key)]);
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    Identity::from_user_attributes(Source::user_pool("local_pool"), attributes, Some(groups), true).unwrap()
+    let identity =
+        Identity::from_user_attributes(Source::user_pool("local_pool"), attributes, Some(groups), true);
+    identity.unwrap().on(Evidence::read_at(as_of()))
 }
 
 /// Keeps what it is given; fails where it is told to.
@@ -58,7 +66,7 @@ pub struct MemoryQueue {
 
 #[async_trait]
 impl Queue for MemoryQueue {
-    async fn send(&self, body: String) -> Result<(), QueueFailed> {
+    async fn send(&self, body: String, _: Duration) -> Result<(), QueueFailed> {
         if self.fails {
             return Err(QueueFailed("AccessDenied".into()));
         }
@@ -68,7 +76,8 @@ impl Queue for MemoryQueue {
 }
 
 pub fn settings(budget_ms: u64, on_failure: OnFailure) -> Settings {
-    Settings { budget: Duration::from_millis(budget_ms), cache_ttl: Duration::from_secs(300), on_failure }
+    let (budget, cache_ttl) = (Duration::from_millis(budget_ms), Duration::from_secs(300));
+    Settings { budget, cache_ttl, on_failure, readable: BTreeSet::new() }
 }
 
 /// Sign-ins with a queue, as one execution environment of the function has them; with time enough for a busy
@@ -91,5 +100,9 @@ pub fn impatient(sandbox: &Sandbox, queue: &MemoryQueue, budget_ms: u64) -> Sign
 pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outcome {
     let groups: Option<BTreeSet<String>> = identity.groups.clone();
     let identity = Identity { groups: None, ..identity };
-    sign_in.run(Instant::now(), Arrival { identity, is_new, may_be_new: true }, |_| async { groups }).await
+    sign_in
+        .run(Instant::now(), Arrival { identity, is_new, may_be_new: true, now: as_of() }, |_| async {
+            groups
+        })
+        .await
 }

@@ -109,7 +109,7 @@ impl UserPool for Counting {
         Ok(Page { items: vec!["acme/editor".to_owned()], next: None })
     }
 
-    async fn contains(&self, _: &str) -> Result<bool, PoolError> {
+    async fn user(&self, _: &str) -> Result<Option<PoolUser>, PoolError> {
         unreachable!()
     }
 }

@@ -54,7 +54,7 @@ async fn a_pool_of_two_hundred_is_read_whole_and_in_parts() {
     let pool = pool(moto.url(), filled.id());
 
     let (summary, found) = read(&pool, None).await;
-    assert_eq!(summary, Summary { users: 200, groups: 3 });
+    assert_eq!(summary, Summary { users: 200, groups: 3, doubt: None });
     assert_eq!(found.keys().collect::<BTreeSet<_>>(), subs.iter().collect());
     for (sub, person) in subs.iter().zip(&expected) {
         let identity = &found[sub];

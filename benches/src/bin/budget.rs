@@ -36,7 +36,7 @@ struct Counting {
 
 #[async_trait]
 impl Queue for Counting {
-    async fn send(&self, _: String) -> Result<(), QueueFailed> {
+    async fn send(&self, _: String, _: Duration) -> Result<(), QueueFailed> {
         if !self.answers {
             std::future::pending::<()>().await;
         }
@@ -99,8 +99,8 @@ fn trigger(url: &str, taken: Arc<AtomicU32>, answers: bool) -> Trigger {
     settings.timeout = BUDGET;
     let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
     let permit = Permit::new(settings, key).unwrap();
-    let settings =
-        Settings { budget: BUDGET, cache_ttl: Duration::from_secs(300), on_failure: OnFailure::Admit };
+    let (cache_ttl, on_failure) = (Duration::from_secs(300), OnFailure::Admit);
+    let settings = Settings { budget: BUDGET, cache_ttl, on_failure, readable: [].into() };
     let queue = Box::new(Counting { taken, answers });
     Trigger::new(SignIn::new(permit, POLICY.parse().unwrap(), settings, Some(queue)), Groups::Skip, None)
 }

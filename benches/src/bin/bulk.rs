@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
-use permit_handoff::domain::identity::{Identity, Source, UserKey};
+use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::permit::{Counts, MAX_BULK_USERS, Permit, Settings, StaticKey};
 use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
@@ -63,7 +63,8 @@ impl Generator {
         ];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
         let groups = if n.is_multiple_of(10) { ["admins".to_owned()].into() } else { [].into() };
-        Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), true).unwrap()
+        let identity = Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), true);
+        identity.unwrap().on(Evidence::read_at(Timestamp::now()))
     }
 }
 
@@ -78,7 +79,7 @@ impl Directory for Generator {
             let sent = records.send(Record::Identity(self.person(n))).await;
             sent.map_err(|_| NotWhole("nobody reads on".to_owned()))?;
         }
-        Ok(Summary { users: u64::from(self.people), groups: 1 })
+        Ok(Summary { users: u64::from(self.people), groups: 1, doubt: None })
     }
 
     async fn contains(&self, _: &UserKey) -> Result<bool, NotWhole> {

@@ -11,12 +11,13 @@ use crate::aws::memberships::Memberships;
 use crate::aws::pool::{PoolError, PoolUser};
 use crate::aws::retry::{Cursor, Pull};
 use crate::domain::directory::Record;
-use crate::domain::identity::{Identity, Source};
+use crate::domain::identity::{Evidence, Identity, Source};
 use crate::domain::{SubPrefix, as_uuid};
 
 /// Where the users of one reading go.
 pub(super) struct Sink<'r> {
     source: &'r Source,
+    evidence: Evidence,
     memberships: &'r Memberships,
     records: &'r mpsc::Sender<Record>,
     /// The first page's users, until each has come through a lane.
@@ -155,10 +156,11 @@ fn failed(lane: &Lane, source: PoolError) -> ReadError {
 impl<'r> Sink<'r> {
     pub(super) fn new(
         source: &'r Source,
+        evidence: Evidence,
         memberships: &'r Memberships,
         records: &'r mpsc::Sender<Record>,
     ) -> Self {
-        Self { source, memberships, records, awaited: Mutex::default() }
+        Self { source, evidence, memberships, records, awaited: Mutex::default() }
     }
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -183,10 +185,10 @@ impl<'r> Sink<'r> {
         let groups = sub.as_deref().map(|sub| self.memberships.of(sub)).unwrap_or_default();
         let PoolUser { username, attributes, enabled } = user;
         match Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), enabled) {
-            Ok(identity) => Record::Identity(identity),
+            Ok(identity) => Record::Identity(identity.on(self.evidence)),
             Err(reason) => {
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
-                Record::Invalid { user, reason: reason.to_string() }
+                Record::Invalid { user, key: None, reason: reason.to_string() }
             }
         }
     }

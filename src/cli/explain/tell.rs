@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::shown::shown;
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
-use crate::domain::identity::{Identity, UserKey, View};
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Policy, Rule, Verdict};
 
@@ -65,7 +65,7 @@ pub(super) fn tell(
             "verified": !matches!(origin, Origin::Token { .. }),
             "rules": rules,
             "permit": {"asked": !offline, "roles": roles, "ledger": ledger},
-            "changes": plan.as_ref().map(|plan| *plan != Plan::Unchanged),
+            "changes": plan.as_ref().map(|plan| !plan.is_idle()),
             "diff": diff,
         }))?;
     } else {
@@ -93,7 +93,7 @@ pub(super) fn tell(
         }
     }
     let is_unknown = identity.is_none() && actual.is_none();
-    let pending = plan.is_some_and(|plan| plan != Plan::Unchanged);
+    let pending = plan.is_some_and(|plan| !plan.is_idle());
     Ok(if (pending || is_unknown) && !offline { Exit::Look } else { Exit::Done })
 }
 
@@ -111,6 +111,10 @@ fn row((rule, verdict): (&Rule, Verdict<'_>)) -> Row {
         Verdict::Grants(grants) => {
             let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
             ("grants", grants.join(", "))
+        }
+        Verdict::GrantsSome(grants, condition) => {
+            let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
+            ("grants", format!("{}; whether more is not known: {condition}", grants.join(", ")))
         }
         Verdict::Denies(Some(condition)) => ("no", format!("not so: {condition}")),
         Verdict::Denies(None) => ("no", "the conditions capture no one role".to_owned()),
@@ -140,7 +144,7 @@ fn warn(terminal: &mut Terminal<'_>, origin: &Origin, identity: Option<&Identity
             if !identity.enabled {
                 notes.push("disabled: see `disabled` under [deprovision]".to_owned());
             }
-            if identity.view == View::Partial {
+            if identity.told == crate::domain::told::Told::nothing() {
                 notes.push(
                     "an access token tells a part only: nothing is taken away for want of it".to_owned(),
                 );

@@ -21,6 +21,7 @@ impl fmt::Display for Diff<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.plan {
             Plan::Unchanged => f.write_str("= unchanged\n"),
+            Plan::Refused(refused) => writeln!(f, "= left as it is: {refused}"),
             Plan::Create(NewUser { user, grants }) => {
                 writeln!(f, "+ user {}", user.key.as_str())?;
                 fields(f, None, user)?;

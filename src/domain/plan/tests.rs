@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::domain::identity::{Identity, Source};
+use crate::domain::identity::{Evidence, Identity, Source};
 use crate::domain::policy::Policy;
 
 const POLICY: &str = r#"
@@ -29,7 +30,13 @@ fn person(key: &str, attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Id
     let attributes = attributes.iter().copied().chain([("sub", key)]);
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());
-    Identity::from_user_attributes(Source::user_pool("pool"), attributes, groups, true).unwrap()
+    let identity = Identity::from_user_attributes(Source::user_pool("pool"), attributes, groups, true);
+    identity.unwrap().on(Evidence::read_at(time(10)))
+}
+
+/// So many seconds into a day.
+fn time(seconds: i64) -> Timestamp {
+    "2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
 
 fn set(grants: &[&str]) -> BTreeSet<Grant> {
@@ -61,7 +68,7 @@ enum Request {
 impl Request {
     fn of(plan: Plan) -> Vec<Self> {
         match plan {
-            Plan::Unchanged => Vec::new(),
+            Plan::Unchanged | Plan::Refused(_) => Vec::new(),
             Plan::Create(user) => vec![Self::Create(user)],
             Plan::Change(Change { key, revoke, write, grant }) => {
                 let unassign = revoke.into_iter().map(|grant| Self::Unassign(key.clone(), grant));
@@ -138,7 +145,7 @@ fn a_new_person_is_one_create_with_their_roles() {
       email: "jane@example.com"
       first_name: "Jane"
       attributes.locale: "en"
-      attributes.handoff: {"grants":["acme/editor","default/viewer"],"source":"pool"}
+      attributes.handoff: {"as_of":"2026-11-24T08:00:10Z","grants":["acme/editor","default/viewer"],"source":"pool"}
       + acme/editor
       + default/viewer
     "#);
@@ -155,7 +162,7 @@ fn a_changed_person_is_revoked_then_written_then_granted() {
       - acme/editor
       email: "old@example.com" -> "new@example.com"
       attributes.department: "R&D" -> gone
-      attributes.handoff: {"grants":["acme/editor","default/viewer"],"source":"pool"} -> {"grants":["acme/admin","default/editor","default/viewer"],"source":"pool"}
+      attributes.handoff: {"grants":["acme/editor","default/viewer"],"source":"pool"} -> {"as_of":"2026-11-24T08:00:10Z","grants":["acme/admin","default/editor","default/viewer"],"source":"pool"}
       + acme/admin
       + default/editor
     "#);
@@ -217,11 +224,14 @@ prop_compose! {
         ),
         groups in prop::option::of(any_grants()),
         enabled in prop::bool::weighted(0.9),
+        seconds in 9..12_i64,
+        adopts in prop::bool::weighted(0.9),
     ) -> Identity {
         let attributes: Vec<(&str, &str)> = attributes.into_iter().collect();
         let groups: Option<Vec<String>> = groups.map(|groups| groups.iter().map(Grant::to_string).collect());
         let groups: Option<Vec<&str>> = groups.as_ref().map(|groups| groups.iter().map(String::as_str).collect());
-        Identity { enabled, ..person(key, &attributes, groups.as_deref()) }
+        let evidence = Evidence { as_of: Some(time(seconds)), adopts, fresh_seconds: 0 };
+        Identity { enabled, ..person(key, &attributes, groups.as_deref()) }.on(evidence)
     }
 }
 
@@ -229,7 +239,7 @@ prop_compose! {
     /// A user as anything may have left it: with or without a ledger, which may name roles that do not
     /// stand, beside roles that it does not name.
     fn any_facts()(
-        ledger in prop::option::of((any_grants(), prop::bool::ANY, prop::sample::select(vec!["pool", "other"]))),
+        ledger in prop::option::of((any_grants(), prop::bool::ANY, prop::sample::select(vec!["pool", "pool", "other"]), prop::option::of(9..12_i64))),
         roles in any_grants(),
         foreign in prop::collection::btree_map("[a-z]{3}", "[a-z]{0,4}", 0..3),
         locale in prop::option::of("[a-z]{2}"),
@@ -241,9 +251,9 @@ prop_compose! {
         if let Some(locale) = locale {
             attributes.insert("locale".into(), locale.into());
         }
-        if let Some((grants, adopted, source)) = ledger {
+        if let Some((grants, adopted, source, seconds)) = ledger {
             let source = Source::user_pool(source);
-            let ledger = Ledger { source, grants, missing_since: None, adopted };
+            let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted };
             attributes.insert(LEDGER.into(), ledger.to_value());
         }
         (attributes.into(), roles)
@@ -275,7 +285,64 @@ proptest! {
     #[test]
     fn applying_a_plan_and_planning_again_gives_nothing(mut world in any_world(), jane in any_identity()) {
         world.sync(&jane);
-        prop_assert_eq!(world.plan(&jane), Plan::Unchanged);
+        prop_assert!(world.plan(&jane).is_idle());
+    }
+
+    /// Whoever is older, or of another directory, changes nothing.
+    #[test]
+    fn what_may_not_speak_for_a_user_changes_nothing(mut world in any_world(), jane in any_identity()) {
+        let before = world.0.get(&jane.key).cloned();
+        let as_of = jane.evidence.as_of;
+        world.sync(&jane);
+        if let Some(before) = before {
+            let may = match &before.ledger {
+                None => jane.evidence.adopts,
+                Some(ledger) => ledger.source == jane.source && ledger.as_of <= as_of,
+            };
+            prop_assert!(may || world.0[&jane.key] == before);
+        }
+    }
+
+    /// In whatever order evidence comes and is repeated, the newest that was ever given stands, if all speak for the user.
+    #[test]
+    fn the_newest_evidence_stands_in_the_end(
+        people in prop::collection::vec(any_identity(), 1..5), order in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let key = people[0].key.clone();
+        let people: Vec<Identity> = people.into_iter().enumerate().map(|(n, person)| {
+            let evidence = Evidence::read_at(time(i64::try_from(n).unwrap()));
+            // Everything is told, so that no earlier state shows through.
+            let groups = Some(person.groups.unwrap_or_default());
+            Identity { key: key.clone(), groups, email: None, first_name: None, last_name: None, ..person }.on(evidence)
+        }).collect();
+        let mut world = World::default();
+        order.iter().for_each(|index| world.sync(index.get(&people)));
+        world.sync(people.last().unwrap());
+        let mut direct = World::default();
+        direct.sync(people.last().unwrap());
+        order.iter().for_each(|index| world.sync(index.get(&people)));
+        let (is, wanted) = (&world.0[&key], &direct.0[&key]);
+        prop_assert_eq!(&is.roles, &wanted.roles);
+        prop_assert_eq!(&is.attributes, &wanted.attributes);
+        let grants = |facts: &Facts| facts.ledger.as_ref().map(|ledger| ledger.grants.clone());
+        prop_assert_eq!(grants(is), grants(wanted));
+    }
+
+    /// What was announced and stands is in the ledger afterwards, or gone; what nobody announced is where it was.
+    #[test]
+    fn claims_end_in_the_ledger_or_are_taken_back(mut world in any_world(), jane in any_identity(), claims in any_grants()) {
+        let before = world.0.get(&jane.key).cloned();
+        let plan = Plan::claiming(&policy().evaluate(&jane), before.as_ref(), &claims);
+        world.apply(plan);
+        if let Some(facts) = world.0.get(&jane.key) {
+            prop_assert!(facts.unowned(&claims).is_empty() || before.is_none());
+            if let Some(before) = before {
+                let (_, theirs) = foreign(&before);
+                let lost: Vec<&Grant> = theirs.difference(&facts.roles).filter(|grant| !claims.contains(*grant)).collect();
+                prop_assert!(lost.is_empty(), "a role that nobody announced is gone");
+            }
+            prop_assert!(Plan::claiming(&policy().evaluate(&jane), Some(facts), &claims).is_idle());
+        }
     }
 
     #[test]
@@ -299,7 +366,7 @@ proptest! {
         let before = world.0.get(&jane.key).map(|facts| facts.roles.clone()).unwrap_or_default();
         world.sync(&jane);
         let facts = &world.0[&jane.key];
-        let ledger = &facts.ledger.as_ref().unwrap().grants;
+        let ledger = facts.ledger.as_ref().map(|ledger| ledger.grants.clone()).unwrap_or_default();
         for granted in facts.roles.difference(&before) {
             prop_assert!(ledger.contains(granted));
         }

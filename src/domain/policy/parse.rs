@@ -6,24 +6,18 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::pattern::{Capture, Pattern};
 use super::{Condition, CopiedAttribute, Deprovision, Policy, Rule, RuleResource, WhenDisabled, WhenMissing};
 use crate::domain::facts::LEDGER;
 use crate::domain::grant::Key;
+use crate::domain::source::sources;
+pub use crate::domain::table::Fault;
 
 /// The name that Permit takes for no attribute.
 const RESERVED: &str = "type";
-
-/// One thing that is wrong with a policy.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// The line at fault, counted from 1.
-    pub line: usize,
-    /// What is wrong with it and what to do.
-    pub message: String,
-}
 
 /// What is wrong with a policy: all of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,8 +27,7 @@ impl std::error::Error for InvalidPolicy {}
 
 impl fmt::Display for InvalidPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> =
-            self.0.iter().map(|Fault { line, message }| format!("line {line}: {message}")).collect();
+        let lines: Vec<String> = self.0.iter().map(Fault::to_string).collect();
         f.write_str(&lines.join("; "))
     }
 }
@@ -52,6 +45,9 @@ struct RawPolicy {
     resources: RawCreate,
     #[serde(default)]
     deprovision: RawDeprovision,
+    /// Read by [`sources`].
+    #[serde(default, rename = "source")]
+    _source: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -105,13 +101,16 @@ impl FromStr for Policy {
             InvalidPolicy(vec![Fault { line, message: error.message().to_owned() }])
         })?;
         let mut check = Check { text, faults: Vec::new() };
-        let RawPolicy { user, grant, tenants, resources, deprovision } = raw;
+        let RawPolicy { user, grant, tenants, resources, deprovision, _source } = raw;
+        let (sources, faults) = sources(text);
+        check.faults.extend(faults);
         let policy = Self {
             attributes: check.attributes(&user.attributes),
             rules: grant.iter().filter_map(|rule| check.rule(rule)).collect(),
             create_tenants: tenants.create,
             create_instances: resources.create,
             deprovision: check.deprovision(&deprovision),
+            sources,
         };
         if check.faults.is_empty() { Ok(policy) } else { Err(InvalidPolicy(check.faults)) }
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::told::Told;
 
 const EXAMPLE: &str = r#"
 [user]
@@ -118,7 +119,7 @@ fn a_list_and_a_number_are_compared_item_by_item() {
     ]);
     let key = UserKey::new("u1").unwrap();
     let identity =
-        Identity::new(key, Source::issuer("https://a"), attributes, false, None, true, View::Whole);
+        Identity::new(key, Source::issuer("https://a"), attributes, false, None, true, Told::all());
     assert_eq!(grants(&policy, &identity), ["acme/member", "default/expert", "globex/member"]);
 }
 
@@ -131,7 +132,7 @@ fn what_cannot_be_told_neither_grants_nor_revokes() {
     assert!(fits("acme/editor"), "a group might have captured it");
 
     let mut partial = person(&[("custom:tier", "free")], Some(&[]));
-    partial.view = View::Partial;
+    partial.told = Told::nothing();
     let desired = policy.evaluate(&partial);
     let fits = |grant: &str| desired.untold.iter().any(|untold| untold.fits(&grant.parse().unwrap()));
     assert!(fits("acme/member"), "the e-mail is not told");
@@ -166,6 +167,7 @@ fn an_explanation_names_the_rule_and_the_condition() {
         .into_iter()
         .map(|(rule, verdict)| match verdict {
             Verdict::Grants(_) => format!("{rule}: granted"),
+            Verdict::GrantsSome(_, condition) => format!("{rule}: granted, and maybe more: {condition}"),
             Verdict::Denies(condition) => format!("{rule}: no, {}", condition.unwrap()),
             Verdict::Untold(condition) => format!("{rule}: untold, {condition}"),
         })
@@ -182,8 +184,9 @@ fn an_explanation_names_the_rule_and_the_condition() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Policy { attributes, rules, create_tenants, create_instances, deprovision } = policy("");
+    let Policy { attributes, rules, create_tenants, create_instances, deprovision, sources } = policy("");
     assert!(attributes.is_empty() && rules.is_empty() && !create_tenants && !create_instances);
+    assert!(sources.iter().next().is_none());
     let expected = Deprovision {
         missing: WhenMissing::Keep,
         disabled: WhenDisabled::Unassign,
@@ -337,7 +340,7 @@ mod unclean {
 
     use super::*;
     use crate::domain::facts::Facts;
-    use crate::domain::identity::{UserKey, View};
+    use crate::domain::identity::UserKey;
     use crate::domain::plan::{Change, Plan};
 
     /// Control characters, anywhere in a text.
@@ -362,7 +365,7 @@ mod unclean {
             let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
             let key = UserKey::new("u1").unwrap();
             let identity =
-                Identity::new(key.clone(), Source::user_pool("p"), attributes, true, Some([].into()), true, View::Whole);
+                Identity::new(key.clone(), Source::user_pool("p"), attributes, true, Some([].into()), true, Told::all());
             let desired = policy.evaluate(&identity);
             prop_assert_eq!(grants(&policy, &identity), ["default/viewer"]);
             prop_assert!(!desired.attributes.contains_key("locale") && desired.email.is_none());

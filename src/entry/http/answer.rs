@@ -18,6 +18,7 @@ use super::bearer::NoBearer;
 use super::route::Route;
 use crate::domain::grant::Grant;
 use crate::domain::identity::InvalidIdentity;
+use crate::domain::plan::Refused;
 use crate::oidc::Rejection;
 use crate::permit::Error;
 use crate::sync::one::sign_in::{Failure, Outcome};
@@ -122,7 +123,16 @@ pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
         Outcome::Unchanged { roles: _ } => {
             json(StatusCode::OK, &Done { user, created: false, granted: &nothing, revoked: &nothing })
         }
-        Outcome::Queued(_) => json(StatusCode::ACCEPTED, &Queued { user, queued: true }),
+        Outcome::Held { why, queued: false, .. } => match why {
+            Refused::Older | Refused::Stale | Refused::Undated => {
+                unauthorized("token_too_old", INVALID_TOKEN)
+            }
+            Refused::OtherDirectory(_) => problem(StatusCode::CONFLICT, "other_directory"),
+            Refused::NotAdopted => problem(StatusCode::CONFLICT, "not_adopted"),
+        },
+        Outcome::Queued(_) | Outcome::Held { queued: true, .. } => {
+            json(StatusCode::ACCEPTED, &Queued { user, queued: true })
+        }
         Outcome::Missed(failure) | Outcome::Refused { failure, queued: _ } => {
             unavailable("permit_unavailable", retry_after(&failure))
         }
@@ -135,7 +145,9 @@ fn retry_after(failure: &Failure) -> Duration {
         Failure::Sync(SyncError::Permit(Error::RateLimited { retry_after: Some(wait) })) => *wait,
         // Others changed the same person at the same time.
         Failure::Sync(SyncError::Unsettled) => Duration::from_secs(1),
-        Failure::Sync(SyncError::Permit(_)) | Failure::OutOfTime | Failure::BreakerOpen => RETRY,
+        Failure::Sync(SyncError::Permit(_) | SyncError::Evidence(_))
+        | Failure::OutOfTime
+        | Failure::BreakerOpen => RETRY,
     }
 }
 

@@ -26,6 +26,7 @@ use super::answer::Refusal;
 use super::bearer::{self, NoBearer};
 use super::event::{Reply, Unanswered};
 use crate::domain::identity::UserKey;
+use crate::domain::plan::Refused;
 use crate::sync::one::sign_in::Outcome;
 
 /// An authorizer's event, of any of the three forms.
@@ -169,6 +170,12 @@ fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {
         Outcome::Refused { .. } => return Err(Unanswered::Unavailable),
+        // Permit's own state decides, as far as it is of the same directory.
+        Outcome::Held { roles, .. } if roles.is_empty() => return Ok(Verdict::Deny(key)),
+        Outcome::Held { why: Refused::OtherDirectory(_) | Refused::NotAdopted, .. } => {
+            return Ok(Verdict::Deny(key));
+        }
+        Outcome::Held { roles, .. } => Some(roles),
         Outcome::Stranger => return Ok(Verdict::Deny(key)),
         _ if has_no_grants => return Ok(Verdict::Deny(key)),
         Outcome::Synced(synced) => Some(synced.roles),

@@ -36,10 +36,10 @@ pub(super) enum Wanted<'a> {
 }
 
 impl Census {
-    /// An empty census of people whom `source` vouches for.
-    pub(super) fn new(source: Source) -> Self {
+    /// An empty census of people whom `source` vouches for, and of those whom it takes over from another.
+    pub(super) fn new(source: Source, takes_over: Option<Source>) -> Self {
         Self {
-            store: FactsStore::new(source),
+            store: FactsStore::new(source, takes_over),
             listing: Listing::default(),
             known: Arc::default(),
             departed: BTreeMap::new(),
@@ -126,7 +126,7 @@ impl Census {
         self.departed.insert(key, departure);
     }
 
-    /// Nothing of this user is wanted any more: Permit takes none of it.
+    /// Nothing of this user is wanted any more: Permit takes none of it, or newer evidence stands.
     pub(super) fn give_up(&mut self, key: &UserKey) {
         self.departed.remove(key);
         if let Some(place) = self.store.place(key) {

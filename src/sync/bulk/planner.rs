@@ -5,11 +5,12 @@ mod emails;
 use std::sync::Arc;
 
 use self::emails::{Address, Emails};
+use super::Options;
 use super::census::{Census, Place, State};
 use super::observer::{Observer, Planned};
 use super::report::Report;
 use crate::domain::facts::Facts;
-use crate::domain::identity::{Email, Identity};
+use crate::domain::identity::{Email, Identity, Source};
 use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::sync::many::{Item, Target};
@@ -24,6 +25,7 @@ pub(super) struct Planner<'a> {
     observer: &'a dyn Observer,
     /// Keeps no more disabled people than the breaker lets pass.
     approved: bool,
+    takes_over: Option<Source>,
     emails: Emails,
     /// People who want an e-mail address that another user is about to give up.
     waiting: Vec<Wait>,
@@ -44,12 +46,13 @@ struct Disabled {
 }
 
 impl<'a> Planner<'a> {
-    /// `approved`: the operator lets the run deprovision more than `max_percent`.
-    pub(super) fn new(policy: Arc<Policy>, observer: &'a dyn Observer, approved: bool) -> Self {
+    /// Plans for a run of these `options`.
+    pub(super) fn new(policy: Arc<Policy>, observer: &'a dyn Observer, options: &Options) -> Self {
         Self {
             policy,
             observer,
-            approved,
+            approved: options.approve_deprovision,
+            takes_over: options.take_over.clone(),
             emails: Emails::default(),
             waiting: Vec::new(),
             disabled: Disabled::default(),
@@ -97,6 +100,7 @@ impl<'a> Planner<'a> {
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
         let mut desired = self.policy.evaluate(identity);
+        desired.takes_over.clone_from(&self.takes_over);
         let missing = leave_out(&self.policy, census.known(), &mut desired);
         for left_out in missing.into_iter().chain(unclean(&self.policy, identity)) {
             report.reject_part(&desired, &left_out);
@@ -158,9 +162,9 @@ impl<'a> Planner<'a> {
             }
         }
         let plan = Plan::new(&desired, actual.as_ref());
-        if plan == Plan::Unchanged {
+        if plan.is_idle() {
             census.set_state(place, State::Seen);
-            report.unchanged += 1;
+            report.count_idle(&desired, &plan);
             return None;
         }
         if loses {

@@ -9,7 +9,7 @@ use super::report::Report;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Deprovision;
 use crate::permit::{Error, MAX_BULK_USERS};
 use crate::sync::many::{Applier, Item, Listed, MISSED, Target};
@@ -114,7 +114,8 @@ impl Proof<'_> {
         };
         check.checked += 1;
         self.observer.progress(Phase::Verifying, check.checked, Some(check.expected));
-        if target.plan(actual.as_ref()) == Plan::Unchanged {
+        // Newer evidence may have come meanwhile.
+        if matches!(target.plan(actual.as_ref()), Plan::Unchanged | Plan::Refused(Refused::Older)) {
             return;
         }
         check.drifted += 1;

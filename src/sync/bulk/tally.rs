@@ -5,6 +5,7 @@ use super::census::Census;
 use super::report::Report;
 use crate::domain::deprovision::Departure;
 use crate::domain::identity::UserKey;
+use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Desired;
 use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
@@ -25,6 +26,12 @@ impl Report {
         for Settled { target, outcome } in settled {
             let synced = match outcome {
                 Ok(synced) => synced,
+                // Somebody has synced them since this run read the directory.
+                Err(SyncError::Evidence(Refused::Older)) => {
+                    self.unchanged += u64::from(is_first);
+                    census.give_up(target.key());
+                    continue;
+                }
                 Err(error) => {
                     self.reject_whole(census, target.key(), &error);
                     continue;
@@ -80,6 +87,16 @@ impl Report {
             self.reject_part(&desired, &part);
         }
         desired
+    }
+
+    /// A plan that writes nothing: there is nothing to do, or this run may not do it.
+    pub(super) fn count_idle(&mut self, desired: &Desired, plan: &Plan) {
+        match plan {
+            Plan::Refused(refused) if *refused != Refused::Older => {
+                self.reject(desired.key.as_str(), refused, refused.code());
+            }
+            _ => self.unchanged += 1,
+        }
     }
 
     fn reject_whole(&mut self, census: &mut Census, key: &UserKey, error: &SyncError) {

@@ -52,7 +52,7 @@ impl Applier {
         let (mut revoke, mut grant) = (Indexed::default(), Indexed::default());
         for (index, plan) in plans.iter().enumerate() {
             match plan {
-                Plan::Unchanged => {}
+                Plan::Unchanged | Plan::Refused(_) => {}
                 Plan::Create(user) => news.push(index, user.clone()),
                 Plan::Change(change) => {
                     let Change { key, revoke: revoked, write, grant: granted } = change;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Settled;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Deprovision, Desired};
@@ -37,6 +38,8 @@ pub struct Item {
     pub target: Target,
     /// What Permit is believed to know; `None`: no such user.
     pub actual: Option<Facts>,
+    /// Role assignments that may be ours although no ledger names them.
+    pub(super) claims: BTreeSet<Grant>,
     /// What has been taken out of the target since.
     pub(super) left_out: BTreeSet<LeftOut>,
     /// Permit lacked the user when they were first planned.
@@ -54,13 +57,17 @@ impl Target {
 
     /// What to do so that they are so.
     pub fn plan(&self, actual: Option<&Facts>) -> Plan {
+        self.claiming(actual, &BTreeSet::new())
+    }
+
+    /// The same, where `claims` may be ours although no ledger names them: see [`Plan::claiming`].
+    pub fn claiming(&self, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Plan {
         match self {
-            Self::Present(desired) => Plan::new(desired, actual),
-            Self::Absent { key: _, rule, now } => match actual.map(|facts| Departure::new(facts, rule, *now))
-            {
-                Some(Departure::Mark(change) | Departure::Unassign(change)) => Plan::Change(change),
-                Some(Departure::Keep | Departure::Wait | Departure::Delete) | None => Plan::Unchanged,
-            },
+            Self::Present(desired) => Plan::claiming(desired, actual, claims),
+            Self::Absent { key: _, rule, now } => {
+                let change = actual.and_then(|facts| Departure::claiming(facts, rule, *now, claims));
+                change.map_or(Plan::Unchanged, Plan::Change)
+            }
         }
     }
 }
@@ -68,12 +75,19 @@ impl Target {
 impl Item {
     /// A user to bring from `actual` to `target`.
     pub fn new(target: Target, actual: Option<Facts>) -> Self {
-        Self { target, left_out: BTreeSet::new(), is_new: actual.is_none(), actual }
+        let is_new = actual.is_none();
+        Self { target, actual, claims: BTreeSet::new(), left_out: BTreeSet::new(), is_new }
+    }
+
+    /// The same, where `claims` may be ours although no ledger names them.
+    #[must_use]
+    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
+        Self { claims, ..self }
     }
 
     /// What to do.
     pub fn plan(&self) -> Plan {
-        self.target.plan(self.actual.as_ref())
+        self.target.claiming(self.actual.as_ref(), &self.claims)
     }
 
     /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed otherwise.
@@ -89,6 +103,9 @@ impl Item {
         let held = self.actual.map(|facts| facts.roles).unwrap_or_default();
         match plan {
             Plan::Unchanged => {}
+            Plan::Refused(refused) => {
+                return Settled { target: self.target, outcome: Err(refused.into()) };
+            }
             Plan::Create(NewUser { user: _, grants }) => {
                 synced.changed = true;
                 synced.granted = grants;

@@ -15,13 +15,14 @@ use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::{LeftOut, SyncError, Synced, sync_user};
-use crate::aws::queue::{Queue, Waiting};
+use super::{LeftOut, SyncError, Synced, leave_out, sync_user};
+use crate::aws::queue::{Lead, Message, Queue, Waiting, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Identity, UserKey};
-use crate::domain::policy::Policy;
+use crate::domain::identity::{Evidence, Identity, Source, UserKey};
+use crate::domain::plan::{Plan, Refused};
+use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Counts, Error, Permit};
 use crate::sync::catalog::Catalog;
 use crate::telemetry::UserHasher;
@@ -41,6 +42,15 @@ pub enum Outcome {
     Unchanged {
         /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
         roles: BTreeSet<Grant>,
+    },
+    /// What the person's directory said is too old, or not its to say: Permit was not written to.
+    Held {
+        /// Why.
+        why: Refused,
+        /// All role assignments that the user has, where they are of the same directory.
+        roles: BTreeSet<Grant>,
+        /// Whether the person will be looked at in the directory itself.
+        queued: bool,
     },
     /// Permit does not know the person, and there is nothing to grant: they were not made a user.
     Stranger,
@@ -64,6 +74,7 @@ impl Outcome {
     pub fn counted(&self) -> SignInOutcome {
         match self {
             Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
+            Self::Held { .. } => SignInOutcome::Held,
             Self::Synced(_) | Self::Unchanged { .. } | Self::Stranger => SignInOutcome::Unchanged,
             Self::Queued(_) => SignInOutcome::Queued,
             Self::Missed(_) => SignInOutcome::Unsynced,
@@ -95,6 +106,8 @@ pub struct Settings {
     pub cache_ttl: Duration,
     /// Whether the person passes when Permit cannot be reached.
     pub on_failure: OnFailure,
+    /// The directories in which `reconcile` can read a person again.
+    pub readable: BTreeSet<Source>,
 }
 
 /// Somebody at the door.
@@ -103,6 +116,8 @@ pub struct Arrival {
     pub identity: Identity,
     /// Permit is not expected to know them: a sign-up.
     pub is_new: bool,
+    /// The time by which their token may be too old.
+    pub now: Timestamp,
     /// Whether they may become a Permit user without a grant.
     pub may_be_new: bool,
 }
@@ -162,7 +177,7 @@ impl SignIn {
         G: FnOnce(Instant) -> F,
         F: Future<Output = Option<BTreeSet<String>>>,
     {
-        let Arrival { mut identity, is_new, may_be_new } = arrival;
+        let Arrival { mut identity, is_new, may_be_new, now } = arrival;
         let deadline = started + self.settings.budget;
         let for_queue =
             if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
@@ -173,7 +188,7 @@ impl SignIn {
 
         let failure = if self.breaker.admits() {
             let permit = self.permit.until(permit_deadline);
-            let sync = self.sync(&permit, &mut identity, (is_new, may_be_new), groups);
+            let sync = self.sync(&permit, &mut identity, (is_new, may_be_new), now, groups);
             match timeout_at(permit_deadline, sync).await {
                 Ok(Ok(outcome)) => {
                     self.breaker.succeeded();
@@ -203,6 +218,7 @@ impl SignIn {
         permit: &Permit,
         identity: &mut Identity,
         (is_new, may_be_new): (bool, bool),
+        now: Timestamp,
         groups: impl Future<Output = Option<BTreeSet<String>>>,
     ) -> Result<Outcome, SyncError> {
         let seen = self.seen.has(&identity.key);
@@ -228,7 +244,18 @@ impl SignIn {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);
         }
-        let synced = sync_user(permit, &self.policy, &self.catalog, identity, actual).await?;
+        if identity.evidence.is_stale(now)
+            && let Some(held) = self.too_old(permit, identity, actual.as_ref()).await?
+        {
+            return Ok(held);
+        }
+        let synced = match sync_user(permit, &self.policy, &self.catalog, identity, actual).await {
+            Err(SyncError::Evidence(why)) => {
+                let actual = permit.user(&identity.key).await?;
+                return Ok(held(why, &identity.source, actual.as_ref()));
+            }
+            synced => synced?,
+        };
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
             self.seen.note(identity, &self.policy, Some(&synced.roles));
@@ -238,6 +265,26 @@ impl SignIn {
                 Outcome::Unchanged { roles }
             }
             synced => Outcome::Synced(synced),
+        })
+    }
+
+    /// What is too old may say what Permit has already, and nothing else.
+    async fn too_old(
+        &self,
+        permit: &Permit,
+        identity: &Identity,
+        actual: Option<&Facts>,
+    ) -> Result<Option<Outcome>, SyncError> {
+        let mut desired = self.policy.evaluate(identity);
+        let known = match self.catalog.peek() {
+            Some(known) => known,
+            None => self.catalog.ask(permit).await?,
+        };
+        leave_out(&self.policy, &known, &mut desired);
+        Ok(match Plan::new(&desired, actual) {
+            Plan::Unchanged => None,
+            Plan::Refused(why) => Some(held(why, &identity.source, actual)),
+            Plan::Create(_) | Plan::Change(_) => Some(held(Refused::Stale, &identity.source, actual)),
         })
     }
 
@@ -269,18 +316,30 @@ impl SignIn {
             Outcome::Rejected(error) => {
                 tracing::error!(outcome = name, user, ms, reason = %error, "sign-in");
             }
+            Outcome::Held { why, .. } => {
+                tracing::warn!(outcome = name, user, ms, code = why.code(), "sign-in");
+            }
             Outcome::Queued(failure) | Outcome::Missed(failure) | Outcome::Refused { failure, .. } => {
                 tracing::warn!(outcome = name, user, ms, reason = %failure, "sign-in");
             }
         }
     }
 
+    /// A key, where the directory can be read again.
+    fn message(&self, identity: Identity, why: Why) -> Message {
+        let grants = BTreeSet::new();
+        if self.settings.readable.contains(&identity.source) {
+            return Message::look(identity.source, Lead { key: identity.key, grants }, why, 0);
+        }
+        Message::Identity(Waiting { identity, grants, why, count: 0, sent_at: Timestamp::now() })
+    }
+
     async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {
         let queued = match &self.queue {
             None => false,
             Some(queue) => {
-                let waiting = Waiting { identity, queued_at: Timestamp::now() };
-                match timeout_at(deadline, queue.send(waiting.to_message(&self.policy))).await {
+                let body = self.message(identity, Why::SignIn).to_body(&self.policy);
+                match timeout_at(deadline, queue.send(body, Duration::ZERO)).await {
                     Ok(Ok(())) => true,
                     Ok(Err(error)) => {
                         tracing::error!(%error, "the sign-in was not queued");
@@ -301,13 +360,18 @@ impl SignIn {
     }
 }
 
+fn held(why: Refused, source: &Source, actual: Option<&Facts>) -> Outcome {
+    let roles = actual.filter(|facts| facts.is_owned_by(source)).map(|facts| facts.roles.clone());
+    Outcome::Held { why, roles: roles.unwrap_or_default(), queued: false }
+}
+
 impl Failure {
     /// Whether it tells of Permit's health, rather than of this one user.
     fn is_permits(&self) -> bool {
         match self {
             Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
             Self::OutOfTime => true,
-            Self::Sync(SyncError::Unsettled) | Self::BreakerOpen => false,
+            Self::Sync(SyncError::Unsettled | SyncError::Evidence(_)) | Self::BreakerOpen => false,
         }
     }
 }
@@ -355,6 +419,7 @@ impl Seen {
     }
 
     fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
-        self.hasher.hash_one(policy.evaluate(identity))
+        // The same state on newer evidence is the same state.
+        self.hasher.hash_one(Desired { evidence: Evidence::default(), ..policy.evaluate(identity) })
     }
 }

@@ -16,7 +16,7 @@ use permit_sandbox::{Moment, Request, Sandbox, Semantics, Snapshot, UserState};
 use serde_json::json;
 
 use crate::bulk_sync::support::{
-    MemoryDirectory, Person, bulk_sync, options, people, permit_within, person, policy, sync,
+    MemoryDirectory, Person, bulk_sync, now, options, people, permit_within, person, policy, sync,
 };
 use crate::support::{arrive, settings};
 
@@ -86,7 +86,7 @@ impl Scene {
     fn identity(&self, key: &str) -> Identity {
         let state = self.directory.state.lock().unwrap();
         let person = state.people.iter().find(|person| person.key == key).unwrap();
-        let Record::Identity(identity) = person.record() else { panic!("{key} is nobody") };
+        let Record::Identity(identity) = person.record(now()) else { panic!("{key} is nobody") };
         identity
     }
 

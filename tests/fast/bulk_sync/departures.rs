@@ -12,6 +12,7 @@ use crate::bulk_sync::support::{
 
 async fn sync_at(sandbox: &Sandbox, directory: &MemoryDirectory, policy: Policy, hours: i64) -> Report {
     let options = Options { now: hours_later(hours), ..options() };
+    directory.state.lock().unwrap().as_of = Some(options.now);
     bulk_sync(sandbox, directory, policy).run(options, &Nobody).await.unwrap()
 }
 

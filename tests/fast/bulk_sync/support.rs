@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
-use permit_handoff::domain::identity::{Identity, Source, UserKey};
+use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_handoff::sync::bulk::report::Report;
@@ -97,12 +97,12 @@ impl Person {
         self
     }
 
-    pub(crate) fn record(&self) -> Record {
+    pub(crate) fn record(&self, as_of: Timestamp) -> Record {
         let attributes = self.attributes.iter().cloned().chain([("sub".to_owned(), self.key.clone())]);
         let groups = Some(self.groups.clone());
         match Identity::from_user_attributes(Source::user_pool(SOURCE), attributes, groups, self.enabled) {
-            Ok(identity) => Record::Identity(identity),
-            Err(error) => Record::Invalid { user: self.key.clone(), reason: error.to_string() },
+            Ok(identity) => Record::Identity(identity.on(Evidence::read_at(as_of))),
+            Err(error) => Record::Invalid { user: self.key.clone(), key: None, reason: error.to_string() },
         }
     }
 }
@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) overlooked: BTreeSet<String>,
     /// The reading breaks off after so many.
     pub(crate) breaks_after: Option<usize>,
+    /// When the people are read; `None`: [`now`].
+    pub(crate) as_of: Option<Timestamp>,
     /// Nobody can be asked for.
     pub(crate) mute: bool,
     /// Called once the sync has begun to plan: after so many records that they do not fit in between.
@@ -156,11 +158,11 @@ impl Directory for MemoryDirectory {
         records: mpsc::Sender<Record>,
     ) -> Result<Summary, NotWhole> {
         let prefix = prefix.map(SubPrefix::as_str);
-        let (people, breaks_after) = {
-            let State { people, overlooked, breaks_after, .. } = &*self.state.lock().unwrap();
+        let (people, breaks_after, as_of) = {
+            let State { people, overlooked, breaks_after, as_of, .. } = &*self.state.lock().unwrap();
             let named = people.iter().filter(|person| !overlooked.contains(&person.key));
             let of_part = named.filter(|person| prefix.is_none_or(|prefix| person.key.starts_with(prefix)));
-            (of_part.cloned().collect::<Vec<_>>(), *breaks_after)
+            (of_part.cloned().collect::<Vec<_>>(), *breaks_after, as_of.unwrap_or_else(now))
         };
         let groups: BTreeSet<&String> = people.iter().flat_map(|person| &person.groups).collect();
         for (count, person) in people.iter().enumerate() {
@@ -172,9 +174,9 @@ impl Directory for MemoryDirectory {
             {
                 work();
             }
-            records.send(person.record()).await.map_err(|_| NotWhole("called off".into()))?;
+            records.send(person.record(as_of)).await.map_err(|_| NotWhole("called off".into()))?;
         }
-        Ok(Summary { users: people.len() as u64, groups: groups.len() as u64 })
+        Ok(Summary { users: people.len() as u64, groups: groups.len() as u64, doubt: None })
     }
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {

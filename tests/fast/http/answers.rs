@@ -101,6 +101,7 @@ async fn when_permit_does_not_work_the_person_waits_in_the_queue() {
     let answer = world.post(&token).await;
     assert_eq!((answer.status, answer.body), (202, json!({"user": "u1", "queued": true})));
     let message: Value = serde_json::from_str(&queue.messages.lock().unwrap()[0]).unwrap();
+    let message = &message["identity"];
     assert_eq!(message["source"], json!(world.provider.issuer));
     assert_eq!((&message["key"], &message["groups"]), (&json!("u1"), &json!(["admins"])));
 }
@@ -137,7 +138,9 @@ async fn what_permit_will_never_take_is_not_to_be_tried_again() {
 #[tokio::test]
 async fn what_somebody_else_gave_stays() {
     let world = World::start().await;
+    let ledger = json!({"source": world.provider.issuer, "grants": [], "adopted": true});
     let stranger = UserState::new().attribute("plan", "pro").attribute("locale", "de").role("acme/viewer");
+    let stranger = stranger.attribute("handoff", ledger);
     world.sandbox.seed_users([("u1".to_owned(), stranger)]).unwrap();
     is_ok(
         &world.post(&world.token(&json!({"sub": "u1"}))).await,

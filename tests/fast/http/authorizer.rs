@@ -30,7 +30,8 @@ fn allowed(form: &str, user: &str, context: &Value) -> Value {
 async fn a_good_token_is_let_in_with_key_and_roles() {
     for form in FORMS {
         let world = World::start().await;
-        let given = UserState::new().role("acme/viewer");
+        let ledger = json!({"source": world.provider.issuer, "grants": [], "adopted": true});
+        let given = UserState::new().role("acme/viewer").attribute("handoff", ledger);
         world.sandbox.seed_users([("u1".to_owned(), given)]).unwrap();
         let token = world.id_token(&json!({"sub": "u1", "groups": ["acme/editor"]}));
         let roles = "acme/editor,acme/viewer,default/viewer";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use permit_handoff::domain::identity::View;
+use permit_handoff::domain::told::Told;
 use permit_handoff::oidc::Issuers;
 use permit_handoff::oidc::algorithm::Algorithm;
 use permit_handoff::oidc::verify::verify_offline;
@@ -27,54 +27,54 @@ fn entries(heading: &str) -> Vec<Value> {
 fn each_entry_takes_its_providers_token_and_finds_the_groups() {
     let signer = Signer::new("k1", Algorithm::Es256);
     let keys = key_set(&[signer.jwk()]);
-    for (heading, claims, view, groups) in [
+    for (heading, claims, told, groups) in [
         (
             "Auth0",
             json!({"sub": "auth0|5f7c8e", "aud": "YOUR_CLIENT_ID", "nonce": "n", "sid": "s",
                 "https://example.com/roles": ["admins"]}),
-            View::Whole,
+            Told::all(),
             Some(["admins"].as_slice()),
         ),
         (
             "Okta",
             json!({"sub": "00uid4BxXw6I6TV4m0g3", "aud": "YOUR_CLIENT_ID", "at_hash": "h", "ver": 1, "idp": "i",
                 "groups": ["Everyone", "admins"]}),
-            View::Whole,
+            Told::all(),
             Some(&["Everyone", "admins"]),
         ),
         (
             "Clerk",
             json!({"sub": "user_2wpOgEtH", "aud": "permit-handoff", "azp": "https://app.example.com",
                 "groups": ["acme/editor"]}),
-            View::Partial,
+            Told::nothing(),
             Some(&["acme/editor"]),
         ),
         (
             "Keycloak",
             json!({"sub": "2f9d1c1e-7c1e-4a52-9d53-0c4c5d8f3a11", "aud": "my-app", "azp": "my-app", "typ": "ID",
                 "realm_access": {"roles": ["offline_access", "admins"]}}),
-            View::Whole,
+            Told::all(),
             Some(&["admins", "offline_access"]),
         ),
         (
             "Cognito (hosted UI)",
             json!({"sub": "7d8ca528-4931-4254-9273-ea5ee853f271", "aud": "YOUR_CLIENT_ID", "token_use": "id",
                 "cognito:username": "jane"}),
-            View::Whole,
+            Told::all(),
             Some(&[]),
         ),
         (
             "Entra ID",
             json!({"sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", "aud": "YOUR_CLIENT_ID", "nonce": "n",
                 "ver": "2.0", "roles": ["admins"]}),
-            View::Whole,
+            Told::all(),
             Some(&["admins"]),
         ),
         (
             "Supabase",
             json!({"sub": "11111111-2222-3333-4444-555555555555", "aud": "authenticated", "role": "authenticated",
                 "session_id": "s", "user_metadata": {"roles": ["owner"]}, "app_metadata": {"roles": []}}),
-            View::Partial,
+            Told::nothing(),
             Some(&[]),
         ),
     ] {
@@ -94,7 +94,7 @@ fn each_entry_takes_its_providers_token_and_finds_the_groups() {
         let mut expected =
             groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>());
         expected.iter_mut().for_each(|groups| groups.sort());
-        assert_eq!((identity.view, found), (view, expected), "{heading}");
+        assert_eq!((identity.told, found), (told, expected), "{heading}");
 
         claims["aud"] = json!("another application");
         assert!(verify(&claims).is_err(), "{heading}");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use permit_handoff::domain::identity::{Identity, InvalidIdentity, View};
+use permit_handoff::domain::identity::{Identity, InvalidIdentity};
+use permit_handoff::domain::told::Told;
 use serde_json::{Value, json};
 
 use crate::provider::Provider;
@@ -30,7 +31,7 @@ async fn claims_of_the_person_are_attributes_and_those_of_the_token_are_not() {
         "locale": "en", "custom:tier": "pro", "org": {"id": 7}, "https://example.com/plan": ["a", "b"], "empty": "",
     });
     let person = identity(&json!({}), &changes).await.unwrap();
-    assert_eq!((person.key.as_str(), person.view, person.enabled), ("auth0|u1", View::Whole, true));
+    assert_eq!((person.key.as_str(), person.told.clone(), person.enabled), ("auth0|u1", Told::all(), true));
     assert!(person.source.as_str().starts_with("http://127.0.0.1:"));
     assert_eq!(person.email.unwrap().as_str(), "Jane@Example.com");
     assert_eq!(person.verified_email.unwrap().domain(), "example.com");
@@ -70,14 +71,14 @@ async fn an_address_grants_only_if_its_provider_says_that_it_is_verified() {
 
 #[tokio::test]
 async fn an_id_token_shows_the_whole_person_and_an_access_token_a_part() {
-    for (changes, view) in [
-        (json!({"nonce": "n"}), View::Whole),
-        (json!({"token_use": "id"}), View::Whole),
-        (json!({"token_use": "access"}), View::Partial),
-        (json!({"scope": "openid"}), View::Partial),
-        (json!({}), View::Partial),
+    for (changes, told) in [
+        (json!({"nonce": "n"}), Told::all()),
+        (json!({"token_use": "id"}), Told::all()),
+        (json!({"token_use": "access"}), Told::nothing()),
+        (json!({"scope": "openid"}), Told::nothing()),
+        (json!({}), Told::nothing()),
     ] {
-        assert_eq!(identity(&json!({}), &changes).await.unwrap().view, view, "{changes}");
+        assert_eq!(identity(&json!({}), &changes).await.unwrap().told, told, "{changes}");
     }
 }
 
@@ -112,7 +113,7 @@ async fn groups_are_known_none_or_not_known() {
 async fn a_sub_that_is_no_key_is_nobody() {
     for sub in ["a b", "../x", "ä", "a/b", &"x".repeat(256)] {
         let result = identity(&json!({}), &json!({"sub": sub})).await;
-        assert_eq!(result.err(), Some(InvalidIdentity::SubIsNoKey), "{sub}");
+        assert_eq!(result.err(), Some(InvalidIdentity::NotAKey), "{sub}");
     }
     let keys: BTreeSet<String> = [
         identity(&json!({}), &json!({"sub": "google-oauth2|1"})).await.unwrap().key.into(),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::facts::{Facts, Ledger};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Email, Source, UserKey};
+use crate::domain::identity::{Email, Evidence, Source, UserKey};
 use crate::domain::policy::{Desired, Untold};
 
 /// A user's place in the store. It never changes within a run.
@@ -43,6 +43,8 @@ struct Row {
 /// The users by key.
 pub(super) struct FactsStore {
     source: Source,
+    /// The directory whose people the run takes over.
+    takes_over: Option<Source>,
     rows: IndexMap<UserKey, Row>,
     grants: Interned<Grant>,
     untold: Vec<Vec<Untold>>,
@@ -66,6 +68,7 @@ struct PackedLedger<'a> {
     /// `None`: the same as the roles.
     grants: Option<Vec<u32>>,
     missing_since: Option<i128>,
+    as_of: Option<i128>,
     adopted: bool,
 }
 
@@ -77,12 +80,20 @@ struct PackedDesired<'a> {
     attributes: &'a str,
     grants: Vec<u32>,
     untold: u32,
+    as_of: Option<i128>,
+    adopts: bool,
 }
 
 impl FactsStore {
     /// An empty store for people whom `source` vouches for.
-    pub(super) fn new(source: Source) -> Self {
-        Self { source, rows: IndexMap::new(), grants: Interned::default(), untold: vec![Vec::new()] }
+    pub(super) fn new(source: Source, takes_over: Option<Source>) -> Self {
+        Self {
+            source,
+            takes_over,
+            rows: IndexMap::new(),
+            grants: Interned::default(),
+            untold: vec![Vec::new()],
+        }
     }
 
     /// Notes what Permit knows of a user. Gives their place, and whether they were new to the store.
@@ -167,11 +178,14 @@ impl FactsStore {
             last_name: last_name.as_deref(),
             attributes: &attributes,
             roles: self.grants.numbers(roles),
-            ledger: ledger.as_ref().map(|Ledger { source, grants, missing_since, adopted }| PackedLedger {
-                source: (*source != self.source).then(|| source.as_str()),
-                grants: (grants != roles).then(|| self.grants.numbers(grants)),
-                missing_since: missing_since.map(Timestamp::as_nanosecond),
-                adopted: *adopted,
+            ledger: ledger.as_ref().map(|Ledger { source, grants, missing_since, as_of, adopted }| {
+                PackedLedger {
+                    source: (*source != self.source).then(|| source.as_str()),
+                    grants: (grants != roles).then(|| self.grants.numbers(grants)),
+                    missing_since: missing_since.map(Timestamp::as_nanosecond),
+                    as_of: as_of.map(Timestamp::as_nanosecond),
+                    adopted: *adopted,
+                }
             }),
         };
         as_block(&packed)
@@ -181,10 +195,11 @@ impl FactsStore {
         let Packed { email, first_name, last_name, attributes, roles, ledger } =
             postcard::from_bytes(block).ok()?;
         let roles = self.grants.values(&roles);
-        let ledger = ledger.map(|PackedLedger { source, grants, missing_since, adopted }| Ledger {
+        let ledger = ledger.map(|PackedLedger { source, grants, missing_since, as_of, adopted }| Ledger {
             source: source.map_or_else(|| self.source.clone(), Source::user_pool),
             grants: grants.map_or_else(|| roles.clone(), |grants| self.grants.values(&grants)),
-            missing_since: missing_since.and_then(|nanos| Timestamp::from_nanosecond(nanos).ok()),
+            missing_since: time(missing_since),
+            as_of: time(as_of),
             adopted,
         });
         let name = |name: Option<&str>| name.map(str::to_owned);
@@ -194,7 +209,18 @@ impl FactsStore {
     }
 
     fn pack_desired(&mut self, desired: &Desired) -> Box<[u8]> {
-        let Desired { key: _, source: _, email, first_name, last_name, attributes, grants, untold } = desired;
+        let Desired {
+            key: _,
+            source: _,
+            evidence,
+            takes_over: _,
+            email,
+            first_name,
+            last_name,
+            attributes,
+            grants,
+            untold,
+        } = desired;
         let attributes = as_json(attributes.is_empty(), attributes);
         let untold = self.untold.iter().position(|known| known == untold).unwrap_or_else(|| {
             self.untold.push(untold.clone());
@@ -207,17 +233,21 @@ impl FactsStore {
             attributes: &attributes,
             grants: self.grants.numbers(grants),
             untold: as_place(untold),
+            as_of: evidence.as_of.map(Timestamp::as_nanosecond),
+            adopts: evidence.adopts,
         };
         as_block(&packed)
     }
 
     fn unpack_desired(&self, key: &UserKey, block: &[u8]) -> Option<Desired> {
-        let PackedDesired { email, first_name, last_name, attributes, grants, untold } =
+        let PackedDesired { email, first_name, last_name, attributes, grants, untold, as_of, adopts } =
             postcard::from_bytes(block).ok()?;
         let attributes: BTreeMap<String, Option<Value>> = from_json(attributes);
         Some(Desired {
             key: key.clone(),
             source: self.source.clone(),
+            evidence: Evidence { as_of: time(as_of), adopts, fresh_seconds: 0 },
+            takes_over: self.takes_over.clone(),
             email: email.map(Email::as_returned),
             first_name: first_name.map(str::to_owned),
             last_name: last_name.map(str::to_owned),
@@ -261,6 +291,10 @@ fn as_place(index: usize) -> Place {
     Place::try_from(index).unwrap_or(Place::MAX)
 }
 
+fn time(nanos: Option<i128>) -> Option<Timestamp> {
+    nanos.and_then(|nanos| Timestamp::from_nanosecond(nanos).ok())
+}
+
 fn as_block(packed: &impl Serialize) -> Box<[u8]> {
     // Into memory, of types that all have a form in postcard: this cannot fail.
     postcard::to_stdvec(packed).unwrap_or_default().into()
@@ -282,7 +316,7 @@ mod tests {
     use super::*;
 
     fn store() -> FactsStore {
-        FactsStore::new(Source::user_pool("pool"))
+        FactsStore::new(Source::user_pool("pool"), None)
     }
 
     fn facts(attributes: &Value, roles: &[&str]) -> Facts {
@@ -295,7 +329,8 @@ mod tests {
     #[test]
     fn facts_come_out_as_they_went_in() {
         let ours = json!({"plan": {"seats": [1, 2.5, null]}, "handoff": {
-            "source": "pool", "grants": ["a/b"], "missing_since": "2026-11-24T08:00:00.123456789Z", "adopted": true}});
+            "source": "pool", "grants": ["a/b"], "missing_since": "2026-11-24T08:00:00.123456789Z",
+            "as_of": "2026-11-24T08:00:00.123Z", "adopted": true}});
         let same = json!({"handoff": {"source": "pool", "grants": ["a/b", "c/d"]}});
         let foreign = json!({"handoff": {"source": "https://login.example.com/", "grants": []}});
         for (attributes, owned) in [(ours, true), (same, true), (foreign, false), (json!({}), false)] {
@@ -319,6 +354,7 @@ mod tests {
         let source = Source::user_pool("pool");
         let identity =
             crate::domain::identity::Identity::from_user_attributes(source, attributes, None, true).unwrap();
+        let identity = identity.on(Evidence::read_at("2026-11-24T08:00:00.123Z".parse().unwrap()));
         let desired = policy.evaluate(&identity);
         assert!(!desired.untold.is_empty() && desired.attributes["tier"].is_none());
         let mut store = store();

@@ -1,0 +1,303 @@
+//! Texts that hold more than one value.
+//!
+//! A text whose form is declared is split. One whose form is not, and that could be a list, is never taken for one name
+//! ([`could_be_one`]), and never split on a guess: where the readings of it differ, what it says is unknown ([`readings`]).
+
+use serde_json::Value;
+
+/// How a text holds several values: `[source.lists]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListForm {
+    /// `text`: it does not; a comma in it is a part of its one value.
+    Text,
+    /// `brackets`: `[a, b]`, and `a` where there is one. How Cognito writes a SAML attribute of several values.
+    Brackets,
+    /// `json`: JSON in a text. Where it is an array, its items.
+    Json,
+    /// `dn`: distinguished names with `;` between them, of which the `CN` counts. Active Directory's `MemberOf`.
+    DistinguishedNames,
+    /// Any other text: what stands between the values.
+    Separated {
+        /// The separator.
+        by: String,
+        /// Whether a text without the separator may still be a list of another form: so for a provider's default,
+        /// not where the operator says it.
+        is_default: bool,
+    },
+}
+
+impl ListForm {
+    /// From its name in the policy. `is_default`: a provider's default says it.
+    ///
+    /// # Errors
+    /// Where it is neither a form's name nor a separator: one with letters or digits would cut names in two.
+    pub fn parse(text: &str, is_default: bool) -> Result<Self, InvalidListForm> {
+        Ok(match text {
+            "text" => Self::Text,
+            "brackets" => Self::Brackets,
+            "json" => Self::Json,
+            "dn" => Self::DistinguishedNames,
+            _ if text.is_empty() || text.chars().any(|c| c.is_alphanumeric() || c == '-' || c == '_') => {
+                return Err(InvalidListForm(text.to_owned()));
+            }
+            by => Self::Separated { by: by.to_owned(), is_default },
+        })
+    }
+
+    /// The values that `text` holds in this form: an array, or what the JSON is. `None`: it is not of this form, and
+    /// so what it holds is not known.
+    pub fn read(&self, text: &str) -> Option<Value> {
+        let text = text.trim();
+        match self {
+            Self::Text => Some(text.into()),
+            Self::Json => json(text),
+            Self::Brackets => brackets(text),
+            Self::DistinguishedNames => distinguished_names(text),
+            Self::Separated { by, is_default } => {
+                let is_bracketed = text.starts_with(['[', '{']);
+                if is_bracketed || (*is_default && !text.contains(by.as_str()) && could_be_one(text)) {
+                    return None;
+                }
+                Some(array(text.split(by.as_str())))
+            }
+        }
+    }
+}
+
+/// No form of a list.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a form of a list: use \"brackets\", \"json\", \"dn\", \"text\", or a separator such as \",\" or \"|\""
+)]
+pub struct InvalidListForm(String);
+
+/// Whether a text may hold several values, by its look.
+pub fn could_be_one(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(['[', '{']) || text.contains(SEPARATORS)
+}
+
+/// What stands between values, in the exports and attributes that providers make.
+const SEPARATORS: [char; 6] = [',', ';', '|', '\n', '\r', '\t'];
+
+/// Every value that some reading of an undeclared text would find in it, but for the text itself.
+///
+/// Blanks separate too here: `acme/editor beta/viewer` may be two names, while `Ops Team` is rather one. Which it is does not
+/// matter until a rule asks for `Ops`.
+pub fn readings(text: &str) -> impl Iterator<Item = &str> {
+    let is_wrapping = |c: char| c.is_whitespace() || "[]{}()\"'\\".contains(c);
+    let coarse = text.split(SEPARATORS);
+    let fine = text.split(|c: char| c.is_whitespace() || SEPARATORS.contains(&c));
+    let names = text
+        .split(SEPARATORS)
+        .filter_map(move |rdn| rdn.trim_start_matches(is_wrapping).split_once('='))
+        .map(|(_, name)| name);
+    coarse
+        .chain(fine)
+        .chain(names)
+        .map(move |piece| piece.trim_matches(is_wrapping))
+        .filter(move |piece| !piece.is_empty() && *piece != text)
+}
+
+fn array<'a>(items: impl Iterator<Item = &'a str>) -> Value {
+    items.map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
+}
+
+fn json(text: &str) -> Option<Value> {
+    if text.is_empty() {
+        return Some(Value::Null);
+    }
+    // A bare name, as Auth0's CSV has it beside arrays.
+    let is_json = text.starts_with(['[', '{', '"']);
+    if !is_json && !could_be_one(text) {
+        return Some(Value::Array(vec![text.into()]));
+    }
+    // A JSON text of one name is that name.
+    match serde_json::from_str(text).ok()? {
+        Value::String(name) => Some(Value::Array(vec![Value::String(name)])),
+        value => Some(value),
+    }
+}
+
+fn brackets(text: &str) -> Option<Value> {
+    let Some(inner) = text.strip_prefix('[') else {
+        // Bare: one name, unless it looks like another form.
+        return (!could_be_one(&unescaped(text, ',')) || is_escaped_name(text))
+            .then(|| array(std::iter::once(unescaped(text, ',').as_str())));
+    };
+    let inner = inner.strip_suffix(']')?;
+    if let Ok(Value::Array(items)) = serde_json::from_str(text) {
+        return items.iter().all(Value::is_string).then_some(Value::Array(items));
+    }
+    let items = split_unescaped(inner, ',');
+    // A bracket or a quotation mark inside leaves open where a name ends.
+    let is_plain = |item: &String| !item.contains(['[', ']', '"']);
+    items.iter().all(is_plain).then(|| array(items.iter().map(String::as_str)))
+}
+
+/// One name whose commas are all escaped, and that no other separator cuts.
+fn is_escaped_name(text: &str) -> bool {
+    split_unescaped(text, ',').len() == 1 && !text.contains(['[', ']', ';', '|', '\n', '\r', '\t'])
+}
+
+fn distinguished_names(text: &str) -> Option<Value> {
+    let names: Option<Vec<Value>> = split_escaped_raw(text, ';')
+        .into_iter()
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| common_name(name).map(Value::String))
+        .collect();
+    names.map(Value::Array)
+}
+
+/// The value of the first `CN` of a distinguished name (RFC 4514).
+fn common_name(name: &str) -> Option<String> {
+    let first = split_escaped_raw(name, ',').into_iter().next()?;
+    let (kind, value) = first.split_once('=')?;
+    if !kind.trim().eq_ignore_ascii_case("cn") || value.trim().is_empty() {
+        return None;
+    }
+    unescape_dn(value.trim())
+}
+
+/// RFC 4514 §2.4: a backslash before a special character, or before two hexadecimal digits of a byte.
+fn unescape_dn(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes().iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        let escaped = rest.next()?;
+        match (hex(escaped), escaped.is_ascii_hexdigit()) {
+            (Some(high), true) => bytes.push(high * 16 + hex(rest.next()?)?),
+            _ => bytes.push(escaped),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// The pieces between unescaped `separator`s, as they are written.
+fn split_escaped_raw(text: &str, separator: char) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let (mut start, mut is_escaped) = (0, false);
+    for (at, c) in text.char_indices() {
+        if c == separator && !is_escaped {
+            pieces.push(&text[start..at]);
+            start = at + c.len_utf8();
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+fn split_unescaped(text: &str, separator: char) -> Vec<String> {
+    split_escaped_raw(text, separator).into_iter().map(|piece| unescaped(piece, separator)).collect()
+}
+
+fn unescaped(text: &str, separator: char) -> String {
+    text.replace(&format!("\\{separator}"), &separator.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(form: &str, text: &str) -> Option<Value> {
+        ListForm::parse(form, false).unwrap().read(text)
+    }
+
+    #[test]
+    fn brackets_are_what_cognito_makes_of_a_saml_attribute() {
+        for (text, expected) in [
+            ("admins", Some(json!(["admins"]))),
+            ("[admins, editors]", Some(json!(["admins", "editors"]))),
+            ("[admins,editors]", Some(json!(["admins", "editors"]))),
+            (r#"["admins","editors"]"#, Some(json!(["admins", "editors"]))),
+            ("[Everyone, acme/editor]", Some(json!(["Everyone", "acme/editor"]))),
+            (r"[CN=Admins\,OU=x, admins]", Some(json!(["CN=Admins,OU=x", "admins"]))),
+            (r"CN=Admins\,OU=x", Some(json!(["CN=Admins,OU=x"]))),
+            ("[]", Some(json!([]))),
+            ("Ops Team", Some(json!(["Ops Team"]))),
+            ("admins,editors", None),
+            ("[admins, editors", None),
+            ("[a, [b]]", None),
+            (r#"["a", 7]"#, None),
+            ("a|b", None),
+        ] {
+            assert_eq!(read("brackets", text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_as_it_is_and_a_bare_name_is_one() {
+        assert_eq!(read("json", r#"["a","b"]"#), Some(json!(["a", "b"])));
+        assert_eq!(read("json", r#"{"admin":true}"#), Some(json!({"admin": true})));
+        assert_eq!(read("json", "admin"), Some(json!(["admin"])));
+        assert_eq!(read("json", r#""a, b""#), Some(json!(["a, b"])));
+        assert_eq!(read("json", ""), Some(Value::Null));
+        for unsure in ["[a, b]", "a,b", "{\"a\":", "[\"a\""] {
+            assert_eq!(read("json", unsure), None, "{unsure}");
+        }
+    }
+
+    #[test]
+    fn a_separator_splits_and_a_default_one_takes_no_other_form_for_a_name() {
+        assert_eq!(read("|", "cy@old.example|cy@acme.com"), Some(json!(["cy@old.example", "cy@acme.com"])));
+        assert_eq!(read(";", " a ; b;"), Some(json!(["a", "b"])));
+        assert_eq!(read(";", "Sales, EMEA"), Some(json!(["Sales, EMEA"])), "the operator says so");
+        let default = ListForm::parse(";", true).unwrap();
+        assert_eq!(default.read("a;b"), Some(json!(["a", "b"])));
+        for unsure in ["a, b", "a|b", "[a;b]", r#"["a"]"#, "a\nb"] {
+            assert_eq!(default.read(unsure), None, "{unsure}");
+        }
+        assert_eq!(read("text", "a, b"), Some(json!("a, b")));
+        for form in ["", "a", "bracket", "-", "_", " x "] {
+            assert!(ListForm::parse(form, false).is_err(), "{form}");
+        }
+    }
+
+    #[test]
+    fn distinguished_names_give_their_common_names() {
+        let text =
+            r"CN=Ops\, Night,OU=Groups,DC=acme,DC=example;cn=Editors,DC=acme;CN=B\C3\BCcher;CN=a\;b,DC=x";
+        assert_eq!(read("dn", text), Some(json!(["Ops, Night", "Editors", "Bücher", "a;b"])));
+        assert_eq!(read("dn", ""), Some(json!([])));
+        for unsure in [
+            "Microsoft.ActiveDirectory.Management.ADPropertyValueCollection",
+            "OU=x,CN=y",
+            "Editors",
+            r"CN=x\",
+        ] {
+            assert_eq!(read("dn", unsure), None, "{unsure}");
+        }
+    }
+
+    #[test]
+    fn every_reading_of_an_undeclared_text_finds_its_names() {
+        for text in [
+            "acme/editor, beta/viewer",
+            "acme/editor|beta/viewer",
+            "[acme/editor, beta/viewer]",
+            r#"["acme/editor","beta/viewer"]"#,
+            "acme/editor;beta/viewer",
+            "acme/editor beta/viewer",
+            "acme/editor\nbeta/viewer",
+            "'acme/editor' 'beta/viewer'",
+            "CN=acme/editor,OU=x;CN=beta/viewer",
+        ] {
+            for name in ["acme/editor", "beta/viewer"] {
+                assert!(readings(text).any(|reading| reading == name), "{text}: {name}");
+            }
+        }
+        assert_eq!(readings("admins").count(), 0);
+    }
+}

@@ -1,0 +1,426 @@
+//! From a person's claims at a door to an identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::key::user_key;
+use super::list::could_be_one;
+use super::test::{Test, Unclear};
+use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
+use crate::domain::identity::{
+    Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
+};
+use crate::domain::path::{self, values};
+use crate::domain::told::Told;
+
+/// The name under which the groups of a user pool stand among a person's claims.
+pub const POOL_GROUPS: &str = "cognito:groups";
+
+/// By which door a person came, and so what the silence of their claims means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// A user pool's list. The groups are put in as `cognito:groups`, `Enabled` and `UserStatus` as attributes
+    /// `enabled` and `cognito:user_status`.
+    Pool,
+    /// A trigger event. Groups that were not looked up are not there.
+    Trigger,
+    /// A verified token.
+    Token(TokenKind),
+    /// A record of a file whose columns, or whose fields that some record has, are told.
+    File(Told),
+}
+
+/// Why a record is no identity. No value of a claim is in it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejected {
+    /// The key.
+    #[error("{0}{1}")]
+    Key(InvalidIdentity, KeyAt),
+    /// A word that says neither yes nor no.
+    #[error(
+        "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
+    )]
+    UnknownWord(String),
+    /// No time.
+    #[error("`{0}` is not a time: write it as in 2026-01-31T12:00:00Z")]
+    NotATime(String),
+    /// What may be a list.
+    #[error("`{0}` may hold several groups: say how they are written, as in [source.lists] \"{0}\" = \",\"")]
+    UnsureList(String),
+    /// A group that is no name.
+    #[error(
+        "`{0}` has an entry that is not a group's name: give the path of the names, as in groups = \"{0}.name\""
+    )]
+    NotAGroup(String),
+}
+
+/// Where a key was looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyAt(Vec<String>);
+
+impl std::fmt::Display for KeyAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, " (the key is at `{}`)", self.0.join("`, or `"))
+    }
+}
+
+impl SourceConfig {
+    /// The person of these claims, as `door` shows them.
+    ///
+    /// # Errors
+    /// Where there is no key that Permit takes, where it cannot be told whether the person may sign in, and, in a file,
+    /// where a text may hold several groups. Everything else is cleaned or left out.
+    pub fn identity(
+        &self,
+        door: &Door,
+        claims: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Identity, Rejected> {
+        let forms = &self.forms;
+        let record = Record::new(forms, door, claims);
+        let at = record.at;
+        let (email, verified_email) = record.email(forms, now)?;
+        let key = record.key(verified_email.as_ref())?;
+        let enabled = record.may_sign_in(forms, now)?;
+        let groups = record.groups(matches!(door, Door::File(_)))?;
+        let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
+        Ok(Identity {
+            tells_email: record.tells_email(),
+            told: record.told(),
+            plain: record.plain,
+            key,
+            source: self.name.clone(),
+            evidence: Evidence::default(),
+            email,
+            verified_email,
+            first_name,
+            last_name,
+            attributes: record.claims,
+            groups: groups.whole.then(|| groups.names.clone()),
+            known_groups: if groups.whole { BTreeSet::new() } else { groups.names },
+            unsplit_groups: groups.unsplit,
+            enabled,
+        })
+    }
+}
+
+impl SourceConfig {
+    /// Whose these claims are, whatever else is wrong with them.
+    ///
+    /// # Errors
+    /// Where there is no key that Permit takes.
+    pub fn key_at(
+        &self,
+        door: &Door,
+        claims: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<UserKey, Rejected> {
+        let record = Record::new(&self.forms, door, claims);
+        let (_, verified_email) = record.email(&self.forms, now)?;
+        record.key(verified_email.as_ref())
+    }
+}
+
+/// A person's claims, with their lists split.
+struct Record<'s> {
+    at: &'s Claims,
+    claims: BTreeMap<String, Value>,
+    told: Told,
+    /// Texts that are declared to be one value.
+    plain: BTreeSet<String>,
+    /// What a file's columns are called otherwise.
+    names: &'s BTreeMap<String, Vec<String>>,
+    /// Claims that are there, and of which nothing is known: the text is not of its declared form.
+    hidden: BTreeSet<String>,
+}
+
+/// The groups of a person.
+#[derive(Default)]
+struct Groups {
+    names: BTreeSet<String>,
+    /// Texts that may hold several.
+    unsplit: BTreeSet<String>,
+    /// Whether there are no others.
+    whole: bool,
+}
+
+impl<'s> Record<'s> {
+    fn new(forms: &'s Forms, door: &Door, claims: Map<String, Value>) -> Self {
+        let told = match door {
+            Door::Pool => Told::only(forms.tells.pool.iter().cloned().chain([POOL_GROUPS.to_owned()])),
+            Door::Trigger => Told::only(forms.tells.pool.iter().cloned()),
+            Door::Token(TokenKind::Id) => Told::all_but(forms.tells.id_token_hides.iter().cloned()),
+            Door::Token(TokenKind::Access) => Told::only(forms.tells.access_token.iter().cloned()),
+            Door::File(told) => told.clone(),
+        };
+        let is_file = matches!(door, Door::File(_));
+        let mut claims: BTreeMap<String, Value> =
+            claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
+        let mut hidden = match door {
+            Door::Token(_) => overage(&claims),
+            _ => BTreeSet::new(),
+        };
+        let names = &forms.file.names;
+        if is_file {
+            forms.file_claims(&mut claims, &mut hidden);
+            let is_told = |columns: &Vec<String>| columns.iter().any(|column| told.tells(column));
+            let renamed: Vec<String> =
+                names.iter().filter(|(_, columns)| is_told(columns)).map(|(name, _)| name.clone()).collect();
+            let told = told.and(renamed);
+            let plain = plain(forms.lists.iter().chain(&forms.file.lists));
+            return Self { at: &forms.file.claims, claims, told, plain, names, hidden };
+        }
+        for (path, form) in &forms.lists {
+            split(&mut claims, path, form, &mut hidden);
+        }
+        Self { at: &forms.claims, claims, told, plain: plain(forms.lists.iter()), names, hidden }
+    }
+
+    fn told(&self) -> Told {
+        self.told.clone().hiding(self.hidden.iter().cloned())
+    }
+
+    /// Whether an address that is not there, or not verified, is so in the directory.
+    fn tells_email(&self) -> bool {
+        let told = self.told();
+        let is_there = |path: &String| !values(&self.claims, path).is_empty();
+        let tells = |path: &String| is_there(path) || told.tells(path);
+        if self.at.email.iter().flat_map(|path| values(&self.claims, path)).any(|value| !is_clean(value)) {
+            return false;
+        }
+        (self.at.email.iter().any(is_there) || self.at.email.iter().all(tells))
+            && self.at.email_verified.iter().all(|test| tells(&test.path))
+    }
+
+    /// The text at the first of these paths that has one.
+    fn text(&self, paths: &[String]) -> Option<String> {
+        paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
+    }
+
+    /// A name, as people can read it.
+    fn name(&self, paths: &[String]) -> Option<String> {
+        self.text(paths).as_deref().and_then(readable)
+    }
+
+    /// The address, and the same where it is verified.
+    fn email(
+        &self,
+        forms: &Forms,
+        now: Timestamp,
+    ) -> Result<(Option<Email>, Option<VerifiedEmail>), Rejected> {
+        let email = self.text(&self.at.email).and_then(|text| Email::new(&text));
+        let is_verified = self.is_verified(email.as_ref(), forms, now)?;
+        let verified = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
+        Ok((email, verified))
+    }
+
+    fn key(&self, verified: Option<&VerifiedEmail>) -> Result<UserKey, Rejected> {
+        let at = self.at;
+        let refused = |error| Rejected::Key(error, KeyAt(at.key.clone()));
+        // An address is a key only where it is verified, and in one spelling.
+        let is_email = |path: &String| path == "email" || at.email.contains(path);
+        let has_key = |path: &&String| self.text(std::slice::from_ref(*path)).is_some();
+        let key = match at.key.iter().find(has_key) {
+            None => Err(InvalidIdentity::NoKey),
+            Some(path) if is_email(path) => {
+                verified.map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
+            }
+            Some(path) => self.text(std::slice::from_ref(path)).ok_or(InvalidIdentity::NoKey),
+        };
+        let key = key.map_err(refused)?;
+        user_key(&at.key_prefix, &key, at.key_encoding).map_err(refused)
+    }
+
+    fn is_verified(&self, email: Option<&Email>, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
+        let email = email.map(Email::as_str);
+        for test in &self.at.email_verified {
+            if test
+                .ask(&self.claims, &forms.words, email, now)
+                .map_err(|unclear| unclear_at(test, &unclear))?
+                == Some(true)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn may_sign_in(&self, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
+        let mut may = true;
+        for test in &self.at.status {
+            let answer = test
+                .ask(&self.claims, &forms.words, None, now)
+                .map_err(|unclear| unclear_at(test, &unclear))?;
+            may &= answer.unwrap_or(true);
+        }
+        Ok(may)
+    }
+
+    fn groups(&self, is_file: bool) -> Result<Groups, Rejected> {
+        let told = self.told();
+        let mut groups = Groups { whole: !self.at.groups.is_empty(), ..Groups::default() };
+        for path in &self.at.groups {
+            let values = values(&self.claims, path);
+            groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || told.tells(path));
+            if is_file && self.hidden.contains(path) {
+                let mut columns = self.names.get(path).into_iter().flatten();
+                let column = columns.find(|column| self.hidden.contains(*column)).unwrap_or(path);
+                return Err(Rejected::UnsureList(column.clone()));
+            }
+            if self.is_read_above(path) {
+                continue;
+            }
+            for value in values {
+                match value {
+                    // One that is left out would look as if the person had left that group.
+                    Value::Array(items) => {
+                        for item in items {
+                            let name = item.as_str().or_else(|| self.name_in(path, item));
+                            let name = name.ok_or_else(|| Rejected::NotAGroup(path.clone()))?;
+                            groups.names.insert(name.to_owned());
+                        }
+                    }
+                    Value::String(text) if self.plain.contains(path) => {
+                        groups.names.insert(text.clone());
+                    }
+                    Value::String(text) if is_file && could_be_one(text) => {
+                        return Err(Rejected::UnsureList(path.clone()));
+                    }
+                    Value::String(text) => {
+                        groups.unsplit.insert(text.clone());
+                    }
+                    _ => return Err(Rejected::NotAGroup(path.clone())),
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The name of a group that is an object in the list at `path`, where another path leads through it: `groups.display`.
+    fn name_in<'v>(&self, path: &str, item: &'v Value) -> Option<&'v str> {
+        let members = item.as_object()?;
+        let below =
+            |other: &String| path::value(members, other.strip_prefix(path)?.strip_prefix('.')?)?.as_str();
+        self.at.groups.iter().find_map(below)
+    }
+
+    /// Whether `path` leads through a list whose items are read at a shorter path.
+    fn is_read_above(&self, path: &str) -> bool {
+        self.at.groups.iter().any(|above| {
+            path.strip_prefix(above.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                && values(&self.claims, above).first().is_some_and(|value| value.is_array())
+        })
+    }
+}
+
+fn plain<'f>(lists: impl Iterator<Item = (&'f String, &'f ListForm)>) -> BTreeSet<String> {
+    lists.filter(|(_, form)| **form == ListForm::Text).map(|(path, _)| path.clone()).collect()
+}
+
+fn unclear_at(test: &Test, unclear: &Unclear) -> Rejected {
+    match unclear {
+        Unclear::Word => Rejected::UnknownWord(test.path.clone()),
+        Unclear::Time => Rejected::NotATime(test.path.clone()),
+    }
+}
+
+/// A value that is one text: its own, a number's, or the one item of a list.
+fn one_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(items) if items.len() == 1 && !items[0].is_array() => one_text(&items[0]),
+        _ => None,
+    }
+}
+
+/// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere, `hasgroups` means the groups.
+fn overage(claims: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    let named = claims.get("_claim_names").and_then(Value::as_object);
+    let mut hidden: BTreeSet<String> = named.into_iter().flat_map(Map::keys).cloned().collect();
+    if claims.get("hasgroups").is_some_and(|has| has != false) {
+        hidden.insert("groups".to_owned());
+    }
+    hidden
+}
+
+/// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
+fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidden: &mut BTreeSet<String>) {
+    if *form == ListForm::Text {
+        return;
+    }
+    let mut unread = false;
+    path::change(claims, path, &mut |value| {
+        let Value::String(text) = value else { return Some(value.clone()) };
+        let read = form.read(text);
+        unread |= read.is_none();
+        trimmed(read?)
+    });
+    if unread {
+        hidden.insert(path.to_owned());
+    }
+}
+
+impl Forms {
+    /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
+    fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
+        for name in &self.file.pairs {
+            let Some(Value::Array(pairs)) = claims.remove(name) else { continue };
+            for pair in pairs {
+                if let (Some(name), Some(value)) =
+                    (pair.get("Name").and_then(Value::as_str), pair.get("Value"))
+                {
+                    claims.entry(name.to_owned()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let lists: BTreeMap<&String, &ListForm> = self.lists.iter().chain(&self.file.lists).collect();
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+        for name in &self.file.spread {
+            let Some(Value::Object(members)) = claims.get(name).cloned() else { continue };
+            for (member, value) in members {
+                claims.entry(member).or_insert(value);
+            }
+        }
+        for (name, columns) in &self.file.names {
+            let value = columns.iter().find_map(|column| path::value(claims, column)).cloned();
+            match value {
+                Some(value) => {
+                    claims.entry(name.clone()).or_insert(value);
+                }
+                None if columns.iter().any(|column| hidden.contains(column)) => {
+                    hidden.insert(name.clone());
+                }
+                None => {}
+            }
+        }
+        // Those that have got their names just now.
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+    }
+
+    /// The fields that a file's record has, by path: what a JSON file tells is what some of its records have.
+    pub fn fields_of(&self, record: Map<String, Value>) -> BTreeSet<String> {
+        let mut claims = record.into_iter().collect();
+        self.file_claims(&mut claims, &mut BTreeSet::new());
+        let mut fields = BTreeSet::new();
+        for (name, value) in &claims {
+            leaves(name, value, &mut fields);
+        }
+        fields
+    }
+}
+
+fn leaves(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| leaves(&format!("{path}.{name}"), value, fields));
+        }
+        _ => drop(fields.insert(path.to_owned())),
+    }
+}

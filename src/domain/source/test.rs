@@ -1,0 +1,238 @@
+//! Claims that say yes or no: whether an address is verified, whether a person may sign in.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::domain::path::{self, Claims};
+
+/// What is asked of one claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Test {
+    /// Where it is.
+    pub path: String,
+    /// What is asked.
+    pub asks: Asks,
+    /// What a yes means; `may = false` turns it round.
+    pub may: bool,
+}
+
+/// What is asked of a claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asks {
+    /// Whether it is a yes: a flag in the usual spellings, or one of the source's words.
+    Says,
+    /// `present`: whether it has any value.
+    Present,
+    /// `future`: whether it is a time that has not come yet.
+    Future,
+    /// `contains`: whether the person's address is it, or in it.
+    Contains,
+}
+
+/// The words of a source for who may sign in, in lower case.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Words {
+    /// Those who may.
+    pub may_sign_in: BTreeSet<String>,
+    /// Those who may not.
+    pub may_not: BTreeSet<String>,
+}
+
+/// What cannot be read as yes or no. The value is not in it: it may be anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unclear {
+    /// Neither a flag nor a known word.
+    Word,
+    /// No time.
+    Time,
+}
+
+impl Test {
+    /// The answer; `None`: the claim is not there, or empty.
+    pub fn ask(
+        &self,
+        claims: &impl Claims,
+        words: &Words,
+        email: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<bool>, Unclear> {
+        let values = path::values(claims, &self.path);
+        let values: Vec<&Value> = values.into_iter().filter(|value| !is_empty(value)).collect();
+        let Some(first) = values.first() else {
+            // A list that has no values, and no time, says no.
+            let says_no = matches!(self.asks, Asks::Present | Asks::Future);
+            return Ok(says_no.then_some(!self.may));
+        };
+        let yes = match self.asks {
+            Asks::Says => says(first, words)?,
+            Asks::Present => true,
+            Asks::Future => time(first)?.is_none_or(|time| time > now),
+            Asks::Contains => values.iter().any(|value| contains(value, email)),
+        };
+        Ok(Some(yes == self.may))
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn says(value: &Value, words: &Words) -> Result<bool, Unclear> {
+    let text = match value {
+        Value::Bool(flag) => return Ok(*flag),
+        Value::String(text) => text.trim().to_lowercase(),
+        Value::Number(number) => number.to_string(),
+        // Keycloak and Google write one value as a list of one.
+        Value::Array(items) if items.len() == 1 && !items[0].is_array() => return says(&items[0], words),
+        Value::Array(_) | Value::Object(_) | Value::Null => return Err(Unclear::Word),
+    };
+    // The source's own words go first: to somebody `0` is a status.
+    if words.may_sign_in.contains(&text) {
+        return Ok(true);
+    }
+    if words.may_not.contains(&text) {
+        return Ok(false);
+    }
+    flag(&text).ok_or(Unclear::Word)
+}
+
+/// The usual spellings of yes and no, in lower case.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "t" | "yes" | "y" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `None`: a time without end, as PostgreSQL's `infinity`.
+fn time(value: &Value) -> Result<Option<Timestamp>, Unclear> {
+    match value {
+        Value::Number(number) => {
+            let number = number.as_i64().ok_or(Unclear::Time)?;
+            // Milliseconds from the year 5138 on, were they seconds.
+            let time = if number.abs() >= 100_000_000_000 {
+                Timestamp::from_millisecond(number)
+            } else {
+                Timestamp::from_second(number)
+            };
+            time.map(Some).map_err(|_| Unclear::Time)
+        }
+        Value::String(text) => {
+            let text = text.trim();
+            match text {
+                "infinity" => return Ok(None),
+                // No time at all, which is long gone.
+                "-infinity" | "none" => return Ok(Some(Timestamp::MIN)),
+                _ => {}
+            }
+            if let Ok(number) = text.parse::<i64>() {
+                return time(&Value::from(number));
+            }
+            text.parse().map(Some).map_err(|_| Unclear::Time)
+        }
+        _ => Err(Unclear::Time),
+    }
+}
+
+fn contains(value: &Value, email: Option<&str>) -> bool {
+    match value {
+        Value::String(text) => email.is_some_and(|email| email.eq_ignore_ascii_case(text.trim())),
+        Value::Array(items) => items.iter().any(|item| contains(item, email)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ask(asks: Asks, may: bool, value: Value) -> Result<Option<bool>, Unclear> {
+        let words =
+            Words { may_sign_in: ["active".to_owned()].into(), may_not: ["suspended".to_owned()].into() };
+        let test = Test { path: "x".to_owned(), asks, may };
+        let claims = json!({ "x": value });
+        test.ask(
+            claims.as_object().unwrap(),
+            &words,
+            Some("Cy@acme.com"),
+            "2026-06-01T00:00:00Z".parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_flag_has_its_usual_spellings_and_a_word_its_meaning() {
+        for yes in [
+            json!(true),
+            json!("True"),
+            json!("t"),
+            json!("YES"),
+            json!("y"),
+            json!(1),
+            json!(" 1 "),
+            json!("Active"),
+            json!(["true"]),
+        ] {
+            assert_eq!(ask(Asks::Says, true, yes.clone()), Ok(Some(true)), "{yes}");
+            assert_eq!(ask(Asks::Says, false, yes.clone()), Ok(Some(false)), "{yes}");
+        }
+        for no in
+            [json!(false), json!("FALSE"), json!("f"), json!("No"), json!("N"), json!(0), json!("SUSPENDED")]
+        {
+            assert_eq!(ask(Asks::Says, true, no.clone()), Ok(Some(false)), "{no}");
+        }
+        for silent in [json!(null), json!(""), json!("  "), json!([])] {
+            assert_eq!(ask(Asks::Says, true, silent.clone()), Ok(None), "{silent}");
+        }
+        for unclear in [json!("maybe"), json!(2), json!("on hold"), json!(["a", "b"]), json!({"a": 1})] {
+            assert_eq!(ask(Asks::Says, true, unclear.clone()), Err(Unclear::Word), "{unclear}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_present_or_in_the_future() {
+        assert_eq!(ask(Asks::Present, true, json!("2024-01-02 10:00:00+00")), Ok(Some(true)));
+        assert_eq!(ask(Asks::Present, true, json!("")), Ok(Some(false)));
+        assert_eq!(ask(Asks::Present, false, json!(null)), Ok(Some(true)));
+        for future in [
+            json!("2099-01-01 00:00:00+00"),
+            json!("2099-01-01T00:00:00.5Z"),
+            json!("infinity"),
+            json!(4_102_444_800_i64),
+            json!(4_102_444_800_000_i64),
+            json!("4102444800"),
+        ] {
+            assert_eq!(ask(Asks::Future, false, future.clone()), Ok(Some(false)), "{future}");
+        }
+        for past in [
+            json!("2024-06-01 00:00:00+00"),
+            json!("0001-01-01T00:00:00Z"),
+            json!(1),
+            json!("none"),
+            json!(""),
+        ] {
+            assert_eq!(ask(Asks::Future, false, past.clone()), Ok(Some(true)), "{past}");
+        }
+        for unclear in [json!("soon"), json!(true), json!("2099-13-01"), json!(["x"])] {
+            assert_eq!(ask(Asks::Future, false, unclear.clone()), Err(Unclear::Time), "{unclear}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_verified_where_it_is_among_the_verified_ones() {
+        assert_eq!(ask(Asks::Contains, true, json!(["cy@old.example", "cy@ACME.com"])), Ok(Some(true)));
+        assert_eq!(ask(Asks::Contains, true, json!("cy@acme.com")), Ok(Some(true)));
+        assert_eq!(ask(Asks::Contains, true, json!(["cy@old.example"])), Ok(Some(false)));
+        assert_eq!(ask(Asks::Contains, true, json!([])), Ok(None));
+    }
+}

@@ -1,0 +1,371 @@
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::domain::identity::Identity;
+use crate::domain::policy::{InvalidPolicy, Policy};
+use crate::domain::table::Fault;
+use crate::domain::told::Told;
+
+fn policy(text: &str) -> Policy {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(object) = value else { panic!("no object: {value}") };
+    object
+}
+
+fn source(extra: &str) -> Arc<SourceConfig> {
+    let policy = policy(&format!("[[source]]\nname = \"s\"\n{extra}"));
+    Arc::clone(policy.sources.iter().next().unwrap())
+}
+
+fn read(source: &SourceConfig, door: &Door, claims: Value) -> Result<Identity, Rejected> {
+    source.identity(door, object(claims), "2026-06-01T00:00:00Z".parse().unwrap())
+}
+
+const ID: Door = Door::Token(TokenKind::Id);
+const ACCESS: Door = Door::Token(TokenKind::Access);
+
+/// A file that has all these columns.
+fn file(columns: &[&str]) -> Door {
+    Door::File(Told::only(columns.iter().map(|column| (*column).to_owned())))
+}
+
+/// What a policy grants the person, and what it leaves because it is not told.
+fn grants(policy: &str, identity: &Identity) -> (Vec<String>, usize) {
+    let desired = self::policy(policy).evaluate(identity);
+    (desired.grants.iter().map(ToString::to_string).collect(), desired.untold.len())
+}
+
+fn granted(names: &[&str]) -> (Vec<String>, usize) {
+    (names.iter().map(|name| (*name).to_owned()).collect(), 0)
+}
+
+#[test]
+fn a_source_has_its_doors_and_its_defaults() {
+    let policy = policy(
+        r#"
+        [[source]]
+        provider = "cognito"
+        user_pool = "eu-west-1_AbCdEfGhI"
+        [[source]]
+        name = "workforce"
+        provider = "entra"
+        issuer = "https://login.microsoftonline.com/{tenant_id}/v2.0"
+        tenants = ["t-1", "t-2"]
+        audiences = ["app"]
+        fresh_seconds = 0
+        adopt = true
+        tokens = "id"
+        [[source]]
+        name = "crm"
+        "#,
+    );
+    let all: Vec<_> = policy.sources.iter().collect();
+    assert_eq!(all[0].name.as_str(), "eu-west-1_AbCdEfGhI");
+    assert_eq!((all[0].line, all[0].fresh_seconds, all[0].adopt), (2, 600, false));
+    let tokens = all[1].tokens.as_ref().unwrap();
+    assert_eq!(
+        tokens.issuers,
+        ["https://login.microsoftonline.com/t-1/v2.0", "https://login.microsoftonline.com/t-2/v2.0"]
+    );
+    assert_eq!((all[1].fresh_seconds, all[1].adopt, tokens.kind), (0, true, Some(TokenKind::Id)));
+    assert_eq!(policy.sources.of_issuer(&tokens.issuers[1]).unwrap().name.as_str(), "workforce");
+    assert_eq!(policy.sources.named("crm").unwrap().provider, "oidc");
+    assert_eq!(policy.sources.of_user_pool("eu-west-1_AbCdEfGhI").line, 2);
+    let other = policy.sources.of_user_pool("eu-west-1_other");
+    assert_eq!((other.name.as_str(), other.line, other.provider.as_str()), ("eu-west-1_other", 0, "cognito"));
+}
+
+#[test]
+fn every_fault_of_a_source_is_told_at_once_with_its_line_and_the_near_name() {
+    let text = r#"[[source]]
+provider = "auth"
+issuers = "https://a.example"
+[[source]]
+name = "b"
+provider = "auth0"
+issuer = ["https://b.example/{tenant_id}"]
+tokens = "idd"
+algorithms = []
+fresh_seconds = -1
+[source.claims]
+emial = "mail"
+key = []
+key_encoding = "base64"
+email_verified = { presnt = "x" }
+status = [7]
+[source.lists]
+groups = "comma"
+[source.words]
+may_sign_in = ["a"]
+may_not = ["A"]
+[[source]]
+name = "b"
+audiences = ["*"]
+user_pool = "pool"
+"#;
+    let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
+    let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    line 2: `auth` is not a known provider; did you mean `auth0`?
+    line 3: [[source]] has no field `issuers`; did you mean `issuer`?
+    line 1: the source has no name: give `name`, `user_pool` or `issuer`
+    line 8: `tokens` is "id" or "access", or "auto", not `idd`
+    line 4: the source needs `audiences` or `client_ids`: without them a token for any other application would do
+    line 4: `algorithms` is empty: name at least one, or leave it out to allow every public-key one
+    line 7: {tenant_id} stands for the tenants that are trusted: name them, tenants = ["..."]
+    line 10: `fresh_seconds` is a whole number from 0 to 315360000
+    line 11: `key` names no claim: nobody would have a key
+    line 14: `key_encoding` is "none" or "percent", not `base64`
+    line 15: the test has no field `presnt`; did you mean `present`?
+    line 15: a test in `email_verified` asks one thing: says, present, future or contains, each with a claim
+    line 16: `status` is a claim, or { present = "claim" }
+    line 12: [source.claims] has no field `emial`; did you mean `email`?
+    line 18: `comma` is not a form of a list: use "brackets", "json", "dn", "text", or a separator such as "," or "|"
+    line 19: `a` is both in may_sign_in and in may_not: take it out of one
+    line 25: `pool` is not a user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI
+    line 24: `audiences` takes exact texts, without blanks and wildcards, not `*`
+    line 22: `audiences` says how tokens are checked, and there is no `issuer`: name it
+    line 22: the source `b` is there twice, see line 4: what a ledger names must be one directory
+    "#);
+}
+
+#[test]
+fn a_broken_grant_does_not_hide_a_broken_source() {
+    let InvalidPolicy(faults) =
+        "[[grant]]\nrole = \"x\"\n[[source]]\nnam = \"s\"\n".parse::<Policy>().unwrap_err();
+    assert!(faults.len() >= 2, "{faults:?}");
+}
+
+#[test]
+fn a_saml_attribute_of_several_groups_counts_each_and_an_undeclared_one_none() {
+    let policy = r#"
+        [[grant]]
+        when = { group = "admins" }
+        tenant = "acme"
+        role = "admin"
+        [[grant]]
+        when = { attribute = "custom:groups", equals = "editors" }
+        tenant = "acme"
+        role = "editor"
+    "#;
+    let base = "provider = \"cognito\"\nuser_pool = \"eu-west-1_a\"\n";
+    let declared = source(&format!(
+        "{base}[source.claims]\ngroups = [\"cognito:groups\", \"custom:groups\"]\n[source.lists]\n\"custom:groups\" = \"brackets\"\n"
+    ));
+    let undeclared =
+        source(&format!("{base}[source.claims]\ngroups = [\"cognito:groups\", \"custom:groups\"]\n"));
+    let event = |groups: &str| json!({"sub": "u", "cognito:groups": [], "custom:groups": groups});
+    for text in ["[admins, editors]", "[admins,editors]", r#"["admins","editors"]"#] {
+        let read_as = |source| grants(policy, &read(source, &Door::Pool, event(text)).unwrap());
+        assert_eq!(read_as(&declared), granted(&["acme/admin", "acme/editor"]), "{text}");
+        assert_eq!(read_as(&undeclared), (vec![], 2), "{text}");
+    }
+    let one = |source| grants(policy, &read(source, &Door::Pool, event("admins")).unwrap());
+    assert_eq!((one(&declared), one(&undeclared)), (granted(&["acme/admin"]), granted(&["acme/admin"])));
+    // Of no declared form: nothing is known.
+    let odd = read(&declared, &Door::Pool, event("admins,editors")).unwrap();
+    assert_eq!(grants(policy, &odd), (vec![], 2));
+    // The trigger has not looked the pool's groups up: those of the attribute count, and none is taken for lack of the others.
+    let event = read(&declared, &Door::Trigger, json!({"sub": "u", "custom:groups": "admins"})).unwrap();
+    let (grants, untold) = grants(policy, &event);
+    assert_eq!((grants, untold, event.groups), (vec!["acme/admin".to_owned()], 1, None));
+}
+
+#[test]
+fn overage_hides_the_claim_that_it_names_and_no_other() {
+    let policy = r#"
+        [[grant]]
+        when = { group = "Task.Admin" }
+        tenant = "acme"
+        role = "admin"
+        [[grant]]
+        when = { group = "g-1" }
+        tenant = "acme"
+        role = "editor"
+        [[grant]]
+        when = { attribute = "plan", equals = "pro" }
+        tenant = "acme"
+        role = "pro"
+    "#;
+    let entra = source("provider = \"entra\"\n");
+    let token =
+        json!({"sub": "x", "oid": "o-1", "roles": ["Task.Admin"], "_claim_names": {"groups": "src1"}});
+    let person = read(&entra, &ID, token).unwrap();
+    assert_eq!(person.key.as_str(), "o-1");
+    assert_eq!(grants(policy, &person), (vec!["acme/admin".to_owned()], 2));
+    let oidc = source("[source.claims]\ngroups = [\"groups\", \"roles\"]\n");
+    let person = read(&oidc, &ID, json!({"sub": "x", "hasgroups": true, "roles": []})).unwrap();
+    assert_eq!(grants(policy, &person), (vec![], 2), "the groups are not told, the plan is");
+}
+
+#[test]
+fn a_claim_that_is_gone_from_an_id_token_is_gone_from_the_person() {
+    let policy =
+        "[[grant]]\nwhen = { attribute = \"admin\", equals = \"true\" }\ntenant = \"t\"\nrole = \"admin\"\n";
+    let firebase = source("provider = \"firebase\"\n");
+    let token = |claims| read(&firebase, &ID, claims).unwrap();
+    assert_eq!(grants(policy, &token(json!({"sub": "f", "admin": true}))), granted(&["t/admin"]));
+    assert_eq!(grants(policy, &token(json!({"sub": "f"}))), granted(&[]));
+    assert_eq!(grants(policy, &read(&firebase, &ACCESS, json!({"sub": "f"})).unwrap()), (vec![], 1));
+    let export = json!({"localId": "f", "emailVerified": "true", "email": "a@acme.com", "disabled": "false", "customAttributes": "{\"admin\":true}"});
+    let from_file = read(&firebase, &file(&["localId", "customAttributes"]), export).unwrap();
+    assert_eq!((grants(policy, &from_file), from_file.key.as_str()), (granted(&["t/admin"]), "f"));
+    assert!(from_file.verified_email.is_some() && from_file.enabled);
+    let barred = read(&firebase, &file(&["localId"]), json!({"localId": "f", "disabled": "true"})).unwrap();
+    assert!(!barred.enabled);
+}
+
+#[test]
+fn the_organization_of_a_clerk_token_gives_tenant_and_role() {
+    let policy = "[[grant]]\nwhen = { group = \"{role}\", attribute = \"o.slg\", equals = \"{tenant}\" }\n";
+    let clerk = source("provider = \"clerk\"\n");
+    let token = json!({"sub": "user_2aAnn", "sts": "active", "v": 2, "o": {"id": "org_2x", "slg": "acme", "rol": "admin"}});
+    let person = read(&clerk, &ACCESS, token).unwrap();
+    assert_eq!(grants(policy, &person).0, ["acme/admin"]);
+    let verified = |row| read(&clerk, &file(&["id"]), row).unwrap().verified_email.is_some();
+    assert!(verified(
+        json!({"id": "u", "primary_email_address": "cy@acme.com", "verified_email_addresses": "cy@old.example|cy@acme.com"})
+    ));
+    assert!(!verified(
+        json!({"id": "u", "primary_email_address": "bob@acme.com", "verified_email_addresses": "", "unverified_email_addresses": "bob@acme.com"})
+    ));
+    let api = json!({"id": "u", "primary_email_address_id": "b", "banned": false, "email_addresses": [
+        {"id": "a", "email_address": "old@acme.com", "verification": {"status": "verified"}},
+        {"id": "b", "email_address": "new@acme.com", "verification": {"status": "unverified"}}]});
+    let person = read(&clerk, &file(&["id"]), api).unwrap();
+    assert_eq!((person.email.unwrap().as_str(), person.verified_email.is_some()), ("new@acme.com", false));
+}
+
+#[test]
+fn a_supabase_export_and_its_tokens_are_one_person() {
+    let policy = r#"
+        [[grant]]
+        when = { group = "{role}", attribute = "app_metadata.org", equals = "{tenant}" }
+        [[grant]]
+        when = { email_domain = "acme.com" }
+        tenant = "acme"
+        role = "member"
+    "#;
+    let supabase = source("provider = \"supabase\"\n");
+    let row = |change: &[(&str, &str)]| {
+        let mut row = object(
+            json!({"id": "4-1", "email": "ann@acme.com", "email_confirmed_at": "2024-01-02 10:00:00+00",
+            "raw_app_meta_data": "{\"roles\": [\"editor\"], \"org\": \"acme\"}", "banned_until": "", "deleted_at": ""}),
+        );
+        row.extend(change.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        let columns: Vec<&str> = row.keys().map(String::as_str).collect();
+        read(&supabase, &file(&columns), Value::Object(row.clone())).unwrap()
+    };
+    assert_eq!(grants(policy, &row(&[])), granted(&["acme/editor", "acme/member"]));
+    assert_eq!(grants(policy, &row(&[("raw_app_meta_data", "{}")])), granted(&["acme/member"]));
+    assert_eq!(grants(policy, &row(&[("email_confirmed_at", "")])), granted(&["acme/editor"]));
+    assert!(row(&[("banned_until", "2025-01-01 00:00:00+00")]).enabled);
+    assert!(!row(&[("banned_until", "2099-01-01 00:00:00+00")]).enabled);
+    assert!(!row(&[("deleted_at", "2024-06-01 00:00:00+00")]).enabled);
+    let token = json!({"sub": "4-1", "email": "ann@acme.com", "app_metadata": {"roles": ["editor"], "org": "acme"},
+        "user_metadata": {"email_verified": true}, "role": "authenticated"});
+    let person = read(&supabase, &ACCESS, token).unwrap();
+    assert_eq!((grants(policy, &person).0, person.key.as_str()), (vec!["acme/editor".to_owned()], "4-1"));
+}
+
+#[test]
+fn an_entra_export_and_its_token_are_one_person_and_false_may_not() {
+    let entra = source("provider = \"entra\"\n");
+    let row = |enabled| json!({"id": "1-1", "mail": "Ann.Roe@acme.com", "givenName": "Ann", "surname": "Roe", "accountEnabled": enabled, "department": "Sales"});
+    let columns = file(&["id", "mail", "accountEnabled", "department"]);
+    let ann = read(&entra, &columns, row("True")).unwrap();
+    let token = read(&entra, &ID, json!({"sub": "AAA", "oid": "1-1", "email": "Ann.Roe@acme.com"})).unwrap();
+    assert!(ann.key == token.key && ann.enabled && !read(&entra, &columns, row("False")).unwrap().enabled);
+    assert_eq!(
+        read(&entra, &columns, row("perhaps")),
+        Err(Rejected::UnknownWord("accountEnabled".to_owned()))
+    );
+    let by_department = "[[grant]]\nwhen = { attribute = \"department\", equals = \"Sales\" }\ntenant = \"t\"\nrole = \"r\"\n";
+    assert_eq!(grants(by_department, &ann), granted(&["t/r"]));
+    assert_eq!(grants(by_department, &token), (vec![], 1), "tokens do not carry it");
+}
+
+#[test]
+fn an_auth0_export_is_read_to_any_depth_and_a_cell_by_its_form() {
+    let policy = r#"
+        [[grant]]
+        when = { group = "{tenant}/{role}" }
+        [[grant]]
+        when = { attribute = "app_metadata.plan", equals = "pro" }
+        tenant = "default"
+        role = "editor"
+        [[grant]]
+        when = { attribute = "app_metadata.authorization.roles", equals = "admin" }
+        tenant = "acme"
+        role = "admin"
+    "#;
+    let auth0 = source("provider = \"auth0\"\n");
+    let json = json!({"user_id": "google-oauth2|1", "app_metadata": {"plan": "pro", "authorization": {"groups": ["acme/editor"], "roles": ["admin"]}}});
+    let all = file(&[
+        "user_id",
+        "app_metadata.roles",
+        "app_metadata.plan",
+        "app_metadata.authorization.groups",
+        "app_metadata.authorization.roles",
+    ]);
+    assert_eq!(
+        grants(policy, &read(&auth0, &all, json).unwrap()),
+        granted(&["acme/admin", "acme/editor", "default/editor"])
+    );
+    let cell = |text: &str| read(&auth0, &all, json!({"user_id": "auth0|66aa", "app_metadata.roles": text}));
+    assert_eq!(cell(r#"["acme/admin","acme/editor"]"#).unwrap().groups.unwrap().len(), 2);
+    assert!(cell("admin").unwrap().groups.unwrap().contains("admin"));
+    assert_eq!(cell("acme/admin, acme/editor"), Err(Rejected::UnsureList("app_metadata.roles".to_owned())));
+    let odd = || json!({"user_id": "samlp|acme|Jane Doe"});
+    assert!(matches!(read(&auth0, &all, odd()), Err(Rejected::Key(..))));
+    let percent =
+        source("provider = \"auth0\"\n[source.claims]\nkey_encoding = \"percent\"\nkey_prefix = \"a0.\"\n");
+    assert_eq!(read(&percent, &all, odd()).unwrap().key.as_str(), "a0.samlp|acme|Jane.20Doe");
+}
+
+#[test]
+fn a_realm_export_has_several_paths_to_groups() {
+    let policy = "[[grant]]\nwhen = { group = \"/{tenant}/{role}\" }\n[[grant]]\nwhen = { group = \"editor\" }\ntenant = \"default\"\nrole = \"editor\"\n\
+                  [[grant]]\nwhen = { attribute = \"clientRoles.my-app\", equals = \"{role}\" }\ntenant = \"beta\"\n";
+    let keycloak = source("provider = \"keycloak\"\n");
+    let all = file(&["id", "groups", "realmRoles", "clientRoles.my-app", "enabled"]);
+    let ann = json!({"id": "3-1", "enabled": true, "realmRoles": ["editor"], "clientRoles": {"my-app": ["admin"]}, "groups": ["/acme/editor"]});
+    assert_eq!(
+        grants(policy, &read(&keycloak, &all, ann).unwrap()),
+        granted(&["acme/editor", "beta/admin", "default/editor"])
+    );
+    let service = json!({"id": "3-3", "enabled": true, "serviceAccountClientId": "my-app"});
+    assert!(!read(&keycloak, &all, service).unwrap().enabled);
+}
+
+#[test]
+fn a_pool_as_list_users_prints_it_is_read_like_the_pool() {
+    let cognito = source("provider = \"cognito\"\nuser_pool = \"eu-west-1_a\"\n");
+    let user = json!({"Username": "jane", "Enabled": true, "UserStatus": "CONFIRMED", "Attributes": [
+        {"Name": "sub", "Value": "5-1"}, {"Name": "email", "Value": "jane@acme.com"}, {"Name": "email_verified", "Value": "true"},
+        {"Name": "custom:tier", "Value": "pro"}]});
+    let jane = read(&cognito, &file(&["Username"]), user).unwrap();
+    assert_eq!((jane.key.as_str(), jane.enabled, jane.verified_email.is_some()), ("5-1", true, true));
+    assert_eq!(jane.attributes["custom:tier"], "pro");
+    assert_eq!(jane.attributes["cognito:user_status"], "CONFIRMED");
+}
+
+#[test]
+fn an_address_is_a_key_only_where_it_is_verified_and_in_one_spelling() {
+    let by_email = source("[source.claims]\nkey = \"email\"\n");
+    let key = |claims| read(&by_email, &ID, claims).map(|person| person.key.as_str().to_owned());
+    assert_eq!(
+        key(json!({"sub": "u", "email": "Jane@ACME.com", "email_verified": true})).unwrap(),
+        "jane@acme.com"
+    );
+    for unverified in [
+        json!({"sub": "u", "email": "jane@acme.com"}),
+        json!({"email": "jane@acme.com", "email_verified": false}),
+        json!({"sub": "u"}),
+    ] {
+        assert!(key(unverified).is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! Reads a TOML table field by field, and collects what is wrong with it: every fault, each with its line.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One thing that is wrong with a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The line at fault, counted from 1.
+    pub line: usize,
+    /// What is wrong with it and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+/// The faults of one text.
+pub(crate) struct Faults<'t> {
+    text: &'t str,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'t> Faults<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
+        Self { text, faults: RefCell::default() }
+    }
+
+    pub(crate) fn add(&self, at: &Range<usize>, message: impl Into<String>) {
+        self.faults.borrow_mut().push(Fault { line: self.line(at), message: message.into() });
+    }
+
+    /// The line in which `at` begins, counted from 1.
+    pub(crate) fn line(&self, at: &Range<usize>) -> usize {
+        self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+}
+
+/// The known name that `name` is probably a slip of.
+pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let folded = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
+    let name = folded(name);
+    let distances = known.into_iter().map(|known| (strsim::osa_distance(&name, &folded(known)), known));
+    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= (name.chars().count() / 3).max(1)).then_some(near)
+}
+
+/// `; did you mean NAME?`, where there is a near one.
+pub(crate) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
+/// A table whose fields are taken one by one; what is left over does not exist.
+pub(crate) struct Table<'d, 't> {
+    /// Where it stands in the text.
+    pub(crate) at: Range<usize>,
+    /// As it is called in messages: `[[source]]`.
+    name: &'static str,
+    fields: Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)>,
+    asked: Vec<&'static str>,
+    pub(crate) faults: &'d Faults<'t>,
+}
+
+/// A text and where it stands.
+pub(crate) type Text<'d> = (&'d str, Range<usize>);
+
+impl<'d, 't> Table<'d, 't> {
+    pub(crate) fn new(
+        name: &'static str,
+        table: &'d DeTable<'d>,
+        at: Range<usize>,
+        faults: &'d Faults<'t>,
+    ) -> Self {
+        let fields = table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+        Self { at, name, fields, asked: Vec::new(), faults }
+    }
+
+    /// Takes a field as it is.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.asked.push(name);
+        let at = self.fields.iter().position(|(field, ..)| *field == name)?;
+        Some(self.fields.swap_remove(at).2)
+    }
+
+    /// Takes all fields that are left: their names are the operator's own.
+    pub(crate) fn rest(&mut self) -> Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)> {
+        let mut rest = std::mem::take(&mut self.fields);
+        rest.sort_by_key(|(_, at, _)| at.start);
+        rest
+    }
+
+    fn expected(&self, name: &str, value: &Spanned<DeValue<'_>>, what: &str) {
+        let is = value.get_ref().type_str();
+        self.faults.add(&value.span(), format!("`{name}` is {what}, not of type {is}"));
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<Text<'d>> {
+        let value = self.take(name)?;
+        let text = value.get_ref().as_str().map(|text| (text, value.span()));
+        if text.is_none() {
+            self.expected(name, value, "a text");
+        }
+        text
+    }
+
+    /// A text, or a list of texts; none of them empty.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Option<Vec<Text<'d>>> {
+        let value = self.take(name)?;
+        let mut texts = Vec::new();
+        for one in one_or_many(value) {
+            match one.get_ref().as_str() {
+                Some("") => self.faults.add(&one.span(), format!("`{name}` has an empty text: leave it out")),
+                Some(text) => texts.push((text, one.span())),
+                None => self.expected(name, one, "a text, or a list of texts"),
+            }
+        }
+        Some(texts)
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let value = self.take(name)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.expected(name, value, "true or false");
+        }
+        flag
+    }
+
+    /// A whole number up to `most`.
+    pub(crate) fn number(&mut self, name: &'static str, most: u64) -> Option<u64> {
+        let value = self.take(name)?;
+        let number =
+            value.get_ref().as_integer().and_then(|number| number.as_str().replace('_', "").parse().ok());
+        let number = number.filter(|number| *number <= most);
+        if number.is_none() {
+            self.faults.add(&value.span(), format!("`{name}` is a whole number from 0 to {most}"));
+        }
+        number
+    }
+
+    pub(crate) fn table(&mut self, name: &'static str, called: &'static str) -> Option<Table<'d, 't>> {
+        let value = self.take(name)?;
+        let table =
+            value.get_ref().as_table().map(|table| Table::new(called, table, value.span(), self.faults));
+        if table.is_none() {
+            self.expected(name, value, "a table");
+        }
+        table
+    }
+
+    /// Notes every field that nobody has asked for.
+    pub(crate) fn finish(mut self) {
+        for (name, at, _) in self.rest() {
+            let near = did_you_mean(name, self.asked.iter().copied());
+            let known = if near.is_empty() { format!("; it has {}", self.asked.join(", ")) } else { near };
+            self.faults.add(&at, format!("{} has no field `{name}`{known}", self.name));
+        }
+    }
+}
+
+pub(crate) fn one_or_many<'d>(value: &'d Spanned<DeValue<'d>>) -> Vec<&'d Spanned<DeValue<'d>>> {
+    match value.get_ref() {
+        DeValue::Array(items) => items.iter().collect(),
+        _ => vec![value],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_has_a_near_name_and_another_word_has_none() {
+        let known = ["key", "email", "email_verified", "first_name", "groups"];
+        for (slip, near) in
+            [("emial", "email"), ("Email-Verified", "email_verified"), ("group", "groups"), ("kye", "key")]
+        {
+            assert_eq!(nearest(slip, known), Some(near), "{slip}");
+        }
+        assert_eq!(nearest("department", known), None);
+    }
+
+    #[test]
+    fn every_fault_has_its_line() {
+        let text = "a = 1\nb = 'x'\nflog = true\nn = 99\nlist = ['x', 2, '']\n";
+        let document = DeTable::parse(text).unwrap();
+        let faults = Faults::of(text);
+        let mut table = Table::new("[t]", document.get_ref(), document.span(), &faults);
+        assert!(table.text("a").is_none() && table.flag("flag").is_none() && table.number("n", 9).is_none());
+        assert_eq!(table.texts("list").unwrap().len(), 1);
+        assert_eq!(table.text("b").unwrap().0, "x");
+        table.finish();
+        let told: Vec<String> = faults.into_inner().iter().map(Fault::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        line 1: `a` is a text, not of type integer
+        line 4: `n` is a whole number from 0 to 9
+        line 5: `list` is a text, or a list of texts, not of type integer
+        line 5: `list` has an empty text: leave it out
+        line 3: [t] has no field `flog`; did you mean `flag`?
+        ");
+    }
+}

@@ -1,0 +1,155 @@
+//! The people of a batch, each once, whatever number of messages name them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use futures::stream;
+use jiff::Timestamp;
+
+use crate::aws::queue::{Lead, Message, Waiting, Why};
+use crate::domain::directory::{Lookup, NotWhole};
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Identity, Source, UserKey};
+use crate::sync::many::Target;
+
+/// People who are asked for at a time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What the directory says of a person.
+pub(super) enum Found {
+    There(Identity),
+    Gone(UserKey),
+    /// It did not say.
+    Unread(NotWhole),
+}
+
+/// The people of one directory.
+#[derive(Default)]
+pub(super) struct People {
+    people: BTreeMap<UserKey, Person>,
+}
+
+struct Person {
+    /// The messages that name them.
+    messages: BTreeSet<usize>,
+    /// What any sender was about to grant.
+    claims: BTreeSet<Grant>,
+    /// Their newest token.
+    identity: Option<Identity>,
+    found: Option<Found>,
+    why: Why,
+    count: u8,
+    source: Option<Source>,
+    is_done: bool,
+}
+
+impl People {
+    /// Takes in that a message names a person.
+    pub(super) fn note(
+        &mut self,
+        message: usize,
+        lead: Lead,
+        identity: Option<Identity>,
+        why: Why,
+        count: u8,
+    ) {
+        let Lead { key, grants } = lead;
+        let person = self.people.entry(key).or_insert_with(|| Person {
+            messages: BTreeSet::new(),
+            claims: BTreeSet::new(),
+            identity: None,
+            found: None,
+            why,
+            count,
+            source: None,
+            is_done: false,
+        });
+        person.messages.insert(message);
+        person.claims.extend(grants);
+        person.count = person.count.max(count);
+        if let Some(identity) = identity
+            && person.identity.as_ref().is_none_or(|known| known.evidence.as_of <= identity.evidence.as_of)
+        {
+            person.source = Some(identity.source.clone());
+            person.identity = Some(identity);
+        }
+    }
+
+    /// Reads everybody in their directory.
+    pub(super) async fn read(&mut self, lookup: &dyn Lookup) {
+        let asked = self.people.iter_mut().map(|(key, person)| async move {
+            person.source = Some(lookup.source().clone());
+            person.found = Some(match lookup.person(key).await {
+                Ok(Some(identity)) => Found::There(identity),
+                Ok(None) => Found::Gone(key.clone()),
+                Err(error) => Found::Unread(error),
+            });
+        });
+        stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
+    }
+
+    /// Those of whom the directory did not tell. They are done with, in this batch.
+    pub(super) fn unread(&mut self) -> Vec<(UserKey, NotWhole)> {
+        let mut unread = Vec::new();
+        for (key, person) in &mut self.people {
+            if let Some(Found::Unread(error)) = &person.found {
+                unread.push((key.clone(), error.clone()));
+                person.is_done = true;
+            }
+        }
+        unread
+    }
+
+    /// How the person should be, and what may be theirs by us; `None`: there is nothing to do.
+    pub(super) fn target(
+        &self,
+        key: &UserKey,
+        stands: bool,
+        target: impl FnOnce(&Found) -> Option<Target>,
+    ) -> Option<(Target, BTreeSet<Grant>)> {
+        let person = self.people.get(key)?;
+        let target = match (&person.found, &person.identity) {
+            (Some(found), _) => target(found),
+            // What is too old creates nobody: they may have been deleted since.
+            (None, Some(identity)) if !stands && identity.evidence.is_stale(Timestamp::now()) => None,
+            (None, Some(identity)) => target(&Found::There(identity.clone())),
+            (None, None) => None,
+        };
+        Some((target?, person.claims.clone()))
+    }
+
+    pub(super) fn done(&mut self, key: &UserKey) {
+        if let Some(person) = self.people.get_mut(key) {
+            person.is_done = true;
+        }
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.people.values().filter(|person| !person.is_done).count()
+    }
+
+    pub(super) fn keys_left(&self) -> Vec<UserKey> {
+        self.people.iter().filter(|(_, person)| !person.is_done).map(|(key, _)| key.clone()).collect()
+    }
+
+    pub(super) fn messages_left(&self) -> Vec<usize> {
+        self.people.values().filter(|person| !person.is_done).flat_map(|p| &p.messages).copied().collect()
+    }
+
+    pub(super) fn messages_of(&self, key: &UserKey) -> Vec<usize> {
+        self.people.get(key).into_iter().flat_map(|person| &person.messages).copied().collect()
+    }
+
+    /// A message of this one person.
+    pub(super) fn message_of(&self, key: &UserKey) -> Option<Message> {
+        let Person { claims, identity, why, count, source, found, .. } = self.people.get(key)?;
+        let (grants, why, count) = (claims.clone(), *why, *count);
+        Some(match identity {
+            Some(identity) if found.is_none() => {
+                let (identity, sent_at) = (identity.clone(), Timestamp::now());
+                Message::Identity(Waiting { identity, grants, why, count, sent_at })
+            }
+            _ => Message::look(source.clone()?, Lead { key: key.clone(), grants }, why, count),
+        })
+    }
+}

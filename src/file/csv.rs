@@ -1,0 +1,330 @@
+//! The records of a CSV file (RFC 4180), one at a time.
+//!
+//! The `csv` crate takes the text apart; it is lenient where the RFC leaves no choice. So each record is held against its own
+//! text: it must be what a writer makes of these fields. A record that is not, has no sure end, and says nothing of anybody.
+
+use std::io::{self, BufRead, Read};
+
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
+
+/// No person's record is longer; a file whose quote never closes must not be read into memory.
+pub(super) const LONGEST: usize = 1 << 20;
+
+/// Follows the file: it stands alone in the last record, unless a quote is still open there. NUL is in no record that is read.
+const END: &str = "\0end of the file\0";
+
+/// What a record could not be read for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Unsure {
+    /// This record, counted in the lines of the file from 1. Those after it are as they seem.
+    Record { line: u64, reason: String },
+    /// This record and everything after it.
+    Rest { line: u64, reason: String },
+}
+
+/// A record: where it begins, and its fields.
+pub(super) type Row = (u64, Vec<String>);
+
+/// The records of a reader.
+pub(super) struct Csv<R> {
+    reader: Reader<Kept<R>>,
+    record: ByteRecord,
+    separator: u8,
+    line_end: u8,
+    /// The line in which the next record begins, or a blank line before it.
+    line: u64,
+    /// How much of the text the records so far took.
+    taken: u64,
+    ended: bool,
+}
+
+/// Keeps what was read since the last record's end.
+struct Kept<R> {
+    inner: R,
+    bytes: Vec<u8>,
+}
+
+impl<R: Read> Read for Kept<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.len() > LONGEST {
+            return Err(io::Error::other("the record is longer than 1 MiB: a quote may be open"));
+        }
+        let read = self.inner.read(buffer)?;
+        self.bytes.extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> Csv<R> {
+    /// The records of `reader`, which has this between its fields, and has `lines` before it that are no records.
+    pub(super) fn new(mut reader: R, separator: u8, lines: u64) -> io::Result<Csv<impl Read>> {
+        let start = reader.fill_buf()?;
+        // Old spreadsheets end their lines by a carriage return alone.
+        let line_end = if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
+        let end = [&[line_end], END.as_bytes(), &[line_end]].concat();
+        let inner = Kept { inner: reader.chain(io::Cursor::new(end)), bytes: Vec::new() };
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(separator).terminator(Terminator::Any(line_end));
+        let reader = builder.from_reader(inner);
+        let record = ByteRecord::new();
+        Ok(Csv { reader, record, separator, line_end, line: 1 + lines, taken: 0, ended: false })
+    }
+}
+
+impl<R: Read> Csv<R> {
+    /// The next record that is not blank; `None`: there is no more.
+    pub(super) fn next(&mut self) -> Option<Result<Row, Unsure>> {
+        while !self.ended {
+            let read = self.reader.read_byte_record(&mut self.record);
+            let (line, text) = self.text();
+            let rest = |reason: String| Some(Err(Unsure::Rest { line, reason }));
+            match read {
+                Ok(true) => {}
+                Ok(false) => self.ended = true,
+                Err(error) => {
+                    self.ended = true;
+                    let reason = match error.into_kind() {
+                        csv::ErrorKind::Io(error) => error.to_string(),
+                        kind => format!("{kind:?}"),
+                    };
+                    return rest(reason);
+                }
+            }
+            if text == END.as_bytes() {
+                self.ended = true;
+                return None;
+            }
+            if text.ends_with(END.as_bytes()) {
+                self.ended = true;
+                return rest("a quote is opened in this record and never closed".to_owned());
+            }
+            match fields(&self.record, &text, self.separator) {
+                // Blank lines, and the rows of separators that spreadsheets leave behind.
+                Ok(fields) if fields.iter().all(|field| field.trim().is_empty()) => {}
+                Ok(fields) => return Some(Ok((line, fields))),
+                Err(reason) => return Some(Err(Unsure::Record { line, reason: reason.to_owned() })),
+            }
+        }
+        None
+    }
+
+    /// The text of the record that was just read, without its end, and the line in which it begins.
+    fn text(&mut self) -> (u64, Vec<u8>) {
+        let upto = self.reader.position().byte();
+        let length = usize::try_from(upto - self.taken).unwrap_or(usize::MAX);
+        self.taken = upto;
+        let kept = &mut self.reader.get_mut().bytes;
+        let text: Vec<u8> = kept.drain(..length.min(kept.len())).collect();
+        let blank = text.iter().take_while(|byte| **byte == self.line_end).count();
+        let lines: u64 = text.iter().map(|byte| u64::from(*byte == self.line_end)).sum();
+        let line = self.line + blank as u64;
+        self.line += lines;
+        let text = &text[blank..];
+        (line, text.strip_suffix(&[self.line_end]).unwrap_or(text).to_vec())
+    }
+}
+
+/// The fields of a record, if `text` is how they are written.
+fn fields(record: &ByteRecord, text: &[u8], separator: u8) -> Result<Vec<String>, &'static str> {
+    let mut fields: Vec<&[u8]> = record.iter().collect();
+    let mut text = text;
+    // Of CRLF the CR is left.
+    if let (Some(before), Some(last)) = (text.strip_suffix(b"\r"), fields.last_mut()) {
+        text = before;
+        *last = last.strip_suffix(b"\r").unwrap_or(last);
+    }
+    if text.contains(&0) {
+        return Err("it has a NUL in it: save the file as UTF-8");
+    }
+    for (place, field) in fields.iter().enumerate() {
+        let rest = if place == 0 { Some(text) } else { text.strip_prefix(&[separator]) };
+        let rest = rest.and_then(|rest| after(rest, field));
+        text =
+            rest.ok_or("its quotes or line ends are not those of CSV (RFC 4180): where it ends is unsure")?;
+    }
+    let owned = |field: &&[u8]| String::from_utf8(field.to_vec());
+    let fields: Result<Vec<String>, _> = fields.iter().map(owned).collect();
+    fields.map_err(|_| "it is not UTF-8: save the file as UTF-8")
+}
+
+/// What follows on the field that `text` begins with; `None`: no writer writes `field` so.
+fn after<'t>(text: &'t [u8], field: &[u8]) -> Option<&'t [u8]> {
+    let Some(mut rest) = text.strip_prefix(b"\"") else {
+        let is_plain = !field.trim_ascii_start().starts_with(b"\"")
+            && !field.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+        return text.strip_prefix(field).filter(|_| is_plain);
+    };
+    for byte in field {
+        rest = match byte {
+            b'"' => rest.strip_prefix(b"\"\"")?,
+            byte => rest.strip_prefix(std::slice::from_ref(byte))?,
+        };
+    }
+    rest.strip_prefix(b"\"")
+}
+
+/// What is between the fields of a file that begins with `first`: that of comma, semicolon and tab which is there most often
+/// outside of quotes, and makes `width` fields of it where that is known.
+pub(super) fn separator(first: &str, width: Option<usize>) -> u8 {
+    let count = |separator: u8| {
+        let mut quoted = false;
+        let outside = first.bytes().filter(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && *byte == separator
+        });
+        outside.count()
+    };
+    let rank = |separator: &u8| {
+        let count = count(*separator);
+        let trails = first.ends_with(char::from(*separator));
+        (width.is_some_and(|width| count + 1 == width || (count == width && trails)), count)
+    };
+    // Of equals, the last one is the greatest.
+    [b'\t', b';', b','].into_iter().max_by_key(rank).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &[u8]) -> Vec<Result<Row, Unsure>> {
+        let mut csv = Csv::new(text, b',', 0).unwrap();
+        std::iter::from_fn(|| csv.next()).collect()
+    }
+
+    fn rows(text: &str) -> Vec<(u64, Vec<String>)> {
+        read(text.as_bytes()).into_iter().map(Result::unwrap).collect()
+    }
+
+    fn row(line: u64, fields: &[&str]) -> Row {
+        (line, fields.iter().map(|field| (*field).to_owned()).collect())
+    }
+
+    /// Which lines are unsure, and whether what follows on the last of them is.
+    fn unsure(text: &[u8]) -> (Vec<u64>, bool) {
+        let unsure: Vec<Unsure> = read(text).into_iter().filter_map(Result::err).collect();
+        let rest = matches!(unsure.last(), Some(Unsure::Rest { .. }));
+        let line = |unsure: &Unsure| match unsure {
+            Unsure::Record { line, .. } | Unsure::Rest { line, .. } => *line,
+        };
+        (unsure.iter().map(line).collect(), rest)
+    }
+
+    #[test]
+    fn a_quoted_value_may_hold_anything_and_stays_one_value() {
+        let text = "id,name\r\n1,\"M\r\n1,ceo@acme.com,\"\"x\"\"\"\r\n\r\n \r\n,\r\n2,\"a,b\"\r\n3,\"\"";
+        let expected = [
+            row(1, &["id", "name"]),
+            row(2, &["1", "M\r\n1,ceo@acme.com,\"x\""]),
+            row(7, &["2", "a,b"]),
+            row(8, &["3", ""]),
+        ];
+        assert_eq!(rows(text), expected);
+        assert_eq!(rows("a,b\r1,2\r"), [row(1, &["a", "b"]), row(2, &["1", "2"])], "old line ends");
+        assert_eq!(rows("g,Gil \"the\" Quote\n")[0].1[1], "Gil \"the\" Quote");
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_makes_everything_after_it_unsure() {
+        for open in ["u1,a\nu2,\"b\nu3,c\n", "u1,a\nu2,\"b\nu3,c", "u1,a\nu2,\"b\n\"\"u3\",\"c"] {
+            let read = read(open.as_bytes());
+            assert_eq!(read[0], Ok(row(1, &["u1", "a"])));
+            let reason = "a quote is opened in this record and never closed".to_owned();
+            assert_eq!(read[1..], [Err(Unsure::Rest { line: 2, reason })], "{open}");
+        }
+        let long = format!("a,b\nu1,\"{}\nu2,c\n", "x\n".repeat(LONGEST));
+        assert_eq!(unsure(long.as_bytes()), (vec![2], true), "and it is not read into memory");
+    }
+
+    #[test]
+    fn a_record_that_no_writer_writes_is_unsure_and_the_next_one_is_not() {
+        for text in [
+            "u1,a\nu2,\"b\"c\nu3,d\n",
+            "u1,a\nu2, \"b\"\nu3,d\n",
+            "u1,a\nu2,b\0\nu3,d\n",
+            "u1,a\nu2,b\rx\nu3,d\n",
+            // As `firebase auth:export` writes a quotation mark in a custom claim.
+            "u1,a\nu2,\"{\"\"a\"\":\"\"b\\\"c\"\"}\"\nu3,d\n",
+        ] {
+            let (lines, rest) = unsure(text.as_bytes());
+            assert_eq!((lines, rest), (vec![2], false), "{text:?}");
+            assert_eq!(read(text.as_bytes()).last(), Some(&Ok(row(3, &["u3", "d"]))), "{text:?}");
+        }
+        assert_eq!(unsure(b"u1,a\nu2,\xe9\nu3,d\n"), (vec![2], false), "not UTF-8");
+    }
+
+    #[test]
+    fn the_separator_is_what_the_first_line_has_most_of() {
+        for (first, expected) in
+            [("a,b;c,d", b','), ("a;b;c, d", b';'), ("a\tb,c\td", b'\t'), ("id", b','), ("\"a,b,c\";d", b';')]
+        {
+            assert_eq!(separator(first, None), expected, "{first}");
+        }
+        assert_eq!(separator("f1,x;y;z;w,c", None), b';');
+        assert_eq!(
+            separator("f1,x;y;z;w,c", Some(3)),
+            b',',
+            "a line of values, of which the number is known"
+        );
+        assert_eq!(separator("f1,x;y;z;w,", Some(2)), b',', "with one more at its end");
+    }
+
+    const TOKENS: &[&[u8]] = &[b"\"", b"\"", b",", b"\n", b"\r\n", b"\0", b"\xe9", b"a "];
+
+    fn field() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z,;\"\r\n\t ä=+@']{0,12}",
+            Just("\",\"".to_owned()),
+            Just("\r\nauth0|1,ceo@acme.com,true".to_owned()),
+            Just("\"\n\"".to_owned()),
+            ".{0,8}".prop_map(|text| text.replace('\0', "")),
+        ]
+    }
+
+    proptest! {
+        /// Whatever people write into their profiles: a conforming writer's file has as many records as it had, and the
+        /// very same values.
+        #[test]
+        fn no_text_in_a_value_changes_the_records(
+            table in prop::collection::vec(prop::collection::vec(field(), 3), 1..12),
+            crlf in any::<bool>(),
+        ) {
+            let end = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
+            let mut writer = csv::WriterBuilder::new().terminator(end).from_writer(Vec::new());
+            // A key of its own: a row of blanks would be passed over.
+            let table: Vec<Vec<String>> = table
+                .into_iter()
+                .enumerate()
+                .map(|(n, fields)| std::iter::once(format!("u{n}")).chain(fields).collect())
+                .collect();
+            table.iter().for_each(|fields| writer.write_record(fields).unwrap());
+            let text = writer.into_inner().unwrap();
+            let sure: Vec<Vec<String>> = read(&text).into_iter().map(|row| match row {
+                Ok((_, fields)) => fields,
+                Err(unsure) => panic!("{unsure:?}: {:?}", String::from_utf8_lossy(&text)),
+            }).collect();
+            prop_assert_eq!(sure, table);
+        }
+
+        /// Any bytes at all: what is read is a part of what a lenient reader reads, in its order, and nothing after an open quote.
+        #[test]
+        fn any_bytes_are_read_as_a_reader_of_csv_reads_them_or_not_at_all(
+            tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..60),
+        ) {
+            let bytes = tokens.concat();
+            let mut lenient = ReaderBuilder::new()
+                .has_headers(false).flexible(true).from_reader(bytes.as_slice());
+            let all: Vec<Vec<u8>> = lenient
+                .byte_records()
+                .map(|record| record.unwrap().iter().collect::<Vec<_>>().join(&b'|'))
+                .collect();
+            let mut all = all.iter();
+            for (line, fields) in read(&bytes).into_iter().filter_map(Result::ok) {
+                let fields = fields.iter().map(String::as_bytes).collect::<Vec<_>>().join(&b'|');
+                prop_assert!(all.any(|other| *other == fields), "line {line}: {fields:?}");
+            }
+        }
+    }
+}

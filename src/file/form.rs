@@ -1,0 +1,122 @@
+//! Which form a file has, by its first lines.
+
+use std::collections::BTreeSet;
+use std::io::BufRead as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::csv::{LONGEST, separator};
+use super::json::Places;
+use super::records::{Form, first_row, open};
+use super::{Format, Reading};
+use crate::domain::path as claim_path;
+use crate::domain::source::FileForms;
+
+/// The form of the file at `path`.
+///
+/// # Errors
+/// Where it cannot be read, or has nothing in it.
+pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
+    let mut reader = open(path)?;
+    let start = reader.fill_buf().map_err(|error| error.to_string())?;
+    let Some(first) = start.iter().find(|byte| !byte.is_ascii_whitespace()) else {
+        return Err("there is nothing in it".to_owned());
+    };
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    let by_name = match ending.as_str() {
+        "csv" | "tsv" => Some(Format::Csv),
+        "json" | "jsonl" | "ndjson" => Some(Format::Json),
+        _ => None,
+    };
+    let by_look = if matches!(first, b'{' | b'[') { Format::Json } else { Format::Csv };
+    match reading.format.or(by_name).unwrap_or(by_look) {
+        Format::Csv => csv(path, reading, forms),
+        Format::Json => json(path, reading, forms),
+    }
+}
+
+fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
+    let (mut prelude, mut given) = (0, None);
+    let mut reader = open(path)?;
+    let first = loop {
+        let start = reader.fill_buf().map_err(|error| error.to_string())?;
+        let line = String::from_utf8_lossy(start.split(|byte| *byte == b'\n').next().unwrap_or_default());
+        // PowerShell says which type it wrote; Excel, which separator.
+        let is_type = line.starts_with("#TYPE ");
+        let by = line.trim_end().strip_prefix("sep=").and_then(|by| by.bytes().next());
+        if !is_type && by.is_none() {
+            // Names in quotes may go over lines.
+            break String::from_utf8_lossy(&start[..start.len().min(line.len().max(1 << 12))]).into_owned();
+        }
+        given = by.or(given);
+        prelude += 1;
+        reader.skip_until(b'\n').map_err(|error| error.to_string())?;
+    };
+    drop(reader);
+    let first = header_text(&first);
+    let named = reading.columns.as_ref().map_or(forms.columns.len(), Vec::len);
+    let separator = given.unwrap_or_else(|| separator(first, (named > 0).then_some(named)));
+    let row = first_row(open(path)?, separator, prelude)?;
+    let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
+
+    if let Some(columns) = reading.columns.clone() {
+        let width = header.len().max(columns.len());
+        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
+    }
+    let is_header = forms.columns.is_empty() || header.iter().any(|name| forms.columns.contains(name));
+    if !is_header {
+        let (columns, width) = (forms.columns.clone(), forms.columns.len());
+        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
+    }
+    let mut columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    if columns.last().is_some_and(String::is_empty) {
+        columns.pop();
+    }
+    for (place, name) in columns.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        *name = format!("column {}", place + 1);
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = columns.iter().find(|name| !seen.insert(name.as_str())) {
+        return Err(format!("the column `{twice}` comes twice: rename one of them"));
+    }
+    let width = columns.len();
+    Ok(Form::Csv { columns, separator, prelude, has_header: true, width })
+}
+
+/// The first record: up to the first line end outside of quotes.
+fn header_text(text: &str) -> &str {
+    let mut quoted = false;
+    let end = text.find(|c| {
+        quoted ^= c == '"';
+        !quoted && (c == '\n' || c == '\r')
+    });
+    &text[..end.unwrap_or(text.len())]
+}
+
+fn json(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
+    let places = match &reading.people {
+        Some(path) => Places::At(path.clone()),
+        None => Places::Usual(forms.people.clone()),
+    };
+    let mut line = Vec::new();
+    let mut reader = open(path)?;
+    while line.trim_ascii().is_empty() {
+        line.clear();
+        let read = std::io::Read::take(&mut reader, LONGEST as u64).read_until(b'\n', &mut line);
+        if read.map_err(|error| error.to_string())? == 0 {
+            return Err("there is nothing in it".to_owned());
+        }
+    }
+    let is_lines = match serde_json::from_slice::<Value>(&line) {
+        // An object without a key may be a document: as one, it has its arrays named.
+        Ok(Value::Object(object)) => {
+            !places.are_in(&object)
+                && forms.claims.key.iter().any(|key| claim_path::value(&object, key).is_some())
+        }
+        Ok(_) => false,
+        // A line that is broken, and not the beginning of a longer document.
+        Err(error) => !error.is_eof() && !line.trim_ascii_start().starts_with(b"["),
+    };
+    Ok(if is_lines { Form::Lines } else { Form::Documents(places) })
+}

@@ -1,0 +1,182 @@
+//! The records of a file, whatever its form: what each says, by the names of its own columns or fields.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::csv::{Csv, LONGEST, Row, Unsure};
+use super::json::{Fault, Places, documents, object};
+
+/// How a file has its records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// CSV with these columns.
+    Csv {
+        columns: Vec<String>,
+        separator: u8,
+        /// Lines before the first record.
+        prelude: u64,
+        has_header: bool,
+        /// Fields of a record, where it has more than there are names for.
+        width: usize,
+    },
+    /// A JSON object a line.
+    Lines,
+    /// JSON documents, with the people at these places.
+    Documents(Places),
+}
+
+/// One record.
+pub(super) struct Entry<'a> {
+    /// Where it is: `line 7`, `users[3]`.
+    pub(super) at: &'a str,
+    /// What it says, or why that is unsure.
+    pub(super) record: Result<Map<String, Value>, String>,
+}
+
+/// How a reading ended.
+#[derive(Default, Debug)]
+pub(super) struct End {
+    /// From where on nothing is sure, and why.
+    pub(super) broken: Option<String>,
+    /// Why it is unsure where the people are in its documents.
+    pub(super) misplaced: Option<String>,
+    /// Why there are more people than those of the file.
+    pub(super) more: Option<String>,
+    /// The arrays of its documents, for people.
+    pub(super) arrays: Option<String>,
+}
+
+/// The file behind its byte-order mark.
+pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let start = reader.fill_buf().map_err(|error| error.to_string())?;
+    let is_utf_16 = start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]);
+    if is_utf_16 || start.iter().take(64).any(|byte| *byte == 0) {
+        return Err(
+            "it is UTF-16 or no text: save it as UTF-8, in Excel as \"CSV UTF-8\", in PowerShell by \
+                    Export-Csv -Encoding UTF8"
+                .to_owned(),
+        );
+    }
+    if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0x1f, 0x8b]) {
+        return Err("it is a spreadsheet or an archive: save it as CSV in UTF-8, or unpack it".to_owned());
+    }
+    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
+        reader.consume(3);
+    }
+    Ok(reader)
+}
+
+impl Form {
+    /// Gives every record of the file to `each`, until that says no.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub(super) fn read(&self, path: &Path, each: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<End, String> {
+        let reader = open(path)?;
+        let end = match self {
+            Self::Csv { .. } => self.read_csv(reader, each),
+            Self::Lines => read_lines(reader, each),
+            Self::Documents(places) => {
+                let read =
+                    documents(reader, places, &mut |at, text| each(Entry { at, record: object(text) }));
+                let mut end = End::default();
+                match read {
+                    Ok(beside) => (end.arrays, end.more) = (Some(beside.named_arrays()), beside.more),
+                    Err(Fault::Places(misplaced)) => end.misplaced = Some(misplaced),
+                    Err(Fault::Broken(broken)) => end.broken = Some(broken),
+                }
+                Ok(end)
+            }
+        };
+        end.map_err(|error| error.to_string())
+    }
+
+    fn read_csv(
+        &self,
+        mut reader: BufReader<File>,
+        each: &mut dyn FnMut(Entry<'_>) -> bool,
+    ) -> io::Result<End> {
+        let Self::Csv { columns, separator, prelude, has_header, width } = self else {
+            return Ok(End::default());
+        };
+        for _ in 0..*prelude {
+            reader.skip_until(b'\n')?;
+        }
+        let mut csv = Csv::new(reader, *separator, *prelude)?;
+        if *has_header {
+            csv.next();
+        }
+        while let Some(row) = csv.next() {
+            let (line, record) = match row {
+                Ok((line, fields)) => (line, record(columns, *width, fields)),
+                Err(Unsure::Record { line, reason }) => (line, Err(reason)),
+                Err(Unsure::Rest { line, reason }) => {
+                    let broken = format!("line {line}: {reason}; it and everything after it is unsure");
+                    return Ok(End { broken: Some(broken), ..End::default() });
+                }
+            };
+            if !each(Entry { at: &format!("line {line}"), record }) {
+                break;
+            }
+        }
+        Ok(End::default())
+    }
+}
+
+/// The first record of a CSV file.
+pub(super) fn first_row(
+    mut reader: BufReader<File>,
+    separator: u8,
+    prelude: u64,
+) -> Result<Option<Row>, String> {
+    for _ in 0..prelude {
+        reader.skip_until(b'\n').map_err(|error| error.to_string())?;
+    }
+    let mut csv = Csv::new(reader, separator, prelude).map_err(|error| error.to_string())?;
+    csv.next().transpose().map_err(|unsure| match unsure {
+        Unsure::Record { line, reason } | Unsure::Rest { line, reason } => format!("line {line}: {reason}"),
+    })
+}
+
+/// The fields by their columns. What is empty is there, as something that the person does not have.
+fn record(columns: &[String], width: usize, fields: Vec<String>) -> Result<Map<String, Value>, String> {
+    // Some exporters end each record with a separator.
+    let is_wider = fields.iter().skip(width).any(|field| !field.trim().is_empty());
+    if fields.len() < width || is_wider {
+        let count = fields.len();
+        return Err(format!(
+            "the record has {count} fields, and the others {width}: where it ends is unsure"
+        ));
+    }
+    Ok(columns.iter().cloned().zip(fields.into_iter().map(Value::String)).collect())
+}
+
+fn read_lines(mut reader: BufReader<File>, each: &mut dyn FnMut(Entry<'_>) -> bool) -> io::Result<End> {
+    let (mut number, mut line) = (0_u64, Vec::new());
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(LONGEST as u64).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(End::default());
+        }
+        number += 1;
+        let record = if read == LONGEST && !line.ends_with(b"\n") {
+            reader.skip_until(b'\n')?;
+            Err("the line is longer than 1 MiB".to_owned())
+        } else if line.trim_ascii().is_empty() {
+            continue;
+        } else {
+            let text =
+                std::str::from_utf8(&line).map_err(|_| "it is not UTF-8: save the file as UTF-8".to_owned());
+            text.and_then(object)
+        };
+        if !each(Entry { at: &format!("line {number}"), record }) {
+            return Ok(End::default());
+        }
+    }
+}

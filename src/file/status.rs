@@ -1,0 +1,177 @@
+//! Columns that look as if they said who may sign in.
+
+/// Words for it. A name of one of them, with nothing beside it but words of `BESIDE`, is a status.
+const WORDS: [&str; 19] = [
+    "status",
+    "state",
+    "enabled",
+    "disabled",
+    "active",
+    "inactive",
+    "activated",
+    "deactivated",
+    "suspended",
+    "archived",
+    "blocked",
+    "banned",
+    "deleted",
+    "locked",
+    "terminated",
+    "revoked",
+    "disable",
+    "enable",
+    "accountcontrol",
+];
+
+/// What may stand beside it and changes nothing.
+const BESIDE: [&str; 20] = [
+    "is",
+    "account",
+    "user",
+    "employee",
+    "employment",
+    "member",
+    "person",
+    "login",
+    "lifecycle",
+    "current",
+    "flag",
+    "at",
+    "until",
+    "on",
+    "since",
+    "date",
+    "time",
+    "out",
+    "read",
+    "only",
+];
+
+/// Columns beside which a `state` is a part of an address.
+const ADDRESS: [&str; 7] = ["city", "country", "postalcode", "zip", "street", "streetaddress", "postal"];
+
+/// Those of `names` that look like a status.
+pub(super) fn alike<'n>(names: &[&'n str]) -> Vec<&'n str> {
+    let is_of_address = |name: &&str| {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        words(last).iter().any(|word| ADDRESS.contains(&word.as_str()))
+    };
+    let has_address = names.iter().any(is_of_address);
+    let is_alike = |name: &&str| {
+        let said = said(name);
+        said.as_deref().is_some_and(|word| word != "state" || !has_address)
+    };
+    names.iter().copied().filter(is_alike).collect()
+}
+
+/// The word for a status that the name is, whatever stands beside it.
+fn said(name: &str) -> Option<String> {
+    // Of a path its last part; an attribute of a user pool is behind `custom:`.
+    let name = name.rsplit(['.', ':']).next().unwrap_or(name);
+    let all = words(name);
+    let mut left = all.iter().filter(|word| !BESIDE.contains(&word.as_str()));
+    let (Some(word), None) = (left.next(), left.next()) else { return None };
+    if word == "control" && all.iter().any(|word| word == "account") {
+        return Some("accountcontrol".to_owned());
+    }
+    // All in one, as in `isactive`, `useraccountcontrol`.
+    let mut rest = word.as_str();
+    while let Some(shorter) = BESIDE.iter().find_map(|beside| rest.strip_prefix(beside)) {
+        if WORDS.contains(&rest) {
+            break;
+        }
+        rest = shorter;
+    }
+    WORDS.contains(&rest).then(|| rest.to_owned())
+}
+
+/// The words of a name, in lower case: `accountEnabled`, `account_enabled`, `Account Enabled [READ ONLY]`.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if c.is_alphanumeric() {
+            let begins = !before.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase());
+            if begins {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.extend(c.to_lowercase());
+            }
+        }
+        before = c;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_seen_in_any_spelling() {
+        for name in [
+            "status",
+            "Status [READ ONLY]",
+            "STATUS",
+            "state",
+            "accountEnabled",
+            "account_enabled",
+            "Account Enabled",
+            "isActive",
+            "is_active",
+            "isactive",
+            "ACTIVE",
+            "Enabled",
+            "disabled",
+            "suspended",
+            "Archived",
+            "blocked",
+            "banned_until",
+            "bannedUntil",
+            "deleted_at",
+            "Deleted On",
+            "user.status",
+            "profile.Status",
+            "custom:status",
+            "Employment Status",
+            "UserStatus",
+            "lockedOut",
+            "userAccountControl",
+            "Account status",
+            "is-deleted",
+        ] {
+            assert_eq!(alike(&[name]), [name], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_sounds_like_one_is_left() {
+        for name in [
+            "email",
+            "invitationState",
+            "password_enabled",
+            "two_factor_enabled",
+            "statusChanged",
+            "Marital Status",
+            "subscription_status",
+            "last_sign_in_at",
+            "estate",
+            "Time",
+            "date",
+            "activeDirectoryId",
+            "id",
+            "",
+            "account",
+            "user",
+            "statement",
+            "interactive",
+            "reactive",
+        ] {
+            assert_eq!(alike(&[name]), [""; 0], "{name}");
+        }
+        assert_eq!(alike(&["state", "city", "status"]), ["status"], "a part of an address");
+        assert_eq!(alike(&["profile.state", "profile.streetAddress"]), [""; 0]);
+        assert_eq!(alike(&["State", "userType"]), ["State"]);
+    }
+}
