@@ -187,7 +187,15 @@ class Rehearsal:
         """Each program as it is deployed, through what alarms and widgets count."""
         event = self.event(pool)
         self.function("bulk-sync")
+        self.call("POST", f"{self.permit}/_sandbox/reset")
+        # Many at once go by bulk calls, one by a write.
+        cognito = self.client("cognito-idp")
+        for number in range(30):
+            attributes = [{"Name": "email", "Value": f"p{number}@example.com"}]
+            cognito.admin_create_user(UserPoolId=pool, Username=f"p{number}", UserAttributes=attributes)
         check(self.invoke("bulk-sync", {})[1]["complete"], "a run")
+        cognito.admin_update_user_attributes(UserPoolId=pool, Username="p7", UserAttributes=[{"Name": "email", "Value": "new@example.com"}])
+        check(self.invoke("bulk-sync", {})[1]["complete"], "another")
         with self.fault({"fault": "status", "status": 429, "headers": {"retry-after": "0"}, "at": {"first": 1}}):
             self.invoke("bulk-sync", {})
         with self.fault({"fault": "status", "status": 403}):
@@ -210,6 +218,9 @@ class Rehearsal:
             self.function(trigger)
             self.invoke(trigger, event)
             self.stop(trigger)
+        self.function(trigger)
+        self.invoke(trigger, event | {"userPoolId": f"{REGION}_Another01"})
+        self.stop(trigger)
         self.function(trigger, {"HANDOFF_POLICY_FILE": "/nowhere/policy.toml"})
         check(self.invoke(trigger, event)[0] == 200, "a bad deployment lets people in")
         self.stop(trigger)
