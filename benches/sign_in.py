@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Sign-ins beside a Node and a Python handler on Permit's SDKs: the same events, sandbox and Runtime API, in one run.
 
-    benches/sign_in.py BINARY SANDBOX COMPARATORS MOTO_SERVER
+    benches/sign_in.py RELEASE COMPARATORS MOTO_SERVER
 
-BINARY is the release build of post-authentication, SANDBOX that of permit-sandbox, COMPARATORS the folder in which
-the SDKs are installed. Prints Markdown. CPU and memory are those of the handler's process, from /proc.
+RELEASE is the folder with the release builds, COMPARATORS that in which the SDKs are installed. Prints Markdown. CPU and memory are those of the handler's process, from /proc.
 """
 
 import http.client
@@ -16,9 +15,11 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -207,6 +208,80 @@ def measure(name, command, environment, sandbox):
     }
 
 
+class Front:
+    """TLS in front of the sandbox and of AWS."""
+
+    def __init__(self, command, folder, *upstreams):
+        upstreams = [upstream.removeprefix("http://") for upstream in upstreams]
+        self.process = subprocess.Popen([command, folder, *upstreams], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.permit, self.aws = [f"https://127.0.0.1:{port}" for port in self.process.stdout.readline().split()]
+        certificate = f"{folder}/ca.pem"
+        self.environment = {name: certificate for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]}
+        self.environment |= {"PERMIT_API_URL": self.permit, "AWS_ENDPOINT_URL": self.aws}
+
+    def handshakes(self, word="count"):
+        """How many there were since this was asked last."""
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return sum(int(count) for count in self.process.stdout.readline().split())
+
+
+def measure_tls(name, command, environment, sandbox, front):
+    cold_wall, cold_cpu, cold_handshakes = [], [], []
+    for n in range(COLD_STARTS):
+        control(sandbox, "POST", "reset")
+        front.handshakes()
+        with Handler(command, environment | front.environment) as handler:
+            wall, used = handler.cold(event(f"cold-{n}"))
+            cold_wall.append(wall * 1000)
+            cold_cpu.append(used * 1000)
+            cold_handshakes.append(front.handshakes())
+    control(sandbox, "POST", "reset")
+    with Handler(command, environment | front.environment) as handler:
+        pid = handler.process.pid
+        handler.cold(event("first"))
+        front.handshakes()
+        before, walls = precise_cpu(pid), []
+        for n in range(WARM):
+            walls.append(handler.api.invoke(event(f"warm-{n % (WARM // 2)}"))[0] * 1000)
+        warm_cpu = (precise_cpu(pid) - before) * 1000 / WARM
+        warm_handshakes = front.handshakes()
+        thawed, thawed_handshakes = [], []
+        for n in range(COLD_STARTS):
+            # What Lambda does between two invocations, and what load balancers do meanwhile.
+            os.kill(pid, signal.SIGSTOP)
+            front.handshakes("close")
+            os.kill(pid, signal.SIGCONT)
+            thawed.append(handler.api.invoke(event(f"thawed-{n}"))[0] * 1000)
+            thawed_handshakes.append(front.handshakes())
+    return {
+        "name": name, "cold wall": statistics.median(cold_wall), "cold cpu": statistics.median(cold_cpu),
+        "cold handshakes": statistics.median(cold_handshakes), "p50": statistics.median(walls), "cpu": warm_cpu,
+        "warm handshakes": warm_handshakes, "thawed": statistics.median(thawed), "thawed handshakes": statistics.median(thawed_handshakes),
+    }
+
+
+def floor(name, binary, environment, sandbox):
+    """A cold start, and the size of the file."""
+    walls, used, memory = [], [], []
+    for n in range(COLD_STARTS):
+        control(sandbox, "POST", "reset")
+        with Handler([binary], environment) as handler:
+            wall, cpu = handler.cold(event(f"cold-{n}"))
+            walls.append(wall * 1000)
+            used.append(cpu * 1000)
+            memory.append(peak_memory(handler.process.pid))
+    return {"name": name, "cpu": statistics.median(used), "wall": statistics.median(walls), "memory": statistics.median(memory), **sizes(binary)}
+
+
+def sizes(binary):
+    """In MB, as it is and as a Lambda is uploaded."""
+    with tempfile.NamedTemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(binary, "bootstrap")
+        return {"size": os.path.getsize(binary) / 1e6, "zip": os.path.getsize(file.name) / 1e6}
+
+
 def wait_for(url):
     for _ in range(200):
         try:
@@ -224,7 +299,8 @@ def free_port():
 
 
 def main():
-    binary, sandbox_binary, comparators, moto_server = sys.argv[1:]
+    release, comparators, moto_server = sys.argv[1:]
+    binary, sandbox_binary = f"{release}/post-authentication", f"{release}/permit-sandbox"
     running = []
     try:
         port, aws_port = free_port(), free_port()
@@ -248,14 +324,53 @@ def main():
         if connection.getresponse().status != 200:
             raise SystemExit("the secret could not be made")
 
-        ours = measure("permit-handoff", [binary], environment, sandbox)
-        node = measure("Node, permitio", ["node", f"{HERE}/sign_in/handler.mjs"], environment, sandbox)
-        python = measure("Python, permit", [f"{comparators}/venv/bin/python", f"{HERE}/sign_in/handler.py"], environment, sandbox)
-        report([ours, node, python])
+        handlers = [
+            ("permit-handoff", [binary]), ("Node, permitio", ["node", f"{HERE}/sign_in/handler.mjs"]),
+            ("Python, permit", [f"{comparators}/venv/bin/python", f"{HERE}/sign_in/handler.py"]),
+        ]
+        report([measure(name, command, environment, sandbox) for name, command in handlers])
+        print()
+        least = [("gives back what it was given", "floor"), ("the same, and builds our clients", "floor-clients"), ("post-authentication", "post-authentication")]
+        report_floor([floor(name, f"{release}/{file}", environment, sandbox) for name, file in least])
+        print()
+        report_sizes({name: sizes(f"{release}/{name}") for name in ["post-authentication", "handoff", "reconcile", "bulk-sync"]})
+        print()
+        with tempfile.TemporaryDirectory() as folder:
+            front = Front(f"{release}/tls-front", folder, sandbox, aws)
+            running.append(front.process)
+            report_tls([measure_tls(name, command, environment, sandbox, front) for name, command in handlers])
     finally:
         for process in running:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
+
+
+def report_floor(rows):
+    print("| a Lambda in Rust that | cold start to the first answer, CPU, ms | wall, ms | peak memory, MiB | file, MB | zip, MB | CPU : the least |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in rows:
+        figures = [row["cpu"], row["wall"], row["memory"], row["size"], row["zip"], row["cpu"] / rows[0]["cpu"]]
+        print(f"| {row['name']} | " + " | ".join(f"{figure:.1f}" for figure in figures) + " |")
+
+
+def report_sizes(functions):
+    print("| function | file, MB | zip, MB |")
+    print("| --- | ---: | ---: |")
+    for name, size in functions.items():
+        print(f"| {name} | {size['size']:.1f} | {size['zip']:.1f} |")
+
+
+def report_tls(rows):
+    print("| over TLS | " + " | ".join(row["name"] for row in rows) + " | Node : ours | Python : ours |")
+    print("| --- | " + "---: | " * (len(rows) + 2))
+    for title, name, digits in [
+        ("cold start over TLS, CPU, ms", "cold cpu", 1), ("cold start over TLS, wall, ms", "cold wall", 1),
+        ("handshakes at a cold start", "cold handshakes", 0), ("warm sign-in over TLS, p50, ms", "p50", 2),
+        ("CPU a warm sign-in over TLS, ms", "cpu", 2), (f"handshakes in {WARM} warm sign-ins", "warm handshakes", 0),
+        ("a sign-in after the connections died while frozen, wall, ms", "thawed", 1), ("handshakes of that", "thawed handshakes", 0),
+    ]:
+        ratios = [f"{row[name] / rows[0][name]:.1f}" if rows[0][name] else "-" for row in rows[1:]]
+        print(f"| {title} | " + " | ".join(f"{row[name]:.{digits}f}" for row in rows) + " | " + " | ".join(ratios) + " |")
 
 
 def report(rows):

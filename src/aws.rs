@@ -3,10 +3,13 @@
 //! - [`event`]: what a trigger hands to the Lambda;
 //! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]: the same
 //!   behind the AWS SDK; [`read`]: the whole pool as a stream of identities; [`triggers`]: whether it still calls us;
-//! - [`queue`]: the queue of people to look at; [`secrets`]: the API key.
+//! - [`queue`]: the queue of people to look at; [`secrets`]: the API key;
+//! - [`http`]: how the SDK's requests are sent; [`fault`]: why they failed.
 
 pub mod event;
+pub mod fault;
 mod function_arn;
+pub mod http;
 pub mod lookup;
 mod memberships;
 pub mod pool;

@@ -7,18 +7,24 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 
+use crate::aws::http::AwsHttp;
 use crate::aws::queue::SqsQueue;
 use crate::aws::secrets::SecretsManagerKey;
 use crate::config::{KeySetting, PermitSettings};
-use crate::permit::{self, ApiKey, Environment, Permit, SetupError, StaticKey};
+use crate::permit::{self, ApiKey, Environment, Permit, StaticKey};
+use crate::tls::{self, InvalidTrust, NoClient, Peer};
 
 /// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...).
-pub async fn aws() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).load().await
+///
+/// # Errors
+/// Where the certificates that it is to trust cannot be read.
+pub async fn aws() -> Result<SdkConfig, InvalidTrust> {
+    tls::settings(Peer::Aws)?;
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(AwsHttp::default()).load().await)
 }
 
 /// The Permit client. `timeout` bounds one attempt of a request, and reading the secret.
-pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> Result<Permit, SetupError> {
+pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> Result<Permit, NoClient> {
     let PermitSettings { api_url, key, environment, pdp_url, limits } = settings;
     let key: Arc<dyn ApiKey> = match key {
         KeySetting::SecretId(id) => Arc::new(SecretsManagerKey::new(aws, id.clone(), timeout)),

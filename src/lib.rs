@@ -10,7 +10,7 @@
 //! - [`sync`]: one person, many, a whole directory;
 //! - [`entry`]: what each Lambda is called with;
 //! - [`config`], [`clients`]: the settings, and what is built from them;
-//! - [`telemetry`]: logs and metrics without personal data;
+//! - [`telemetry`]: logs and metrics without personal data; [`tls`]: which certificates are trusted;
 //! - `cli`: the operator's command line (feature `cli`).
 
 pub mod aws;
@@ -26,3 +26,4 @@ pub mod oidc;
 pub mod permit;
 pub mod sync;
 pub mod telemetry;
+pub mod tls;

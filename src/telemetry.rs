@@ -12,8 +12,7 @@ use std::panic::{self, PanicHookInfo};
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -81,7 +80,7 @@ pub fn init(
 ) -> Result<Metrics, InitError> {
     let setting = |name| lookup(name).filter(|text| !text.trim().is_empty());
     let filter = setting("RUST_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+    let filter = filter.parse::<Targets>().map_err(|error| {
         let message = format!("no log filter ({error}): write a level, as in info, or target=level");
         InvalidSettings(vec![SettingFault { settings: "RUST_LOG", message }])
     })?;

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fault::AwsFault;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
@@ -278,8 +278,6 @@ impl SqsQueue {
     }
 
     async fn put(&self, body: String, delay: Duration, reason: Option<&str>) -> Result<(), QueueFailed> {
-        let failed =
-            |error: &dyn ProvideErrorMetadata| QueueFailed(error.code().unwrap_or("no answer").to_owned());
         let mut message = self.client.send_message().queue_url(&self.url).message_body(body);
         if !delay.is_zero() {
             message = message.delay_seconds(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
@@ -289,7 +287,7 @@ impl SqsQueue {
             let value = value.map_err(|error| QueueFailed(error.to_string()))?;
             message = message.message_attributes("reason", value);
         }
-        message.send().await.map(drop).map_err(|error| failed(&error))
+        message.send().await.map(drop).map_err(|error| QueueFailed(AwsFault::new("SQS", &error).to_string()))
     }
 }
 

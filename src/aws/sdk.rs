@@ -15,6 +15,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use super::UserPoolId;
+use super::fault::AwsFault;
 use super::pool::{Page, PoolError, PoolUser, UserPool};
 use super::retry::{Patience, all_pages};
 
@@ -42,19 +43,10 @@ impl CognitoPool {
 
     fn explain<E: ProvideErrorMetadata>(&self, request: &Request, error: &SdkError<E>) -> PoolError {
         let Request { action, has_filter, has_token } = *request;
-        let unavailable = |reason: &str| PoolError::Unavailable { action, reason: reason.to_owned() };
-        let service = match error {
-            SdkError::ServiceError(service) => service,
-            SdkError::ConstructionFailure(_) => {
-                return unavailable("the request could not be made: are there AWS credentials and a region");
-            }
-            SdkError::TimeoutError(_) => return unavailable("Cognito did not answer in time"),
-            SdkError::DispatchFailure(_) => return unavailable("Cognito could not be reached"),
-            _ => return unavailable("Cognito gave an answer that could not be read"),
-        };
-        let status = service.raw().status();
-        let code = service.err().code().unwrap_or_default();
-        match code {
+        let unavailable = |fault: &AwsFault| PoolError::Unavailable { action, reason: fault.to_string() };
+        let fault = AwsFault::new("Cognito", error);
+        let AwsFault::Refused { status, code, .. } = &fault else { return unavailable(&fault) };
+        match code.as_str() {
             "TooManyRequestsException" | "ThrottlingException" | "LimitExceededException" => {
                 PoolError::Throttled { action }
             }
@@ -69,8 +61,8 @@ impl CognitoPool {
             "InvalidParameterException" if has_filter => PoolError::FilterRefused,
             // cognito-local's word for what it does not know.
             code if has_filter && code.contains("Unsupported") => PoolError::FilterRefused,
-            code if status.is_server_error() => unavailable(&format!("Cognito answered {status} {code}")),
-            _ if status.as_u16() == 429 => PoolError::Throttled { action },
+            _ if *status >= 500 => unavailable(&fault),
+            _ if *status == 429 => PoolError::Throttled { action },
             code => PoolError::Rejected { action, code: format!("{status} {code}") },
         }
     }

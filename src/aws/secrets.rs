@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::fault::AwsFault;
 use crate::permit::{ApiKey, ApiKeyError};
 
 /// The member that holds the key where the secret is JSON.
@@ -53,7 +54,9 @@ pub enum SecretError {
     #[error("the secret {0} is JSON without a text `{MEMBER}`: add that member, or store the key alone")]
     NoMember(String),
     /// Its text can be no API key.
-    #[error("the secret {0} holds no API key: it has a blank or a character that no HTTP header carries")]
+    #[error(
+        "the secret {0} is not a valid API key: it contains a space or an illegal character; store the key alone"
+    )]
     Malformed(String),
     /// Secrets Manager did not answer, or not in time.
     #[error("the secret {id} could not be read: {reason}")]
@@ -203,38 +206,21 @@ impl SecretsManagerKey {
 
     fn explain(&self, error: &SdkError<GetSecretValueError>) -> SecretError {
         let id = self.secret_id.clone();
-        let reason = match error {
-            SdkError::ServiceError(service) => {
-                let error = service.err();
-                match error.code().unwrap_or_default() {
-                    // Of a secret without a value AWS has the same code: "can't find the specified secret value for
-                    // staging label: AWSCURRENT".
-                    "ResourceNotFoundException"
-                        if error.message().is_some_and(|message| message.contains("staging label")) =>
-                    {
-                        return SecretError::Empty(id);
-                    }
-                    "ResourceNotFoundException" => return SecretError::NotFound(id),
-                    "AccessDeniedException" | "DecryptionFailure" => return SecretError::NotAllowed(id),
-                    code => format!("Secrets Manager answered {} {code}", service.raw().status()),
-                }
-            }
-            SdkError::ConstructionFailure(_) => {
-                "the request could not be made: are there AWS credentials and a region".to_owned()
-            }
-            SdkError::TimeoutError(_) => "Secrets Manager did not answer in time".to_owned(),
-            SdkError::DispatchFailure(_) => {
-                "Secrets Manager could not be reached: is there a way to it from the function's network"
-                    .to_owned()
-            }
-            _ => "Secrets Manager gave an answer that could not be read".to_owned(),
-        };
-        SecretError::Unavailable { id, reason }
+        let fault = AwsFault::new("Secrets Manager", error);
+        // Of a secret without a value AWS has the same code as of none: "can't find the specified secret value for
+        // staging label: AWSCURRENT".
+        let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
+        match fault.code() {
+            "ResourceNotFoundException" if message.contains("staging label") => SecretError::Empty(id),
+            "ResourceNotFoundException" => SecretError::NotFound(id),
+            "AccessDeniedException" | "DecryptionFailure" => SecretError::NotAllowed(id),
+            _ => SecretError::Unavailable { id, reason: fault.to_string() },
+        }
     }
 }
 
-/// `text` as an API key, blanks and newlines around it taken off; `None` where it can be none: it goes into
-/// the header `Authorization`, so it is visible ASCII and not empty.
+/// `text` as an API key, without the white space around it. It goes into the header `Authorization`, so it must be visible
+/// ASCII and not empty; else `None`.
 pub fn api_key(text: &str) -> Option<SecretString> {
     let key = text.trim();
     (!key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())).then(|| SecretString::from(key))

@@ -85,7 +85,7 @@ impl Args {
         terminal: &mut Terminal<'_>,
         stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         self.of(stack)?.run_with(&aws, terminal).await
     }
 
@@ -107,7 +107,7 @@ impl DetachArgs {
         terminal: &mut Terminal<'_>,
         stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         Self { target: self.target.of(stack)? }.run_with(&aws, terminal).await
     }
 

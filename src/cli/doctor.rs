@@ -71,7 +71,8 @@ impl Args {
         let Self { accept, settings: overrides } = self;
         let settings = config::Doctor::new(overrides.before(variable));
         let are_right = settings.faults.is_empty();
-        let findings = Findings::new(look(&settings).await, &accept);
+        let aws = clients::aws().await.map_err(Failed::usage)?;
+        let findings = Findings::new(look(&settings, &aws).await, &accept);
         findings.show(terminal)?;
         Ok(match are_right {
             false => Exit::Usage,
@@ -82,7 +83,7 @@ impl Args {
 }
 
 /// Looks at everything that its settings allow, at the same time.
-async fn look(settings: &config::Doctor) -> Vec<Finding> {
+async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     let config::Doctor {
         permit,
         policy,
@@ -95,15 +96,14 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
     let policy = policy.as_ref();
     let mut findings = of_settings(faults);
 
-    let aws = clients::aws().await;
     let needs_aws = user_pool_id.is_some()
         || overflow_queue_url.is_some()
         || dead_letter_queue_url.is_some()
         || permit.as_ref().is_some_and(|permit| matches!(permit.key, KeySetting::SecretId(_)));
-    let refusal = if needs_aws { without_credentials(&aws).await } else { None };
+    let refusal = if needs_aws { without_credentials(aws).await } else { None };
     let has_aws = refusal.is_none();
     findings.extend(refusal);
-    let client = permit.as_ref().map(|settings| clients::permit(settings, &aws, TIMEOUT));
+    let client = permit.as_ref().map(|settings| clients::permit(settings, aws, TIMEOUT));
     let asks_permit = async {
         match &client {
             Some(Ok(permit)) => permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
@@ -125,7 +125,7 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
     };
     let asks_pool = async {
         match user_pool_id {
-            Some(id) if has_aws => pool::look(&aws, id, policy).await,
+            Some(id) if has_aws => pool::look(aws, id, policy).await,
             _ => pool::Seen::default(),
         }
     };
@@ -134,7 +134,7 @@ async fn look(settings: &config::Doctor) -> Vec<Finding> {
         if !has_aws {
             return Vec::new();
         }
-        queue::look(&aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
+        queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
     };
     let (of_permit, of_pool, of_queue) = tokio::join!(asks_permit, asks_pool, asks_queue);
 

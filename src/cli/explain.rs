@@ -76,7 +76,7 @@ impl Args {
     ) -> Result<Exit, Failed> {
         let settings =
             config::Explain::new(self.settings.before(variable), !self.offline).map_err(Failed::usage)?;
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let permit = match &settings.permit {
             Some(permit) => Some(clients::permit(permit, &aws, TIMEOUT).map_err(Failed::usage)?),
             None => None,

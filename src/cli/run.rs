@@ -122,7 +122,7 @@ impl RunArgs {
         let variable = settings.before(variable);
         let Todo { dry_run, approve_deprovision, shown } = todo;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let is_watched = terminal.interactive && !terminal.json;
         let FileArgs { file, format, source, map: mapped, ignore: ignored, columns, people } = file;
         let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {

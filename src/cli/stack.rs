@@ -39,7 +39,7 @@ pub(super) struct Stack {
 impl Stack {
     /// Reads the functions of the stack `name`, in the region and account that the AWS SDK finds.
     pub(super) async fn read(name: &str, terminal: &mut Terminal<'_>) -> Result<Self, Failed> {
-        let aws = clients::aws().await;
+        let aws = clients::aws().await.map_err(Failed::usage)?;
         let api = LambdaApi::new(&aws).await.map_err(|error| Failed::failed(error.to_string()))?;
         let mut found: Vec<Configuration> = Vec::new();
         for (function, is_required) in FUNCTIONS {

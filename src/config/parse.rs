@@ -1,6 +1,5 @@
 //! What each setting's text may be. An error says what is wrong and what to write instead.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use reqwest::Url;
@@ -11,6 +10,7 @@ use crate::aws::secrets;
 use crate::domain::grant::Key;
 use crate::oidc::Issuers;
 use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
+use crate::tls;
 
 /// An address that paths are put behind: no query, no fragment, no credentials.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
@@ -37,16 +37,13 @@ fn web_url(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user name or a password in it: take them out".to_owned());
     }
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback => Ok(url),
-        scheme => Err(format!(
+    if !tls::is_private(&url) {
+        let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+        return Err(format!(
             "{scheme}://{host} would be in the clear: give https://... (http only to this machine)"
-        )),
+        ));
     }
+    Ok(url)
 }
 
 /// Origins with a comma between them.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, header::ACCEPT, redirect};
+use reqwest::{Client, StatusCode, Url, header::ACCEPT};
 use serde_json::Value;
 
 use super::{
     json,
     key_set::{KeySet, KeySetError},
     settings::{Issuer, KeySource},
-    urls::{is_loopback, secure_url},
+    urls::secure_url,
 };
+use crate::tls::{self, NoClient, Peer, is_this_machine};
 
 /// The largest document that is read, in bytes, after decompression. Key sets are under 10 KiB.
 const MAX_DOCUMENT: usize = 512 * 1024;
@@ -45,15 +46,10 @@ pub(super) enum FetchError {
     KeySet(#[from] KeySetError),
 }
 
-/// The client for all providers: it follows no redirect, and keeps no connection that a frozen Lambda would wake up to find dead.
-pub(super) fn client() -> reqwest::Result<Client> {
-    Client::builder()
-        .redirect(redirect::Policy::none())
-        .timeout(REQUEST_TIMEOUT)
-        .pool_idle_timeout(REQUEST_TIMEOUT)
-        .referer(false)
-        .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// The client for all providers: it keeps no connection that a frozen Lambda would wake up to find dead.
+pub(super) fn client() -> Result<Client, NoClient> {
+    let builder = tls::client(Peer::Other)?.timeout(REQUEST_TIMEOUT).pool_idle_timeout(REQUEST_TIMEOUT);
+    Ok(builder.build()?)
 }
 
 /// The issuer's key set as its provider has it now.
@@ -82,7 +78,7 @@ fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, Fetch
     }
     let jwks_uri = secure_url(jwks_uri).map_err(|_| FetchError::InsecureJwksUri)?;
     // A document from elsewhere has no business with this machine's own ports.
-    if is_loopback(&jwks_uri) && !is_loopback(discovery) {
+    if is_this_machine(&jwks_uri) && !is_this_machine(discovery) {
         return Err(FetchError::InsecureJwksUri);
     }
     Ok(jwks_uri)

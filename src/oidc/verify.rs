@@ -16,6 +16,7 @@ use super::{
     settings::{Issuer, Issuers},
     unverified::UnverifiedToken,
 };
+use crate::tls::NoClient;
 
 /// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
 pub struct Verifier {
@@ -25,12 +26,12 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root certificates.
-    pub fn new(issuers: Issuers) -> reqwest::Result<Self> {
+    pub fn new(issuers: Issuers) -> Result<Self, NoClient> {
         Self::with_clock(issuers, Arc::new(SystemClock))
     }
 
     /// A verifier with another clock.
-    pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> reqwest::Result<Self> {
+    pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> Result<Self, NoClient> {
         let client = fetch::client()?;
         let Issuers(issuers) = issuers;
         let issuers = issuers

@@ -1,10 +1,11 @@
 //! Where Permit, or a PDP, is.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use reqwest::Url;
+
+use crate::tls;
 
 /// The address of Permit's API or of a PDP: `https`, or `http` on this machine alone, since every request
 /// carries the API key.
@@ -34,16 +35,11 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         let Self(url) = Self::pdp(text)?;
-        if url.scheme() != "https" && !url.host_str().is_some_and(is_this_machine) {
+        if !tls::is_private(&url) {
             return Err(InvalidAddress::NotHttps);
         }
         Ok(Self(url))
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl Address {

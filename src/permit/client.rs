@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, Request, Url, redirect};
+use reqwest::{Client, Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ use super::pdp::Pdp;
 use super::retry::{Patience, Repeat};
 use super::wire::Scope;
 use crate::domain::grant::Grant;
+use crate::tls::{self, NoClient, Peer};
 
 /// How to reach Permit.
 #[derive(Clone, Debug)]
@@ -54,11 +55,6 @@ pub struct Environment {
     /// The environment.
     pub environment: String,
 }
-
-/// The HTTP client could not be built.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be built: check the system's TLS certificates")]
-pub struct SetupError(#[source] reqwest::Error);
 
 /// Requests sent so far, each attempt counted.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
@@ -141,18 +137,14 @@ impl Call<'_> {
 
 impl Permit {
     /// A handle without a deadline that waits for nothing. Sends no request.
-    pub fn new(settings: Settings, key: Arc<dyn ApiKey>) -> Result<Self, SetupError> {
-        let http = Client::builder()
-            .user_agent(concat!("permit-handoff/", env!("CARGO_PKG_VERSION")))
+    pub fn new(settings: Settings, key: Arc<dyn ApiKey>) -> Result<Self, NoClient> {
+        let http = tls::client(Peer::Other)?
             .connect_timeout(settings.timeout.min(Duration::from_secs(2)))
             // Shorter than the minute after which a load balancer drops a connection: a frozen function would wake up
             // with a dead one, and lose its first write on it.
             .pool_idle_timeout(Duration::from_secs(45))
-            .redirect(redirect::Policy::none())
             .gzip(true)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(SetupError)?;
+            .build()?;
         let pdp = settings.pdp_url.clone().map(Pdp::new);
         let shared = Shared {
             http,

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
+use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::aws::pool::{PoolError, UserPool};
 use permit_handoff::aws::sdk::CognitoPool;
 use serde_json::{Value, json};
@@ -41,6 +42,7 @@ async fn serve(status: u16, answered: String) -> (Arc<Cognito>, CognitoPool) {
 fn pool(url: &str, id: &str) -> CognitoPool {
     let aws = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
         .region(Region::new("eu-west-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
         .endpoint_url(url)

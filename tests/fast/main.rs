@@ -29,4 +29,5 @@ mod settings;
 mod sign_in;
 mod telemetry;
 mod template;
+mod tls;
 mod trigger;

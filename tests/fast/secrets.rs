@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::aws::secrets::{SecretError, SecretsManagerKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -85,6 +86,7 @@ async fn secret_within(answers: &[Answer], timeout: Duration) -> (Arc<SecretsMan
     tokio::spawn(async move { axum::serve(listener, router).await });
     let aws = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
         .region(Region::new("eu-west-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .endpoint_url(url)
@@ -199,7 +201,7 @@ async fn a_failure_of_the_moment_is_tried_once_more() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_costs_the_time_out_and_no_more() {
-    let (server, key) = secret_within(&[Answer::Never], Duration::from_millis(300)).await;
+    let (server, key) = secret_within(&[Answer::Never], Duration::from_secs(1)).await;
     let error = tokio::time::timeout(Duration::from_secs(10), key.current()).await.unwrap().unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(server.asked() >= 1);

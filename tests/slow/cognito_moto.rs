@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
 use permit_handoff::aws::Patience;
+use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::aws::pool::{PoolError, UserPool, groups_of};
 use permit_handoff::aws::read::{Pace, PoolReader};
 use permit_handoff::aws::sdk::CognitoPool;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 fn aws(url: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
         .endpoint_url(url)

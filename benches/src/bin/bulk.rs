@@ -2,8 +2,8 @@
 //! that memory is measured apart) for Permit.
 //!
 //! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown: for each number of people a first import, a run without a
-//! change, and one with 1% changed. LIMITS are those that it keeps to: `none`, or `documented`. CPU and peak memory are
-//! those of this process.
+//! change, and one with 1% changed; with several numbers, in ascending order, how the costs grow as well. LIMITS are those
+//! that it keeps to: `none`, or `documented`. CPU and peak memory are those of this process.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -31,6 +31,9 @@ use tokio::sync::mpsc;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const RUNS: [&str; 3] = ["first import", "no change", "1% changed"];
+/// Users on a page of Permit's list.
+const PAGE: u32 = 100;
 const POLICY: &str = r#"
 [user]
 attributes = ["locale"]
@@ -98,9 +101,10 @@ async fn main() {
         other => panic!("none or documented, not {other}"),
     };
     println!(
-        "| people | run | seconds | CPU seconds | peak MiB so far | reads | writes | bulk calls | the fewest | minutes under the limits | 429 | converged |"
+        "| people | run | seconds | CPU seconds | peak MiB so far | reads | writes | bulk calls | the fewest | reads : pages | minutes under the limits | 429 | converged |"
     );
-    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
+    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
+    let mut costs = Vec::new();
     for people in arguments.map(|number| number.parse().unwrap()) {
         let reset = reqwest::Client::new().post(format!("{url}/_sandbox/reset")).send().await.unwrap();
         assert!(reset.status().is_success());
@@ -118,7 +122,7 @@ async fn main() {
             directory: directory.clone(),
             policy: Arc::new(policy),
         };
-        for run in ["first import", "no change", "1% changed"] {
+        for run in RUNS {
             if run == "1% changed" {
                 directory.generation.fetch_add(1, Ordering::Relaxed);
             }
@@ -131,15 +135,33 @@ async fn main() {
                 "no change" => 0,
                 _ => people.div_ceil(100),
             };
+            costs.push((people, cpu, peak_mib()));
+            let pages = read as f64 / f64::from(people.div_ceil(PAGE));
             let fewest = (changed as usize).div_ceil(MAX_BULK_USERS);
             println!(
-                "| {people} | {run} | {:.2} | {cpu:.2} | {:.0} | {read} | {write} | {bulk} | {fewest} | {:.1} | {throttled} | {} |",
+                "| {people} | {run} | {:.2} | {cpu:.2} | {:.0} | {read} | {write} | {bulk} | {fewest} | {pages:.1} | {:.1} | {throttled} | {} |",
                 report.seconds,
                 peak_mib(),
                 minutes_under_limits(read, write, bulk),
                 report.converged,
             );
         }
+    }
+    growth(&costs);
+}
+
+/// What the largest run costs, held against the smallest: each cost grows at most as the number of people does.
+fn growth(costs: &[(u32, f64, f64)]) {
+    let (smallest, largest) = (&costs[..RUNS.len()], &costs[costs.len() - RUNS.len()..]);
+    if smallest[0].0 == largest[0].0 {
+        return;
+    }
+    println!();
+    println!("| times the people | run | times the CPU | times the peak memory |");
+    println!("| ---: | --- | ---: | ---: |");
+    for ((run, small), large) in RUNS.iter().zip(smallest).zip(largest) {
+        let times = large.0 / small.0;
+        println!("| {times} | {run} | {:.1} | {:.1} |", large.1 / small.1, large.2 / small.2);
     }
 }
 
@@ -150,11 +172,10 @@ fn minutes_under_limits(read: u64, write: u64, bulk: u64) -> f64 {
     per_minute(read + write + bulk, 1000.0).max(per_minute(write + bulk, 300.0)).max(per_minute(bulk, 10.0))
 }
 
-/// User and system time of this process, in hundredths (`/proc/self/stat`, fields 14 and 15).
+/// Time on a processor of this thread, which does all the work (`/proc/thread-self/schedstat`, nanoseconds).
 fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 /// The most memory that this process ever had (`VmHWM`).

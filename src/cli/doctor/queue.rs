@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::TIMEOUT;
 use super::finding::{Check, Finding};
+use crate::aws::fault::AwsFault;
 
 type Attributes = HashMap<QueueAttributeName, String>;
 
@@ -58,18 +58,16 @@ async fn attributes(client: &Client, url: &str) -> Result<Attributes, Refusal> {
     let call = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
     match call.send().await {
         Ok(answer) => Ok(answer.attributes.unwrap_or_default()),
-        Err(error) => Err(match error.as_service_error().and_then(|error| error.code()) {
-            Some(code) if code.contains("AccessDenied") => Refusal::NotAllowed,
-            Some(code) if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") => {
-                Refusal::Missing
-            }
-            Some(code) => Refusal::Other(code.to_owned()),
-            None => Refusal::Other(match error {
-                SdkError::TimeoutError(_) => "SQS did not answer in time".to_owned(),
-                SdkError::DispatchFailure(_) => "SQS could not be reached".to_owned(),
-                _ => "SQS gave an answer that could not be read".to_owned(),
-            }),
-        }),
+        Err(error) => {
+            let fault = AwsFault::new("SQS", &error);
+            Err(match fault.code() {
+                code if code.contains("AccessDenied") => Refusal::NotAllowed,
+                code if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") => {
+                    Refusal::Missing
+                }
+                _ => Refusal::Other(fault.to_string()),
+            })
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use aws_sigv4::sign::v4;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
+use crate::tls::{self, Peer};
+
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A policy is text that somebody wrote. Lambda lets a layer be 250 MB.
 const LONGEST_POLICY: u64 = 4 << 20;
@@ -70,8 +72,8 @@ impl LambdaApi {
         let endpoint = endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com"));
         let endpoint = Url::parse(&endpoint)
             .map_err(|error| ApiError::Setup(format!("Lambda's address is wrong: {error}")))?;
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build();
-        let http = http.map_err(|error| ApiError::Setup(error.to_string()))?;
+        let http = tls::client(Peer::Aws).map_err(|error| ApiError::Setup(error.to_string()))?;
+        let http = http.timeout(TIMEOUT).build().map_err(|error| ApiError::Setup(error.to_string()))?;
         Ok(Self { http, endpoint, region, credentials })
     }
 

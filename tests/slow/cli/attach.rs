@@ -5,6 +5,7 @@ use std::process::Output;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
 use clap::Parser as _;
+use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::cli::{Cli, Command, Exit, Terminal};
 use serde_json::{Value, json};
 use stand_ins::Moto;
@@ -234,6 +235,7 @@ async fn what_cannot_work_is_said_before_anything_is_sent() {
 fn aws(moto: &Moto) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
         .endpoint_url(moto.url())
