@@ -32,6 +32,7 @@ test: stand-ins linters browser ## Run all tests, the end-to-end ones among them
 	  cargo test --workspace; \
 	fi
 	scripts/test-readme.sh
+	scripts/test_deploy.py
 	scripts/rehearsal.py
 
 .PHONY: check

@@ -73,7 +73,6 @@ check() {
 release() {
     local folder
     folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' RETURN
     for function in post-authentication handoff reconcile bulk-sync; do
         for architecture in arm64 x86_64; do
             echo "$function-$architecture" >"$folder/$function-$architecture.zip"
@@ -82,6 +81,7 @@ release() {
     "$local/lint/bin/python" scripts/release-template.py 0.0.0 "$folder" "$folder/template.release.yaml"
     "$local/lint/bin/cfn-lint" "$folder/template.release.yaml"
     "$local/lint/bin/sam" validate --lint --template "$folder/template.release.yaml" --region us-east-1
+    rm -rf "$folder"
 }
 
 case ${1:-check} in

@@ -26,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".local/venv/bin"
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 if __name__ == "__main__" and Path(sys.prefix) != ROOT / ".local/venv":
     os.execv(VENV / "python", [str(VENV / "python"), *sys.argv])
 
@@ -113,18 +114,19 @@ class Rehearsal:
         port = self.moto.rsplit(":", 1)[1]
         self.start("moto", [VENV / "moto_server", "-H", "127.0.0.1", "-p", port], port)
         port = self.permit.rsplit(":", 1)[1]
-        binary = ROOT / "target/debug/permit-sandbox"
+        binary = BUILT / "permit-sandbox"
         self.start("permit", [binary, "--port", port, "--key", KEY, "--no-table"], port)
         self.door = Door(self)
         for name in ["aws", "sam", "cargo", "zig"]:
             shim = self.folder / "bin" / name
             shim.parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / "scripts/rehearsal" / name, shim)
-        (self.folder / "bin/permit-handoff").symlink_to(ROOT / "target/debug/permit-handoff")
+        (self.folder / "bin/permit-handoff").symlink_to(BUILT / "permit-handoff")
         self.environment = {name: os.environ[name] for name in ("HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ} | {
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}:{VENV}",
             "REAL_PATH": os.environ["PATH"],
             "REHEARSAL_ROOT": str(ROOT),
+            "REHEARSAL_BUILT": str(BUILT),
             "REHEARSAL_PERMIT": self.permit,
             "AWS_ENDPOINT_URL": self.moto,
             "AWS_ENDPOINT_URL_LAMBDA": self.door.url,
@@ -349,7 +351,7 @@ class Rehearsal:
         self.logs[name, len(self.logs)] = log
         environment = lambda_gives | settings | (more or {})
         with log.open("w") as output:
-            process = subprocess.Popen([ROOT / "target/debug" / name], env=environment, stdout=output, stderr=output)
+            process = subprocess.Popen([BUILT / name], env=environment, stdout=output, stderr=output)
         started.append(process)
         self.running = (name, process, log)
 

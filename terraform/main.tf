@@ -51,6 +51,7 @@ locals {
         SIGN_IN_BUDGET_MS     = tostring(var.sign_in_budget_ms)
         SIGN_IN_CACHE_SECONDS = tostring(var.sign_in_cache_seconds)
         RECONCILE_QUEUE_URL   = aws_sqs_queue.this["overflow"].url
+        USER_POOL_ID          = var.user_pool_id
       }
     }
     reconcile = {
