@@ -64,11 +64,14 @@ fn telemetry() -> anyhow::Result<Metrics> {
 
 async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
     let config::BadDeployment { on_failure, queue } = config::BadDeployment::new(variable);
-    let aws = clients::aws().await;
-    let queue = queue.map(|(url, pool)| {
-        let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
-        (queue, pool)
-    });
+    let queue = match clients::aws().await {
+        Ok(aws) => queue.map(|(url, pool)| {
+            let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
+            (queue, pool)
+        }),
+        // That is why it is a bad deployment, and is said there.
+        Err(_) => None,
+    };
     BadDeployment::new(on_failure, queue, error)
 }
 
