@@ -87,14 +87,25 @@ pub enum OnFailure {
     Deny,
 }
 
-impl OnFailure {
-    /// What `SIGN_IN_ON_FAILURE` says to a program whose other settings are wrong. Who wrote something there that
-    /// is not understood did not want the default: that denies.
-    pub fn of_a_bad_deployment(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
-            None | Some("" | "admit") => Self::Admit,
-            Some(_) => Self::Deny,
-        }
+/// What can be read of the settings of `post-authentication` where they are wrong.
+pub struct BadDeployment {
+    /// `SIGN_IN_ON_FAILURE`. Who wrote something there that is not understood did not want the default: that denies.
+    pub on_failure: OnFailure,
+    /// `RECONCILE_QUEUE_URL` and `USER_POOL_ID`, where both are right.
+    pub queue: Option<(String, UserPoolId)>,
+}
+
+impl BadDeployment {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let on_failure = match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
+            None | Some("" | "admit") => OnFailure::Admit,
+            Some(_) => OnFailure::Deny,
+        };
+        let mut reader = Reader::new(&lookup);
+        let url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value();
+        let pool = reader.parsed("USER_POOL_ID", parse::user_pool_id).value();
+        Self { on_failure, queue: url.zip(pool) }
     }
 }
 
