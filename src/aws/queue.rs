@@ -4,21 +4,19 @@
 //! by then. Only people whom nothing but a token tells of are in it with what the token said, cut to what the policy uses
 //! and with the token's time, so that no more personal data waits in the queue than would stand in Permit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::fault::AwsFault;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, Source, UserKey};
+use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
-use crate::domain::told::Told;
 
 /// The form of the messages that this program writes, and the only one that it reads: an older one carries a person's
 /// state without its time.
@@ -109,14 +107,7 @@ enum Body {
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    source: Source,
-    key: UserKey,
-    evidence: Evidence,
-    attributes: BTreeMap<String, Value>,
-    email_verified: bool,
-    groups: Option<BTreeSet<String>>,
-    enabled: bool,
-    told: Told,
+    person: Identity,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     grants: BTreeSet<Grant>,
     why: Why,
@@ -209,33 +200,15 @@ impl Look {
 impl Waiting {
     fn stored(&self, policy: &Policy) -> Stored {
         let Self { identity, grants, why, count, sent_at } = self;
-        let Identity { key, source, evidence, verified_email, attributes, groups, enabled, told, .. } =
-            identity;
-        let used = attributes.iter().filter(|(name, _)| policy.uses_attribute(name));
-        let groups = groups.as_ref();
-        Stored {
-            source: source.clone(),
-            key: key.clone(),
-            evidence: *evidence,
-            attributes: used.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            email_verified: verified_email.is_some(),
-            groups: groups.map(|all| all.iter().filter(|group| policy.uses_group(group)).cloned().collect()),
-            enabled: *enabled,
-            told: told.clone(),
-            grants: grants.clone(),
-            why: *why,
-            count: *count,
-            sent_at: *sent_at,
-        }
+        let (grants, person) = (grants.clone(), policy.cut(identity));
+        Stored { person, grants, why: *why, count: *count, sent_at: *sent_at }
     }
 }
 
 impl From<Stored> for Waiting {
     fn from(stored: Stored) -> Self {
-        let Stored { source, key, evidence, attributes, email_verified, groups, enabled, told, .. } = stored;
-        let identity = Identity::new(key, source, attributes, email_verified, groups, enabled, told);
-        let Stored { grants, why, count, sent_at, .. } = stored;
-        Self { identity: identity.on(evidence), grants, why, count, sent_at }
+        let Stored { person: identity, grants, why, count, sent_at } = stored;
+        Self { identity, grants, why, count, sent_at }
     }
 }
 
@@ -300,9 +273,11 @@ impl DeadLetters for SqsQueue {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::identity::Evidence;
+    use crate::domain::told::Told;
 
     fn policy() -> Policy {
         "[user]\nattributes = [\"locale\"]\n[[grant]]\nwhen = { group = \"{tenant}/{role}\" }"

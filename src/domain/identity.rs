@@ -118,7 +118,8 @@ impl std::hash::Hash for Email {
 }
 
 /// An e-mail address that its directory has verified: the only kind that may grant anything.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct VerifiedEmail(Email);
 
 impl VerifiedEmail {
@@ -229,7 +230,7 @@ fn whole_millis(time: Timestamp) -> Option<Timestamp> {
 }
 
 /// A person, as a directory vouches for them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The `sub`.
     pub key: UserKey,
@@ -250,12 +251,15 @@ pub struct Identity {
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plain: BTreeSet<String>,
     /// All their groups; `None`: not asked, or the token does not say, and there may be others than `known_groups`.
     pub groups: Option<BTreeSet<String>>,
     /// Groups that are known although others may not be.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub known_groups: BTreeSet<String>,
     /// Texts that hold groups in a form that the source does not declare: one name, or several.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unsplit_groups: BTreeSet<String>,
     /// Whether they may sign in.
     pub enabled: bool,

@@ -266,13 +266,28 @@ impl Policy {
         self.rules.iter().any(|rule| rule.resource.is_some())
     }
 
-    /// Whether the attribute says anything to this policy, or is a part of the user's profile.
+    /// The person without what says nothing to this policy.
+    pub fn cut(&self, identity: &Identity) -> Identity {
+        let mut cut = identity.clone();
+        cut.attributes.retain(|name, _| self.uses_attribute(name));
+        for groups in [cut.groups.as_mut(), Some(&mut cut.known_groups)].into_iter().flatten() {
+            groups.retain(|group| self.uses_group(group));
+        }
+        cut.unsplit_groups
+            .retain(|text| self.uses_group(text) || list_readings(text).any(|part| self.uses_group(part)));
+        cut
+    }
+
+    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
+        let leads_to = |path: &str| {
+            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
         let asked =
-            |condition: &Condition| matches!(condition, Condition::Attribute { name: n, .. } if n == name);
+            |condition: &Condition| matches!(condition, Condition::Attribute { name, .. } if leads_to(name));
         PROFILE.contains(&name)
-            || self.attributes.iter().any(|attribute| attribute.from == name)
+            || self.attributes.iter().any(|attribute| leads_to(&attribute.from))
             || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 

@@ -342,6 +342,7 @@ mod unclean {
     use crate::domain::facts::Facts;
     use crate::domain::identity::UserKey;
     use crate::domain::plan::{Change, Plan};
+    use crate::domain::told::Told;
 
     /// Control characters, anywhere in a text.
     fn spoiled(text: &'static str) -> impl Strategy<Value = String> {

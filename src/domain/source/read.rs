@@ -274,6 +274,8 @@ impl<'s> Record<'s> {
             }
             for value in values {
                 match value {
+                    // What a name with control characters in it is to be is a guess.
+                    value if !is_clean(value) => groups.whole = false,
                     // One that is left out would look as if the person had left that group.
                     Value::Array(items) => {
                         for item in items {
