@@ -32,7 +32,8 @@ use tokio::sync::mpsc;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What a run is, and that one in so many people has another name than in the run before; 0: nobody.
-const RUNS: [(&str, u32); 4] = [("first import", 0), ("no change", 0), ("0.1% changed", 1000), ("1% changed", 100)];
+const RUNS: [(&str, u32); 4] =
+    [("first import", 0), ("no change", 0), ("0.1% changed", 1000), ("1% changed", 100)];
 /// Users on a page of Permit's list.
 const PAGE: u32 = 100;
 const POLICY: &str = r#"
@@ -130,7 +131,8 @@ async fn main() {
             let report = sync.run(Options::new(run.to_owned(), Timestamp::now()), &Nobody).await.unwrap();
             let cpu = cpu_seconds() - before;
             let Counts { read, write, bulk, throttled } = report.permit_requests;
-            let changed = if run == "first import" { people } else { people.checked_div(one_in).unwrap_or(0) };
+            let changed =
+                if run == "first import" { people } else { people.checked_div(one_in).unwrap_or(0) };
             costs.push((people, cpu, peak_mib()));
             let pages = read as f64 / f64::from(people.div_ceil(PAGE));
             let fewest = (changed as usize).div_ceil(MAX_BULK_USERS);
