@@ -78,7 +78,7 @@ async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
 async fn trigger() -> anyhow::Result<Trigger> {
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
-    let aws = clients::aws().await?;
+    let aws = clients::aws_in_lambda().await?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("reconcile", Format::Json, variable)?;
     let config::Reconcile { common, user_pool_id, dead_letter_queue_url, state_machine_arn } =
         config::Reconcile::new(variable)?;
-    let aws = clients::aws().await?;
+    let aws = clients::aws_in_lambda().await?;
     let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
     let dead_letters =
         dead_letter_queue_url.map(|url| Box::new(clients::queue(&aws, url, TIMEOUT)) as Box<dyn DeadLetters>);
