@@ -26,6 +26,7 @@ const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
@@ -100,6 +101,7 @@ struct Envelope {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 enum Body {
     Look(Look),
     Identity(Stored),

@@ -16,6 +16,7 @@ use crate::sync::many::Target;
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the directory says of a person.
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 pub(super) enum Found {
     There(Identity),
     Gone(UserKey),
