@@ -27,6 +27,7 @@ const MAX_BYTES: usize = 200 * 1024;
 /// What is in the queue.
 #[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 #[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
@@ -104,6 +105,7 @@ struct Envelope {
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, and it lives for a moment")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 enum Body {
     Look(Look),
     Identity(Stored),

@@ -17,7 +17,7 @@ use crate::telemetry::metrics;
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the directory says of a person.
-#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
+#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 pub(super) enum Found {
     There(Identity),
     Gone {

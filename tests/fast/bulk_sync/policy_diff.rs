@@ -12,7 +12,7 @@ use permit_sandbox::Sandbox;
 use proptest::prelude::*;
 
 use super::blocked::directory;
-use super::support::{MemoryDirectory, Person, bulk_sync, options, permit};
+use super::support::{MemoryDirectory, Person, bulk_sync, now, options, permit};
 
 const RULES: [&str; 7] = [
     "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n",
@@ -58,7 +58,7 @@ proptest! {
             let after = synced(&sandbox, &pool, &new).await;
             let comparison = Comparison { old: &old, new: &new, known: Some(&known) };
             for person in people {
-                let Record::Identity(identity) = Person::record(&person) else { continue };
+                let Record::Identity(identity) = Person::record(&person, now()) else { continue };
                 let key = identity.key.as_str();
                 let (lost, gained) = match comparison.of(&identity).1 {
                     Plan::Change(Change { revoke, grant, .. }) => (revoke, grant),
