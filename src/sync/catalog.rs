@@ -22,7 +22,7 @@ pub enum Missing {
     #[error("the role `{0}` does not exist in Permit")]
     Role(Key),
     /// The resource's own role.
-    #[error("the resource `{resource}` has no role `{role}` in Permit: create it, or correct the policy")]
+    #[error("the resource `{resource}` has no role `{role}` in Permit")]
     InstanceRole {
         /// The resource.
         resource: Key,
@@ -30,14 +30,10 @@ pub enum Missing {
         role: Key,
     },
     /// The resource instance.
-    #[error(
-        "the resource instance `{0}` does not exist in Permit: create it, or set `create = true` under [resources]"
-    )]
+    #[error("the resource instance `{0}` does not exist in Permit")]
     Instance(Instance),
     /// The resource instance, in the grant's tenant.
-    #[error(
-        "the resource instance `{0}` is in another tenant in Permit: correct the policy, or the group or attribute"
-    )]
+    #[error("the resource instance `{0}` is in another tenant in Permit")]
     InstanceInTenant(Instance),
     /// The tenant.
     #[error("the tenant `{0}` does not exist in Permit")]
@@ -48,8 +44,10 @@ impl Missing {
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Role(_) => "create it in Permit, or correct the policy",
+            Self::Role(_) | Self::InstanceRole { .. } => "create it in Permit, or correct the policy",
             Self::Tenant(_) => "create it in Permit, or set `create = true` under [tenants]",
+            Self::Instance(_) => "create it in Permit, or set `create = true` under [resources]",
+            Self::InstanceInTenant(_) => "correct the policy, or the group or attribute that names it",
         }
     }
 }

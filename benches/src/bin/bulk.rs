@@ -85,7 +85,7 @@ impl Directory for Generator {
             let sent = records.send(Record::Identity(self.person(n))).await;
             sent.map_err(|_| NotWhole("nobody reads on".to_owned()))?;
         }
-        Ok(Summary { users: u64::from(self.people), groups: 1 })
+        Ok(Summary { users: u64::from(self.people), groups: 1, doubt: None })
     }
 
     async fn contains(&self, _: &UserKey) -> Result<bool, NotWhole> {

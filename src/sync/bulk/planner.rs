@@ -8,6 +8,7 @@ use self::emails::{Address, Emails};
 use super::Options;
 use super::census::{Census, Place, State};
 use super::observer::{Observer, Planned};
+use super::problems::Cause;
 use super::report::Report;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, Identity, Source};
@@ -15,7 +16,7 @@ use crate::domain::plan::{Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::permit::Error;
 use crate::sync::many::{Item, Target};
-use crate::sync::one::{LeftOut, leave_out, unclean};
+use crate::sync::one::{LeftOut, SyncError, leave_out, unclean};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
 const WAITING: usize = 50_000;
@@ -102,7 +103,8 @@ impl<'a> Planner<'a> {
         report.pool.users += 1;
         self.observer.met(identity);
         if census.is_unreadable(&identity.key) {
-            report.reject(identity.key.as_str(), &Error::Unreadable, Error::Unreadable.code());
+            let error = SyncError::Permit(Error::Unreadable);
+            report.reject(identity.key.as_str(), &error, Cause::of_error(&error));
             return None;
         }
         let mut desired = self.policy.evaluate(identity);

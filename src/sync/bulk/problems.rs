@@ -70,6 +70,8 @@ impl Cause {
         }
         let remedy = match error {
             SyncError::Unsettled => "run it again when nobody else writes to these users",
+            SyncError::TooManyGrants(_) => "let the policy grant fewer roles on instances to one person",
+            SyncError::Permit(Error::Unreadable) => "look at this user in Permit: nothing of theirs is changed",
             SyncError::Permit(Error::Rejected { .. }) => {
                 "correct the fields that it names in the directory, or take them out of [user] in the policy"
             }
