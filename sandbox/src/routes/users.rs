@@ -21,7 +21,10 @@ pub(super) struct UserCreate {
     pub(super) role_assignments: Option<Vec<UserRoleCreate>>,
 }
 
-/// `UserUpdate`. The outer `None`: left out; the inner: `null`, which clears.
+/// `UserUpdate`.
+///
+/// The outer `None`: left out; the inner: `null`, which clears.
+#[expect(clippy::option_option, reason = "left out and null are two things")]
 #[derive(Debug, Deserialize)]
 struct UserUpdate {
     #[serde(default, deserialize_with = "given")]
