@@ -70,6 +70,12 @@ async fn a_healthy_deployment_has_nothing_to_look_at_and_nothing_is_written() {
     User pool
       good      the user pool eu-central-1_POOL can be read
       good      both triggers call arn:aws:lambda:eu-central-1:123456789012:function:post-authentication
+      note      no rule sends the pool's changes to the queue
+                why: without it a change in the pool waits for the person's next sign-in, or the bulk sync
+                do:  deploy with ChangeEvents=on
+      note      no trail logs management events in this region
+                why: EventBridge is told of Cognito's calls by such a trail alone; without it a change in the pool waits for the person's next sign-in, or the bulk sync
+                do:  create a trail for management events: the first copy of them is free
     Queue
       good      the overflow queue is there, with a dead-letter queue
       good      no sign-in waits in the overflow queue
@@ -150,6 +156,12 @@ async fn a_deployment_with_everything_wrong_reads_as_a_story() {
       warning   the policy names the attribute department, which the user pool lacks
                 why: nobody of this pool has it, so that it is never copied
                 do:  correct the policy (custom attributes are spelt custom:NAME), or add the attribute to the pool
+      note      no rule sends the pool's changes to the queue
+                why: without it a change in the pool waits for the person's next sign-in, or the bulk sync
+                do:  deploy with ChangeEvents=on
+      note      no trail logs management events in this region
+                why: EventBridge is told of Cognito's calls by such a trail alone; without it a change in the pool waits for the person's next sign-in, or the bulk sync
+                do:  create a trail for management events: the first copy of them is free
     Queue
       warning   the overflow queue has no dead-letter queue
                 why: a sign-in that can never be synced comes round until the queue forgets it, and nobody hears of it
