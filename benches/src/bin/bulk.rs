@@ -124,6 +124,7 @@ async fn main() {
             permit: Permit::new(settings, key).unwrap().patient(share),
             directory: directory.clone(),
             policy: Arc::new(policy),
+            looks: None,
         };
         for (run, one_in) in RUNS {
             directory.one_in.store(one_in, Ordering::Relaxed);
