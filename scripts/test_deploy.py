@@ -101,6 +101,12 @@ class Deploy(unittest.TestCase):
         deploy.CONFIG.write_text((ROOT / "samconfig.toml.example").read_text())
         deploy.Stack.read("default").check()
 
+    def test_everybody_is_told_to_install_the_command_line_alone_and_locked(self):
+        for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / "scripts/deploy.py"]:
+            for line in page.read_text().splitlines():
+                if "cargo install --path" in line:
+                    self.assertIn("cargo install --path . --locked --bin permit-handoff", line, page)
+
     def test_without_a_terminal_nothing_is_asked(self):
         environment = {name: value for name, value in os.environ.items() if name != "DEPLOY_ANSWERS_ON_STDIN"}
         done = subprocess.run(

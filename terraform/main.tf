@@ -60,6 +60,7 @@ locals {
       environment = {
         PERMIT_PDP_URL        = var.permit_pdp_url
         DEAD_LETTER_QUEUE_URL = aws_sqs_queue.this["overflow-dead"].url
+        RECONCILE_QUEUE_URL   = aws_sqs_queue.this["overflow"].url
         USER_POOL_ID          = var.user_pool_id
       }
     }
@@ -69,6 +70,7 @@ locals {
       environment = {
         USER_POOL_ID         = var.user_pool_id
         BULK_SHARE           = local.bulk_share[var.shard_concurrency]
+        RECONCILE_QUEUE_URL  = aws_sqs_queue.this["overflow"].url
         TRIGGER_FUNCTION_ARN = var.watch_triggers ? "${local.arn}:lambda:${local.place}:function:${var.name}-post-authentication" : ""
       }
     }
@@ -84,14 +86,16 @@ locals {
     }
     reconcile = {
       secret       = ["secretsmanager:GetSecretValue"]
-      queue        = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+      pool         = ["cognito-idp:ListUsers", "cognito-idp:AdminListGroupsForUser"]
+      queue        = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"]
       dead-letters = ["sqs:SendMessage"]
       key          = ["kms:Decrypt", "kms:GenerateDataKey"]
     }
     bulk-sync = {
       secret = ["secretsmanager:GetSecretValue"]
       pool   = ["cognito-idp:ListUsers", "cognito-idp:ListGroups", "cognito-idp:ListUsersInGroup", "cognito-idp:DescribeUserPool"]
-      key    = ["kms:Decrypt"]
+      queue  = ["sqs:SendMessage"]
+      key    = ["kms:Decrypt", "kms:GenerateDataKey"]
     }
     state-machine = {
       function      = ["lambda:InvokeFunction"]
