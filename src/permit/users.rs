@@ -1,6 +1,7 @@
 //! One user, and pages of users.
 
 use reqwest::{Method, Url};
+use tokio::time::Instant;
 
 use super::client::{Call, Permit};
 use super::error::Error;
@@ -43,24 +44,31 @@ impl Permit {
     /// The user with this key. Roles on resource instances are in it if this handle
     /// [sees them](Permit::seeing_instances).
     pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
+        Ok(self.user_since(key).await?.0)
+    }
+
+    /// The user with this key, and a moment since which what is told has been so: when the request was sent.
+    pub async fn user_since(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         if !self.instances {
             return self.user_without_instances(key).await;
         }
-        let (user, on_instances) =
+        let ((user, sent), on_instances) =
             tokio::try_join!(self.user_without_instances(key), self.instance_roles_of(key))?;
-        Ok(user.map(|mut facts| {
+        let user = user.map(|mut facts| {
             facts.roles.extend(on_instances);
             facts
-        }))
+        });
+        Ok((user, sent))
     }
 
-    async fn user_without_instances(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
+    async fn user_without_instances(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
-        match self.send(&call).await {
-            Ok(body) => Ok(Some(facts(&body)?)),
-            Err(Error::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = match self.send(&call).await {
+            Ok(body) => Some(facts(&body)?),
+            Err(Error::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        Ok((found, call.sent()))
     }
 
     /// Page `page`, from 1, of the users whose key begins with `prefix`, [`UsersPage::ROWS`] a page.

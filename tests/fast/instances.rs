@@ -9,7 +9,7 @@ use permit_handoff::permit::Permit;
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{BulkSync, Nobody};
 use permit_handoff::sync::catalog::Catalog;
-use permit_handoff::sync::one::{SyncError, Synced, sync_user};
+use permit_handoff::sync::one::{Snapshot, Sync, SyncError, Synced};
 use permit_sandbox::{Builder, Sandbox, Semantics, UserState};
 use serde_json::json;
 
@@ -54,8 +54,9 @@ fn identity(person: &Person) -> Identity {
 async fn sign_in(permit: &Permit, person: &Person, create: bool) -> Result<Synced, SyncError> {
     let policy = policy(create);
     let permit = permit.seeing_instances(true);
-    let actual = permit.user(&identity(person).key).await.unwrap();
-    sync_user(&permit, &policy, &Catalog::new(&policy), &identity(person), actual).await
+    let seen = Snapshot::read(&permit, &identity(person).key).await.unwrap();
+    let desired = policy.evaluate(&identity(person));
+    Sync::new(&permit, &policy, &Catalog::new(&policy), desired).run(seen).await
 }
 
 #[tokio::test]
