@@ -42,7 +42,7 @@ fn builder(semantics: Semantics) -> Builder {
 
 async fn sync(sandbox: &Sandbox, directory: &MemoryDirectory, create: bool) -> Report {
     let (permit, policy) = (permit(sandbox), Arc::new(policy(create)));
-    let sync = BulkSync { permit, directory: Arc::new(directory.clone()), policy };
+    let sync = BulkSync { permit, directory: Arc::new(directory.clone()), policy, looks: None };
     sync.run(options(), &Nobody).await.unwrap()
 }
 
