@@ -25,7 +25,7 @@ const VERSION: u64 = 2;
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
-#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 #[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// People of a directory that can be read again.
@@ -85,8 +85,6 @@ pub enum Why {
     Written,
     /// A token that is too old to change anything.
     OldToken,
-    /// A person whom the bulk sync could not settle.
-    BulkSync,
     /// A change in the directory.
     Change,
 }
@@ -101,7 +99,7 @@ struct Envelope {
     body: Body,
 }
 
-#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it lives for a moment")]
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {

@@ -19,7 +19,7 @@ use self::breaker::Breaker;
 use self::people::{Found, People};
 use crate::aws::UserPoolId;
 use crate::aws::change::{Change, Nothing};
-use crate::aws::queue::{DeadLetters, Lead, Look, Message, Waiting};
+use crate::aws::queue::{DeadLetters, Lead, Look, Message, Queue, Waiting};
 use crate::aws::runs::Runs;
 use crate::domain::directory::Lookup;
 use crate::domain::identity::{Source, UserKey};
@@ -27,12 +27,15 @@ use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
-use crate::sync::many::{Applied, Applier, Item, Settled, Target};
+use crate::sync::looks::Looks;
+use crate::sync::many::{Applied, Applier, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
 const MANY: usize = 20;
+/// How often the directory is asked again about somebody of whom Permit has newer evidence.
+const ROUNDS: u32 = 3;
 
 /// Where people come from, as far as this deployment is told.
 #[derive(Default)]
@@ -57,21 +60,28 @@ pub struct Reconcile {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     directories: Directories,
+    /// Where people are announced whom a look changes.
+    looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
     runs: Option<Box<dyn Runs>>,
     breaker: Breaker,
 }
 
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). Without `dead_letters` SQS moves there what was tried often enough.
+    /// `permit` is to be [patient](Permit::patient). `queue` is the one that the batches come from: a look that changes
+    /// something leads to one more. Without `dead_letters` SQS moves there what was tried often enough.
     pub fn new(
         permit: Permit,
         policy: Policy,
         directories: Directories,
+        queue: Option<Arc<dyn Queue>>,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
         let (policy, catalog) = (Arc::new(policy), Arc::new(Catalog::default()));
-        Self { permit, policy, catalog, directories, dead_letters, runs: None, breaker: Breaker::default() }
+        let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
+        let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
+        let (runs, breaker) = (None, Breaker::default());
+        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker }
     }
 
     /// The same, and a change that names nobody starts a bulk sync.
@@ -196,17 +206,24 @@ impl Reconcile {
 
     /// Reads the people of one directory and makes Permit match.
     async fn look(&self, permit: &Permit, source: &Source, mut people: People, messages: &mut Messages) {
-        if let Some(lookup) = self.lookup(source) {
-            people.read(lookup.as_ref()).await;
+        for _ in 0..ROUNDS {
+            if let Some(lookup) = self.lookup(source) {
+                people.read(lookup.as_ref()).await;
+            }
+            for (key, error) in people.unread() {
+                tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
+                messages.keep_all(people.messages_of(&key));
+            }
+            if let Err(error) = self.settle(permit, source, &mut people, messages).await {
+                tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
+                break;
+            }
+            // Somebody came between with newer evidence: the directory is asked again.
+            if people.left() == 0 {
+                break;
+            }
         }
-        for (key, error) in people.unread() {
-            tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
-            messages.keep_all(people.messages_of(&key));
-        }
-        if let Err(error) = self.settle(permit, source, &mut people, messages).await {
-            tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
-            messages.keep_all(people.messages_left());
-        }
+        messages.keep_all(people.messages_left());
     }
 
     async fn settle(
@@ -216,26 +233,24 @@ impl Reconcile {
         people: &mut People,
         messages: &mut Messages,
     ) -> Result<(), Error> {
-        let mut applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        if people.left() >= MANY {
-            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
-        }
         let keys = people.keys_left();
         if keys.is_empty() {
             return Ok(());
         }
-        let mut actual = applier.read(keys.iter()).await?;
+        let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
+        let mut applier = applier.with_looks(self.looks.clone());
+        if keys.len() >= MANY {
+            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
+        }
         let known = match self.catalog.peek() {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
         let mut items = Vec::new();
         for key in keys {
-            let actual = actual.remove(&key);
-            let target = people.target(&key, actual.is_some(), |found| self.target(found, &known));
-            let item = target.map(|(target, claims)| Item::new(target, actual).claiming(claims));
+            let item = people.item(&key, |found| self.target(found, &known));
             match item {
-                Some(item) if self.may_be_done(permit, source, &item).await? => items.push(item),
+                Some(item) if self.may_be_done(permit, source, &item.target).await? => items.push(item),
                 Some(_) | None => people.done(&key),
             }
         }
@@ -247,6 +262,7 @@ impl Reconcile {
                 let key = target.key().clone();
                 match outcome {
                     Ok(done) => synced += usize::from(done.changed),
+                    Err(SyncError::Evidence(Refused::Older)) if people.can_read_again(&key) => continue,
                     Err(SyncError::Evidence(Refused::Older | Refused::Stale)) => {}
                     Err(error) => self.set_aside_person(messages, people, &key, &error).await,
                 }
@@ -262,12 +278,13 @@ impl Reconcile {
     }
 
     /// Whether nothing stands against it: somebody who is gone is this directory's own, and not one of too many.
-    async fn may_be_done(&self, permit: &Permit, source: &Source, item: &Item) -> Result<bool, Error> {
-        let Target::Absent { rule, now, .. } = &item.target else { return Ok(true) };
-        if !item.actual.as_ref().is_some_and(|facts| facts.is_owned_by(source)) {
+    async fn may_be_done(&self, permit: &Permit, source: &Source, target: &Target) -> Result<bool, Error> {
+        let Target::Absent { key, rule, now } = target else { return Ok(true) };
+        let actual = permit.user(key).await?;
+        if !actual.as_ref().is_some_and(|facts| facts.is_owned_by(source)) {
             return Ok(false);
         }
-        if !matches!(item.plan(), Plan::Change(change) if !change.revoke.is_empty()) {
+        if !matches!(target.plan(actual.as_ref()), Plan::Change(change) if !change.revoke.is_empty()) {
             return Ok(true);
         }
         let users = permit.users_page(1, None).await?.total;

@@ -84,7 +84,7 @@ impl World {
         let pool = Pool::default();
         let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
         let directories = Directories { readable: vec![Arc::new(pool.clone())], tokens: Some([].into()) };
-        let reconcile = Reconcile::new(permit(&sandbox), policy, directories, None);
+        let reconcile = Reconcile::new(permit(&sandbox), policy, directories, None, None);
         let reconcile = reconcile.starting(Some(Box::new(machine.clone())));
         Self { sandbox, pool, machine, reconcile }
     }
