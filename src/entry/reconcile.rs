@@ -28,7 +28,7 @@ use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
-use crate::sync::many::{Applied, Applier, Item, Settled, Target};
+use crate::sync::many::{Applied, Applier, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
@@ -250,8 +250,9 @@ impl Reconcile {
         };
         let mut items = Vec::new();
         for key in keys {
-            match people.item(&key, |found| self.target(found, &known)) {
-                Some(item) if self.may_be_done(permit, source, &item).await? => items.push(item),
+            let item = people.item(&key, |found| self.target(found, &known));
+            match item {
+                Some(item) if self.may_be_done(permit, source, &item.target).await? => items.push(item),
                 Some(_) | None => people.done(&key),
             }
         }
@@ -279,13 +280,13 @@ impl Reconcile {
     }
 
     /// Whether nothing stands against it: somebody who is gone is this directory's own, and not one of too many.
-    async fn may_be_done(&self, permit: &Permit, source: &Source, item: &Item) -> Result<bool, Error> {
-        let Target::Absent { rule, now, .. } = &item.target else { return Ok(true) };
-        let Some(facts) = permit.user(item.target.key()).await? else { return Ok(false) };
-        if !facts.is_owned_by(source) {
+    async fn may_be_done(&self, permit: &Permit, source: &Source, target: &Target) -> Result<bool, Error> {
+        let Target::Absent { key, rule, now } = target else { return Ok(true) };
+        let actual = permit.user(key).await?;
+        if !actual.as_ref().is_some_and(|facts| facts.is_owned_by(source)) {
             return Ok(false);
         }
-        if !matches!(item.target.plan(Some(&facts)), Plan::Change(change) if !change.revoke.is_empty()) {
+        if !matches!(target.plan(actual.as_ref()), Plan::Change(change) if !change.revoke.is_empty()) {
             return Ok(true);
         }
         let users = permit.users_page(1, None).await?.total;

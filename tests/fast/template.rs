@@ -31,14 +31,14 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("BULK_SYNC_STATE_MACHINE_ARN", &["reconcile"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["post-authentication", "reconcile", "bulk-sync"]),
+    ("USER_POOL_ID", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
     ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
 const METRICS: &[(&str, &str, &[&str])] = &[
-    ("SignIns", "outcome", &["synced", "unchanged", "queued", "unsynced", "refused", "rejected"]),
+    ("SignIns", "outcome", &["synced", "unchanged", "held", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
     ("TokensRefused", "", &[]),
     ("EventsOfOtherPools", "", &[]),
