@@ -6,9 +6,11 @@
 //!   a budget;
 //! - [`many`]: many people, by bulk calls;
 //! - [`bulk`]: a whole directory, with proof;
+//! - [`looks`]: second looks, which are sent ahead of writes;
 //! - [`catalog`]: the roles and tenants that exist.
 
 pub mod bulk;
 pub mod catalog;
+pub mod looks;
 pub mod many;
 pub mod one;

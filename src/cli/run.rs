@@ -15,6 +15,7 @@ use super::{Failed, Terminal};
 use crate::aws::read::UserPoolDirectory;
 use crate::aws::sdk::CognitoPool;
 use crate::domain::directory::Directory;
+use crate::domain::identity::Source;
 use crate::file::{FileDirectory, Format, Reading};
 use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, Options};
@@ -36,6 +37,9 @@ pub(super) struct RunArgs {
     /// Write the run as an HTML page, too; it holds personal data
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Take over the people whose ledger names this directory: they belong to this one from then on
+    #[arg(long, value_name = "SOURCE")]
+    take_over: Option<String>,
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
@@ -118,13 +122,14 @@ impl RunArgs {
         terminal: &Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Outcome, Failed> {
-        let Self { sub_prefix, report: page_path, file, settings } = self;
+        let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
         let variable = settings.before(variable);
         let Todo { dry_run, approve_deprovision, shown } = todo;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await.map_err(Failed::usage)?;
         let is_watched = terminal.interactive && !terminal.json;
         let FileArgs { file, format, source, map: mapped, ignore: ignored, columns, people } = file;
+        let mut looks = None;
         let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
@@ -134,21 +139,24 @@ impl RunArgs {
             let directory = directory.map_err(Failed::usage)?;
             (common, share, Some(directory.records()), Arc::new(directory))
         } else {
-            let config::BulkSync { common, user_pool_id, share, trigger: _ } =
+            let config::BulkSync { common, user_pool_id, share, queue_url, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
             let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
             let expected = if is_watched { pool.estimated_users().await } else { None };
             let policy = Arc::new(common.policy.clone());
+            let queue = queue_url.map(|url| clients::queue(&aws, url, COGNITO_TIMEOUT));
+            looks = queue.map(|queue| clients::looks(queue, &policy, &user_pool_id));
             (common, share, expected, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
         };
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
-        let sync = BulkSync { permit: permit.clone(), directory, policy: Arc::new(common.policy) };
+        let sync = BulkSync { permit: permit.clone(), directory, policy: Arc::new(common.policy), looks };
         let options = Options {
             dry_run,
             sub_prefix,
             approve_deprovision,
+            take_over: take_over.map(|source| Source::named(&source)),
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
         // Before the run: what it did must not be lost for want of a place to write it to.

@@ -50,6 +50,8 @@ pub struct Report {
     pub rejected_more: u64,
     /// Why nobody was deprovisioned; `None`: nothing stood against it.
     pub refused: Option<String>,
+    /// People in the directory who kept a role that they should have lost, because of `refused`.
+    pub revocations_refused: u64,
     /// The proof.
     pub verified: Verified,
     /// Requests to Permit during the run.
@@ -147,7 +149,7 @@ mod tests {
             "pool": {"users": 0, "groups": 0}, "permit": {"users": 0, "owned": 0},
             "created": 0, "updated": 0, "unchanged": 0, "assigned": 0, "unassigned": 0, "deleted": 0, "tombstoned": 0,
             "rejected": [{"user": "u-1", "reason": "the e-mail is taken", "code": "DUPLICATE_ENTITY"}],
-            "refused": null,
+            "refused": null, "revocations_refused": 0,
             "verified": {"checked": 0, "drifted": 0},
             "permit_requests": {"read": 0, "write": 0, "bulk": 0, "throttled": 0}, "seconds": 0.0,
         });
