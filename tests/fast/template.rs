@@ -26,7 +26,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("SIGN_IN_ON_FAILURE", &["post-authentication", "handoff"]),
     ("SIGN_IN_BUDGET_MS", &["post-authentication", "handoff"]),
     ("SIGN_IN_CACHE_SECONDS", &["post-authentication", "handoff"]),
-    ("RECONCILE_QUEUE_URL", &["post-authentication", "handoff"]),
+    ("RECONCILE_QUEUE_URL", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("DEAD_LETTER_QUEUE_URL", &["reconcile"]),
     ("BULK_SYNC_STATE_MACHINE_ARN", &["reconcile"]),
     ("OIDC_ISSUERS", &["handoff"]),

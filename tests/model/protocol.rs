@@ -11,6 +11,7 @@
 //! so a look is late enough from `2 × window + 1` on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::pedantic, clippy::type_complexity, reason = "a model: switches side by side")]
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
