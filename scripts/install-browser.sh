@@ -2,6 +2,14 @@
 # Sees to what the command line's tests look through: Chromium (or Chrome), and `script` for a terminal. Where they are there
 # already, which is the rule on a desk, it does nothing; on Debian as root it installs them; else it says what to install.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# axe-core says what of a page a screen reader or a keyboard cannot use. Pinned; npm runs no package's scripts.
+if ! cmp -s tests/browser/package-lock.json .local/browser/package-lock.json; then
+  rm -rf .local/browser && mkdir -p .local/browser
+  cp tests/browser/package.json tests/browser/package-lock.json .local/browser/
+  npm ci --prefix .local/browser --ignore-scripts --no-fund --no-audit --loglevel=error >/dev/null
+fi
 
 missing=()
 command -v script >/dev/null || missing+=(bsdutils)

@@ -4,15 +4,19 @@
 //! tested without one. It prints personal data on the operator's own terminal, by intent; its logs do not.
 
 pub mod attach;
-mod changes;
 pub mod doctor;
 pub mod explain;
+mod overview;
 mod page;
+mod people;
 pub mod plan;
+pub mod policy;
 mod run;
+mod screen;
 mod settings;
 mod shown;
 mod stack;
+mod summary;
 pub mod sync;
 mod terminal;
 mod watch;
@@ -21,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use self::terminal::{Colour, Terminal};
+pub use self::terminal::{Colour, Terminal, columns};
 
 /// How a command ended, as a script sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +105,8 @@ pub enum Command {
     Plan(plan::Args),
     /// Run the bulk sync from here: from the user pool, or from a file
     Sync(sync::Args),
+    /// Look at a policy before it is deployed: check it, try it, see who gains and who loses
+    Policy(policy::Args),
     /// Print shell completions
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -137,6 +143,7 @@ impl Cli {
             Command::Explain(args) => args.run(terminal, variable).await,
             Command::Plan(args) => args.run(terminal, variable).await,
             Command::Sync(args) => args.run(terminal, variable).await,
+            Command::Policy(args) => args.run(terminal, variable).await,
             Command::Completions { shell } => {
                 let mut command = Self::command();
                 let mut script = Vec::new();

@@ -75,10 +75,11 @@ impl CognitoPool {
         answer.user_pool.ok_or_else(|| PoolError::NoSuchPool(self.id.to_string()))
     }
 
-    /// About how many users the pool has (DescribeUserPool); `None`: it does not say.
-    pub async fn estimated_users(&self) -> Option<u64> {
-        let users = self.describe().await.ok()?.estimated_number_of_users;
-        u64::try_from(users).ok().filter(|users| *users > 0)
+    /// The pool's name, and about how many users it has (DescribeUserPool); `None`: it does not say.
+    pub async fn name_and_size(&self) -> Option<(Option<String>, Option<u64>)> {
+        let pool = self.describe().await.ok()?;
+        let users = u64::try_from(pool.estimated_number_of_users).ok().filter(|users| *users > 0);
+        Some((pool.name, users))
     }
 
     /// The settings of all app clients (ListUserPoolClients, DescribeUserPoolClient).

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use permit_handoff::cli::{Cli, Colour, Exit, Terminal};
+use permit_handoff::cli::{Cli, Colour, Exit, Terminal, columns};
 use permit_handoff::telemetry::{self, Format};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,10 +21,12 @@ async fn main() -> ExitCode {
     let interactive = err.is_terminal() && input.is_terminal();
     let mut terminal = Terminal::new(&mut out, &mut err, &mut input);
     (terminal.json, terminal.colours, terminal.interactive) = (cli.json, colours, interactive);
+    let of_terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    terminal.columns = columns(of_terminal, variable("COLUMNS"));
+    terminal.arguments = std::env::args().skip(1).collect();
 
-    // Warnings at least, unless the operator says otherwise: what a command finds, it prints itself. That this machine is
-    // none of AWS's own is no warning.
-    let quiet = || "warn,aws_config=error,aws_runtime=error".to_owned();
+    // Errors alone, unless the operator says otherwise: what a command finds, it prints itself.
+    let quiet = || "error".to_owned();
     let log_filter = |name: &str| variable(name).or_else(|| (name == "RUST_LOG").then(quiet));
     if let Err(error) = telemetry::init("permit-handoff", Format::Human, log_filter) {
         terminal.error(&error.to_string());

@@ -1,9 +1,10 @@
 //! `doctor`: what is wrong, why it matters, and what to do. Reads, and never writes.
 //!
 //! - `finding`: what a check says, and how it is shown;
-//! - `permit`, `pool`, `queue`: what is there;
+//! - `permit`, `pool`, `queue`, `changes`: what is there;
 //! - `trust`: who could grant themselves a role.
 
+mod changes;
 mod finding;
 mod permit;
 mod pool;
@@ -40,7 +41,8 @@ and stay.
 
 Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and \
 cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the \
-pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient, \
+pool; cloudtrail:DescribeTrails, GetTrailStatus, GetEventSelectors and events:ListRuleNamesByTarget, \
+DescribeRule to see whether changes come as events; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient, \
 ListIdentityProviders and DescribeIdentityProvider. \
 A right that is missing is named, and the rest is looked at.";
 
@@ -57,6 +59,9 @@ pub struct Args {
     /// Warnings of these checks were looked at and do not count; errors always do
     #[arg(long, value_name = "CHECK,...", value_delimiter = ',', value_enum)]
     accept: Vec<Check>,
+    /// List what is good, too
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     settings: Overrides,
 }
@@ -68,12 +73,12 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { accept, settings: overrides } = self;
+        let Self { accept, all, settings: overrides } = self;
         let settings = config::Doctor::new(overrides.before(variable));
         let are_right = settings.faults.is_empty();
         let aws = clients::aws().await.map_err(Failed::usage)?;
         let findings = Findings::new(look(&settings, &aws).await, &accept);
-        findings.show(terminal)?;
+        findings.show(terminal, all)?;
         Ok(match are_right {
             false => Exit::Usage,
             true if findings.are_good() => Exit::Done,
@@ -129,7 +134,14 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
         }
         queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
     };
-    let (of_permit, of_pool, of_queue) = tokio::join!(asks_permit, asks_pool, asks_queue);
+    let asks_changes = async {
+        match overflow_queue_url {
+            Some(url) if has_aws && user_pool_id.is_some() => changes::look(aws, url).await,
+            _ => Vec::new(),
+        }
+    };
+    let (of_permit, of_pool, of_queue, of_changes) =
+        tokio::join!(asks_permit, asks_pool, asks_queue, asks_changes);
 
     findings.extend(of_permit.findings);
     if let Some(permit) = permit
@@ -138,6 +150,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
         findings.push(permit::limits(&permit.limits));
     }
     findings.extend(of_pool.findings);
+    findings.extend(of_changes);
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
         findings.push(pool::none(
             policy.is_some_and(|policy| policy.sources.iter().any(|source| source.tokens.is_some())),

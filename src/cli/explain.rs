@@ -3,6 +3,7 @@
 //! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what Permit has,
 //! and the difference (`tell`).
 
+mod reasons;
 mod tell;
 
 use std::collections::BTreeSet;
@@ -13,21 +14,25 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 
-use self::tell::{Origin, Person};
+use self::tell::{Asked, Explained, Origin, Person};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
 use crate::aws::pool::{PoolError, PoolUser, UserPool as _, groups_of};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, UserKey};
 use crate::domain::source::{Door, Sources};
 use crate::oidc::unverified::UnverifiedToken;
+use crate::permit::{Error, Permit};
+use crate::sync::catalog::Catalog;
 use crate::{clients, config};
 
 const EXAMPLES: &str = "\
 Examples:
   permit-handoff explain --user jane@example.com
+  permit-handoff explain --user jane@example.com --role acme/editor     why, or why not
   permit-handoff explain --event event.json --groups admins,acme/editor
   pbpaste | permit-handoff explain --token -
   permit-handoff explain --event event.json --offline     asks neither Permit nor the pool
@@ -47,6 +52,12 @@ pub struct Args {
     /// The groups to take the person to be in, instead of asking the user pool
     #[arg(long, value_name = "GROUP,...", value_delimiter = ',')]
     groups: Option<Vec<String>>,
+    /// Why the person has this role, or what they lack for it
+    #[arg(long, value_name = "TENANT/ROLE")]
+    role: Option<Grant>,
+    /// Show the rules that do not hold, too
+    #[arg(long)]
+    all: bool,
     /// Do not ask Permit or the user pool
     #[arg(long, conflicts_with = "user")]
     offline: bool,
@@ -93,11 +104,13 @@ impl Args {
                 return Err(Failed::usage("give --event, --token or --user"));
             }
         };
-        let actual = match (&permit, &person.key) {
-            (Some(permit), Some(key)) => permit.user(key).await.map_err(Failed::failed)?,
-            _ => None,
+        let permit = match &permit {
+            Some(permit) => Some(ask(permit, person.key.as_ref()).await.map_err(Failed::failed)?),
+            None => None,
         };
-        tell::tell(terminal, &settings.policy, &person, actual.as_ref(), self.offline)
+        let file = self.settings.before(variable)("HANDOFF_POLICY_FILE");
+        let Self { role, all, .. } = self;
+        Explained { policy: &settings.policy, file, person: &person, permit, role, all }.tell(terminal)
     }
 
     fn given_groups(&self) -> Option<BTreeSet<String>> {
@@ -156,7 +169,13 @@ impl Args {
         id: Option<UserPoolId>,
         sources: &Sources,
     ) -> Result<Person, Failed> {
-        let nobody = || Person { origin: Origin::Nowhere, key: UserKey::new(user).ok(), identity: None };
+        let asked_pool = id.is_some();
+        let nobody = || Person {
+            origin: Origin::Nowhere { asked_pool },
+            asked: user.to_owned(),
+            key: UserKey::new(user).ok(),
+            identity: None,
+        };
         let Some(id) = id else { return Ok(nobody()) };
         let source = sources.of_user_pool(id.as_str());
         let pool = CognitoPool::new(aws, id, TIMEOUT);
@@ -171,6 +190,19 @@ impl Args {
         let identity = identity.map_err(Failed::usage)?.on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Pool, identity))
     }
+}
+
+/// What Permit has of the user, and which roles and tenants exist.
+async fn ask(permit: &Permit, key: Option<&UserKey>) -> Result<Asked, Error> {
+    let catalog = Catalog::default();
+    let user = async {
+        match key {
+            Some(key) => permit.user(key).await,
+            None => Ok(None),
+        }
+    };
+    let (actual, known) = futures::try_join!(user, catalog.ask(permit))?;
+    Ok(Asked { actual, known })
 }
 
 /// Looks for a user by the `sub`, then by the e-mail address, then by the user name.

@@ -1,169 +1,250 @@
-//! A run as one self-contained HTML page: no script, no outside resource, readable on a phone.
+//! A run as one HTML page that loads nothing: verdict, problems, roles, and a table of people to search.
+//!
+//! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's own policy lets no
+//! other script run and nothing be fetched.
 
 pub(super) mod place;
 mod requests;
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
 
+use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::requests::Chart;
+use super::overview::{Moves, Overview, Person};
+use super::screen::{counted, figure};
 use super::shown::shown_lines;
+use super::summary::View;
 use super::watch::Sample;
 use crate::permit::Limits;
-use crate::sync::bulk::report::{Rejection, Report};
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
-body{max-width:60rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:.5rem}
-dl div{border:1px solid #8886;border-radius:.5rem;padding:.5rem}
-dt{font-size:.8rem;opacity:.75}dd{margin:0;font-size:1.4rem;font-variant-numeric:tabular-nums}
-.bad{color:#c62828}@media(prefers-color-scheme:dark){.bad{color:#ff8a80}}
-figure{margin:1rem 0}figcaption{font-size:.9rem}
-svg{display:block;box-sizing:border-box;width:100%;height:6rem;border:1px solid #8886;border-radius:.5rem}
-polyline{fill:none;stroke:#1e88e5;stroke-width:2;vector-effect:non-scaling-stroke}
-.limit{stroke:#c62828;stroke-dasharray:6 4;vector-effect:non-scaling-stroke}
-pre{white-space:pre-wrap;border:1px solid #8886;border-radius:.5rem;padding:.5rem}
-li{margin:.5rem 0}";
-
-/// Figures that somebody should look at where they are not zero.
-const TAKING: [&str; 5] =
-    ["roles unassigned", "deleted", "marked as missing", "rejected", "read back differing"];
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+/// Roles that the page shows.
+const ROLES: usize = 2_000;
+/// People whom a problem names.
+const NAMED: usize = 20;
 
 /// What a page shows.
 pub(super) struct Page<'a> {
-    pub(super) report: &'a Report,
+    pub(super) view: View<'a>,
     /// Why the run broke off.
     pub(super) failure: Option<&'a str>,
-    /// Diffs as the terminal shows them.
-    pub(super) changes: &'a [&'a str],
-    /// How many changes there are in all.
-    pub(super) count: usize,
     pub(super) limits: Limits,
-    /// The requests, over the run's time.
+    /// The requests over the run's time, if it had to wait for Permit's limits.
     pub(super) samples: &'a [Sample],
 }
 
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Html<'a> {
+    title: &'static str,
+    policy: String,
+    style: &'static str,
+    script: &'static str,
+    tone: &'static str,
+    verdict: String,
+    facts: Vec<String>,
+    failure: Option<String>,
+    lose: &'static str,
+    gain: &'static str,
+    problems: Vec<ProblemRow<'a>>,
+    roles: Vec<RoleRow<'a>>,
+    roles_more: usize,
+    people: usize,
+    people_more: String,
+    data: String,
+    charts: Vec<Chart>,
+    run_id: &'a str,
+}
+
+struct ProblemRow<'a> {
+    people: String,
+    what: String,
+    remedy: &'a str,
+    named: String,
+}
+
+struct RoleRow<'a> {
+    name: &'a str,
+    lost: u64,
+    gained: u64,
+    kept: u64,
+}
+
+/// A person as the script reads it.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    person: &'a Person,
+    /// Places in the list of problems.
+    problems: Vec<usize>,
+}
+
 /// The page, whole.
-pub(super) fn page(page: &Page<'_>) -> String {
-    let Page { report, failure, changes, count, limits, samples } = page;
-    let title = if report.dry_run { "Plan of a bulk sync" } else { "Bulk sync" };
-    let verdict = match (failure, &report.refused, report.complete, report.dry_run, report.converged) {
-        (Some(_), ..) => ("bad", "Broke off; what was done until then stands"),
-        (None, Some(_), ..) => ("bad", "Refused to deprovision"),
-        (None, None, false, ..) => ("bad", "Stopped before the end"),
-        (None, None, true, true, _) => ("", "Nothing was written"),
-        (None, None, true, false, true) => ("", "Converged: what was read back equals what was wanted"),
-        (None, None, true, false, false) => ("bad", "Not converged"),
+pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
+    let Page { view, failure, limits, samples } = page;
+    let View { report, overview, .. } = view;
+    let (verdict, facts) = view.told();
+    let problems = overview.problems.sorted();
+    let roles = roles(overview);
+    let blocked = overview.blocked();
+    let rows = rows(overview, &blocked);
+    let causes: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
+    let listed = rows.len();
+    let people_more = overview.totals.touched().saturating_sub((listed - blocked.len()) as u64);
+    Html {
+        title: if report.dry_run { "Plan of a bulk sync" } else { "Bulk sync" },
+        policy: policy(),
+        style: STYLE,
+        script: SCRIPT,
+        tone: tone(view, failure.is_some()),
+        verdict,
+        facts,
+        failure: failure.map(shown_lines),
+        lose: if report.dry_run { "Lose" } else { "Lost" },
+        gain: if report.dry_run { "Gain" } else { "Gained" },
+        problems: problems
+            .iter()
+            .map(|problem| ProblemRow {
+                people: counted(problem.count, "person", "people"),
+                what: shown_lines(&problem.what),
+                remedy: &problem.remedy,
+                named: shown_lines(&named(&problem.users, problem.count)),
+            })
+            .collect(),
+        roles_more: roles.len().saturating_sub(ROLES),
+        roles: roles.into_iter().take(ROLES).collect(),
+        people: listed,
+        people_more: if people_more > 0 { figure(people_more) } else { String::new() },
+        data: embedded(&safe(json!({"people": rows, "problems": causes}))),
+        charts: requests::charts(limits, samples),
+        run_id: &report.run_id,
+    }
+    .render()
+}
+
+/// Nothing is fetched, and no script runs but this page's.
+fn policy() -> String {
+    let hash = STANDARD.encode(digest(&SHA256, SCRIPT.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+    )
+}
+
+fn tone(view: &View<'_>, failed: bool) -> &'static str {
+    let report = view.report;
+    if failed || report.refused.is_some() || !report.complete || (!report.dry_run && !report.converged) {
+        return "bad";
+    }
+    if view.overview.totals.losing > 0 && report.dry_run { "warn" } else { "good" }
+}
+
+fn named(users: &[String], count: u64) -> String {
+    let shown = users.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = count - users.len().min(NAMED) as u64;
+    if more > 0 { format!("{shown} and {} more", figure(more)) } else { shown }
+}
+
+fn roles(overview: &Overview) -> Vec<RoleRow<'_>> {
+    let rows = overview.roles.iter().map(|(name, Moves { lost, gained, kept })| RoleRow {
+        name,
+        lost: *lost,
+        gained: *gained,
+        kept: *kept,
+    });
+    let mut rows: Vec<RoleRow<'_>> = rows.collect();
+    rows.sort_by_key(|row| (std::cmp::Reverse((row.lost, row.gained)), row.name));
+    rows
+}
+
+/// People, with their problems.
+fn rows<'a>(overview: &'a Overview, blocked: &'a [Person]) -> Vec<Row<'a>> {
+    let sorted = overview.problems.sorted();
+    let places: HashMap<(&str, &str), usize> = sorted
+        .iter()
+        .enumerate()
+        .map(|(place, problem)| ((problem.code.as_str(), problem.what.as_str()), place))
+        .collect();
+    let problems = |person: &Person| {
+        let of = overview.problems_of(&person.key).iter();
+        of.filter_map(|(code, what)| places.get(&(code.as_str(), what.as_str())).copied()).collect()
     };
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{title}</title><style>{STYLE}</style></head><body>\n\
-         <h1>{title}</h1>\n<p class=\"{}\"><strong>{}</strong></p>\n",
-        verdict.0, verdict.1
-    );
-    for why in failure.iter().copied().chain(report.refused.as_deref()) {
-        push(&mut html, format_args!("<p class=\"bad\">{}</p>\n", escaped(why)));
-    }
-    let figures = [
-        ("people", report.pool.users),
-        ("groups", report.pool.groups),
-        ("users in Permit", report.permit.users),
-        ("of them ours", report.permit.owned),
-        ("created", report.created),
-        ("updated", report.updated),
-        ("unchanged", report.unchanged),
-        ("roles assigned", report.assigned),
-        ("roles unassigned", report.unassigned),
-        ("deleted", report.deleted),
-        ("marked as missing", report.tombstoned),
-        ("rejected", report.rejections()),
-        ("read back", report.verified.checked),
-        ("read back differing", report.verified.drifted),
-        ("reads", report.permit_requests.read),
-        ("writes", report.permit_requests.write),
-        ("bulk calls", report.permit_requests.bulk),
-        ("throttled", report.permit_requests.throttled),
-    ];
-    html.push_str("<dl>");
-    for (name, figure) in figures {
-        let is_bad = figure > 0 && TAKING.contains(&name);
-        let class = if is_bad { " class=\"bad\"" } else { "" };
-        push(&mut html, format_args!("<div><dt>{name}</dt><dd{class}>{figure}</dd></div>"));
-    }
-    push(&mut html, format_args!("<div><dt>seconds</dt><dd>{:.1}</dd></div></dl>\n", report.seconds));
-    html.push_str("<h2>Requests to Permit</h2>\n");
-    requests::charts(&mut html, limits, samples);
-    if !report.rejected.is_empty() {
-        html.push_str("<h2>Rejected</h2>\n<ul>");
-        for Rejection { user, reason, code } in &report.rejected {
-            let (user, reason, code) = (escaped(user), escaped(reason), escaped(code));
-            push(&mut html, format_args!("<li><code>{user}</code> ({code}): {reason}</li>\n"));
-        }
-        html.push_str("</ul>\n");
-        if report.rejected_more > 0 {
-            push(&mut html, format_args!("<p>... and {} more</p>\n", report.rejected_more));
-        }
-    }
-    if *count > 0 {
-        push(&mut html, format_args!("<h2>Changes: {count}</h2>\n"));
-        for change in *changes {
-            push(&mut html, format_args!("<pre>{}</pre>\n", escaped(change.trim_end())));
-        }
-        if *count > changes.len() {
-            push(&mut html, format_args!("<p>... and {} more</p>\n", count - changes.len()));
-        }
-    }
-    push(&mut html, format_args!("<p><small>run {}</small></p>\n</body></html>\n", escaped(&report.run_id)));
-    html
+    let people = overview.people().chain(blocked);
+    people.map(|person| Row { problems: problems(person), person }).collect()
 }
 
-fn push(html: &mut String, piece: std::fmt::Arguments<'_>) {
-    // A string takes everything.
-    let _ = html.write_fmt(piece);
+/// The same with every text in a form that shows all of its characters.
+fn safe(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(shown_lines(&text)),
+        Value::Array(items) => items.into_iter().map(safe).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (shown_lines(&name), safe(value))).collect()
+        }
+        value => value,
+    }
 }
 
-fn escaped(text: &str) -> String {
-    shown_lines(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
+/// JSON inside of a script: no text in it can end the script.
+fn embedded(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Map;
+
+    use super::super::summary::Place;
     use super::*;
+    use crate::domain::deprovision::Departure;
+    use crate::domain::facts::Facts;
+    use crate::domain::identity::UserKey;
+    use crate::sync::bulk::Planned;
+    use crate::sync::bulk::problems::Cause;
+    use crate::sync::bulk::report::Report;
 
     #[test]
     fn nothing_of_a_record_is_markup_and_nothing_is_fetched() {
-        let mut report = Report { refused: Some("40% <of>".into()), ..Report::default() };
-        report.reject("<script>alert(1)</script>", "\"quoted\" & 'so'", "INVALID_INPUT");
-        report.reject("u\u{202e}2", "\u{1b}[2J\u{200b}", "INVALID_INPUT");
-        let changes = ["+ user u1\n  first_name: \"</pre><img src=x>\"\n"];
-        let html = page(&Page {
+        let evil = "</script><script>alert(1)</script><img src=x>";
+        let mut overview = Overview::new(1, false);
+        for key in ["u1", "u2", "u3"] {
+            let key = UserKey::new(key).unwrap();
+            let facts = Facts::new(key, Some(evil), None, None, Map::new(), BTreeSet::new());
+            overview.add(Planned::Depart { actual: &facts, departure: &Departure::Delete });
+        }
+        overview.rejected(evil, None, &Cause::of_record(evil));
+        let report = Report { refused: Some("40% <of>".into()), complete: true, ..Report::default() };
+        let place = Place { directory: "<b>pool</b>".into(), permit: "Permit".into() };
+        let view = View {
+            place: &place,
             report: &report,
-            failure: Some("<b>broke</b>"),
-            changes: &changes,
-            count: 3,
-            limits: Limits::default(),
-            samples: &[],
-        });
+            overview: &overview,
+            failed: true,
+            all: false,
+            details: false,
+            next: None,
+        };
+        let html =
+            page(&Page { view, failure: Some("<b>broke</b>"), limits: Limits::default(), samples: &[] });
+        let html = html.unwrap();
         assert!(
-            !html.contains("<script")
-                && !html.contains("<img")
-                && !html.contains("http://")
-                && !html.contains("https://")
-        );
-        assert!(!html.contains(['\u{202e}', '\u{1b}', '\u{200b}']) && html.contains("u\\u{202e}2"), "{html}");
-        assert!(
-            html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("&lt;/pre&gt;"),
+            !html.contains("<img")
+                && !html.contains("<b>")
+                && !html.contains("http:")
+                && !html.contains("https:"),
             "{html}"
         );
-        assert!(
-            html.contains("... and 2 more") && html.contains("&lt;b&gt;broke") && html.contains("40% &lt;of"),
-            "{html}"
-        );
+        assert_eq!(html.matches("<script").count(), 2, "{html}");
+        assert_eq!(html.matches("</script").count(), 2, "{html}");
+        assert!(html.contains("40% &#60;of") || html.contains("40% &lt;of"), "{html}");
+        assert!(html.contains("2 more people are counted above"), "{html}");
     }
 }

@@ -2,30 +2,44 @@
 
 use serde_json::json;
 
-use super::run::{Outcome, RunArgs, Todo};
-use super::sync::{exit_of, summary};
+use super::run::{RunArgs, Todo};
+use super::sync::{exit_of, tell};
 use super::{Exit, Failed, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  permit-handoff plan                    what tonight's sync would do
-  permit-handoff plan --limit 1000       with more of the changes
+  permit-handoff plan                    what tonight's sync would do, on one screen
+  permit-handoff plan --all --details    everybody, with each field
   permit-handoff plan --json | jq .report.created
   permit-handoff plan --report plan.html
 
-Changes that take something away come first. Exits with 1 where anything would change, and with 4 where it would \
-refuse to deprovision.";
+What takes something away comes first. What Permit cannot take is shown as blocked. Exits with 1 if anything would \
+change, and with 4 if it would refuse to deprovision.";
+
+/// People whom `--json` names without `--all`.
+const IN_JSON: usize = 1_000;
 
 /// Arguments of `plan`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct Args {
-    /// How many changes are shown
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[command(flatten)]
+    shown: Shown,
     #[command(flatten)]
     run: RunArgs,
+}
+
+/// How much is shown.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub(super) struct Shown {
+    /// Show everybody, every role and every problem
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Show the fields of each person, before and after, and the ledger
+    #[arg(long)]
+    pub(super) details: bool,
 }
 
 impl Args {
@@ -35,20 +49,40 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { limit, run } = self;
-        let todo = Todo { dry_run: true, approve_deprovision: false, shown: limit };
-        let Outcome { report, changes, failure } = run.run(todo, terminal, variable).await?;
-        let count = changes.count();
-        let shown: Vec<&str> = changes.shown().into_iter().take(limit).collect();
+        let Self { shown: how, run } = self;
+        let prepared = run.prepare(variable).await?;
+        let todo = Todo {
+            dry_run: true,
+            approve_deprovision: false,
+            shown: how.people(terminal.json),
+            details: how.details,
+        };
+        let done = prepared.run(todo, terminal).await;
+        let outcome = prepared.outcome(done).await;
+        let overview = &outcome.overview;
+        let touched = overview.totals.touched();
         if terminal.json {
-            terminal.json(&json!({"report": report, "changes": {"count": count, "shown": shown}}))?;
+            let people: Vec<_> = overview.people().collect();
+            let more = touched.saturating_sub(people.len() as u64);
+            terminal.json(&json!({
+                "report": outcome.report, "totals": overview.totals, "roles": overview.roles,
+                "people": people, "people_more": more,
+            }))?;
         } else {
-            summary(terminal, &report, "would be")?;
-            shown.iter().try_for_each(|change| terminal.diff(change, ""))?;
-            if count > shown.len() {
-                terminal.line(format!("... and {} more: --limit {count}", count - shown.len()))?;
-            }
+            tell(terminal, "plan", &outcome, how)?;
         }
-        failure.map_or_else(|| Ok(exit_of(&report, count > 0)), |failure| Err(Failed::failed(failure)))
+        let exit = exit_of(&outcome.report, touched > 0);
+        outcome.failure.map_or(Ok(exit), Err)
+    }
+}
+
+impl Shown {
+    /// How many people are wanted by name.
+    pub(super) fn people(self, json: bool) -> usize {
+        match (self.all, json) {
+            (true, _) => usize::MAX,
+            (false, true) => IN_JSON,
+            (false, false) => super::summary::ON_A_SCREEN,
+        }
     }
 }

@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::changes::Changes;
-use super::page::place::Place;
+use super::overview::Overview;
+use super::page::place::Place as PagePlace;
 use super::page::{Page, page};
+use super::people::{FileArgs, People};
 use super::settings::Overrides;
-use super::watch::{Progress, Sight, Watch};
+use super::summary::{self, Place, View};
+use super::watch::{Progress, Sample, Sight, Watch};
 use super::{Failed, Terminal};
-use crate::aws::read::UserPoolDirectory;
-use crate::aws::sdk::CognitoPool;
-use crate::domain::directory::Directory;
+use crate::domain::SubPrefix;
 use crate::domain::identity::Source;
-use crate::file::{FileDirectory, Format, Reading};
+use crate::permit::{Environment, Error, Limits, Permit};
 use crate::sync::bulk::report::Report;
-use crate::sync::bulk::{BulkSync, Options};
+use crate::sync::bulk::{BulkSync, BulkSyncError, Options};
 use crate::{clients, config};
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
-const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Changes that a page shows.
-const ON_THE_PAGE: usize = 1000;
+/// People whom a page shows.
+const ON_THE_PAGE: usize = 10_000;
 
 /// What `plan` and `sync` have in common.
 #[derive(clap::Args, Debug)]
@@ -46,143 +46,190 @@ pub(super) struct RunArgs {
     settings: Overrides,
 }
 
-/// People from a file, instead of the user pool.
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "People from a file")]
-#[group(skip)]
-struct FileArgs {
-    /// Take the people from this file: CSV, JSON lines, or a JSON document with the people in an array
-    #[arg(long, value_name = "FILE", requires = "source")]
-    file: Option<PathBuf>,
-    /// The form of the file, whatever its name
-    #[arg(long, value_enum, requires = "file")]
-    format: Option<FormatName>,
-    /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
-    #[arg(long, value_name = "NAME", requires = "file")]
-    source: Option<String>,
-    /// What a column says: sub, email, groups, status, ..., or an attribute of the policy; may be given again
-    #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
-    map: Vec<(String, String)>,
-    /// A column that looks like a status, and says nothing of who may sign in; may be given again
-    #[arg(long, value_name = "COLUMN", requires = "file")]
-    ignore: Vec<String>,
-    /// The first columns of a CSV file without a header line
-    #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
-    columns: Option<Vec<String>>,
-    /// The array in a JSON document that holds the people, as in data.users
-    #[arg(long, value_name = "PATH", requires = "file")]
-    people: Option<String>,
-}
-
-/// The form of a file.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FormatName {
-    /// Columns with comma, semicolon or tab between them
-    Csv,
-    /// JSON: an object a line, or a document
-    #[value(alias = "jsonl")]
-    Json,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Csv => Self::Csv,
-            FormatName::Json => Self::Json,
-        }
-    }
-}
-
-fn mapping(text: &str) -> Result<(String, String), String> {
-    let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
-    Ok((column.to_owned(), claim.to_owned()))
-}
-
 /// What is to be done.
+#[derive(Clone, Copy)]
 pub(super) struct Todo {
     pub(super) dry_run: bool,
     pub(super) approve_deprovision: bool,
-    /// How many changes are wanted as text.
+    /// How many people are wanted by name.
     pub(super) shown: usize,
+    /// Whether their ledgers are wanted too.
+    pub(super) details: bool,
 }
 
 /// How it went.
 pub(super) struct Outcome {
     pub(super) report: Report,
-    pub(super) changes: Changes,
+    pub(super) overview: Overview,
+    pub(super) place: Place,
     /// Why it broke off. What the report tells stands.
-    pub(super) failure: Option<String>,
+    pub(super) failure: Option<Failed>,
+}
+
+/// A run that is about to begin. It may be done twice: planned, and then for good.
+pub(super) struct Prepared {
+    sync: BulkSync,
+    permit: Permit,
+    address: String,
+    limits: Limits,
+    sub_prefix: Option<SubPrefix>,
+    expected: Option<u64>,
+    place: Place,
+    page: Option<PagePlace>,
+    take_over: Option<Source>,
 }
 
 impl RunArgs {
-    /// Does the run, and writes the page.
-    pub(super) async fn run(
-        self,
-        todo: Todo,
-        terminal: &Terminal<'_>,
+    /// Reads the settings, and sees what there is to compare.
+    pub(super) async fn prepare(
+        &self,
         variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Outcome, Failed> {
+    ) -> Result<Prepared, Failed> {
         let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
         let variable = settings.before(variable);
-        let Todo { dry_run, approve_deprovision, shown } = todo;
-        let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
+        let sub_prefix =
+            sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await.map_err(Failed::usage)?;
-        let is_watched = terminal.interactive && !terminal.json;
-        let FileArgs { file, format, source, map: mapped, ignore: ignored, columns, people } = file;
         let mut looks = None;
-        let (common, share, expected, directory): (_, _, _, Arc<dyn Directory>) = if let Some(path) = file {
+        let (common, share, people) = if file.file.is_some() {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let reading = Reading { format: format.map(Format::from), mapped, columns, people, ignored };
-            let source = common.policy.sources.of_file(&source.unwrap_or_default()).map_err(Failed::usage)?;
-            let directory = FileDirectory::open(&path, &source, &reading, &common.policy);
-            let directory = directory.map_err(Failed::usage)?;
-            (common, share, Some(directory.records()), Arc::new(directory))
+            let people = People::of_file(file, &common.policy)?;
+            (common, share, people)
         } else {
             let config::BulkSync { common, user_pool_id, share, queue_url, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
-            let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
-            let expected = if is_watched { pool.estimated_users().await } else { None };
-            let policy = Arc::new(common.policy.clone());
-            let queue = queue_url.map(|url| clients::queue(&aws, url, COGNITO_TIMEOUT));
-            looks = queue.map(|queue| clients::looks(queue, &policy, &user_pool_id));
-            (common, share, expected, Arc::new(UserPoolDirectory::new(pool, &user_pool_id, policy)))
+            looks = queue_url.map(|url| {
+                clients::looks(
+                    clients::queue(&aws, url, QUEUE_TIMEOUT),
+                    &Arc::new(common.policy.clone()),
+                    &user_pool_id,
+                )
+            });
+            let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
+            (common, share, people)
         };
+        let People { directory, name, expected } = people;
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
-        let sync = BulkSync { permit: permit.clone(), directory, policy: Arc::new(common.policy), looks };
+        let address = common.permit.api_url.to_string();
+        let policy = Arc::new(common.policy);
+        let sync = BulkSync { permit: permit.clone(), directory, policy, looks };
+        // Before the run: what it did must not be lost because there is no place to write it to.
+        let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
+        let place = Place { directory: name, permit: "Permit".to_owned() };
+        let take_over = take_over.as_deref().map(Source::named);
+        Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page, take_over })
+    }
+}
+
+impl Prepared {
+    /// Does the run.
+    pub(super) async fn run(&self, todo: Todo, terminal: &Terminal<'_>) -> Run {
+        let Todo { dry_run, approve_deprovision, shown, details } = todo;
         let options = Options {
             dry_run,
-            sub_prefix,
+            sub_prefix: self.sub_prefix.clone(),
             approve_deprovision,
-            take_over: take_over.map(|source| Source::named(&source)),
+            take_over: self.take_over.clone(),
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
-        // Before the run: what it did must not be lost for want of a place to write it to.
-        let page_file = page_path.as_deref().map(Place::new).transpose().map_err(Failed::usage)?;
-        let kept = if page_file.is_some() { shown.max(ON_THE_PAGE) } else { shown };
-        let progress = Progress::new(terminal.interactive, terminal.json);
-        let watch = Watch::new(progress, expected, permit, Changes::new(kept));
-        let done = sync.run(options, &watch).await;
-        let Sight { changes, samples } = watch.done();
-        let (report, mut failure) = match done {
-            Ok(report) => (report, None),
-            Err(error) => (error.report().clone(), Some(error.to_string())),
+        let overview = match self.page {
+            Some(_) => Overview::new(shown.max(ON_THE_PAGE), details).with_reasons(self.sync.policy.clone()),
+            None => Overview::new(shown, details),
         };
-        if let Some(file) = page_file {
-            let written = page(&Page {
+        let progress = Progress::new(terminal.interactive, terminal.json);
+        let watch = Watch::new(progress, self.expected, self.permit.clone(), overview);
+        let done = self.sync.run(options, &watch).await;
+        let Sight { overview, samples, waited } = watch.done();
+        let (report, error) = match done {
+            Ok(report) => (report, None),
+            Err(error) => (error.report().clone(), Some(error)),
+        };
+        Run { report, overview, samples, waited, error }
+    }
+
+    /// What came of it, with the page written.
+    pub(super) async fn outcome(mut self, run: Run) -> Outcome {
+        let Run { report, overview, samples, waited, error } = run;
+        let failure = error.map(|error| self.explained(&error, &report));
+        let mut failure = failure.map(Failed::failed);
+        let place = if failure.is_none() { self.place().await } else { self.place.clone() };
+        if let Some(file) = self.page.take() {
+            let view = View {
+                place: &place,
                 report: &report,
-                failure: failure.as_deref(),
-                changes: &changes.shown(),
-                count: changes.count(),
-                limits,
-                samples: &samples,
-            });
-            if let Err(error) = file.write(&written) {
-                failure.get_or_insert(format!("the page was not written: {error}"));
+                overview: &overview,
+                failed: failure.is_some(),
+                all: true,
+                details: true,
+                next: None,
+            };
+            let has_waited = report.permit_requests.throttled > 0 || waited;
+            let samples = if has_waited { samples.as_slice() } else { &[] };
+            let message = failure.as_ref().map(|failed| failed.message.as_str());
+            let written = page(&Page { view, failure: message, limits: self.limits, samples });
+            let written = written.map_err(std::io::Error::other);
+            if let Err(error) = written.and_then(|written| file.write(&written)) {
+                failure.get_or_insert(Failed::failed(format!("the page was not written: {error}")));
             }
         }
-        Ok(Outcome { report, changes, failure })
+        Outcome { report, overview, place, failure }
+    }
+
+    /// What is compared with what. Permit's environment is known by then, but if the run broke off before.
+    pub(super) async fn place(&self) -> Place {
+        let permit = match self.permit.environment().await {
+            Ok(Environment { project, environment }) => {
+                format!("Permit project {project}, environment {environment}")
+            }
+            Err(_) => self.place.permit.clone(),
+        };
+        Place { permit, ..self.place.clone() }
+    }
+
+    /// What failed, whether anything was written, and what to do.
+    fn explained(&self, error: &BulkSyncError, report: &Report) -> String {
+        let stands = summary::what_stands(report);
+        match error {
+            BulkSyncError::Directory { source, .. } => {
+                format!("{source}.{stands} Nobody is deprovisioned on a partial view; run it again")
+            }
+            BulkSyncError::Permit { source, .. } => {
+                let address = &self.address;
+                let (where_, what_to_do) = match source {
+                    Error::Unavailable { status: None, .. } => (
+                        format!(" at {address}"),
+                        "check PERMIT_API_URL and the network: `permit-handoff doctor`",
+                    ),
+                    Error::Unavailable { .. } | Error::Lost | Error::RateLimited { .. } => {
+                        (format!(" at {address}"), "run it again in a few minutes")
+                    }
+                    Error::Garbled | Error::Redirected | Error::TooLarge => {
+                        (format!(" at {address}"), "`permit-handoff doctor` looks closer")
+                    }
+                    _ => (String::new(), "`permit-handoff doctor` says which setting is at fault"),
+                };
+                format!("{source}{where_}.{stands} What to do: {what_to_do}")
+            }
+        }
+    }
+}
+
+/// A run, before anybody was told.
+pub(super) struct Run {
+    pub(super) report: Report,
+    pub(super) overview: Overview,
+    samples: Vec<Sample>,
+    /// Whether it had to wait for Permit's limits.
+    waited: bool,
+    error: Option<BulkSyncError>,
+}
+
+impl Run {
+    /// Whether it came to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.error.is_none() && self.report.complete
     }
 }

@@ -1,8 +1,9 @@
 //! `sync`: the bulk sync from a terminal.
 
-use anstyle::AnsiColor;
-
-use super::run::{Outcome, RunArgs, Todo};
+use super::plan::Shown;
+use super::run::{Outcome, Prepared, RunArgs, Todo};
+use super::screen::counted;
+use super::summary::View;
 use super::{Exit, Failed, Terminal};
 use crate::sync::bulk::report::Report;
 
@@ -22,7 +23,8 @@ Google Workspace, Clerk, Supabase, WorkOS, Cognito or Active Directory, or a lis
 its columns. A record that is unsure is named and grants and revokes nothing; the rest goes on. What the file lacks, a column or a \
 field that no line has, revokes nothing.
 
-Ctrl-C stops after what is under way; the next run goes on.";
+On a terminal it plans first, and asks before it takes anything from anybody; --yes does not ask. Ctrl-C stops after \
+what is under way; the next run goes on.";
 
 /// Arguments of `sync`.
 #[derive(clap::Args, Debug)]
@@ -32,9 +34,14 @@ pub struct Args {
     /// Read and plan, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask, and do not plan first
+    #[arg(long)]
+    yes: bool,
     /// Deprovision more than the policy's max_percent, this once
     #[arg(long)]
     approve_deprovision: bool,
+    #[command(flatten)]
+    shown: Shown,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -46,17 +53,68 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { dry_run, approve_deprovision, run } = self;
-        let todo = Todo { dry_run, approve_deprovision, shown: 0 };
-        let Outcome { report, changes: _, failure } = run.run(todo, terminal, variable).await?;
-        if terminal.json {
-            terminal.json(&report)?;
+        let Self { dry_run, yes, approve_deprovision, shown: how, run } = self;
+        let prepared = run.prepare(variable).await?;
+        let shown = how.people(terminal.json);
+        let todo = Todo { dry_run, approve_deprovision, shown, details: how.details };
+        let asks = terminal.interactive && !terminal.json && !yes && !dry_run;
+        let done = if asks {
+            match agreed(&prepared, todo, how, terminal).await? {
+                Agreed::Yes => prepared.run(todo, terminal).await,
+                Agreed::No => return Ok(Exit::Look),
+                Agreed::NothingToDo(run) => *run,
+            }
         } else {
-            summary(terminal, &report, if dry_run { "would be" } else { "were" })?;
+            prepared.run(todo, terminal).await
+        };
+        let outcome = prepared.outcome(done).await;
+        if terminal.json {
+            terminal.json(&outcome.report)?;
+        } else {
+            tell(terminal, "sync", &outcome, how)?;
         }
-        let pending = dry_run && report.changes() > 0;
-        failure.map_or_else(|| Ok(exit_of(&report, pending)), |failure| Err(Failed::failed(failure)))
+        let exit = exit_of(&outcome.report, dry_run && outcome.report.changes() > 0);
+        outcome.failure.map_or(Ok(exit), Err)
     }
+}
+
+/// What the operator says to the plan.
+enum Agreed {
+    Yes,
+    No,
+    /// There is nothing to agree to; or the plan was not made, and so nothing is done.
+    NothingToDo(Box<super::run::Run>),
+}
+
+/// Plans, and asks if anybody would lose anything.
+async fn agreed(
+    prepared: &Prepared,
+    todo: Todo,
+    how: Shown,
+    terminal: &mut Terminal<'_>,
+) -> Result<Agreed, Failed> {
+    let planned = prepared.run(Todo { dry_run: true, ..todo }, terminal).await;
+    if !planned.is_whole() || planned.report.changes() == 0 {
+        return Ok(Agreed::NothingToDo(Box::new(planned)));
+    }
+    let losing = planned.overview.totals.losing;
+    if losing == 0 {
+        return Ok(Agreed::Yes);
+    }
+    let place = prepared.place().await;
+    let (report, overview, Shown { all, details }) = (&planned.report, &planned.overview, how);
+    let view = View { place: &place, report, overview, failed: false, all, details, next: None };
+    for line in view.lines(terminal.columns) {
+        terminal.show(&line)?;
+    }
+    terminal.line("")?;
+    let people = counted(losing, "person", "people");
+    if terminal.confirm(&format!("Take something from {people}?"))? {
+        terminal.line("")?;
+        return Ok(Agreed::Yes);
+    }
+    terminal.note("Nothing was written.");
+    Ok(Agreed::No)
 }
 
 /// How a run ended, for a script. `pending`: changes were planned and not made.
@@ -70,53 +128,47 @@ pub(super) fn exit_of(report: &Report, pending: bool) -> Exit {
     if pending || report.rejections() > 0 { Exit::Look } else { Exit::Done }
 }
 
-/// The report, as a person reads it: totals first, what is dangerous in red.
-pub(super) fn summary(terminal: &mut Terminal<'_>, report: &Report, were: &str) -> Result<(), Failed> {
-    terminal.line(format!(
-        "{} people in {} groups in the directory; {} users in Permit, {} of them ours",
-        report.pool.users, report.pool.groups, report.permit.users, report.permit.owned
-    ))?;
-    let counts = [
-        ("created", report.created, AnsiColor::Green),
-        ("updated", report.updated, AnsiColor::Yellow),
-        ("roles assigned", report.assigned, AnsiColor::Green),
-        ("roles unassigned", report.unassigned, AnsiColor::Red),
-        ("deleted", report.deleted, AnsiColor::Red),
-        ("marked as missing", report.tombstoned, AnsiColor::Red),
-    ];
-    for (what, count, colour) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
-        let count = terminal.paint(&format!("{count:>8}"), colour);
-        terminal.line(format!("{count}  {were} {what}"))?;
+/// The screen. Where nothing was read before it failed, there is nothing to tell but the error.
+pub(super) fn tell(
+    terminal: &mut Terminal<'_>,
+    command: &str,
+    outcome: &Outcome,
+    how: Shown,
+) -> Result<(), Failed> {
+    let Outcome { report, overview, place, failure } = outcome;
+    let failed = failure.is_some();
+    if failed && report.pool.users + report.permit.users == 0 {
+        return Ok(());
     }
-    terminal.line(format!("{:>8}  unchanged", report.unchanged))?;
-    for rejection in &report.rejected {
-        let label = terminal.paint("rejected", AnsiColor::Red);
-        terminal.line(format!("{label} {} ({}): {}", rejection.user, rejection.code, rejection.reason))?;
-    }
-    if report.rejected_more > 0 {
-        terminal.line(format!("... and {} more rejections", report.rejected_more))?;
-    }
-    if let Some(refused) = &report.refused {
-        let label = terminal.paint("refused", AnsiColor::Red);
-        terminal.line(format!("{label}: {refused}; where that is real, run `sync --approve-deprovision`"))?;
-    }
-    if !report.complete {
-        terminal.line("stopped before the end: run it again, and it goes on")?;
-    } else if !report.dry_run {
-        let verdict = if report.converged {
-            terminal.paint("converged", AnsiColor::Green)
-        } else {
-            terminal.paint("not converged", AnsiColor::Red)
-        };
-        terminal.line(format!(
-            "{verdict}: {} users read back, {} differ; {:.1} s, {} reads, {} writes, {} bulk calls",
-            report.verified.checked,
-            report.verified.drifted,
-            report.seconds,
-            report.permit_requests.read,
-            report.permit_requests.write,
-            report.permit_requests.bulk
-        ))?;
+    let next = if failed { None } else { next(terminal, command, report, overview.totals.touched()) };
+    let Shown { all, details } = how;
+    let view = View { place, report, overview, failed, all, details, next };
+    for line in view.lines(terminal.columns) {
+        terminal.show(&line)?;
     }
     Ok(())
+}
+
+/// What to type next.
+fn next(
+    terminal: &Terminal<'_>,
+    command: &str,
+    report: &Report,
+    touched: u64,
+) -> Option<(String, &'static str)> {
+    let plans = ["--all", "--details", "--json", "--dry-run", "--yes"];
+    let typed = |instead: &str| terminal.typed(command, instead, &plans);
+    if report.refused.is_some() {
+        return Some((format!("{} --approve-deprovision", typed("sync")), "If these people really left"));
+    }
+    if !report.complete {
+        return Some((typed(command), "It goes on from where it stopped"));
+    }
+    if report.dry_run && touched > 0 {
+        return Some((typed("sync"), ""));
+    }
+    if !report.dry_run && !report.converged {
+        return Some((typed("sync"), "It writes what is still different"));
+    }
+    (report.rejections() > 0).then(|| (typed("plan"), "When the problems above are solved"))
 }

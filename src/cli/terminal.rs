@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::screen::Line;
 use super::shown::{shown_in_colours, shown_json, shown_lines};
 
 /// When to use colours.
@@ -29,7 +30,14 @@ pub struct Terminal<'a> {
     pub colours: bool,
     /// Whether a person looks on: progress bars are drawn, and questions asked.
     pub interactive: bool,
+    /// Where lines are broken.
+    pub columns: usize,
+    /// The command line, for what to type next.
+    pub arguments: Vec<String>,
 }
+
+/// The columns where nobody says how many there are.
+const COLUMNS: usize = 80;
 
 impl<'a> Terminal<'a> {
     /// Plain text, no colours, nobody to ask.
@@ -38,7 +46,8 @@ impl<'a> Terminal<'a> {
         err: &'a mut (dyn Write + Send),
         input: &'a mut (dyn Read + Send),
     ) -> Self {
-        Self { out, err, input, json: false, colours: false, interactive: false }
+        let (json, colours, interactive) = (false, false, false);
+        Self { out, err, input, json, colours, interactive, columns: COLUMNS, arguments: Vec::new() }
     }
 
     /// Writes to the output.
@@ -56,6 +65,33 @@ impl<'a> Terminal<'a> {
     /// The text without anything that steers a terminal, but for the colours of [`paint`](Self::paint).
     fn safe(&self, text: &str) -> String {
         if self.colours { shown_in_colours(text) } else { shown_lines(text) }
+    }
+
+    /// Writes a line, broken where the terminal ends.
+    pub(super) fn show(&mut self, line: &Line) -> io::Result<()> {
+        let lines = line.rendered(self.columns, self.colours);
+        lines.iter().try_for_each(|line| self.line(line))
+    }
+
+    /// The command line with another command in place of `command` and without the flags that only this one knows.
+    pub(super) fn typed(&self, command: &str, instead: &str, without: &[&str]) -> String {
+        let mut kept = Vec::with_capacity(self.arguments.len());
+        let mut arguments = self.arguments.iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--color" {
+                arguments.next();
+            } else if !without.contains(&argument.as_str()) {
+                kept.push(argument);
+            }
+        }
+        let words =
+            kept.into_iter().map(|word| if word == command { instead.to_owned() } else { quoted(word) });
+        let words: Vec<String> = words.collect();
+        if words.is_empty() {
+            format!("permit-handoff {instead}")
+        } else {
+            format!("permit-handoff {}", words.join(" "))
+        }
     }
 
     /// Writes a diff, what is added in green and what is taken away in red, each line behind `indent`.
@@ -86,8 +122,13 @@ impl<'a> Terminal<'a> {
 
     /// Writes what went wrong.
     pub fn error(&mut self, message: &str) {
-        let label = self.paint("error", AnsiColor::Red);
-        self.note(format!("{label}: {message}"));
+        for (place, text) in message.lines().enumerate() {
+            let line = Line::new(2);
+            let line = if place == 0 { line.colour(AnsiColor::Red, "error").text(": ") } else { line };
+            for line in line.text(text).rendered(self.columns, self.colours) {
+                self.note(line);
+            }
+        }
     }
 
     /// Asks a question that is answered by `y` or `yes`; anything else is no, and so is nobody to ask.
@@ -112,4 +153,19 @@ impl<'a> Terminal<'a> {
         let style = Style::new().fg_color(Some(colour.into())).bold();
         format!("{style}{text}{style:#}")
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The columns that a program has: the terminal's, or what `COLUMNS` says.
+pub fn columns(of_terminal: Option<usize>, variable: Option<String>) -> usize {
+    let given = variable.and_then(|text| text.trim().parse().ok());
+    given.or(of_terminal).unwrap_or(COLUMNS).clamp(20, 100)
 }

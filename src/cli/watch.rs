@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::changes::Changes;
+use super::overview::Overview;
+use crate::domain::identity::{Email, Identity};
 use crate::permit::{Counts, Permit};
+use crate::sync::bulk::problems::Cause;
 use crate::sync::bulk::{Observer, Phase, Planned};
 
 /// How often a line says how far it is, where there is no terminal to draw on.
@@ -17,6 +19,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// How often the requests are counted, and how many of these counts are kept: then every second one goes.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const SAMPLES: usize = 600;
+
+/// A wait for Permit's limits that is told.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// Requests that had been sent after so long.
 pub(super) type Sample = (Duration, Counts);
@@ -40,6 +45,13 @@ impl Progress {
             (false, false) => Self::Lines,
         }
     }
+
+    fn bar(&self) -> Option<ProgressBar> {
+        match self {
+            Self::Bar(bar) => Some(bar.clone()),
+            Self::Lines | Self::Quiet => None,
+        }
+    }
 }
 
 /// Somebody who looks on.
@@ -49,13 +61,16 @@ pub(super) struct Watch {
     expected: Option<u64>,
     called_off: Arc<AtomicBool>,
     interrupt: JoinHandle<()>,
+    waiting: JoinHandle<()>,
+    /// Whether it had to wait for Permit's limits.
+    waited: Arc<AtomicBool>,
     permit: Permit,
     started: Instant,
     seen: Mutex<Seen>,
 }
 
 struct Seen {
-    changes: Changes,
+    overview: Overview,
     phase: Option<(Phase, Instant)>,
     line_at: Instant,
     every: Duration,
@@ -64,13 +79,15 @@ struct Seen {
 
 /// What was seen.
 pub(super) struct Sight {
-    pub(super) changes: Changes,
+    pub(super) overview: Overview,
     pub(super) samples: Vec<Sample>,
+    /// Whether it had to wait for Permit's limits.
+    pub(super) waited: bool,
 }
 
 impl Watch {
     /// Counts the requests of `permit`, and listens to Ctrl-C until it is dropped or done.
-    pub(super) fn new(progress: Progress, expected: Option<u64>, permit: Permit, changes: Changes) -> Self {
+    pub(super) fn new(progress: Progress, expected: Option<u64>, permit: Permit, overview: Overview) -> Self {
         let called_off = Arc::new(AtomicBool::new(false));
         let flag = called_off.clone();
         let interrupt = tokio::spawn(async move {
@@ -82,20 +99,24 @@ impl Watch {
                 say("stopping after what is under way; Ctrl-C again stops at once");
             }
         });
+        let waited = Arc::new(AtomicBool::new(false));
+        let waiting = tokio::spawn(tell_waits(permit.clone(), progress.bar(), waited.clone()));
         let now = Instant::now();
-        let seen = Seen { changes, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
-        Self { progress, expected, called_off, interrupt, permit, started: now, seen: Mutex::new(seen) }
+        let seen = Seen { overview, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
+        let seen = Mutex::new(seen);
+        Self { progress, expected, called_off, interrupt, waiting, waited, permit, started: now, seen }
     }
 
     pub(super) fn done(self) -> Sight {
         self.interrupt.abort();
+        self.waiting.abort();
         if let Progress::Bar(bar) = &self.progress {
             bar.finish_and_clear();
         }
-        let Seen { changes, mut samples, .. } =
+        let Seen { overview, mut samples, .. } =
             self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         samples.push((self.started.elapsed(), self.permit.counts()));
-        Sight { changes, samples }
+        Sight { overview, samples, waited: self.waited.load(Ordering::Relaxed) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -154,9 +175,55 @@ impl Observer for Watch {
         self.called_off.load(Ordering::Relaxed)
     }
 
-    fn planned(&self, planned: Planned<'_>) {
-        self.seen().changes.add(planned);
+    fn met(&self, identity: &Identity) {
+        self.seen().overview.met(identity);
     }
+
+    fn planned(&self, planned: Planned<'_>) {
+        self.seen().overview.add(planned);
+    }
+
+    fn rejected(&self, user: &str, email: Option<&Email>, cause: &Cause) {
+        self.seen().overview.rejected(user, email, cause);
+    }
+}
+
+/// Says on the bar which of Permit's limits is waited for, and until when.
+async fn tell_waits(permit: Permit, bar: Option<ProgressBar>, waited: Arc<AtomicBool>) {
+    let mut told: Option<ProgressStyle> = None;
+    loop {
+        tokio::time::sleep(SAMPLE_EVERY / 2).await;
+        let wait = permit.waits().and_then(|(limit, until)| {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            (left >= WORTH_TELLING).then_some((limit, left))
+        });
+        waited.fetch_or(wait.is_some(), Ordering::Relaxed);
+        let Some(bar) = &bar else { continue };
+        match (wait, &told) {
+            (Some((limit, left)), known) => {
+                if known.is_none() {
+                    told = Some(bar.style());
+                }
+                if let Ok(style) =
+                    ProgressStyle::with_template(&waits_text(limit, left, jiff::Timestamp::now()))
+                {
+                    bar.set_style(style);
+                }
+            }
+            (None, Some(before)) => {
+                bar.set_style(before.clone());
+                told = None;
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// Narrow enough for a terminal of 40 columns.
+fn waits_text(limit: &str, left: Duration, now: jiff::Timestamp) -> String {
+    let until = now.checked_add(left).unwrap_or(now).to_string();
+    let time = until.split_once('T').map_or("", |(_, time)| time.get(..8).unwrap_or(time));
+    format!("waits for {limit} until {time} UTC")
 }
 
 fn named(phase: Phase) -> &'static str {
@@ -204,6 +271,14 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_within_forty_columns() {
+        let now = "2026-11-24T13:59:59.5Z".parse().unwrap();
+        let text = waits_text("bulk calls", Duration::from_secs(240), now);
+        assert_eq!(text, "waits for bulk calls until 14:03:59 UTC");
+        assert!(text.len() <= 40);
+    }
 
     #[test]
     fn a_line_tells_the_rate_and_the_time_left() {

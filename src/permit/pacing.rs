@@ -51,11 +51,17 @@ impl Pacer {
     pub(super) fn new(limits: Limits, share: f64) -> Self {
         let Limits { all, write, delete, bulk, speed } = limits;
         let minute = Duration::from_mins(1).div_f64(speed);
-        let gate = |limit: u32| Gate::new(f64::from(limit) * share, minute);
+        let gate = |name, limit: u32| Gate::new(name, f64::from(limit) * share, minute);
         // The limit of bulk calls is counted in windows of 10 minutes.
-        let bulk = Gate::new(f64::from(bulk) * 10.0 * share, minute * 10);
+        let bulk = Gate::new("bulk calls", f64::from(bulk) * 10.0 * share, minute * 10);
         let rate = f64::from(all) * share / minute.as_secs_f64();
-        Self { bulk, delete: gate(delete), write: gate(write), all: gate(all), rate }
+        Self {
+            bulk,
+            delete: gate("deletes", delete),
+            write: gate("writes", write),
+            all: gate("requests", all),
+            rate,
+        }
     }
 
     /// How many requests pass within `time`.
@@ -88,6 +94,14 @@ impl Pacer {
         Ok(())
     }
 
+    /// The limit that a request waits for now, and until when.
+    pub(super) fn waits(&self) -> Option<(&'static str, Instant)> {
+        let gates = [&self.bulk, &self.delete, &self.write, &self.all].into_iter();
+        let mut waiting =
+            gates.map(|gate| (gate.name, *gate.until.lock().unwrap_or_else(PoisonError::into_inner)));
+        waiting.find_map(|(name, until)| Some((name, until?)))
+    }
+
     /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has refused one.
     /// Which limit was used up it does not say; if it was a wider one, the next refusal is under that.
     pub(super) fn refused(&self, class: Class, pause: Duration) {
@@ -99,6 +113,10 @@ impl Pacer {
 
 /// One limit. Who waits holds the turn, and the others queue behind in the order in which they came.
 struct Gate {
+    /// What it counts.
+    name: &'static str,
+    /// Until when the next request waits.
+    until: Mutex<Option<Instant>>,
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     turn: tokio::sync::Mutex<()>,
     brake: Mutex<Brake>,
@@ -106,11 +124,12 @@ struct Gate {
 
 impl Gate {
     /// At most `limit` requests in any `window`.
-    fn new(limit: f64, window: Duration) -> Self {
+    fn new(name: &'static str, limit: f64, window: Duration) -> Self {
         let quota = quota(limit, window);
         let brake = Mutex::new(Brake::new(quota.replenish_interval(), window));
         let limiter = RateLimiter::new(quota, InMemoryState::default(), TokioClock::new());
-        Self { limiter, turn: tokio::sync::Mutex::default(), brake }
+        let until = Mutex::new(None);
+        Self { name, until, limiter, turn: tokio::sync::Mutex::default(), brake }
     }
 
     async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, ()>, Error> {
@@ -124,9 +143,15 @@ impl Gate {
             if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait) {
                 return Err(Error::DeadlineExceeded);
             }
+            self.set_until(Some(Instant::now() + wait));
             tokio::time::sleep(wait).await;
         }
+        self.set_until(None);
         Ok(turn)
+    }
+
+    fn set_until(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     /// How long to wait before asking again; `None`: the request may pass, and has been counted.

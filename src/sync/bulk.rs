@@ -14,6 +14,7 @@ mod census;
 mod departures;
 mod observer;
 mod planner;
+pub mod problems;
 mod proof;
 mod reading;
 pub mod report;
@@ -30,6 +31,7 @@ use self::census::Census;
 use self::departures::Departures;
 pub use self::observer::{Nobody, Observer, Phase, Planned};
 use self::planner::Planner;
+use self::problems::Cause;
 use self::proof::Proof;
 use self::reading::{RECORDS, Reading};
 use self::report::Report;
@@ -147,6 +149,7 @@ impl BulkSync {
             Some(deadline) => self.permit.until(deadline),
             None => self.permit.clone(),
         };
+        let permit = permit.seeing_instances(!self.policy.resources().is_empty());
         let before = permit.counts();
         let mut run = Run::new(self, permit, options, observer);
         // Boxed here and below: the whole run is in these futures.
@@ -252,8 +255,8 @@ impl<'a> Run<'a> {
 
     /// Reads what Permit has.
     async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
-        let Self { permit, census, planner, observer, options, .. } = self;
-        let (catalog, prefix) = (Arc::new(Catalog::default()), options.sub_prefix.as_ref());
+        let Self { permit, census, planner, observer, options, policy, .. } = self;
+        let (catalog, prefix) = (Arc::new(Catalog::new(policy)), options.sub_prefix.as_ref());
         census.read(permit, &catalog, prefix, |address| planner.note_address(address), *observer).await?;
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
@@ -278,7 +281,7 @@ impl<'a> Run<'a> {
                 () = reading.end(), if reading.goes_on() => continue,
                 taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
                 Some(applied) = writer.landed(), if !writer.is_idle() => {
-                    self.report.count(&mut self.census, applied)?;
+                    self.report.count(&mut self.census, applied, self.observer)?;
                     continue;
                 }
                 () = until(self.options.deadline) => return Err(Stop::OutOfTime),
@@ -303,7 +306,9 @@ impl<'a> Run<'a> {
                     self.census.name(&key);
                 }
                 self.report.pool.users += 1;
-                self.report.reject(&user, reason, "INVALID_INPUT");
+                let cause = Cause::of_record(&reason);
+                self.observer.rejected(&user, None, &cause);
+                self.report.reject(&user, reason, cause);
                 None
             }
         }
@@ -320,7 +325,7 @@ impl<'a> Run<'a> {
         writer.send_all();
         let mut outcome = Ok(());
         while let Some(applied) = writer.landed().await {
-            outcome = outcome.and(self.report.count(&mut self.census, applied));
+            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer));
         }
         self.planner.settled();
         outcome?;
@@ -397,7 +402,7 @@ impl<'a> Run<'a> {
             }
         }
         self.planner.settled();
-        self.report.count_deleted(&mut self.census, deleted)
+        self.report.count_deleted(&mut self.census, deleted, self.observer)
     }
 
     /// People who may sign in keep their roles in this run.
@@ -415,7 +420,8 @@ impl<'a> Run<'a> {
     async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         let Self { census, report, observer, .. } = self;
-        Proof { census, report, applier, observer: *observer, rule, now }.prove().await
+        let deadline = self.options.deadline;
+        Proof { census, report, applier, observer: *observer, rule, now, deadline }.prove().await
     }
 }
 

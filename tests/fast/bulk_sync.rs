@@ -3,9 +3,11 @@
 
 mod basics;
 mod beside;
+mod blocked;
 mod departures;
 mod emails;
 mod faults;
 mod grants;
 mod listing;
-mod support;
+mod policy_diff;
+pub(crate) mod support;

@@ -13,19 +13,23 @@ mod support;
 
 mod alarms;
 mod bulk_sync;
+mod changes;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
 mod http;
+mod instances;
 mod interleavings;
 mod logs;
 mod model;
 mod oidc;
 mod overflow;
 mod permit_client;
+mod policy_command;
 mod reconcile;
+mod screens;
 mod secrets;
 mod settings;
 mod sign_in;

@@ -4,6 +4,7 @@ use anstyle::AnsiColor;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::cli::screen::{Line, counted};
 use crate::cli::{Failed, Terminal};
 
 /// How bad it is.
@@ -44,6 +45,10 @@ pub(super) enum Check {
     Pool,
     /// Both triggers are attached
     Triggers,
+    /// Managed login, and a trigger that fires there
+    ManagedLogin,
+    /// CloudTrail and the rule that bring changes in seconds
+    ChangeEvents,
     /// The pool has the attributes that the policy names
     PoolAttributes,
     /// The overflow queue
@@ -71,22 +76,49 @@ pub(super) enum Check {
 }
 
 impl Check {
-    fn section(self) -> &'static str {
-        match self {
-            Self::Settings | Self::Credentials => "Settings",
-            Self::ApiKey | Self::Roles | Self::Tenants | Self::Limits | Self::Usage => "Permit",
-            Self::Region | Self::Pool | Self::Triggers | Self::PoolAttributes => "User pool",
-            Self::Queue | Self::DeadLetters => "Queue",
-            Self::WritableAttributes
-            | Self::ProviderAttributes
-            | Self::EmailVerified
-            | Self::EmailChange
-            | Self::EmailDomain
-            | Self::ProviderGroups
-            | Self::GroupNames
-            | Self::Everyone
-            | Self::Issuers => "Who could grant themselves a role",
-        }
+    /// As `--accept` takes it.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// A command that mends it, or looks closer.
+    fn command(self, severity: Severity) -> Option<String> {
+        let command = match self {
+            Self::Settings => "permit-handoff policy check",
+            Self::Credentials => "aws sso login",
+            Self::ApiKey => {
+                "aws secretsmanager put-secret-value --secret-id \"$PERMIT_API_KEY_SECRET_ID\" --secret-string KEY"
+            }
+            Self::Roles => {
+                "curl -H \"Authorization: Bearer $KEY\" --json '{\"key\":\"ROLE\",\"name\":\"ROLE\"}' \
+                 $PERMIT_API_URL/v2/schema/PROJECT/ENVIRONMENT/roles"
+            }
+            Self::Tenants => {
+                "curl -H \"Authorization: Bearer $KEY\" --json '{\"key\":\"TENANT\",\"name\":\"TENANT\"}' \
+                 $PERMIT_API_URL/v2/facts/PROJECT/ENVIRONMENT/tenants"
+            }
+            Self::Limits => "export PERMIT_LIMITS=all=1000,write=300,delete=60,bulk=10",
+            Self::Region | Self::Pool => {
+                "aws cognito-idp describe-user-pool --user-pool-id \"$USER_POOL_ID\""
+            }
+            Self::Triggers => "permit-handoff attach --user-pool-id \"$USER_POOL_ID\" --function-arn ARN",
+            Self::PoolAttributes => {
+                "aws cognito-idp add-custom-attributes --user-pool-id \"$USER_POOL_ID\" \
+                 --custom-attributes Name=NAME,AttributeDataType=String"
+            }
+            Self::Queue => {
+                "aws sqs get-queue-attributes --queue-url \"$RECONCILE_QUEUE_URL\" --attribute-names All"
+            }
+            Self::DeadLetters => {
+                "aws sqs get-queue-attributes --queue-url \"$DEAD_LETTER_QUEUE_URL\" --attribute-names All"
+            }
+            // Who may do what is for somebody to decide; the answer is then kept.
+            _ if severity == Severity::Warning => {
+                return Some(format!("permit-handoff doctor --accept {}", self.name()));
+            }
+            _ => return None,
+        };
+        Some(command.to_owned())
     }
 }
 
@@ -154,6 +186,22 @@ impl Finding {
         self.severity == severity && !self.accepted
     }
 
+    fn lines(&self) -> Vec<Line> {
+        let (label, colour) = self.label();
+        let mut lines =
+            vec![Line::default(), Line::new(10).colour(colour, label).text(format!("  {}", self.what))];
+        let told = [("why:  ", &self.why), ("do:   ", &self.remedy)]
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty());
+        lines.extend(told.map(|(title, text)| Line::new(16).text(format!("          {title}{text}"))));
+        let counts = self.counts_as(Severity::Error) || self.counts_as(Severity::Warning);
+        let command = self.check.command(self.severity).filter(|_| counts);
+        lines.extend(command.map(|command| {
+            Line::new(18).command().text("          type: ").colour(AnsiColor::Cyan, command)
+        }));
+        lines
+    }
+
     fn label(&self) -> (&'static str, AnsiColor) {
         match self.severity {
             Severity::Good => ("good    ", AnsiColor::Green),
@@ -195,35 +243,60 @@ impl Findings {
         self.count(Severity::Error) + self.count(Severity::Warning) == 0
     }
 
-    pub(super) fn show(&self, terminal: &mut Terminal<'_>) -> Result<(), Failed> {
+    pub(super) fn show(&self, terminal: &mut Terminal<'_>, all: bool) -> Result<(), Failed> {
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let accepted = self.0.iter().filter(|finding| finding.accepted).count();
         if terminal.json {
             terminal.json(&Told { errors, warnings, accepted, findings: &self.0 })?;
             return Ok(());
         }
-        let mut section = "";
-        for finding in &self.0 {
-            if finding.check.section() != section {
-                section = finding.check.section();
-                terminal.line(section)?;
-            }
-            let (label, colour) = finding.label();
-            let label = terminal.paint(label, colour);
-            terminal.line(format!("  {label}  {}", finding.what))?;
-            for (title, text) in [("why: ", &finding.why), ("do:  ", &finding.remedy)] {
-                if !text.is_empty() {
-                    terminal.line(format!("            {title}{text}"))?;
-                }
+        self.lines(all).iter().try_for_each(|line| terminal.show(line))?;
+        Ok(())
+    }
+
+    /// The verdict, then the errors, the warnings and the rest. What is good is one line, unless `all` is wanted.
+    fn lines(&self, all: bool) -> Vec<Line> {
+        let mut lines = vec![self.verdict()];
+        for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+            let of = self.0.iter().filter(|finding| finding.severity == severity && !finding.accepted);
+            of.for_each(|finding| lines.extend(finding.lines()));
+        }
+        let is_quiet = |finding: &&Finding| finding.accepted || finding.severity == Severity::Good;
+        let quiet: Vec<&Finding> = self.0.iter().filter(is_quiet).collect();
+        if all {
+            quiet.into_iter().for_each(|finding| lines.extend(finding.lines()));
+            return lines;
+        }
+        let mut names: Vec<String> = Vec::new();
+        for finding in &quiet {
+            let mark = if finding.accepted { " (accepted)" } else { "" };
+            let name = format!("{}{mark}", finding.check.name());
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let accepted = if accepted > 0 { format!(", {accepted} accepted") } else { String::new() };
-        terminal.line(format!(
-            "{errors} error{}, {warnings} warning{}{accepted}",
-            plural(errors),
-            plural(warnings)
-        ))?;
-        Ok(())
+        if !names.is_empty() {
+            let text = format!(" {}. --all lists it.", names.join(", "));
+            lines.extend([Line::default(), Line::new(2).colour(AnsiColor::Green, "Good:").text(text)]);
+        }
+        lines
+    }
+
+    fn verdict(&self) -> Line {
+        let count = |severity| self.count(severity) as u64;
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let (errors_told, warnings_told) =
+            (counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"));
+        let line = Line::new(2);
+        match (errors, warnings) {
+            (0, 0) => line.colour(AnsiColor::Green, "All is well.").text(" Nothing to do."),
+            (0, _) => {
+                line.colour(AnsiColor::Yellow, warnings_told).text(": it works; look at what is below.")
+            }
+            (_, 0) => line.colour(AnsiColor::Red, errors_told).text(": something does not work."),
+            _ => line
+                .colour(AnsiColor::Red, errors_told)
+                .text(format!(" and {warnings_told}: something does not work.")),
+        }
     }
 }

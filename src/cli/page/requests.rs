@@ -1,8 +1,8 @@
 //! The requests of a run, held against Permit's limits over its time.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::cli::screen::figure;
 use crate::cli::watch::Sample;
 use crate::permit::{Counts, Limits};
 
@@ -20,68 +20,71 @@ struct Limit {
     of: fn(&Counts) -> u64,
 }
 
-/// A figure for each limit: the most that fell into one window, and a line of it over the run.
-pub(super) fn charts(html: &mut String, limits: &Limits, samples: &[Sample]) {
+/// A drawing: a limit, and a line of what was used of it.
+pub(super) struct Chart {
+    pub(super) caption: String,
+    pub(super) is_over: bool,
+    pub(super) seconds: String,
+    /// The height of the limit.
+    pub(super) limit: String,
+    pub(super) points: String,
+}
+
+/// A drawing for each limit; none where there is nothing to draw.
+pub(super) fn charts(limits: &Limits, samples: &[Sample]) -> Vec<Chart> {
     let minute = Duration::from_mins(1);
-    for (name, most) in limits.per_minute() {
-        let limit = match name {
-            "all" => Limit {
-                name: "all requests in a minute",
-                window: minute,
-                most,
-                of: |counts| counts.read + counts.write + counts.bulk,
-            },
-            "write" => Limit {
-                name: "writes in a minute",
-                window: minute,
-                most,
-                of: |counts| counts.write + counts.bulk,
-            },
-            // Documented as 100 in 10 minutes.
-            "bulk" => Limit {
-                name: "bulk calls in ten minutes",
-                window: minute * 10,
-                most: most * 10,
-                of: |counts| counts.bulk,
-            },
-            // Deletions are counted among the writes.
-            _ => continue,
-        };
-        chart(html, &limit, samples);
-    }
+    let all = limits.per_minute().into_iter().filter_map(|(name, most)| match name {
+        "all" => Some(Limit {
+            name: "all requests in a minute",
+            window: minute,
+            most,
+            of: |counts| counts.read + counts.write + counts.bulk,
+        }),
+        "write" => Some(Limit {
+            name: "writes in a minute",
+            window: minute,
+            most,
+            of: |counts| counts.write + counts.bulk,
+        }),
+        // Documented as 100 in 10 minutes.
+        "bulk" => Some(Limit {
+            name: "bulk calls in ten minutes",
+            window: minute * 10,
+            most: most * 10,
+            of: |counts| counts.bulk,
+        }),
+        // Deletions are counted among the writes.
+        _ => None,
+    });
+    all.filter_map(|limit| chart(&limit, samples)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a drawing")]
-fn chart(html: &mut String, limit: &Limit, samples: &[Sample]) {
+fn chart(limit: &Limit, samples: &[Sample]) -> Option<Chart> {
     let Limit { name, window, most, of } = limit;
+    let length = samples.last().map_or(Duration::ZERO, |(time, _)| *time);
+    if samples.len() < 2 || length.is_zero() {
+        return None;
+    }
     let used = in_windows(samples, *window, *of);
     let peak = used.iter().copied().max().unwrap_or(0);
-    let class = if peak > u64::from(*most) { " class=\"bad\"" } else { "" };
-    let length = samples.last().map_or(Duration::ZERO, |(time, _)| *time);
-    let _ = write!(html, "<figure><figcaption{class}>{name}: at most {peak} of {most}</figcaption>");
-    if samples.len() > 1 && !length.is_zero() {
-        let top = f64::from(*most).max(peak as f64) * 1.05;
-        let y = |value: f64| HEIGHT - value / top * HEIGHT;
-        let every = used.len().div_ceil(POINTS);
-        let mut line = String::new();
-        for (place, (value, (time, _))) in used.iter().zip(samples).enumerate() {
-            if place % every == 0 || place + 1 == used.len() {
-                let x = time.as_secs_f64() / length.as_secs_f64() * WIDTH;
-                let _ = write!(line, "{x:.1},{:.1} ", y(*value as f64));
-            }
-        }
-        let limit = y(f64::from(*most));
-        let _ = write!(
-            html,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
-             aria-label=\"{name}, at most {peak} of {most}, over {:.0} seconds\">\
-             <line class=\"limit\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{limit:.1}\" y2=\"{limit:.1}\"/>\
-             <polyline points=\"{}\"/></svg>",
-            length.as_secs_f64(),
-            line.trim_end()
-        );
-    }
-    html.push_str("</figure>\n");
+    let top = f64::from(*most).max(peak as f64) * 1.05;
+    let y = |value: f64| HEIGHT - value / top * HEIGHT;
+    let every = used.len().div_ceil(POINTS);
+    let last = used.len() - 1;
+    let drawn =
+        used.iter().zip(samples).enumerate().filter(|(place, _)| place % every == 0 || *place == last);
+    let points = drawn.map(|(_, (value, (time, _)))| {
+        let x = time.as_secs_f64() / length.as_secs_f64() * WIDTH;
+        format!("{x:.1},{:.1}", y(*value as f64))
+    });
+    Some(Chart {
+        caption: format!("{name}: at most {} of {}", figure(peak), figure(u64::from(*most))),
+        is_over: peak > u64::from(*most),
+        seconds: format!("{:.0}", length.as_secs_f64()),
+        limit: format!("{:.1}", y(f64::from(*most))),
+        points: points.collect::<Vec<_>>().join(" "),
+    })
 }
 
 /// For each sample, the requests in the window that ends with it.
@@ -117,12 +120,10 @@ mod tests {
 
     #[test]
     fn a_chart_names_the_peak_and_the_limit() {
-        let mut html = String::new();
-        charts(&mut html, &Limits::default(), &[sample(0, 0), sample(10, 320)]);
-        assert!(html.contains("class=\"bad\">writes in a minute: at most 320 of 300"), "{html}");
-        assert!(html.contains("bulk calls in ten minutes: at most 0 of 100") && html.contains("<polyline"));
-        html.clear();
-        charts(&mut html, &Limits::default(), &[]);
-        assert!(html.contains("at most 0 of 300") && !html.contains("<svg"));
+        let drawn = charts(&Limits::default(), &[sample(0, 0), sample(10, 320)]);
+        let captions: Vec<_> = drawn.iter().map(|chart| (chart.caption.as_str(), chart.is_over)).collect();
+        assert!(captions.contains(&("writes in a minute: at most 320 of 300", true)), "{captions:?}");
+        assert!(captions.contains(&("bulk calls in ten minutes: at most 0 of 100", false)), "{captions:?}");
+        assert!(charts(&Limits::default(), &[]).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Change, NewUser, Plan, UserWrite};
@@ -24,14 +25,14 @@ impl fmt::Display for Diff<'_> {
             Plan::Refused(refused) => writeln!(f, "= left as it is: {refused}"),
             Plan::Create(NewUser { user, grants }) => {
                 writeln!(f, "+ user {}", user.key.as_str())?;
-                fields(f, None, user)?;
+                written(f, *self)?;
                 grants.iter().try_for_each(|grant| writeln!(f, "  + {grant}"))
             }
             Plan::Change(Change { key, revoke, write, grant }) => {
                 writeln!(f, "~ user {}", key.as_str())?;
                 revoke.iter().try_for_each(|grant| writeln!(f, "  - {grant}"))?;
-                if let Some(user) = write {
-                    fields(f, self.actual, user)?;
+                if write.is_some() {
+                    written(f, *self)?;
                 }
                 grant.iter().try_for_each(|grant| writeln!(f, "  + {grant}"))
             }
@@ -39,44 +40,82 @@ impl fmt::Display for Diff<'_> {
     }
 }
 
-fn fields(f: &mut fmt::Formatter<'_>, actual: Option<&Facts>, user: &UserWrite) -> fmt::Result {
-    let UserWrite { key: _, email, first_name, last_name, attributes, ledger } = user;
-    let text = |value: Option<&str>| value.map(Value::from);
-    let mut rows = vec![
-        (
-            "email".to_owned(),
-            text(actual.and_then(|a| a.email.as_ref()).map(super::Email::as_str)),
-            text(email.as_ref().map(super::Email::as_str)),
-        ),
-        (
-            "first_name".to_owned(),
-            text(actual.and_then(|a| a.first_name.as_deref())),
-            text(first_name.as_deref()),
-        ),
-        (
-            "last_name".to_owned(),
-            text(actual.and_then(|a| a.last_name.as_deref())),
-            text(last_name.as_deref()),
-        ),
-    ];
-    let before = actual.map(|actual| &actual.attributes);
-    for (name, value) in attributes {
-        let was = before.and_then(|attributes| attributes.get(name)).cloned();
-        rows.push((format!("attributes.{name}"), was, Some(value.clone())));
-    }
-    for (name, value) in before.into_iter().flatten().filter(|(name, _)| !attributes.contains_key(*name)) {
-        rows.push((format!("attributes.{name}"), Some(value.clone()), None));
-    }
-    let was = actual.and_then(|actual| actual.ledger.as_ref()).map(super::Ledger::to_value);
-    rows.push((format!("attributes.{}", super::LEDGER), was, Some(ledger.to_value())));
+/// A field of a user, before and after.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct FieldChange {
+    /// `email`, or `attributes.` and the name.
+    pub name: String,
+    /// What Permit has; `None`: nothing.
+    pub was: Option<Value>,
+    /// What it is to have; `None`: nothing.
+    pub is: Option<Value>,
+}
 
-    for (name, was, is) in rows.into_iter().filter(|(_, was, is)| was != is) {
-        match (was, is) {
-            (None, Some(is)) => writeln!(f, "  {name}: {is}")?,
-            (Some(was), Some(is)) => writeln!(f, "  {name}: {was} -> {is}")?,
-            (Some(was), None) => writeln!(f, "  {name}: {was} -> gone")?,
-            (None, None) => {}
+impl Diff<'_> {
+    /// What the plan writes.
+    fn write(&self) -> Option<&UserWrite> {
+        match self.plan {
+            Plan::Unchanged | Plan::Refused(_) => None,
+            Plan::Create(NewUser { user, .. }) => Some(user),
+            Plan::Change(Change { write, .. }) => write.as_ref(),
         }
     }
-    Ok(())
+
+    /// The fields of the user that differ, the ledger apart.
+    pub fn fields(&self) -> Vec<FieldChange> {
+        let Some(user) = self.write() else { return Vec::new() };
+        let UserWrite { key: _, email, first_name, last_name, attributes, ledger: _ } = user;
+        let actual = self.actual;
+        let text = |value: Option<&str>| value.map(Value::from);
+        let email_of = |email: Option<&super::Email>| text(email.map(super::Email::as_str));
+        let field = |name: &str, was, is| FieldChange { name: name.to_owned(), was, is };
+        let mut rows = vec![
+            field("email", email_of(actual.and_then(|a| a.email.as_ref())), email_of(email.as_ref())),
+            field(
+                "first_name",
+                text(actual.and_then(|a| a.first_name.as_deref())),
+                text(first_name.as_deref()),
+            ),
+            field("last_name", text(actual.and_then(|a| a.last_name.as_deref())), text(last_name.as_deref())),
+        ];
+        let before = actual.map(|actual| &actual.attributes);
+        for (name, value) in attributes {
+            let was = before.and_then(|attributes| attributes.get(name)).cloned();
+            rows.push(field(&format!("attributes.{name}"), was, Some(value.clone())));
+        }
+        let gone = before.into_iter().flatten().filter(|(name, _)| !attributes.contains_key(*name));
+        rows.extend(
+            gone.map(|(name, value)| field(&format!("attributes.{name}"), Some(value.clone()), None)),
+        );
+        rows.retain(|FieldChange { name: _, was, is }| was != is);
+        rows
+    }
+
+    /// The ledger, where it differs.
+    pub fn ledger(&self) -> Option<FieldChange> {
+        let was = self.actual.and_then(|actual| actual.ledger.as_ref()).map(super::Ledger::to_value);
+        let is = self.write().map(|user| user.ledger.to_value())?;
+        (was.as_ref() != Some(&is)).then(|| FieldChange {
+            name: format!("attributes.{}", super::LEDGER),
+            was,
+            is: Some(is),
+        })
+    }
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, was, is } = self;
+        match (was, is) {
+            (None, Some(is)) => write!(f, "{name}: {is}"),
+            (Some(was), Some(is)) => write!(f, "{name}: {was} -> {is}"),
+            (Some(was), None) => write!(f, "{name}: {was} -> gone"),
+            (None, None) => f.write_str(name),
+        }
+    }
+}
+
+fn written(f: &mut fmt::Formatter<'_>, diff: Diff<'_>) -> fmt::Result {
+    let fields = diff.fields().into_iter().chain(diff.ledger());
+    fields.into_iter().try_for_each(|field| writeln!(f, "  {field}"))
 }

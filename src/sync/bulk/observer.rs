@@ -1,7 +1,9 @@
 //! Somebody who looks on: a progress bar, a list of what is planned.
 
+use super::problems::Cause;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::Diff;
 
 /// What a run is at.
@@ -20,7 +22,7 @@ pub enum Phase {
 /// What is planned for one user. It prints personal data: for an operator's terminal, and for no log.
 #[derive(Clone, Copy)]
 pub enum Planned<'a> {
-    /// Somebody in the directory is to be made or changed.
+    /// Somebody in the directory is to be made or changed, or is as they should be.
     Sync(Diff<'a>),
     /// Somebody who left is to be marked, or loses something.
     Depart {
@@ -43,9 +45,19 @@ pub trait Observer: Send + Sync {
         false
     }
 
-    /// Something is planned, and about to be done where the run is no dry one.
+    /// Somebody was read, and is planned next. It holds personal data.
+    fn met(&self, identity: &Identity) {
+        let _ = identity;
+    }
+
+    /// What is planned for a person, who may be as they should be already. It is about to be done, but in a dry run.
     fn planned(&self, planned: Planned<'_>) {
         let _ = planned;
+    }
+
+    /// A person, or a part of one, cannot be synced. `email`: where it is known.
+    fn rejected(&self, user: &str, email: Option<&Email>, cause: &Cause) {
+        let _ = (user, email, cause);
     }
 }
 

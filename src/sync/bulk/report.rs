@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::problems::{Cause, Problems};
 use crate::permit::Counts;
 
 /// The most rejections that a report lists.
@@ -48,6 +49,8 @@ pub struct Report {
     /// How many more rejections there were than `rejected` lists.
     #[serde(skip_serializing_if = "is_zero")]
     pub rejected_more: u64,
+    /// The same by cause, those that most people have first.
+    pub problems: Problems,
     /// Why nobody was deprovisioned; `None`: nothing stood against it.
     pub refused: Option<String>,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
@@ -102,12 +105,14 @@ crate::domain::redacted_debug!(Rejection);
 
 impl Report {
     /// Notes a rejection, or counts it where there are too many to list.
-    pub fn reject(&mut self, user: &str, reason: impl ToString, code: &str) {
+    pub fn reject(&mut self, user: &str, reason: impl ToString, cause: Cause) {
+        let code = cause.code.clone();
+        self.problems.add(user, cause);
         if self.rejected_more > 0 || self.rejected.len() == MAX_REJECTIONS {
             self.rejected_more += 1;
             return;
         }
-        let (reason, code) = (reason.to_string(), code.to_owned());
+        let reason = reason.to_string();
         self.rejected.push(Rejection { user: user.to_owned(), reason, code });
         let size = |Rejection { user, reason, code }: &Rejection| {
             user.len() + reason.len() + code.len() + REJECTION_FRAME
@@ -139,16 +144,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::sync::one::LeftOut;
 
     #[test]
     fn a_report_is_written_as_it_is_documented() {
         let mut report = Report { run_id: "r".into(), complete: true, ..Report::default() };
-        report.reject("u-1", "the e-mail is taken", "DUPLICATE_ENTITY");
+        report.reject("u-1", "the e-mail is taken", Cause::of_part(&LeftOut::EmailTaken));
         let documented = json!({
             "run_id": "r", "dry_run": false, "complete": true, "converged": false,
             "pool": {"users": 0, "groups": 0}, "permit": {"users": 0, "owned": 0},
             "created": 0, "updated": 0, "unchanged": 0, "assigned": 0, "unassigned": 0, "deleted": 0, "tombstoned": 0,
             "rejected": [{"user": "u-1", "reason": "the e-mail is taken", "code": "DUPLICATE_ENTITY"}],
+            "problems": [{"code": "DUPLICATE_ENTITY", "what": "another Permit user has the e-mail address",
+                          "do": Cause::of_part(&LeftOut::EmailTaken).remedy, "count": 1, "users": ["u-1"]}],
             "refused": null, "revocations_refused": 0,
             "verified": {"checked": 0, "drifted": 0},
             "permit_requests": {"read": 0, "write": 0, "bulk": 0, "throttled": 0}, "seconds": 0.0,
@@ -159,12 +167,12 @@ mod tests {
     #[test]
     fn rejections_beyond_what_an_answer_holds_are_counted() {
         let mut report = Report::default();
-        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "", "X"));
+        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "", Cause::of_record("")));
         assert_eq!((report.rejected.len(), report.rejected_more, report.rejections()), (1_000, 500, 1_500));
         assert!(serde_json::to_string(&report).unwrap().contains("\"rejected_more\":500"));
 
         let mut report = Report::default();
-        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "x".repeat(400), "X"));
+        (0..1_500).for_each(|n| report.reject(&format!("u-{n}"), "x".repeat(400), Cause::of_record("")));
         assert_eq!(report.rejections(), 1_500);
         assert!(serde_json::to_vec(&report).unwrap().len() < 150 * 1024);
     }

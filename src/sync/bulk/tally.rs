@@ -2,9 +2,11 @@
 
 use super::Stop;
 use super::census::Census;
+use super::observer::Observer;
+use super::problems::Cause;
 use super::report::Report;
 use crate::domain::deprovision::Departure;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Desired;
 use crate::sync::many::{Applied, Deleted, Settled, Target};
@@ -12,16 +14,32 @@ use crate::sync::one::{LeftOut, SyncError, Synced};
 
 impl Report {
     /// Takes in what an applier has done.
-    pub(super) fn count(&mut self, census: &mut Census, applied: Applied) -> Result<(), Stop> {
-        self.take(census, applied, true)
+    pub(super) fn count(
+        &mut self,
+        census: &mut Census,
+        applied: Applied,
+        observer: &dyn Observer,
+    ) -> Result<(), Stop> {
+        self.take(census, applied, observer, true)
     }
 
     /// Takes in what an applier has done for users whom the report has counted already.
-    pub(super) fn count_again(&mut self, census: &mut Census, applied: Applied) -> Result<(), Stop> {
-        self.take(census, applied, false)
+    pub(super) fn count_again(
+        &mut self,
+        census: &mut Census,
+        applied: Applied,
+        observer: &dyn Observer,
+    ) -> Result<(), Stop> {
+        self.take(census, applied, observer, false)
     }
 
-    fn take(&mut self, census: &mut Census, applied: Applied, is_first: bool) -> Result<(), Stop> {
+    fn take(
+        &mut self,
+        census: &mut Census,
+        applied: Applied,
+        observer: &dyn Observer,
+        is_first: bool,
+    ) -> Result<(), Stop> {
         let Applied { settled, stopped } = applied;
         for Settled { target, outcome } in settled {
             let synced = match outcome {
@@ -33,7 +51,11 @@ impl Report {
                     continue;
                 }
                 Err(error) => {
-                    self.reject_whole(census, target.key(), &error);
+                    let email = match &target {
+                        Target::Present(desired) => desired.email.as_ref(),
+                        Target::Absent { .. } => None,
+                    };
+                    self.reject_whole(census, observer, (target.key(), email), &error);
                     continue;
                 }
             };
@@ -43,7 +65,7 @@ impl Report {
             if let Target::Present(desired) = target
                 && (!is_first || !synced.left_out.is_empty())
             {
-                let desired = self.without(desired, synced.left_out);
+                let desired = self.without(desired, synced.left_out, observer);
                 census.want(&desired);
             }
         }
@@ -51,12 +73,17 @@ impl Report {
     }
 
     /// Takes in who was deleted.
-    pub(super) fn count_deleted(&mut self, census: &mut Census, deleted: Deleted) -> Result<(), Stop> {
+    pub(super) fn count_deleted(
+        &mut self,
+        census: &mut Census,
+        deleted: Deleted,
+        observer: &dyn Observer,
+    ) -> Result<(), Stop> {
         let Deleted { gone, rejected, stopped } = deleted;
         self.deleted += gone.len() as u64;
         gone.into_iter().for_each(|key| census.want_gone(key, Departure::Delete));
         for (key, error) in rejected {
-            self.reject_whole(census, &key, &SyncError::Permit(error));
+            self.reject_whole(census, observer, (&key, None), &SyncError::Permit(error));
         }
         stopped.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -75,8 +102,14 @@ impl Report {
     }
 
     /// What Permit can hold of `desired`: the proof must not expect more.
-    fn without(&mut self, mut desired: Desired, left_out: impl IntoIterator<Item = LeftOut>) -> Desired {
+    fn without(
+        &mut self,
+        mut desired: Desired,
+        left_out: impl IntoIterator<Item = LeftOut>,
+        observer: &dyn Observer,
+    ) -> Desired {
         for part in left_out {
+            self.reject_part(&desired, &part, observer);
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
                 LeftOut::Unclean(_) => {}
@@ -84,27 +117,38 @@ impl Report {
                     desired.grants.remove(grant);
                 }
             }
-            self.reject_part(&desired, &part);
         }
         desired
     }
 
     /// A plan that writes nothing: there is nothing to do, or this run may not do it.
-    pub(super) fn count_idle(&mut self, desired: &Desired, plan: &Plan) {
+    pub(super) fn count_idle(&mut self, desired: &Desired, plan: &Plan, observer: &dyn Observer) {
         match plan {
             Plan::Refused(refused) if *refused != Refused::Older => {
-                self.reject(desired.key.as_str(), refused, refused.code());
+                let cause = Cause::of_error(&SyncError::Evidence(refused.clone()));
+                observer.rejected(desired.key.as_str(), desired.email.as_ref(), &cause);
+                self.reject(desired.key.as_str(), refused, cause);
             }
             _ => self.unchanged += 1,
         }
     }
 
-    fn reject_whole(&mut self, census: &mut Census, key: &UserKey, error: &SyncError) {
-        self.reject(key.as_str(), error, error.code());
+    fn reject_whole(
+        &mut self,
+        census: &mut Census,
+        observer: &dyn Observer,
+        (key, email): (&UserKey, Option<&Email>),
+        error: &SyncError,
+    ) {
+        let cause = Cause::of_error(error);
+        observer.rejected(key.as_str(), email, &cause);
+        self.reject(key.as_str(), error, cause);
         census.give_up(key);
     }
 
-    pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut) {
-        self.reject(desired.key.as_str(), left_out, left_out.code());
+    pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut, observer: &dyn Observer) {
+        let (key, cause) = (desired.key.as_str(), Cause::of_part(left_out));
+        observer.rejected(key, desired.email.as_ref(), &cause);
+        self.reject(key, left_out, cause);
     }
 }

@@ -2,21 +2,24 @@
 //!
 //! 1. Someone signs in to cognito-local, which fires the trigger: the built `post-authentication`, attached to
 //!    cargo-lambda, reads Permit's key from moto's Secrets Manager and syncs the person to the Permit stand-in.
-//! 2. The schedule's event goes to the built `bulk-sync`, which makes Permit equal to a user pool in moto. Then once
-//!    more, which must write nothing.
+//! 2. `permit-handoff plan` says what a bulk sync of a user pool in moto would do, on the terminal and as a page.
+//! 3. The schedule's event goes to the built `bulk-sync`, which does it. Then once more, which must write nothing.
 //!
 //! Each step is checked: a run that ends well has shown what it says.
 
 #![allow(clippy::print_stdout, reason = "telling is what this program is for")]
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use permit_sandbox::{Limits, Sandbox, Snapshot};
+use permit_sandbox::{Limits, Sandbox};
 use serde_json::Value;
-use stand_ins::{CargoLambda, CognitoLocal, Function, Moto, Person, Triggers, UserPool, people};
+use stand_ins::{
+    CargoLambda, CognitoLocal, Function, Moto, Person, Triggers, UserPool, people, project_root,
+};
 
 const POLICY: &str = r#"[[grant]]                                # no `when`: everyone
 tenant = "default"
@@ -34,8 +37,8 @@ when = { group = "{tenant}/{role}" }     # the group "acme/editor" is the role e
 const SECRET: &str = "permit-handoff/permit-api-key";
 const SCHEDULED: &str = include_str!("../../../events/scheduled.json");
 const PEOPLE: usize = 300;
-/// Rows that a table shows of what Permit knows.
-const SHOWN: usize = 8;
+/// The width of what is told.
+const COLUMNS: usize = 80;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,7 +53,7 @@ async fn main() -> ExitCode {
     };
     match result {
         Ok(()) => {
-            println!("done in {}, and everything is stopped", seconds(started.elapsed()));
+            println!("Done in {}, and everything is stopped.", seconds(started.elapsed()));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -65,17 +68,16 @@ async fn demo() -> Result<()> {
     let post_authentication = built("post-authentication")?;
     let bulk_sync = built("bulk-sync")?;
 
-    section("Starting the stand-ins on 127.0.0.1");
     let sandbox = Sandbox::builder().tenant("acme").limits(Limits::documented()).start().await?;
-    step("permit-sandbox", "the Permit API, with its documented limits", &sandbox.url(), started);
     let moto = Moto::start().await?;
-    step("moto", "Secrets Manager, and a Cognito user pool with pages", moto.url(), started);
     let lambda = CargoLambda::start(&["post-authentication", "bulk-sync"]).await?;
-    step("cargo-lambda", "the Lambda service", lambda.url(), started);
     let triggers = Triggers { post_authentication: Some("post-authentication"), post_confirmation: None };
     let cognito = CognitoLocal::start(lambda.url(), triggers).await?;
-    step("cognito-local", "a Cognito user pool to sign in to", cognito.url(), started);
-
+    say(&format!(
+        "Started on 127.0.0.1 in {}: a stand-in for Permit's API with its documented limits, moto (Secrets Manager and a \
+         user pool), cognito-local (sign-in), cargo-lambda (the Lambda service).",
+        seconds(started.elapsed())
+    ));
     moto.create_secret(SECRET, sandbox.api_key()).await?;
     let mut settings = moto.settings();
     settings.extend(
@@ -86,18 +88,23 @@ async fn demo() -> Result<()> {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
-    println!("\nPermit's API key is in Secrets Manager as {SECRET}. The policy:\n\n{}", indented(POLICY));
+    say(
+        "The policy: everyone is viewer in default; the group admins is admin there; the group acme/editor is editor in \
+         acme, and so on for each tenant/role.",
+    );
 
     let sign_in_settings = settings.iter().cloned().chain(cognito.settings()).collect();
     let mut function = lambda.attach("post-authentication", &post_authentication, sign_in_settings)?;
     sign_in(&sandbox, &cognito, &mut function).await?;
     drop(function);
 
-    section(&format!("Filling a user pool with {PEOPLE} people"));
+    section(&format!("2. A user pool with {PEOPLE} people is planned, and nothing is written"));
     let pool = filled_pool(&moto).await?;
     settings.push(("USER_POOL_ID".to_owned(), pool.id().to_owned()));
+    let page = plan(&settings)?;
     let mut function = lambda.attach("bulk-sync", &bulk_sync, settings)?;
     bulk_sync_twice(&sandbox, &mut function).await?;
+    println!("\nThe plan as a page: {page}");
     Ok(())
 }
 
@@ -107,44 +114,69 @@ async fn sign_in(sandbox: &Sandbox, cognito: &CognitoLocal, function: &mut Funct
     let jane = Person::new("jane@example.com").with("given_name", "Jane").with("family_name", "Example");
     let sub = pool.add(&jane.in_group("admins")).await?;
 
-    section("1. A sign-in: jane@example.com, who is in the group admins");
-    println!("Permit before:\n{}\n", known(sandbox));
+    section("1. Jane signs in");
+    println!("Permit knows {}.", counted(sandbox.user_count() as u64, "user", "users"));
     sandbox.clear_requests();
     let started = Instant::now();
     function.during(cognito.sign_in(&pool, &client, "jane@example.com")).await?;
-    println!(
-        "signed in, by the trigger PostAuthentication in the function post-authentication: {} with its cold start",
-        seconds(started.elapsed())
-    );
-    println!("\nPermit after, {}:\n{}", requests(sandbox), known(sandbox));
+    say(&format!(
+        "jane@example.com, who is in the group admins, signs in at Cognito, whose trigger calls post-authentication: {} in \
+         all, its cold start included, {}. Now Permit knows",
+        seconds(started.elapsed()),
+        requests(sandbox)
+    ));
     let user = sandbox.user(&sub).with_context(|| {
         format!("the sign-in did not reach Permit; the function's log:\n{}", function.process().log_tail())
     })?;
     for role in ["default/viewer", "default/admin"] {
         ensure!(user.roles.contains(role), "the policy grants {role}, and Permit has only {:?}", user.roles);
     }
+    let roles: Vec<&str> = user.roles.iter().map(String::as_str).collect();
+    println!("  {}  {}", user.email.as_deref().unwrap_or(&sub), roles.join("  "));
     Ok(())
 }
 
 async fn filled_pool(moto: &Moto) -> Result<UserPool> {
-    let started = Instant::now();
     let pool = moto.create_pool("company").await?;
-    let people = people(PEOPLE);
-    let mut done = 0;
-    for some in people.chunks(100) {
+    for some in people(PEOPLE).chunks(100) {
         pool.add_all(some).await?;
-        done += some.len();
-        println!("  {done:>4} of {PEOPLE}, {}", seconds(started.elapsed()));
     }
     Ok(pool)
 }
 
+/// What `permit-handoff plan` says, and where its page is.
+fn plan(settings: &[(String, String)]) -> Result<String> {
+    let page = project_root().join("target/run.html");
+    let is_coloured = std::io::stdout().is_terminal() || std::env::var_os("CLICOLOR_FORCE").is_some();
+    let colours = if is_coloured { "always" } else { "never" };
+    println!("$ permit-handoff plan --report target/run.html");
+    let mut plan = Command::new(built("permit-handoff")?);
+    plan.args(["plan", "--color", colours, "--report"]).arg(&page).envs(settings.iter().cloned());
+    // A plan that differs from Permit ends with 1.
+    let output = plan.env("COLUMNS", "80").stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.code() == Some(1),
+        "plan failed: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // What to type next has the settings of this run, which ends soon.
+    let shown = text.split("\nNext: ").next().unwrap_or_default().trim_end();
+    println!("{shown}");
+    Ok(page.display().to_string())
+}
+
 async fn bulk_sync_twice(sandbox: &Sandbox, function: &mut Function) -> Result<()> {
-    section("2. The bulk sync: the schedule's event");
+    section("3. The schedule's event: bulk-sync does it");
     sandbox.clear_requests();
     let report = scheduled(function).await?;
-    println!("the report:\n\n{}", indented(&format!("{report:#}")));
-    println!("\nPermit after, {}:\n{}", requests(sandbox), known(sandbox));
+    say(&format!(
+        "{} and {}, {}. {} read back: Permit equals the pool.",
+        counted(figure(&report, "/created"), "user made", "users made"),
+        counted(figure(&report, "/assigned"), "role assigned", "roles assigned"),
+        requests(sandbox),
+        counted(figure(&report, "/verified/checked"), "user was", "users were")
+    ));
     ensure!(report["converged"] == true, "Permit does not equal the pool after the bulk sync");
     ensure!(
         report["created"] == PEOPLE,
@@ -152,10 +184,10 @@ async fn bulk_sync_twice(sandbox: &Sandbox, function: &mut Function) -> Result<(
         report["created"]
     );
 
-    section("3. The bulk sync again: nothing changed, so nothing is written");
+    section("4. Once more: nothing changed, so nothing is written");
     sandbox.clear_requests();
     let report = scheduled(function).await?;
-    println!("unchanged: {}, {}", report["unchanged"], requests(sandbox));
+    println!("{} unchanged, {}.", figure(&report, "/unchanged"), requests(sandbox));
     ensure!(report["converged"] == true, "Permit does not equal the pool after the second bulk sync");
     ensure!(sandbox.counts().writes() == 0, "the second bulk sync wrote: {report:#}");
     Ok(())
@@ -168,8 +200,12 @@ async fn scheduled(function: &mut Function) -> Result<Value> {
     if !answer.succeeded {
         bail!("bulk-sync failed: {}\n{}", answer.payload, function.process().log_tail());
     }
-    println!("bulk-sync answered in {}", seconds(started.elapsed()));
+    println!("bulk-sync answered in {}.", seconds(started.elapsed()));
     Ok(answer.payload)
+}
+
+fn figure(report: &Value, place: &str) -> u64 {
+    report.pointer(place).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// A function that was built beside this program.
@@ -179,37 +215,34 @@ fn built(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What Permit knows, as a table of the first users, and totals.
-fn known(sandbox: &Sandbox) -> String {
-    let snapshot = sandbox.snapshot();
-    if snapshot.users.is_empty() {
-        return "    nobody".to_owned();
-    }
-    let users = snapshot.users.len();
-    let assignments: usize = snapshot.users.values().map(|user| user.roles.len()).sum();
-    let first = Snapshot { users: snapshot.users.into_iter().take(SHOWN).collect(), ..snapshot }.to_string();
-    // The last line counts the rows of the table, which are not all.
-    let table = first.rsplit_once('\n').map_or("", |(table, _)| table);
-    let rows = if users > SHOWN { format!(", the first {SHOWN} shown") } else { String::new() };
-    format!("{}\n    users:   {users}{rows}; {assignments} role assignments", indented(table))
-}
-
 fn requests(sandbox: &Sandbox) -> String {
     let counts = sandbox.counts();
-    format!("with {} reading and {} writing requests", counts.read, counts.writes())
+    let writes = counted(counts.writes(), "write", "writes");
+    format!("{} and {writes} to Permit", counted(counts.read, "read", "reads"))
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn section(title: &str) {
-    println!("\n== {title} ==\n");
+    println!("\n{title}\n");
 }
 
-fn step(name: &str, what: &str, url: &str, started: Instant) {
-    println!("  {name:<15} {url:<24} {:>7}   {what}", seconds(started.elapsed()));
-}
-
-fn indented(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| format!("    {line}").trim_end().to_owned()).collect();
-    lines.join("\n")
+/// A text, broken at 80 columns.
+fn say(text: &str) {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if line.len() + 1 + word.len() > COLUMNS {
+            println!("{line}");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    println!("{line}");
 }
 
 fn seconds(duration: Duration) -> String {

@@ -62,7 +62,7 @@ pub(crate) fn hours_later(hours: i64) -> Timestamp {
     now() + SignedDuration::from_hours(hours)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) key: String,
     pub(crate) attributes: Vec<(String, String)>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use stand_ins::Person;
+use stand_ins::{Person, project_root};
 
 use super::{POLICY, World};
 
@@ -29,28 +29,108 @@ fn browse(page: &Path, arguments: &[&str]) -> Output {
     command.arg(format!("file://{}", page.display())).output().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_shows_the_page_on_a_phone_and_asks_nobody_for_anything() {
-    let world = World::start().await;
+/// The page without its own policy, and with these scripts after it. What they make the title is the answer.
+fn probed(page: &Path, harness: &Path, scripts: &[&str]) -> String {
+    let html = std::fs::read_to_string(page).unwrap();
+    let (before, after) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
+    let open = format!("{before}{}", after.split_once('>').unwrap().1);
+    let scripts = format!("<script>{}</script>", scripts.join("</script><script>"));
+    std::fs::write(harness, open.replace("</body>", &format!("{scripts}</body>"))).unwrap();
+    let shown = browse(harness, &["--virtual-time-budget=20000", "--dump-dom"]);
+    let dom = String::from_utf8(shown.stdout).unwrap();
+    let title = dom.split_once("<title>").unwrap().1.split_once("</title>").unwrap().0;
+    title.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+/// Somebody searches, filters, sorts and opens a person.
+const USED: &str = "(async () => {
+  const at = id => document.getElementById(id);
+  const shown = () => [...document.querySelectorAll('#people tbody th')].map(th => th.textContent);
+  const said = [at('count').textContent];
+  const set = async (id, value) => {
+    at(id).value = value;
+    at(id).dispatchEvent(new Event('input', {bubbles: true}));
+    at(id).dispatchEvent(new Event('change', {bubbles: true}));
+    await new Promise(done => setTimeout(done, 200));
+  };
+  await set('search', 'address-7');
+  said.push(shown().join('+'));
+  const button = document.querySelector('#people tbody th button');
+  button.click();
+  said.push(button.getAttribute('aria-expanded'), document.querySelector('.why').textContent);
+  await set('search', '');
+  await set('problem', 'any');
+  said.push(at('count').textContent);
+  await set('problem', '');
+  await set('role', 'acme/editor');
+  said.push(at('count').textContent);
+  await set('role', '');
+  document.querySelector('[data-sort=name]').click();
+  said.push(shown()[0], document.querySelector('#people thead th').getAttribute('aria-sort'));
+  document.title = said.join(' | ');
+})()";
+
+/// What axe-core finds, in the colours of the day and of the night.
+const AXE: &str = "(async () => {
+  document.querySelector('#people tbody th button').click();
+  const found = await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']});
+  document.title = 'axe: ' + JSON.stringify(found.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120))]));
+})()";
+
+async fn synced_page(world: &World, folder: &Path) -> std::path::PathBuf {
     for n in 0..30 {
         let person = Person::new(&format!("person-with-a-rather-long-address-{n}@department.example.com"))
             .with("given_name", "<img src=https://evil.example.com/x onerror=alert(1)>")
-            .in_group("acme/editor")
-            .in_group("nowhere/editor");
+            .in_group(if n < 10 { "acme/editor" } else { "acme/viewer" })
+            .in_group(if n % 2 == 0 { "nowhere/editor" } else { "readers" });
         world.pool.add(&person).await.unwrap();
     }
-    let folder = tempfile::tempdir().unwrap();
-    let report = folder.path().join("sync.html");
+    let report = folder.join("sync.html");
     let (exit, text) = world.run(POLICY, &[], &["sync", "--report", report.to_str().unwrap()]).await;
     assert_eq!(exit, 1, "{text}");
+    report
+}
 
-    let shown = tokio::task::block_in_place(|| browse(&report, &["--dump-dom"]));
-    let dom = String::from_utf8(shown.stdout).unwrap();
-    assert!(dom.contains("<h1>Bulk sync</h1>") && dom.contains("<svg") && dom.contains("Rejected"), "{dom}");
-    assert!(!dom.contains("<img"), "a name became an element: {dom}");
-    let log = String::from_utf8_lossy(&shown.stderr).into_owned();
-    assert!(!log.contains("CONSOLE"), "the page's own policy stops some of it: {log}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_searched_filtered_and_opened_in_a_browser_and_anybody_can_use_it() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = synced_page(&world, folder.path()).await;
+    tokio::task::block_in_place(|| {
+        let shown = browse(&report, &["--dump-dom"]);
+        let dom = String::from_utf8(shown.stdout).unwrap();
+        assert!(dom.contains("<h1>Bulk sync</h1>") && dom.contains("30 of 30 people"), "{dom}");
+        assert!(!dom.contains("<img"), "a name became an element: {dom}");
+        let log = String::from_utf8_lossy(&shown.stderr).into_owned();
+        assert!(!log.contains("CONSOLE"), "the page's own policy stops some of it: {log}");
 
+        let harness = folder.path().join("harness.html");
+        let said = probed(&report, &harness, &[USED]);
+        let said: Vec<&str> = said.split(" | ").collect();
+        assert_eq!(said[0], "30 of 30 people");
+        assert_eq!(said[1], "person-with-a-rather-long-address-7@department.example.com");
+        assert_eq!(said[2], "true");
+        assert!(
+            said[3].contains("acme/editor: line 6") && said[3].contains("default/viewer: line 2"),
+            "{said:?}"
+        );
+        assert_eq!((said[4], said[5]), ("15 of 30 people", "10 of 30 people"), "{said:?}");
+        assert_eq!(said[6..], ["person-with-a-rather-long-address-0@department.example.com", "ascending"]);
+
+        let axe = project_root().join(".local/browser/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(axe).expect("`make browser` installs axe-core");
+        let axe = axe.replace("</script", "<\\/script");
+        for dark in ["", "document.documentElement.style.colorScheme='dark'"] {
+            assert_eq!(probed(&report, &harness, &[dark, &axe, AXE]), "axe: []");
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_fits_a_phone() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = synced_page(&world, folder.path()).await;
     // Whether anything is wider than a phone: the page stands in a frame of that width, and the frame is measured.
     let html = std::fs::read_to_string(&report).unwrap();
     let source = html.replace('&', "&amp;").replace('"', "&quot;");
@@ -58,7 +138,7 @@ async fn a_browser_shows_the_page_on_a_phone_and_asks_nobody_for_anything() {
     let measured = format!(
         "<!doctype html><iframe width=400 height=800 srcdoc=\"{source}\" onload=\"\
          const page = this.contentDocument.documentElement;\
-         document.title = [page.clientWidth, page.scrollWidth, page.ownerDocument.querySelectorAll('svg').length]\
+         document.title = [page.clientWidth, page.scrollWidth, page.ownerDocument.querySelectorAll('#people tr').length]\
          .join(' ')\"></iframe>"
     );
     std::fs::write(&harness, measured).unwrap();
@@ -66,7 +146,7 @@ async fn a_browser_shows_the_page_on_a_phone_and_asks_nobody_for_anything() {
     let dom = String::from_utf8(shown.stdout).unwrap();
     let title = dom.split_once("<title>").unwrap().1.split_once("</title>").unwrap().0;
     let numbers: Vec<u32> = title.split(' ').map(|number| number.parse().unwrap()).collect();
-    let [width, needed, charts] = numbers[..] else { panic!("{title}") };
+    let [width, needed, rows] = numbers[..] else { panic!("{title}") };
     assert!(width > 350 && needed <= width, "{needed} px of content in {width} px");
-    assert_eq!(charts, 3);
+    assert_eq!(rows, 31);
 }

@@ -1,0 +1,144 @@
+//! Why a rule grants a role to a person, or what it would take, in words.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Identity, VerifiedEmail};
+use crate::domain::policy::{Condition, Policy, Rule, Verdict};
+
+/// Groups that are named in a sentence.
+const NAMED: usize = 5;
+
+/// A grant, as in `editor in acme`.
+pub(super) fn spoken(grant: &Grant) -> String {
+    match &grant.instance {
+        None => format!("{} in {}", grant.role, grant.tenant),
+        Some(instance) => format!("{} on {instance} in {}", grant.role, grant.tenant),
+    }
+}
+
+/// The rules by which the person gets this grant, each with the reason.
+pub(super) fn because<'p>(policy: &'p Policy, identity: &Identity, grant: &Grant) -> Vec<(&'p Rule, String)> {
+    let rules = policy.explain(identity).into_iter();
+    let granting =
+        rules.filter(|(_, verdict)| verdict.granted().is_some_and(|grants| grants.contains(grant)));
+    granting.map(|(rule, _)| (rule, reason(rule, identity, grant))).collect()
+}
+
+fn reason(rule: &Rule, identity: &Identity, grant: &Grant) -> String {
+    if rule.conditions.is_empty() {
+        return "everyone is".to_owned();
+    }
+    let held = rule.conditions.iter().map(|condition| match condition {
+        Condition::Group(_) => {
+            let groups = groups_of(identity).filter(|group| gives(rule, identity, group, grant));
+            let groups: Vec<&str> = groups.map(String::as_str).collect();
+            let word = if groups.len() == 1 { "the group" } else { "the groups" };
+            format!("{word} {}", groups.join(" and "))
+        }
+        Condition::EmailDomain(_) => {
+            let domain = identity.verified_email.as_ref().map(VerifiedEmail::domain).unwrap_or_default();
+            format!("the verified e-mail domain {domain}")
+        }
+        Condition::Attribute { name, .. } => {
+            let value = identity.attributes.get(name).map(plain).unwrap_or_default();
+            format!("{name} = {value}")
+        }
+    });
+    format!("because of {}", held.collect::<Vec<_>>().join(" and "))
+}
+
+/// Whether the rule gives this grant to somebody who is in this group alone.
+fn gives(rule: &Rule, identity: &Identity, group: &str, grant: &Grant) -> bool {
+    let groups = Some(BTreeSet::from([group.to_owned()]));
+    let alone = Identity { groups, known_groups: BTreeSet::new(), ..identity.clone() };
+    rule.verdict(&alone).granted().is_some_and(|grants| grants.contains(grant))
+}
+
+/// The rule that comes nearest to granting this, and what is missing. `None`: no rule can.
+pub(super) fn nearest<'p>(
+    policy: &'p Policy,
+    identity: &Identity,
+    grant: &Grant,
+) -> Option<(&'p Rule, String)> {
+    let able = policy.explain(identity).into_iter().filter(|(rule, _)| rule.may_grant(grant));
+    let (rule, verdict) = able.max_by_key(|(rule, verdict)| match verdict {
+        Verdict::Untold(_) | Verdict::GrantsSome(..) => usize::MAX,
+        Verdict::Grants(_) | Verdict::Denies(None) => rule.conditions.len(),
+        // Conditions are looked at in their order.
+        Verdict::Denies(Some(failing)) => {
+            rule.conditions.iter().position(|condition| condition == *failing).unwrap_or(0)
+        }
+    })?;
+    let missing = match verdict {
+        Verdict::Untold(condition) | Verdict::GrantsSome(_, condition) => {
+            format!("it cannot be told whether {condition} holds")
+        }
+        Verdict::Denies(Some(condition)) => lacks(condition, identity, grant),
+        Verdict::Denies(None) => "its conditions hold, and do not determine one tenant and role".to_owned(),
+        Verdict::Grants(grants) => {
+            let capturing = rule.conditions.iter().find(|condition| has_captures(condition));
+            let other: Vec<String> = grants.iter().map(Grant::to_string).collect();
+            let missing = capturing.map(|condition| lacks(condition, identity, grant)).unwrap_or_default();
+            format!("{missing}; it grants {} instead", other.join(", "))
+        }
+    };
+    Some((rule, missing))
+}
+
+fn has_captures(condition: &Condition) -> bool {
+    match condition {
+        Condition::Group(pattern)
+        | Condition::EmailDomain(pattern)
+        | Condition::Attribute { equals: pattern, .. } => pattern.has_captures(),
+    }
+}
+
+/// What the person lacks to meet a condition.
+fn lacks(condition: &Condition, identity: &Identity, grant: &Grant) -> String {
+    let filled = |pattern: String| {
+        let instance = grant.instance.as_ref().map(|instance| instance.key.to_string()).unwrap_or_default();
+        let pattern =
+            pattern.replace("{tenant}", grant.tenant.as_str()).replace("{role}", grant.role.as_str());
+        pattern.replace("{instance}", &instance)
+    };
+    match condition {
+        Condition::Group(pattern) => {
+            let groups: Vec<&str> = groups_of(identity).map(String::as_str).collect();
+            let has = match groups.len() {
+                0 => "in no group".to_owned(),
+                count if count > NAMED => {
+                    format!("in {} and {} more groups", groups[..NAMED].join(", "), count - NAMED)
+                }
+                _ => format!("in {}", groups.join(", ")),
+            };
+            format!("it needs the group `{}`, and the person is {has}", filled(pattern.to_string()))
+        }
+        Condition::EmailDomain(pattern) => {
+            let has = match (&identity.verified_email, &identity.email) {
+                (Some(email), _) => format!("it is {}", email.domain()),
+                (None, Some(_)) => "the address is not verified".to_owned(),
+                (None, None) => "there is no address".to_owned(),
+            };
+            format!("it needs the verified e-mail domain `{}`, and {has}", filled(pattern.to_string()))
+        }
+        Condition::Attribute { name, equals } => {
+            let has = match identity.attributes.get(name) {
+                Some(value) => format!("is `{}`", plain(value)),
+                None => "is not set".to_owned(),
+            };
+            format!("it needs {name} to be `{}`, and it {has}", filled(equals.to_string()))
+        }
+    }
+}
+
+/// The groups that are known.
+fn groups_of(identity: &Identity) -> impl Iterator<Item = &String> {
+    identity.groups.iter().flatten().chain(&identity.known_groups)
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

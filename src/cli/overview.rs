@@ -1,0 +1,371 @@
+//! What a run plans, seen from beside it: roles, people, problems. In totals, and the first people one by one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::domain::deprovision::Departure;
+use crate::domain::facts::Facts;
+use crate::domain::identity::{Email, Identity};
+use crate::domain::plan::{Change, Diff, FieldChange, NewUser, Plan};
+use crate::domain::policy::{Policy, Rule, Verdict, WhenDisabled};
+use crate::sync::bulk::Planned;
+use crate::sync::bulk::problems::{Cause, Problems};
+
+/// People who may be read and not planned yet, while reasons are kept: those who wait for an address or for the breaker.
+const MET: usize = 100_000;
+
+/// What becomes of one role.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub(super) struct Moves {
+    pub(super) lost: u64,
+    pub(super) gained: u64,
+    /// Ours, and stays.
+    pub(super) kept: u64,
+}
+
+/// What becomes of a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    New,
+    Changed,
+    /// Not in the directory, and marked so.
+    Missing,
+    /// Not in the directory, and loses what is ours.
+    Leaving,
+    /// Not in the directory, and is deleted in Permit.
+    Deleted,
+    /// Nothing is planned for them: what they lack cannot be.
+    Blocked,
+}
+
+/// A rule that grants a person something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Why {
+    pub(super) rule: String,
+    pub(super) grants: Vec<String>,
+}
+
+/// A person for whom something is planned.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(super) struct Person {
+    pub(super) key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+    pub(super) change: Kind,
+    pub(super) lost: Vec<String>,
+    pub(super) gained: Vec<String>,
+    pub(super) kept: Vec<String>,
+    /// Fields of the user that are written, without the ledger.
+    pub(super) fields: Vec<FieldChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ledger: Option<FieldChange>,
+    /// The rules that grant what they have and gain; empty where nobody asked for reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) why: Vec<Why>,
+}
+
+impl Person {
+    /// The address, or the key where there is none.
+    pub(super) fn name(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.key)
+    }
+
+    fn loses(&self) -> bool {
+        !self.lost.is_empty() || self.change == Kind::Deleted
+    }
+}
+
+/// People by what becomes of them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub(super) struct Totals {
+    pub(super) new: u64,
+    pub(super) changed: u64,
+    pub(super) unchanged: u64,
+    pub(super) missing: u64,
+    pub(super) leaving: u64,
+    pub(super) deleted: u64,
+    /// Of all these, who loses a role or is deleted.
+    pub(super) losing: u64,
+    /// Of all these, who gains a role.
+    pub(super) gaining: u64,
+    /// Of those who change, who neither gains nor loses a role.
+    pub(super) fields_alone: u64,
+    /// People who are not synced, or not wholly.
+    pub(super) blocked: u64,
+}
+
+impl Totals {
+    /// People for whom anything is planned.
+    pub(super) fn touched(&self) -> u64 {
+        self.new + self.changed + self.missing + self.leaving + self.deleted
+    }
+}
+
+/// The address, and the problems, each by its code and what is wrong.
+type HasProblems = (Option<String>, Vec<(String, String)>);
+
+/// All of it.
+pub(super) struct Overview {
+    limit: usize,
+    /// Whether ledgers are wanted.
+    details: bool,
+    /// By which reasons are given.
+    reasons: Option<Arc<Policy>>,
+    /// Reasons of people who were read and are not planned yet.
+    met: HashMap<String, Vec<Why>>,
+    /// The problems of the first people who have any, each by its code and what is wrong.
+    problems_of: IndexMap<String, HasProblems>,
+    pub(super) totals: Totals,
+    pub(super) roles: BTreeMap<String, Moves>,
+    /// Problems by address.
+    pub(super) problems: Problems,
+    losing: Vec<Person>,
+    others: Vec<Person>,
+    /// Who is blocked already, as hashes: a person may have many problems.
+    blocked: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Overview {
+    /// Keeps `limit` people by name.
+    pub(super) fn new(limit: usize, details: bool) -> Self {
+        Self {
+            limit,
+            details,
+            reasons: None,
+            met: HashMap::new(),
+            problems_of: IndexMap::new(),
+            totals: Totals::default(),
+            roles: BTreeMap::new(),
+            problems: Problems::default(),
+            losing: Vec::new(),
+            others: Vec::new(),
+            blocked: HashSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The same, with the reasons for each role by this policy.
+    pub(super) fn with_reasons(self, policy: Arc<Policy>) -> Self {
+        Self { reasons: Some(policy), ..self }
+    }
+
+    /// Notes who was read.
+    pub(super) fn met(&mut self, identity: &Identity) {
+        let Some(policy) = &self.reasons else { return };
+        let grants = |(rule, verdict): (&Rule, Verdict<'_>)| {
+            let grants = verdict.granted()?.iter().map(ToString::to_string).collect();
+            Some(Why { rule: rule.to_string(), grants })
+        };
+        // A disabled person has no role by any rule, unless the policy keeps disabled people's.
+        let why = if identity.enabled || policy.deprovision.disabled == WhenDisabled::Keep {
+            policy.explain(identity).into_iter().filter_map(grants).collect()
+        } else {
+            Vec::new()
+        };
+        if self.met.len() < MET {
+            self.met.insert(identity.key.as_str().to_owned(), why);
+        }
+    }
+
+    /// The problems of one of the first people, each by its code and what is wrong.
+    pub(super) fn problems_of(&self, key: &str) -> &[(String, String)] {
+        self.problems_of.get(key).map_or(&[], |(_, problems)| problems)
+    }
+
+    /// The first people for whom nothing is planned, and who have a problem.
+    pub(super) fn blocked(&self) -> Vec<Person> {
+        let planned: HashSet<&str> = self.people().map(|person| person.key.as_str()).collect();
+        let blocked = self.problems_of.iter().filter(|(key, _)| !planned.contains(key.as_str()));
+        let person = |(key, (email, _)): (&String, &(Option<String>, _))| Person {
+            key: key.clone(),
+            email: email.clone(),
+            change: Kind::Blocked,
+            lost: Vec::new(),
+            gained: Vec::new(),
+            kept: Vec::new(),
+            fields: Vec::new(),
+            ledger: None,
+            why: Vec::new(),
+        };
+        blocked.map(person).take(self.limit).collect()
+    }
+
+    /// The first people, those who lose something before the others.
+    pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
+        self.losing.iter().chain(&self.others).take(self.limit)
+    }
+
+    /// Notes somebody who is not synced, or not wholly.
+    pub(super) fn rejected(&mut self, user: &str, email: Option<&Email>, cause: &Cause) {
+        if self.blocked.insert(self.hasher.hash_one(user)) {
+            self.totals.blocked += 1;
+        }
+        self.problems.add(email.map_or(user, Email::as_str), cause.clone());
+        if self.reasons.is_some()
+            && (self.problems_of.len() < self.limit || self.problems_of.contains_key(user))
+        {
+            let of = self.problems_of.entry(user.to_owned());
+            let (_, problems) =
+                of.or_insert_with(|| (email.map(|email| email.as_str().to_owned()), Vec::new()));
+            problems.push((cause.code.clone(), cause.what.clone()));
+        }
+    }
+
+    /// Notes what is planned for one person.
+    pub(super) fn add(&mut self, planned: Planned<'_>) {
+        let actual = match planned {
+            Planned::Sync(Diff { actual, .. }) => actual,
+            Planned::Depart { actual, .. } => Some(actual),
+        };
+        let ours = actual.map(ours).unwrap_or_default();
+        let why = if self.reasons.is_some() {
+            self.met.remove(key(planned)).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let Some(change) = kind(planned) else {
+            self.totals.unchanged += 1;
+            for role in ours {
+                self.moves(role).kept += 1;
+            }
+            return;
+        };
+        let (lost, gained) = moved(planned);
+        let kept: Vec<String> = ours.into_iter().filter(|role| !lost.contains(role)).collect();
+        lost.iter().for_each(|role| self.moves(role.clone()).lost += 1);
+        gained.iter().for_each(|role| self.moves(role.clone()).gained += 1);
+        kept.iter().for_each(|role| self.moves(role.clone()).kept += 1);
+        let is_losing = !lost.is_empty() || change == Kind::Deleted;
+        *match change {
+            Kind::New => &mut self.totals.new,
+            Kind::Changed => &mut self.totals.changed,
+            Kind::Missing => &mut self.totals.missing,
+            Kind::Leaving => &mut self.totals.leaving,
+            Kind::Deleted => &mut self.totals.deleted,
+            // Nothing is planned for them.
+            Kind::Blocked => return,
+        } += 1;
+        self.totals.losing += u64::from(is_losing);
+        self.totals.gaining += u64::from(!gained.is_empty());
+        let moves_none = !is_losing && gained.is_empty();
+        self.totals.fields_alone += u64::from(change == Kind::Changed && moves_none);
+        let list = if is_losing { &self.losing } else { &self.others };
+        if list.len() < self.limit {
+            let (key, email) = named(planned);
+            let (fields, ledger) = match planned {
+                Planned::Sync(diff) => (diff.fields(), diff.ledger().filter(|_| self.details)),
+                Planned::Depart { .. } => (Vec::new(), None),
+            };
+            let person = Person { key, email, change, lost, gained, kept, fields, ledger, why };
+            if person.loses() { self.losing.push(person) } else { self.others.push(person) }
+        }
+    }
+
+    fn moves(&mut self, role: String) -> &mut Moves {
+        self.roles.entry(role).or_default()
+    }
+}
+
+fn ours(actual: &Facts) -> Vec<String> {
+    let ledger = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
+    ledger.filter(|role| actual.roles.contains(*role)).map(ToString::to_string).collect()
+}
+
+/// `None`: nothing is planned.
+fn kind(planned: Planned<'_>) -> Option<Kind> {
+    match planned {
+        Planned::Sync(Diff { plan, .. }) => match plan {
+            Plan::Unchanged | Plan::Refused(_) => None,
+            Plan::Create(_) => Some(Kind::New),
+            Plan::Change(_) => Some(Kind::Changed),
+        },
+        Planned::Depart { departure, .. } => match departure {
+            Departure::Keep | Departure::Wait => None,
+            Departure::Mark(_) => Some(Kind::Missing),
+            Departure::Unassign(_) => Some(Kind::Leaving),
+            Departure::Delete => Some(Kind::Deleted),
+        },
+    }
+}
+
+/// The roles lost, and those gained.
+fn moved(planned: Planned<'_>) -> (Vec<String>, Vec<String>) {
+    let (revoke, grant) = match planned {
+        Planned::Sync(Diff { plan: Plan::Create(NewUser { grants, .. }), .. }) => (None, Some(grants)),
+        Planned::Sync(Diff { plan: Plan::Change(Change { revoke, grant, .. }), .. }) => {
+            (Some(revoke), Some(grant))
+        }
+        Planned::Depart { departure: Departure::Unassign(Change { revoke, .. }), .. } => (Some(revoke), None),
+        Planned::Depart { departure: Departure::Delete, actual } => (Some(&actual.roles), None),
+        Planned::Sync(_) | Planned::Depart { .. } => (None, None),
+    };
+    let texts = |grants: Option<&std::collections::BTreeSet<_>>| {
+        grants.into_iter().flatten().map(ToString::to_string).collect()
+    };
+    (texts(revoke), texts(grant))
+}
+
+/// The key and the address.
+fn named(planned: Planned<'_>) -> (String, Option<String>) {
+    let email = match planned {
+        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.email.as_ref(),
+        Planned::Sync(Diff { plan: Plan::Change(Change { write: Some(user), .. }), .. }) => {
+            user.email.as_ref()
+        }
+        Planned::Sync(Diff { actual, .. }) => actual.and_then(|actual| actual.email.as_ref()),
+        Planned::Depart { actual, .. } => actual.email.as_ref(),
+    };
+    (key(planned).to_owned(), email.map(|email| email.as_str().to_owned()))
+}
+
+fn key(planned: Planned<'_>) -> &str {
+    match planned {
+        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.key.as_str(),
+        Planned::Sync(Diff { plan: Plan::Change(Change { key, .. }), .. }) => key.as_str(),
+        Planned::Sync(Diff { plan: Plan::Unchanged | Plan::Refused(_), actual }) => {
+            actual.map_or("", |actual| actual.key.as_str())
+        }
+        Planned::Depart { actual, .. } => actual.key.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::identity::UserKey;
+
+    #[test]
+    fn who_loses_something_is_shown_before_a_thousand_who_do_not() {
+        let facts = |key: &str| {
+            let roles = BTreeSet::new();
+            Facts::new(UserKey::new(key).unwrap(), None, None, None, serde_json::Map::new(), roles)
+        };
+        let mut overview = Overview::new(3, false);
+        let change = |key: &str, revoke: &[&str]| {
+            let revoke = revoke.iter().map(|role| role.parse().unwrap()).collect();
+            let key = UserKey::new(key).unwrap();
+            Plan::Change(Change { key, revoke, write: None, grant: BTreeSet::from(["a/b".parse().unwrap()]) })
+        };
+        for n in 0..1_000 {
+            let plan = change(&format!("u{n}"), &[]);
+            overview.add(Planned::Sync(Diff { plan: &plan, actual: None }));
+        }
+        overview.add(Planned::Sync(Diff { plan: &Plan::Unchanged, actual: None }));
+        let revoking = change("loses", &["x/y"]);
+        overview.add(Planned::Sync(Diff { plan: &revoking, actual: None }));
+        overview.add(Planned::Depart { actual: &facts("gone"), departure: &Departure::Delete });
+        let totals = overview.totals;
+        assert_eq!((totals.changed, totals.unchanged, totals.deleted, totals.losing), (1_001, 1, 1, 2));
+        assert_eq!(overview.people().map(Person::name).collect::<Vec<_>>(), ["loses", "gone", "u0"]);
+        assert_eq!(overview.roles["x/y"], Moves { lost: 1, gained: 0, kept: 0 });
+        assert_eq!(overview.roles["a/b"].gained, 1_001);
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the people of a command come from: the user pool, or a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+
+use super::Failed;
+use crate::aws::UserPoolId;
+use crate::aws::read::UserPoolDirectory;
+use crate::aws::sdk::CognitoPool;
+use crate::domain::directory::Directory;
+use crate::domain::policy::Policy;
+use crate::file::{FileDirectory, Format, Reading};
+
+const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// People from a file, instead of the user pool.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "People from a file")]
+#[group(skip)]
+pub(super) struct FileArgs {
+    /// Take the people from this file: CSV, JSON lines, or a JSON document with the people in an array
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub(super) file: Option<PathBuf>,
+    /// The form of the file, whatever its name
+    #[arg(long, value_enum, requires = "file")]
+    format: Option<FormatName>,
+    /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
+    #[arg(long, value_name = "NAME", requires = "file")]
+    source: Option<String>,
+    /// What a column says: sub, email, groups, status, ..., or an attribute of the policy; may be given again
+    #[arg(long, value_name = "COLUMN=CLAIM", requires = "file", value_parser = mapping)]
+    map: Vec<(String, String)>,
+    /// A column that looks like a status, and says nothing of who may sign in; may be given again
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    ignore: Vec<String>,
+    /// The first columns of a CSV file without a header line
+    #[arg(long, value_name = "COLUMN,...", requires = "file", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// The array in a JSON document that holds the people, as in data.users
+    #[arg(long, value_name = "PATH", requires = "file")]
+    people: Option<String>,
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatName {
+    /// Columns with comma, semicolon or tab between them
+    Csv,
+    /// JSON: an object a line, or a document
+    #[value(alias = "jsonl")]
+    Json,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Csv => Self::Csv,
+            FormatName::Json => Self::Json,
+        }
+    }
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
+    Ok((column.to_owned(), claim.to_owned()))
+}
+
+/// A directory, and what it is called.
+pub(super) struct People {
+    pub(super) directory: Arc<dyn Directory>,
+    /// `user pool company (eu-west-1_AbC)`.
+    pub(super) name: String,
+    /// About how many they are, where that was asked and is known.
+    pub(super) expected: Option<u64>,
+}
+
+impl People {
+    /// The file's people, or those of the pool `pool`.
+    pub(super) async fn open(
+        file: &FileArgs,
+        pool: Option<String>,
+        policy: &Policy,
+        aws: &SdkConfig,
+    ) -> Result<Self, Failed> {
+        if file.file.is_some() {
+            return Self::of_file(file, policy);
+        }
+        let pool = pool.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
+            Failed::usage("whose people? Set USER_POOL_ID, or give --file FILE --source NAME")
+        })?;
+        Self::of_pool(pool.trim().parse().map_err(Failed::usage)?, policy, aws).await
+    }
+
+    /// The people of a file.
+    pub(super) fn of_file(args: &FileArgs, policy: &Policy) -> Result<Self, Failed> {
+        let FileArgs { file, format, source, map, ignore, columns, people } = args;
+        let path = file.clone().unwrap_or_default();
+        let reading = Reading {
+            format: format.map(Format::from),
+            mapped: map.clone(),
+            columns: columns.clone(),
+            people: people.clone(),
+            ignored: ignore.clone(),
+        };
+        let source = policy.sources.of_file(source.as_deref().unwrap_or_default()).map_err(Failed::usage)?;
+        let directory = FileDirectory::open(&path, &source, &reading, policy).map_err(Failed::usage)?;
+        let name = format!("{} (source {})", path.display(), source.name);
+        let expected = Some(directory.records());
+        Ok(Self { directory: Arc::new(directory), name, expected })
+    }
+
+    /// The people of a user pool.
+    pub(super) async fn of_pool(id: UserPoolId, policy: &Policy, aws: &SdkConfig) -> Result<Self, Failed> {
+        let pool = Arc::new(CognitoPool::new(aws, id.clone(), COGNITO_TIMEOUT));
+        let (named, expected) = pool.name_and_size().await.unwrap_or_default();
+        let name = match named {
+            Some(name) => format!("user pool {name} ({id})"),
+            None => format!("user pool {id}"),
+        };
+        let directory = UserPoolDirectory::new(pool, &id, Arc::new(policy.clone()));
+        Ok(Self { directory: Arc::new(directory), name, expected })
+    }
+}

@@ -1,0 +1,253 @@
+//! `policy diff`: who gains and who loses what, by which line. Streams: a person is compared and forgotten.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
+
+use anstyle::AnsiColor::{Green, Red};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::read;
+use crate::cli::overview::Overview;
+use crate::cli::people::{FileArgs, People};
+use crate::cli::plan::Shown;
+use crate::cli::screen::{Line, counted, figure};
+use crate::cli::summary;
+use crate::cli::summary::sections::Section;
+use crate::cli::{Exit, Failed, Terminal};
+use crate::domain::directory::{NotWhole, Record};
+use crate::domain::identity::Identity;
+use crate::domain::plan::{Change, Diff, Plan};
+use crate::domain::policy::Policy;
+use crate::sync::bulk::Planned;
+use crate::sync::bulk::problems::Cause;
+use crate::sync::catalog::Catalog;
+use crate::sync::compare::{Comparison, Side};
+use crate::{clients, config};
+
+const EXAMPLES: &str = "\
+Examples:
+  permit-handoff policy diff policy/policy.toml new.toml
+  permit-handoff policy diff old.toml new.toml --file users.csv --source crm
+  permit-handoff policy diff old.toml new.toml --max-losses 0    in a pull request: nobody may lose anything
+
+It is the difference between a bulk sync by OLD and one by NEW. Where Permit's settings are there, roles and tenants are \
+looked up in Permit; without them, each is taken to exist. Departures are left out: they do not depend on rules. Exits \
+with 1 if more than --max-losses people lose a role.";
+
+/// Records that are read ahead.
+const RECORDS: usize = 1_024;
+/// One request to Permit.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Arguments of `policy diff`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+#[group(skip)]
+pub(super) struct Args {
+    /// The policy as it is
+    old: PathBuf,
+    /// The policy as it is to be
+    new: PathBuf,
+    /// Exit with 1 if more people than this lose a role
+    #[arg(long, value_name = "N")]
+    max_losses: Option<u64>,
+    /// Take every role and tenant to exist, and do not ask Permit
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    shown: Shown,
+    /// The user pool, instead of USER_POOL_ID
+    #[arg(long, value_name = "REGION_ID")]
+    user_pool_id: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+/// What a rule moves.
+type Moved = BTreeMap<(Side, usize, String), u64>;
+
+impl Args {
+    pub(super) async fn run(
+        self,
+        terminal: &mut Terminal<'_>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Exit, Failed> {
+        let (old, new) = (read(&self.old)?, read(&self.new)?);
+        let asked = union(&old, &new);
+        let aws = clients::aws().await.map_err(Failed::usage)?;
+        let pool = self.user_pool_id.clone().or_else(|| variable("USER_POOL_ID"));
+        let people = People::open(&self.file, pool, &asked, &aws).await?;
+        let has_permit =
+            ["PERMIT_API_KEY", "PERMIT_API_KEY_SECRET_ID"].iter().any(|name| variable(name).is_some());
+        let known = if self.offline || !has_permit {
+            None
+        } else {
+            let settings = config::PermitSettings::new(variable).map_err(Failed::usage)?;
+            let permit = clients::permit(&settings, &aws, TIMEOUT).map_err(Failed::usage)?;
+            let known = Catalog::default().ask(&permit).await;
+            Some(
+                known
+                    .map_err(|error| Failed::failed(format!("{error}; or give --offline, to ask nobody")))?,
+            )
+        };
+        let comparison = Comparison { old: &old, new: &new, known: known.as_deref() };
+        let mut found = Found::new(self.shown, terminal.json);
+        found
+            .read(&people, &comparison)
+            .await
+            .map_err(|error| Failed::failed(format!("{error}. The comparison is not whole: run it again")))?;
+        found.tell(terminal, &people.name, &self)?;
+        let losing = found.overview.totals.losing;
+        Ok(if self.max_losses.is_some_and(|most| losing > most) { Exit::Look } else { Exit::Done })
+    }
+}
+
+/// A policy that asks for all that either asks for.
+fn union(old: &Policy, new: &Policy) -> Policy {
+    let mut both = old.clone();
+    both.rules.extend(new.rules.iter().cloned());
+    both.attributes.extend(new.attributes.iter().cloned());
+    both
+}
+
+struct Found {
+    overview: Overview,
+    moved: Moved,
+    read: u64,
+    /// Who was read, as hashes: the first record of a person counts.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Found {
+    fn new(shown: Shown, json: bool) -> Self {
+        Self {
+            overview: Overview::new(shown.people(json), false),
+            moved: Moved::new(),
+            read: 0,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    async fn read(&mut self, people: &People, comparison: &Comparison<'_>) -> Result<(), NotWhole> {
+        let (records, mut received) = mpsc::channel(RECORDS);
+        let reading = people.directory.read(None, records);
+        let taking = async {
+            while let Some(record) = received.recv().await {
+                match record {
+                    Record::Identity(identity) => self.compare(comparison, &identity),
+                    Record::Invalid { user, reason, .. } => {
+                        self.read += 1;
+                        self.overview.rejected(&user, None, &Cause::of_record(&reason));
+                    }
+                }
+            }
+        };
+        let (read, ()) = tokio::join!(reading, taking);
+        read.map(drop)
+    }
+
+    fn compare(&mut self, comparison: &Comparison<'_>, identity: &Identity) {
+        if !self.seen.insert(self.hasher.hash_one(&identity.key)) {
+            return;
+        }
+        self.read += 1;
+        let (facts, plan) = comparison.of(identity);
+        if let Plan::Change(Change { revoke, grant, .. }) = &plan {
+            for (side, moved) in [(Side::Old, revoke), (Side::New, grant)] {
+                let rules = if moved.is_empty() { BTreeMap::new() } else { comparison.rules(identity, side) };
+                for role in moved {
+                    for line in rules.get(role).into_iter().flatten() {
+                        *self.moved.entry((side, *line, role.to_string())).or_default() += 1;
+                    }
+                }
+            }
+        }
+        self.overview.add(Planned::Sync(Diff { plan: &plan, actual: Some(&facts) }));
+    }
+
+    fn tell(&self, terminal: &mut Terminal<'_>, people: &str, args: &Args) -> Result<(), Failed> {
+        let totals = &self.overview.totals;
+        if terminal.json {
+            let rules = self.moved.iter().map(|((side, line, role), count)| {
+                json!({"policy": side, "line": line, "role": role, "people": count})
+            });
+            let named: Vec<_> = self.overview.people().collect();
+            return Ok(terminal.json(&json!({
+                "people_read": self.read, "totals": totals, "roles": self.overview.roles,
+                "rules": rules.collect::<Vec<_>>(), "people": named,
+                "people_more": totals.touched().saturating_sub(named.len() as u64),
+            }))?);
+        }
+        let columns = terminal.columns;
+        let mut lines = vec![verdict(&self.overview)];
+        let (old, new) = (args.old.display(), args.new.display());
+        lines.push(Line::new(2).text(format!("{old} compared with {new}, over {people}")));
+        let read = counted(self.read, "person", "people");
+        lines.push(
+            Line::new(2).text(format!("{read} read; {} would stay as they are.", figure(totals.unchanged))),
+        );
+        let sections = vec![
+            summary::sections::roles(&self.overview, args.shown.all),
+            self.rules(args),
+            summary::sections::problems(&self.overview),
+            summary::people::section(&self.overview, args.shown, columns),
+        ];
+        let room = if args.shown.all { usize::MAX } else { summary::LINES - lines.len() };
+        lines.extend(summary::sections::fitted(sections, room, columns));
+        lines.iter().try_for_each(|line| terminal.show(line))?;
+        Ok(())
+    }
+
+    /// A line a rule and role, losses first.
+    fn rules(&self, args: &Args) -> Section {
+        let mut moved: Vec<_> = self.moved.iter().collect();
+        moved.sort_by_key(|((side, line, _), count)| (*side, std::cmp::Reverse(**count), *line));
+        let entry = |((side, line, role), count): (&(Side, usize, String), &u64)| {
+            let people = counted(*count, "person", "people");
+            let (colour, sign, file) = match side {
+                Side::Old => (Red, "-", args.old.display()),
+                Side::New => (Green, "+", args.new.display()),
+            };
+            vec![
+                Line::new(6)
+                    .text("  ")
+                    .colour(colour, format!("{sign}{role}"))
+                    .text(format!("  {people}, by {file}:{line}")),
+            ]
+        };
+        Section {
+            heading: vec![Line::plain("By which line")],
+            entries: moved.into_iter().map(entry).collect(),
+            more: 0,
+            one: "rule",
+            many: "rules",
+            least: 1,
+        }
+    }
+}
+
+fn verdict(overview: &Overview) -> Line {
+    let totals = &overview.totals;
+    let line = Line::new(2);
+    if totals.losing + totals.gaining + totals.changed == 0 {
+        return line.colour(Green, "No difference.").text(" Both policies give everybody the same.");
+    }
+    let fields = totals.fields_alone;
+    let gains = counted(totals.gaining, "person gains", "people gain");
+    let line = if totals.losing > 0 {
+        line.colour(Red, format!("{} a role", counted(totals.losing, "person loses", "people lose")))
+            .text(", ")
+    } else {
+        line.text("Nobody loses a role, ")
+    };
+    let line = line.text(format!("{gains} one."));
+    if fields > 0 {
+        line.text(format!(" {} fields alone.", counted(fields, "person changes in", "people change in")))
+    } else {
+        line
+    }
+}

@@ -1,0 +1,232 @@
+//! Lines of coloured words, broken where the terminal ends.
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::shown::shown;
+
+/// A line of a screen, longer than the terminal perhaps: it is broken between words, what follows is indented.
+#[derive(Clone, Default)]
+pub(super) struct Line {
+    /// Blanks before what is broken off.
+    hang: usize,
+    /// A command to copy: a shell takes it as one line, however it is broken.
+    is_command: bool,
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Cell {
+    character: char,
+    colour: Option<AnsiColor>,
+}
+
+impl Cell {
+    fn width(self) -> usize {
+        self.character.width().unwrap_or(0)
+    }
+}
+
+fn width(cells: &[Cell]) -> usize {
+    cells.iter().map(|cell| cell.width()).sum()
+}
+
+impl Line {
+    /// An empty line whose continuation is indented by `hang`.
+    pub(super) fn new(hang: usize) -> Self {
+        Self { hang, is_command: false, cells: Vec::new() }
+    }
+
+    /// A line of plain text.
+    pub(super) fn plain(text: impl AsRef<str>) -> Self {
+        Self::new(0).text(text)
+    }
+
+    /// The line as a command to copy.
+    pub(super) fn command(self) -> Self {
+        Self { is_command: true, ..self }
+    }
+
+    /// The line with plain text after it.
+    pub(super) fn text(self, text: impl AsRef<str>) -> Self {
+        self.paint(text, None)
+    }
+
+    /// The line with text in a colour after it.
+    pub(super) fn colour(self, colour: AnsiColor, text: impl AsRef<str>) -> Self {
+        self.paint(text, Some(colour))
+    }
+
+    fn paint(mut self, text: impl AsRef<str>, colour: Option<AnsiColor>) -> Self {
+        self.cells.extend(shown(text.as_ref()).chars().map(|character| Cell { character, colour }));
+        self
+    }
+
+    /// The pieces that fit into one line of `columns`, each behind two blanks, and how many do not.
+    pub(super) fn fitting(mut self, columns: usize, pieces: &[(String, Option<AnsiColor>)]) -> Self {
+        for (place, (text, colour)) in pieces.iter().enumerate() {
+            let left = pieces.len() - place;
+            let more = format!("  and {left} more");
+            let room = columns.saturating_sub(width(&self.cells));
+            let needs = unicode_width::UnicodeWidthStr::width(text.as_str()) + 2;
+            // The last one needs no room for the words behind it. One is always told: a line may be broken.
+            if place > 0 && needs + if left == 1 { 0 } else { more.len() } > room {
+                return self.text(more);
+            }
+            self = self.text(if place == 0 { " " } else { "  " }).paint(text, *colour);
+        }
+        self
+    }
+
+    /// The lines on a terminal of so many columns.
+    pub(super) fn rendered(&self, columns: usize, colours: bool) -> Vec<String> {
+        let columns = columns.max(20);
+        let mut rest = self.cells.as_slice();
+        let mut lines = Vec::new();
+        loop {
+            let indent = if lines.is_empty() { 0 } else { self.hang.min(columns / 2) };
+            let room = columns - indent;
+            let is_last = width(rest) <= room || !self.is_command;
+            let (taken, left) = split(rest, if is_last { room } else { room - 2 });
+            let goes_on = if self.is_command && !left.is_empty() { " \\" } else { "" };
+            lines.push(format!("{:indent$}{}{goes_on}", "", painted(taken, colours)));
+            if left.is_empty() {
+                return lines;
+            }
+            rest = left;
+        }
+    }
+}
+
+/// As much as fits, and the rest without the blanks in between.
+fn split(cells: &[Cell], columns: usize) -> (&[Cell], &[Cell]) {
+    if width(cells) <= columns {
+        return (trimmed(cells), &[]);
+    }
+    let (mut used, mut fits) = (0, 0);
+    while let Some(cell) = cells.get(fits).filter(|cell| used + cell.width() <= columns) {
+        used += cell.width();
+        fits += 1;
+    }
+    // The blanks of an indentation are no place to break at.
+    let first = cells.iter().position(|cell| cell.character != ' ').unwrap_or(0);
+    let place = cells[..=fits.min(cells.len() - 1)].iter().rposition(|cell| cell.character == ' ');
+    let end = place.filter(|place| *place > first).unwrap_or_else(|| fits.max(1));
+    let rest = &cells[end..];
+    let start = rest.iter().position(|cell| cell.character != ' ').unwrap_or(rest.len());
+    (trimmed(&cells[..end]), &rest[start..])
+}
+
+fn trimmed(cells: &[Cell]) -> &[Cell] {
+    let end = cells.iter().rposition(|cell| cell.character != ' ').map_or(0, |last| last + 1);
+    &cells[..end]
+}
+
+fn painted(cells: &[Cell], colours: bool) -> String {
+    let mut text = String::with_capacity(cells.len());
+    for run in cells.chunk_by(|a, b| a.colour == b.colour) {
+        let plain: String = run.iter().map(|cell| cell.character).collect();
+        match run[0].colour.filter(|_| colours) {
+            None => text.push_str(&plain),
+            Some(colour) => {
+                let style = Style::new().fg_color(Some(colour.into())).bold();
+                text.extend([style.to_string(), plain, format!("{style:#}")]);
+            }
+        }
+    }
+    text
+}
+
+/// `1 person`, `1,600 people`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", figure(count), if count == 1 { one } else { many })
+}
+
+/// `1,600`.
+pub(super) fn figure(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `a, b and c`; empty where there are none.
+pub(super) fn joined(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn figures_and_counts_are_english() {
+        assert_eq!([0, 7, 999, 1_000, 1_234_567].map(figure), ["0", "7", "999", "1,000", "1,234,567"]);
+        assert_eq!(counted(1, "bulk call", "bulk calls"), "1 bulk call");
+        assert_eq!(counted(0, "person", "people"), "0 people");
+        let words = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!([joined(&words), joined(&words[..1]), joined(&[])], ["a, b and c", "a", ""]);
+    }
+
+    #[test]
+    fn a_long_line_is_broken_between_words_and_indented() {
+        let line =
+            Line::new(4).text("  create it in Permit, or set ").colour(AnsiColor::Green, "create = true");
+        assert_eq!(line.rendered(80, false), ["  create it in Permit, or set create = true"]);
+        assert_eq!(line.rendered(24, false), ["  create it in Permit,", "    or set create = true"]);
+        assert!(line.rendered(24, true)[1].contains("\u{1b}[32mcreate = true"));
+    }
+
+    #[test]
+    fn a_command_is_broken_as_a_shell_takes_it() {
+        let line = Line::new(4).command().text("permit-handoff sync --file people.csv --source crm");
+        assert_eq!(
+            line.rendered(30, false),
+            ["permit-handoff sync --file \\", "    people.csv --source crm"]
+        );
+        assert_eq!(line.rendered(80, false).len(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let pieces: Vec<_> = (0..5).map(|n| (format!("+acme/role{n}"), None)).collect();
+        let line = Line::plain("jane@example.com").fitting(50, &pieces);
+        assert_eq!(line.rendered(50, false), ["jane@example.com +acme/role0  and 4 more"]);
+        let line = Line::plain("jane").fitting(80, &pieces);
+        assert_eq!(line.rendered(80, false).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_the_terminal_and_no_word_is_lost(
+            text in "[a-z ]{0,30}[a-z語é@/ ]{0,120}", hang in 0_usize..60, columns in 20_usize..100,
+        ) {
+            let line = Line::new(hang).text(&text);
+            let lines = line.rendered(columns, false);
+            for line in &lines {
+                prop_assert!(unicode_width::UnicodeWidthStr::width(line.as_str()) <= columns, "{line:?}");
+            }
+            let bare = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(bare(&lines.concat()), bare(&text));
+            prop_assert_eq!(lines, line.rendered(columns, true).iter().map(|line| bare_of_colour(line)).collect::<Vec<_>>());
+        }
+    }
+
+    fn bare_of_colour(line: &str) -> String {
+        line.split("\u{1b}[")
+            .enumerate()
+            .map(|(n, part)| if n == 0 { part } else { part.split_once('m').unwrap().1 })
+            .collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! `plan` and `sync` on one screen, for any number of people: what is compared, losses first, problems by cause, what to
+//! type next.
+
+pub(super) mod people;
+pub(super) mod sections;
+
+pub(super) use self::people::ON_A_SCREEN;
+
+use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
+
+use super::overview::{Overview, Totals};
+use super::plan::Shown;
+use super::screen::{Line, counted, figure, joined};
+use crate::sync::bulk::report::Report;
+
+/// The lines of a terminal that nobody has made larger.
+pub(super) const LINES: usize = 24;
+
+/// What is compared with what.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Place {
+    /// The directory by its name, as in `user pool company (eu-west-1_AbC)`.
+    pub(super) directory: String,
+    /// Permit's project and environment.
+    pub(super) permit: String,
+}
+
+/// Everything that the screen tells.
+pub(super) struct View<'a> {
+    pub(super) place: &'a Place,
+    pub(super) report: &'a Report,
+    pub(super) overview: &'a Overview,
+    /// It broke off on the way; the message is told elsewhere.
+    pub(super) failed: bool,
+    /// Everybody and every role, not those alone that one screen has room for.
+    pub(super) all: bool,
+    /// Each field of a person, and the ledger.
+    pub(super) details: bool,
+    /// What to type next, and what for.
+    pub(super) next: Option<(String, &'static str)>,
+}
+
+impl View<'_> {
+    /// The lines, for a terminal of so many columns.
+    pub(super) fn lines(&self, columns: usize) -> Vec<Line> {
+        let mut lines = self.heading();
+        let mut end: Vec<Line> = Vec::new();
+        if let Some((command, why)) = &self.next {
+            end.push(Line::default());
+            end.extend((!why.is_empty()).then(|| Line::new(2).text(format!("{why}:"))));
+            end.push(Line::new(6).command().text("Next: ").colour(Cyan, command));
+        }
+        let used: usize = lines.iter().chain(&end).map(|line| line.rendered(columns, false).len()).sum();
+        let room = if self.all { usize::MAX } else { LINES.saturating_sub(used) };
+        let problems = sections::problems(self.overview);
+        // What a run that broke off had planned says nothing of what it did.
+        let sections = if self.failed || !self.report.complete {
+            vec![problems]
+        } else {
+            vec![
+                sections::roles(self.overview, self.all),
+                problems,
+                people::section(self.overview, Shown { all: self.all, details: self.details }, columns),
+            ]
+        };
+        lines.extend(sections::fitted(sections, room, columns));
+        lines.extend(end);
+        lines
+    }
+
+    /// The verdict, and the lines below it, as plain text.
+    pub(super) fn told(&self) -> (String, Vec<String>) {
+        let mut lines = self.heading().into_iter().map(|line| line.rendered(usize::MAX, false).concat());
+        (lines.next().unwrap_or_default(), lines.collect())
+    }
+
+    fn heading(&self) -> Vec<Line> {
+        let Self { place, report, overview, .. } = self;
+        let mut lines = vec![self.verdict()];
+        if !place.directory.is_empty() {
+            let verb = if report.dry_run { "compared with" } else { "to" };
+            lines.push(Line::new(2).text(format!("{} {verb} {}", place.directory, place.permit)));
+        }
+        if report.pool.users + report.permit.users > 0 {
+            lines.push(Line::new(2).text(format!(
+                "{} read; {} in Permit, {} of them ours",
+                counted(report.pool.users, "person", "people"),
+                counted(report.permit.users, "user", "users"),
+                figure(report.permit.owned)
+            )));
+        }
+        let counts = if report.dry_run { planned(&overview.totals) } else { done(report) };
+        if !counts.is_empty() && !self.failed {
+            let counts = joined(&counts);
+            let mut letters = counts.chars();
+            let first = letters.next().into_iter().flat_map(char::to_uppercase);
+            lines.push(Line::new(2).text(format!("{}{}.", first.collect::<String>(), letters.as_str())));
+        }
+        if let Some(refused) = &report.refused {
+            lines.push(Line::new(2).colour(Red, "Nobody is deprovisioned: ").text(refused));
+        }
+        if !report.dry_run {
+            lines.push(self.cost());
+        }
+        lines
+    }
+
+    fn verdict(&self) -> Line {
+        let Self { report, overview, failed, .. } = self;
+        let Totals { losing, blocked, .. } = overview.totals;
+        let touched = overview.totals.touched();
+        let line = Line::new(2);
+        if *failed {
+            return line.colour(Red, "Broke off.").text(what_stands(report));
+        }
+        if !report.complete {
+            let line = line.colour(Yellow, "Stopped before the end.");
+            return line.text(what_stands(report)).text(" Run it again, and it goes on.");
+        }
+        if !report.dry_run {
+            let checked = counted(report.verified.checked, "user", "users");
+            return match (report.converged, report.verified.drifted) {
+                (true, _) if report.verified.checked == 0 => {
+                    line.colour(Green, "Done.").text(" Permit was as it should be: nothing was written.")
+                }
+                (true, _) => {
+                    let text = format!(" {checked} read back: all are as they should be.");
+                    line.colour(Green, "Done, and proven.").text(text)
+                }
+                (false, drifted) => {
+                    let text = format!(" {checked} read back, {} not as they should be.", figure(drifted));
+                    line.colour(Red, "Not done.").text(text)
+                }
+            };
+        }
+        let blocked = match blocked {
+            0 => String::new(),
+            _ => format!(" {} blocked.", counted(blocked, "person is", "people are")),
+        };
+        match (touched, losing) {
+            (0, _) => line.colour(Green, "Nothing to do.").text(blocked),
+            (_, 0) => {
+                let text =
+                    format!(" {} would change, nobody loses anything.", counted(touched, "person", "people"));
+                line.colour(Green, "Plan.").text(text).text(blocked)
+            }
+            _ => {
+                let loses = if losing == 1 { "person would lose" } else { "people would lose" };
+                let text = format!("{} {loses} something", figure(losing));
+                let of = format!(" of {} who would change.", figure(touched));
+                line.colour(Red, "Plan. ").colour(Red, text).text(of).text(blocked)
+            }
+        }
+    }
+
+    /// What a run took.
+    fn cost(&self) -> Line {
+        let Report { permit_requests: requests, seconds, .. } = self.report;
+        Line::new(2).text(format!(
+            "It took {seconds:.1} s, {}, {} and {}.",
+            counted(requests.read, "read", "reads"),
+            counted(requests.write, "write", "writes"),
+            counted(requests.bulk, "bulk call", "bulk calls")
+        ))
+    }
+}
+
+/// Whether anything was written by a run that did not come to its end.
+pub(super) fn what_stands(report: &Report) -> &'static str {
+    if report.dry_run || report.permit_requests.write + report.permit_requests.bulk == 0 {
+        " Nothing was written."
+    } else {
+        " What was written until then stands."
+    }
+}
+
+fn some(count: u64, text: &str) -> Option<String> {
+    (count > 0).then(|| format!("{} {text}", figure(count)))
+}
+
+fn planned(totals: &Totals) -> Vec<String> {
+    let Totals {
+        new,
+        changed,
+        unchanged,
+        missing,
+        leaving,
+        deleted,
+        losing: _,
+        gaining: _,
+        fields_alone: _,
+        blocked: _,
+    } = *totals;
+    let counts = [
+        some(deleted, "to be deleted"),
+        some(leaving, "to lose what is ours (not in the directory)"),
+        some(missing, "to be marked as missing"),
+        some(new, "new"),
+        some(changed, "to be changed"),
+        some(unchanged, "unchanged"),
+    ];
+    counts.into_iter().flatten().collect()
+}
+
+fn done(report: &Report) -> Vec<String> {
+    let roles =
+        |count: u64, verb: &str| (count > 0).then(|| format!("{} {verb}", counted(count, "role", "roles")));
+    let counts = [
+        roles(report.unassigned, "taken back"),
+        roles(report.assigned, "assigned"),
+        some(report.deleted, if report.deleted == 1 { "user deleted" } else { "users deleted" }),
+        some(report.tombstoned, "marked as missing"),
+        some(report.created, if report.created == 1 { "user made" } else { "users made" }),
+        some(report.updated, "changed"),
+        some(report.unchanged, "unchanged"),
+    ];
+    counts.into_iter().flatten().collect()
+}

@@ -1,0 +1,62 @@
+//! People, one line each.
+
+use anstyle::AnsiColor::{self, Green, Red, Yellow};
+
+use super::sections::Section;
+use crate::cli::overview::{Kind, Overview, Person};
+use crate::cli::plan::Shown;
+use crate::cli::screen::Line;
+
+/// People who are looked at for one screen: more than it ever has room for.
+pub(in crate::cli) const ON_A_SCREEN: usize = 30;
+
+pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize) -> Section {
+    let Shown { all, details } = shown;
+    let most = if all { usize::MAX } else { ON_A_SCREEN };
+    let people = overview.people().take(most);
+    let entries: Vec<Vec<Line>> = people.map(|person| entry(person, details, columns)).collect();
+    let more = overview.totals.touched().saturating_sub(entries.len() as u64);
+    Section { heading: vec![Line::plain("People")], entries, more, one: "person", many: "people", least: 1 }
+}
+
+fn entry(person: &Person, details: bool, columns: usize) -> Vec<Line> {
+    let loses = !person.lost.is_empty() || person.change == Kind::Deleted;
+    let (sign, colour) = match person.change {
+        _ if loses => ("-", Red),
+        Kind::New => ("+", Green),
+        Kind::Changed | Kind::Missing | Kind::Leaving | Kind::Deleted | Kind::Blocked => ("~", Yellow),
+    };
+    let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {} ", person.name()));
+    let mut lines = vec![line.fitting(columns, &pieces(person))];
+    if details {
+        lines.push(Line::new(8).text(format!("      key: {}", person.key)));
+        let fields = person.fields.iter().chain(&person.ledger);
+        lines.extend(fields.map(|field| Line::new(8).text(format!("      {field}"))));
+    }
+    lines
+}
+
+/// What becomes of a person, the worst first.
+fn pieces(person: &Person) -> Vec<(String, Option<AnsiColor>)> {
+    let state = match person.change {
+        Kind::New if person.gained.is_empty() => "new",
+        Kind::New | Kind::Changed => "",
+        Kind::Missing => "not in the directory: marked",
+        Kind::Leaving => "not in the directory",
+        Kind::Deleted => "not in the directory: deleted",
+        Kind::Blocked => "blocked",
+    };
+    let colour = if person.change == Kind::Deleted { Some(Red) } else { None };
+    let mut pieces: Vec<_> =
+        [(state.to_owned(), colour)].into_iter().filter(|(text, _)| !text.is_empty()).collect();
+    pieces.extend(person.lost.iter().map(|role| (format!("-{role}"), Some(Red))));
+    pieces.extend(person.gained.iter().map(|role| (format!("+{role}"), Some(Green))));
+    if person.change == Kind::Changed {
+        let fields = person.fields.iter();
+        pieces.extend(fields.map(|field| (field.name.trim_start_matches("attributes.").to_owned(), None)));
+    }
+    if pieces.is_empty() {
+        pieces.push(("ledger".to_owned(), None));
+    }
+    pieces
+}
