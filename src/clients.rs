@@ -7,11 +7,15 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 
+use crate::aws::UserPoolId;
 use crate::aws::http::AwsHttp;
 use crate::aws::queue::SqsQueue;
 use crate::aws::secrets::SecretsManagerKey;
 use crate::config::{KeySetting, PermitSettings};
+use crate::domain::identity::Source;
+use crate::domain::policy::Policy;
 use crate::permit::{self, ApiKey, Environment, Permit, StaticKey};
+use crate::sync::looks::Looks;
 use crate::tls::{self, InvalidTrust, NoClient, Peer};
 
 /// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...).
@@ -36,6 +40,12 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
     });
     let (api_url, pdp_url, limits) = (api_url.clone(), pdp_url.clone(), *limits);
     Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
+}
+
+/// The looks that a sync of the user pool `id` sends to the queue at `url`.
+pub fn looks(queue: SqsQueue, policy: &Arc<Policy>, id: &UserPoolId) -> Arc<Looks> {
+    let readable = [Source::user_pool(id.as_str())].into();
+    Arc::new(Looks::new(Arc::new(queue), policy.clone(), readable))
 }
 
 /// The queue at `url`. One message takes two tries in `timeout` at most.

@@ -127,6 +127,8 @@ pub struct BulkSync {
     pub user_pool_id: UserPoolId,
     /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
     pub share: f64,
+    /// `RECONCILE_QUEUE_URL`; `None`: nobody looks again at whom a run changes.
+    pub queue_url: Option<String>,
     /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
     pub trigger: Option<FunctionArn>,
 }
@@ -170,6 +172,8 @@ pub struct Reconcile {
     pub common: Common,
     /// `USER_POOL_ID`: the pool in which people are read again.
     pub user_pool_id: Option<UserPoolId>,
+    /// `RECONCILE_QUEUE_URL`: the queue that the batches come from; `None`: nobody is looked at again.
+    pub queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
     pub dead_letter_queue_url: Option<String>,
@@ -277,6 +281,7 @@ impl BulkSync {
                 common: common?,
                 user_pool_id: user_pool_id?,
                 share: share?,
+                queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
                 trigger: trigger.value(),
             })
         })
@@ -339,10 +344,12 @@ impl Reconcile {
         read(&lookup, |reader| {
             let common = Common::read(reader);
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            let queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
             let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
             Some(Self {
                 common: common?,
                 user_pool_id: user_pool_id.value(),
+                queue_url: queue_url.value(),
                 dead_letter_queue_url: dead_letter_queue_url.value(),
             })
         })

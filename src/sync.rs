@@ -6,11 +6,13 @@
 //!   a budget;
 //! - [`many`]: many people, by bulk calls;
 //! - [`bulk`]: a whole directory, with proof;
+//! - [`looks`]: second looks, which are sent ahead of writes;
 //! - [`catalog`]: the roles and tenants that exist;
 //! - [`compare`]: two policies, compared on people.
 
 pub mod bulk;
 pub mod catalog;
 pub mod compare;
+pub mod looks;
 pub mod many;
 pub mod one;

@@ -25,8 +25,8 @@ const VERSION: u64 = 2;
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 #[derive(Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
@@ -85,8 +85,6 @@ pub enum Why {
     Written,
     /// A token that is too old to change anything.
     OldToken,
-    /// A person whom the bulk sync could not settle.
-    BulkSync,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);
@@ -99,9 +97,9 @@ struct Envelope {
     body: Body,
 }
 
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
 enum Body {
     Look(Look),
     Identity(Stored),

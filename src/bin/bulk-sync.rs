@@ -24,19 +24,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest that one request to Cognito may take.
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a message to the queue may take.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("bulk-sync", Format::Json, variable)?;
-    let config::BulkSync { common, user_pool_id, share, trigger } = config::BulkSync::new(variable)?;
+    let config::BulkSync { common, user_pool_id, share, queue_url, trigger } =
+        config::BulkSync::new(variable)?;
     let aws = clients::aws().await?;
     let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT)?.patient(share);
     let policy = Arc::new(common.policy);
     let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));
     let directory = Arc::new(UserPoolDirectory::new(pool.clone(), &user_pool_id, policy.clone()));
     let triggers = trigger.map(|function| TriggerCheck::new(pool, function));
-    let invocations = &Invocations::new(BulkSync { permit, directory, policy }, triggers);
+    let queue = queue_url.map(|url| clients::queue(&aws, url, QUEUE_TIMEOUT));
+    let looks = queue.map(|queue| clients::looks(queue, &policy, &user_pool_id));
+    let invocations = &Invocations::new(BulkSync { permit, directory, policy, looks }, triggers);
 
     lambda::serve(metrics, async |event, context| {
         let deadline = lambda::deadline(&context);

@@ -11,7 +11,7 @@ use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::http::Endpoint;
 use permit_handoff::entry::lambda;
 use permit_handoff::oidc::Verifier;
-use permit_handoff::sync::one::sign_in::{Settings, SignIn};
+use permit_handoff::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use permit_handoff::telemetry::Format;
 use permit_handoff::{clients, telemetry};
 
@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
     let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
-    let settings = Settings { budget, cache_ttl, on_failure, readable };
+    let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
     let sign_in = SignIn::new(permit, common.policy, settings, queue);
     let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);
 

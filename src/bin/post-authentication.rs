@@ -13,7 +13,7 @@ use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
-use permit_handoff::sync::one::sign_in::{Settings, SignIn};
+use permit_handoff::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use permit_handoff::telemetry::{Format, InitError, Metrics};
 use permit_handoff::{clients, telemetry};
 use tokio::time::Instant;
@@ -76,7 +76,7 @@ async fn trigger() -> anyhow::Result<Trigger> {
         }
     };
     let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
-    let settings = Settings { budget, cache_ttl, on_failure, readable };
+    let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
     let sign_in = SignIn::new(permit, common.policy, settings, queue);
     Ok(Trigger::new(sign_in, groups, user_pool_id))
 }

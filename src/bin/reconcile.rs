@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use permit_handoff::aws::lookup::PoolLookup;
-use permit_handoff::aws::queue::DeadLetters;
+use permit_handoff::aws::queue::{DeadLetters, Queue};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::directory::Lookup;
 use permit_handoff::domain::identity::Source;
@@ -25,9 +25,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("reconcile", Format::Json, variable)?;
-    let config::Reconcile { common, user_pool_id, dead_letter_queue_url } = config::Reconcile::new(variable)?;
+    let config::Reconcile { common, user_pool_id, queue_url, dead_letter_queue_url } =
+        config::Reconcile::new(variable)?;
     let aws = clients::aws().await?;
     let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
+    let queue = queue_url.map(|url| Arc::new(clients::queue(&aws, url, TIMEOUT)) as Arc<dyn Queue>);
     let dead_letters =
         dead_letter_queue_url.map(|url| Box::new(clients::queue(&aws, url, TIMEOUT)) as Box<dyn DeadLetters>);
     let asks_groups = common.policy.needs_groups();
@@ -37,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
         Arc::new(PoolLookup::new(pool, source, asks_groups)) as Arc<dyn Lookup>
     });
     let directories = Directories { readable: readable.into_iter().collect(), tokens: None };
-    let reconcile = &Reconcile::new(permit.clone(), common.policy, directories, dead_letters);
+    let reconcile = &Reconcile::new(permit.clone(), common.policy, directories, queue, dead_letters);
 
     lambda::serve(metrics, async |event, context| {
         let batch: Batch = serde_json::from_str(event.get()).context("the event is not from SQS")?;

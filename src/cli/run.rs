@@ -14,12 +14,14 @@ use super::summary::{self, Place, View};
 use super::watch::{Progress, Sample, Sight, Watch};
 use super::{Failed, Terminal};
 use crate::domain::SubPrefix;
+use crate::domain::identity::Source;
 use crate::permit::{Environment, Error, Limits, Permit};
 use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, BulkSyncError, Options};
 use crate::{clients, config};
 
 /// One request to Permit: a bulk call of 3,000 users takes its time.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
 /// People whom a page shows.
 const ON_THE_PAGE: usize = 10_000;
@@ -34,6 +36,9 @@ pub(super) struct RunArgs {
     /// Write the run as an HTML page, too; it holds personal data
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Take over the people whose ledger names this directory: they belong to this one from then on
+    #[arg(long, value_name = "SOURCE")]
+    take_over: Option<String>,
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
@@ -67,6 +72,7 @@ pub(super) struct Prepared {
     address: String,
     limits: Limits,
     sub_prefix: Option<SubPrefix>,
+    take_over: Option<Source>,
     expected: Option<u64>,
     place: Place,
     page: Option<PagePlace>,
@@ -78,19 +84,24 @@ impl RunArgs {
         &self,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Prepared, Failed> {
-        let Self { sub_prefix, report: page_path, file, settings } = self;
+        let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
         let variable = settings.before(variable);
         let sub_prefix =
             sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await.map_err(Failed::usage)?;
+        let mut looks = None;
         let (common, share, people) = if file.file.is_some() {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
             let people = People::of_file(file, &common.policy)?;
             (common, share, people)
         } else {
-            let config::BulkSync { common, user_pool_id, share, trigger: _ } =
+            let config::BulkSync { common, user_pool_id, share, queue_url, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
+            let queue = queue_url.map(|url| clients::queue(&aws, url, QUEUE_TIMEOUT));
+            looks = queue.map(|queue| {
+                clients::looks(queue, &std::sync::Arc::new(common.policy.clone()), &user_pool_id)
+            });
             let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
             (common, share, people)
         };
@@ -100,11 +111,12 @@ impl RunArgs {
         let limits = common.permit.limits;
         let address = common.permit.api_url.to_string();
         let policy = std::sync::Arc::new(common.policy);
-        let sync = BulkSync { permit: permit.clone(), directory, policy };
+        let sync = BulkSync { permit: permit.clone(), directory, policy, looks };
         // Before the run: what it did must not be lost because there is no place to write it to.
         let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
         let place = Place { directory: name, permit: "Permit".to_owned() };
-        Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page })
+        let take_over = take_over.as_deref().map(Source::named);
+        Ok(Prepared { sync, permit, address, limits, sub_prefix, take_over, expected, place, page })
     }
 }
 
@@ -116,6 +128,7 @@ impl Prepared {
             dry_run,
             sub_prefix: self.sub_prefix.clone(),
             approve_deprovision,
+            take_over: self.take_over.clone(),
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
         let overview = match self.page {

@@ -132,8 +132,8 @@ pub enum Refusal {
 
 /// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory.
 ///
-/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does a disabled user
-/// who would lose a role: a broken source is seen on the first run, before any mark is made.
+/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does everybody in the directory who would
+/// lose a role, disabled or not: a broken source is seen on the first run, before anything is taken.
 pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize) -> Result<(), Refusal> {
     if affected == 0 {
         return Ok(());

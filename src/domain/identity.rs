@@ -166,6 +166,11 @@ impl Source {
         Self(pool.unwrap_or(iss).into())
     }
 
+    /// The source of this name, as a ledger spells it.
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// Whether it has the form of a user pool's id, `REGION_ID`.
     pub fn is_user_pool(&self) -> bool {
         let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -198,6 +203,8 @@ pub struct Evidence {
     pub as_of: Option<Timestamp>,
     /// Whether it may take on a Permit user whom no ledger names.
     pub adopts: bool,
+    /// Whether it may make a user whom Permit lacks.
+    pub creates: bool,
     /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
     pub fresh_seconds: u32,
 }
@@ -205,7 +212,7 @@ pub struct Evidence {
 impl Evidence {
     /// The directory itself, read from this time on: a user pool, a file, a trigger event.
     pub fn read_at(time: Timestamp) -> Self {
-        Self { as_of: whole_millis(time), adopts: true, fresh_seconds: 0 }
+        Self { as_of: whole_millis(time), adopts: true, creates: true, fresh_seconds: 0 }
     }
 
     /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
@@ -214,7 +221,12 @@ impl Evidence {
     /// its token, and must not count as newer.
     pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
         let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
-        Self { as_of: iat.and_then(|iat| whole_millis(end(iat).min(now))), adopts, fresh_seconds }
+        Self {
+            as_of: iat.and_then(|iat| whole_millis(end(iat).min(now))),
+            adopts,
+            creates: true,
+            fresh_seconds,
+        }
     }
 
     /// Whether it is too old at the time `now`. What has no time is older than anything.

@@ -142,6 +142,7 @@ impl Plan {
         let Some(actual) = actual else {
             return match desired.evidence.as_of {
                 None => Self::Refused(Refused::Undated),
+                Some(_) if !desired.evidence.creates => Self::Refused(Refused::Stale),
                 Some(_) => Self::Create(create(desired)),
             };
         };

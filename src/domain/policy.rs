@@ -13,6 +13,7 @@ use serde_json::Value;
 
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
+use super::facts::Facts;
 use super::grant::{Grant, Instance, Key};
 use super::identity::{Email, Evidence, Identity, Source, UserKey, is_clean};
 use super::path;
@@ -149,6 +150,16 @@ pub struct Desired {
 }
 
 redacted_debug!(Desired);
+
+impl Desired {
+    /// The same, and they keep what they have by us.
+    #[must_use]
+    pub fn keeping(mut self, actual: &Facts) -> Self {
+        let ours = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
+        self.grants.extend(ours.filter(|grant| actual.roles.contains(*grant)).cloned());
+        self
+    }
+}
 
 /// The grants that a rule might make, could its conditions be told.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -306,6 +317,14 @@ impl Policy {
         let asked =
             |c: &Condition| matches!(c, Condition::Group(pattern) if pattern.matches(group).is_some());
         self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
+    }
+
+    /// Whether some rule grants such a role assignment to anybody, as far as its tenant and role tell.
+    pub fn could_grant(&self, grant: &Grant) -> bool {
+        self.rules.iter().any(|Rule { tenant, resource, role, .. }| {
+            let (tenant, resource, role) = (tenant.clone(), resource.clone(), role.clone());
+            Untold { tenant, resource, role }.fits(grant)
+        })
     }
 
     /// Whether any rule asks for groups: where none does, nobody need look them up.

@@ -15,19 +15,22 @@ use jiff::Timestamp;
 pub use self::batch::{Answer, Batch};
 use self::batch::{Messages, Parsed, Poison};
 use self::people::{Found, People};
-use crate::aws::queue::{DeadLetters, Lead, Look, Message, Waiting};
+use crate::aws::queue::{DeadLetters, Lead, Look, Message, Queue, Waiting};
 use crate::domain::directory::Lookup;
 use crate::domain::identity::{Source, UserKey};
 use crate::domain::plan::Refused;
 use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
-use crate::sync::many::{Applied, Applier, Item, Settled, Target};
+use crate::sync::looks::Looks;
+use crate::sync::many::{Applied, Applier, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics;
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
 const MANY: usize = 20;
+/// How often the directory is asked again about somebody of whom Permit has newer evidence.
+const ROUNDS: u32 = 3;
 
 /// Where people come from, as far as this deployment is told.
 #[derive(Default)]
@@ -44,19 +47,25 @@ pub struct Reconcile {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     directories: Directories,
+    /// Where people are announced whom a look changes.
+    looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
 }
 
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). Without `dead_letters` SQS moves there what was tried often enough.
+    /// `permit` is to be [patient](Permit::patient). `queue` is the one that the batches come from: a look that changes
+    /// something leads to one more. Without `dead_letters` SQS moves there what was tried often enough.
     pub fn new(
         permit: Permit,
         policy: Policy,
         directories: Directories,
+        queue: Option<Arc<dyn Queue>>,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
         let (policy, catalog) = (Arc::new(policy), Arc::new(Catalog::default()));
-        Self { permit, policy, catalog, directories, dead_letters }
+        let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
+        let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
+        Self { permit, policy, catalog, directories, looks, dead_letters }
     }
 
     /// Looks at the people of one batch. What is not settled when the deadline of `permit` passes is kept.
@@ -113,17 +122,24 @@ impl Reconcile {
 
     /// Reads the people of one directory and makes Permit match.
     async fn look(&self, permit: &Permit, source: &Source, mut people: People, messages: &mut Messages) {
-        if let Some(lookup) = self.lookup(source) {
-            people.read(lookup.as_ref()).await;
+        for _ in 0..ROUNDS {
+            if let Some(lookup) = self.lookup(source) {
+                people.read(lookup.as_ref()).await;
+            }
+            for (key, error) in people.unread() {
+                tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
+                messages.keep_all(people.messages_of(&key));
+            }
+            if let Err(error) = self.settle(permit, &mut people, messages).await {
+                tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
+                break;
+            }
+            // Somebody came between with newer evidence: the directory is asked again.
+            if people.left() == 0 {
+                break;
+            }
         }
-        for (key, error) in people.unread() {
-            tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
-            messages.keep_all(people.messages_of(&key));
-        }
-        if let Err(error) = self.settle(permit, &mut people, messages).await {
-            tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
-            messages.keep_all(people.messages_left());
-        }
+        messages.keep_all(people.messages_left());
     }
 
     async fn settle(
@@ -132,24 +148,23 @@ impl Reconcile {
         people: &mut People,
         messages: &mut Messages,
     ) -> Result<(), Error> {
-        let mut applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        if people.left() >= MANY {
-            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
-        }
         let keys = people.keys_left();
         if keys.is_empty() {
             return Ok(());
         }
-        let mut actual = applier.read(keys.iter()).await?;
+        let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
+        let mut applier = applier.with_looks(self.looks.clone());
+        if keys.len() >= MANY {
+            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
+        }
         let known = match self.catalog.peek() {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
         let mut items = Vec::new();
         for key in keys {
-            let actual = actual.remove(&key);
-            match people.target(&key, actual.is_some(), |found| self.target(found, &known)) {
-                Some((target, claims)) => items.push(Item::new(target, actual).claiming(claims)),
+            match people.item(&key, |found| self.target(found, &known)) {
+                Some(item) => items.push(item),
                 None => people.done(&key),
             }
         }
@@ -161,6 +176,7 @@ impl Reconcile {
                 let key = target.key().clone();
                 match outcome {
                     Ok(done) => synced += usize::from(done.changed),
+                    Err(SyncError::Evidence(Refused::Older)) if people.can_read_again(&key) => continue,
                     Err(SyncError::Evidence(Refused::Older | Refused::Stale)) => {}
                     Err(error) => self.set_aside_person(messages, people, &key, &error).await,
                 }

@@ -1,7 +1,7 @@
 //! The handle, and one request on its way: key, pace, attempt, answer, again.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +75,34 @@ pub struct Permit {
     pub(super) shared: Arc<Shared>,
     pub(super) deadline: Option<Instant>,
     pub(super) pacer: Option<Arc<Pacer>>,
+    /// A turn that was waited for beforehand.
+    paid: Option<Arc<Paid>>,
+}
+
+/// What a request is that a turn is waited for: see [`Permit::turn`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// A POST or PUT of one thing.
+    Write,
+    /// A DELETE of one thing.
+    Delete,
+    /// A bulk call that makes or replaces.
+    BulkWrite,
+    /// A bulk call that deletes.
+    BulkDelete,
+}
+
+impl Turn {
+    fn class(self) -> Class {
+        let bulk = matches!(self, Self::BulkWrite | Self::BulkDelete);
+        let delete = matches!(self, Self::Delete | Self::BulkDelete);
+        Class { bulk, delete, write: true }
+    }
+}
+
+struct Paid {
+    class: Class,
+    is_taken: AtomicBool,
 }
 
 pub(super) struct Shared {
@@ -112,12 +140,20 @@ pub(super) struct Call<'a> {
     pub(super) grants: Vec<&'a Grant>,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
+    /// When its last attempt was sent, its turn waited for.
+    pub(super) sent: Mutex<Option<Instant>>,
 }
 
 impl Call<'_> {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, grants: Vec::new(), renews_key: true }
+        Self { request, bulk: false, repeat, grants: Vec::new(), renews_key: true, sent: Mutex::default() }
+    }
+
+    /// When its last attempt was sent, its turn waited for.
+    pub(super) fn sent(&self) -> Instant {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.unwrap_or_else(Instant::now)
     }
 
     /// With `body` as JSON.
@@ -156,13 +192,39 @@ impl Permit {
             pacers: Mutex::default(),
             counters: Counters::default(),
         };
-        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None })
+        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, paid: None })
     }
 
     /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key included.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same, by `deadline` where this handle has none that is earlier.
+    #[must_use]
+    pub fn not_after(&self, deadline: Instant) -> Self {
+        self.until(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)))
+    }
+
+    /// Whether this handle goes on after `instant`.
+    pub fn outlasts(&self, instant: Instant) -> bool {
+        self.deadline.is_none_or(|deadline| deadline > instant)
+    }
+
+    /// Waits until such a request may be sent. The first one of the returned handle, and of its clones, waits no more.
+    ///
+    /// What rests on a fresh read waits first, and then reads.
+    pub async fn turn(&self, turn: Turn) -> Result<Self, Error> {
+        let Some(pacer) = &self.pacer else { return Ok(self.clone()) };
+        pacer.pass(turn.class(), self.deadline).await?;
+        let paid = Paid { class: turn.class(), is_taken: AtomicBool::new(false) };
+        Ok(Self { paid: Some(Arc::new(paid)), ..self.clone() })
+    }
+
+    /// About how many reads may be sent within `time`, where nobody else sends any.
+    pub fn reads_within(&self, time: Duration) -> usize {
+        self.pacer.as_ref().map_or(usize::MAX, |pacer| pacer.all_within(time))
     }
 
     /// A handle that keeps to `share` of the limits, waits for its turn, and waits out a 429.
@@ -223,9 +285,14 @@ impl Permit {
     }
 
     async fn attempt(&self, call: &Call<'_>, key: &SecretString) -> Result<Vec<u8>, Error> {
-        if let Some(pacer) = &self.pacer {
+        let is_paid =
+            |paid: &Arc<Paid>| paid.class == call.class() && !paid.is_taken.swap(true, Ordering::Relaxed);
+        if let Some(pacer) = &self.pacer
+            && !self.paid.as_ref().is_some_and(is_paid)
+        {
             pacer.pass(call.class(), self.deadline).await?;
         }
+        *call.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let answer = self.exchange(call, key, self.shared.settings.timeout).await;
         if let (Some(pacer), Err(Error::RateLimited { retry_after })) = (&self.pacer, &answer) {
             pacer.refused(call.class(), retry_after.unwrap_or(Duration::from_secs(1)));

@@ -42,6 +42,8 @@ pub(super) struct Pacer {
     delete: Gate,
     write: Gate,
     all: Gate,
+    /// How many requests of any kind pass in a second.
+    rate: f64,
 }
 
 impl Pacer {
@@ -52,12 +54,25 @@ impl Pacer {
         let gate = |name, limit: u32| Gate::new(name, f64::from(limit) * share, minute);
         // The limit of bulk calls is counted in windows of 10 minutes.
         let bulk = Gate::new("bulk calls", f64::from(bulk) * 10.0 * share, minute * 10);
+        let rate = f64::from(all) * share / minute.as_secs_f64();
         Self {
             bulk,
             delete: gate("deletes", delete),
             write: gate("writes", write),
             all: gate("requests", all),
+            rate,
         }
+    }
+
+    /// How many requests pass within `time`.
+    pub(super) fn all_within(&self, time: Duration) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count that is not negative"
+        )]
+        let count = (self.rate * time.as_secs_f64()).floor() as usize;
+        count.max(1)
     }
 
     fn gates(&self, class: Class) -> impl Iterator<Item = &Gate> {

@@ -1,6 +1,7 @@
 //! One user, and pages of users.
 
 use reqwest::{Method, Url};
+use tokio::time::Instant;
 
 use super::client::{Call, Permit};
 use super::error::Error;
@@ -37,12 +38,18 @@ impl UsersPage {
 impl Permit {
     /// The user with this key.
     pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
+        Ok(self.user_since(key).await?.0)
+    }
+
+    /// The user with this key, and a moment since which what is told has been so: when the request was sent.
+    pub async fn user_since(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
-        match self.send(&call).await {
-            Ok(body) => Ok(Some(facts(&body)?)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = match self.send(&call).await {
+            Ok(body) => Some(facts(&body)?),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok((found, call.sent()))
     }
 
     /// Page `page`, from 1, of the users whose key begins with `prefix`, [`UsersPage::ROWS`] a page.

@@ -37,6 +37,7 @@ use self::reading::{RECORDS, Reading};
 use self::report::Report;
 use self::writer::Writer;
 use super::catalog::Catalog;
+use super::looks::Looks;
 use super::many::{Applier, Item, Target};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::{Departure, Refusal};
@@ -56,6 +57,8 @@ pub struct BulkSync {
     pub directory: Arc<dyn Directory>,
     /// What should be of them.
     pub policy: Arc<Policy>,
+    /// Where people are announced whom a run changes; `None`: there is no queue.
+    pub looks: Option<Arc<Looks>>,
 }
 
 /// What one run is to do.
@@ -190,6 +193,7 @@ struct Run<'a> {
     directory: &'a dyn Directory,
     policy: Arc<Policy>,
     permit: Permit,
+    looks: Option<Arc<Looks>>,
     options: Options,
     observer: &'a dyn Observer,
     census: Census,
@@ -199,12 +203,13 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(sync: &'a BulkSync, permit: Permit, options: Options, observer: &'a dyn Observer) -> Self {
-        let BulkSync { permit: _, directory, policy } = sync;
+        let BulkSync { permit: _, directory, policy, looks } = sync;
         let report = Report { run_id: options.run_id.clone(), dry_run: options.dry_run, ..Report::default() };
         Self {
             directory: &**directory,
             policy: policy.clone(),
             permit,
+            looks: looks.clone(),
             census: Census::new(directory.source().clone(), options.take_over.clone()),
             planner: Planner::new(policy.clone(), observer, &options),
             options,
@@ -237,6 +242,8 @@ impl<'a> Run<'a> {
         self.settle_waiting(&mut writer).await?;
         if let Ok(Summary { doubt, .. }) = &whole {
             self.depart(doubt.as_deref(), &applier, &mut writer).await?;
+        } else {
+            self.keep_roles(&mut writer).await?;
         }
         self.settle_waiting(&mut writer).await?;
         self.write_waiting(true, &mut writer).await?;
@@ -254,7 +261,7 @@ impl<'a> Run<'a> {
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
         let prefix = prefix.map(|prefix| prefix.as_str().to_owned());
-        let applier = applier.with_listing(prefix, self.census.users()).looking_again();
+        let applier = applier.with_listing(prefix, self.census.users()).with_looks(self.looks.clone());
         Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
     }
 
@@ -361,18 +368,19 @@ impl<'a> Run<'a> {
             self.refuse(Refusal::Doubt(doubt.to_owned()));
             leaving.clear();
         }
-        let affected = leaving.len() + self.planner.disabled();
+        let affected = leaving.len() + self.planner.losing();
         if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
             tracing::warn!(affected, %refusal, "nobody is deprovisioned");
             self.refuse(refusal);
-            return Ok(());
+            return self.keep_roles(writer).await;
         }
         let (leavers, all_told) = departures.decide(leaving, &self.census, applier).await?;
         if !all_told {
             self.refuse(Refusal::PartialView("the directory"));
         }
 
-        self.planner.plan_disabled(&mut self.census).into_iter().for_each(|item| writer.put(item));
+        let losing = self.planner.plan_losing(true, &mut self.census, &mut self.report);
+        losing.into_iter().for_each(|item| writer.put(item));
         let mut doomed = Vec::new();
         for (facts, departure) in leavers {
             self.observer.planned(Planned::Depart { actual: &facts, departure: &departure });
@@ -394,6 +402,14 @@ impl<'a> Run<'a> {
         }
         self.planner.settled();
         self.report.count_deleted(&mut self.census, deleted, self.observer)
+    }
+
+    /// People who may sign in keep their roles in this run.
+    async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+        self.report.revocations_refused = self.planner.present_losing() as u64;
+        let items = self.planner.plan_losing(false, &mut self.census, &mut self.report);
+        items.into_iter().for_each(|item| writer.put(item));
+        self.land(writer).await
     }
 
     fn refuse(&mut self, refusal: Refusal) {

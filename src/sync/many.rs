@@ -3,9 +3,11 @@
 //! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit is
 //! read and each plan made anew; then the call is made once more where that changed anything, and otherwise cut
 //! in two, until what Permit refuses stands alone. Whoever stands alone goes the way of a single sign-in
-//! ([`sync_desired`]).
+//! ([`Sync`]).
 //!
-//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants.
+//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants. And every call that
+//! changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users, as with a single one: past it they are read and planned
+//! again, once the turn for the call has come.
 
 mod calls;
 mod deletion;
@@ -13,6 +15,7 @@ mod reading;
 mod target;
 mod tenants;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,17 +23,20 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::try_join_all;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use self::calls::Failed;
+use self::calls::{Failed, Sent};
 pub use self::deletion::Deleted;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
 pub use self::target::{Item, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
-use super::one::{SyncError, Synced, sync_desired};
+use super::looks::{Looks, Notice};
+use super::one::{Snapshot, Sync, SyncError, Synced};
+use crate::domain::grant::Grant;
 use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Permit};
+use crate::permit::{Error, Permit, Turn};
 
 /// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
 const FEW: usize = 5;
@@ -38,6 +44,8 @@ const FEW: usize = 5;
 const TRIES: u32 = 3;
 /// How often a batch is planned in all, before it is cut in two: others may keep changing its users.
 const ROUNDS: u32 = 10;
+/// How often in a row a call may come too late after its read, before it is cut in two.
+const WINDOWS: u32 = 8;
 /// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
@@ -57,8 +65,10 @@ pub struct Applier {
     listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
     embedded: Mutex<Option<bool>>,
-    /// What is known of the users may be minutes old.
-    looks_again: bool,
+    /// Where looks are sent ahead of changes.
+    looks: Option<Arc<Looks>>,
+    /// One batch of changes is read and written at a time.
+    changing: Mutex<()>,
     /// Nothing is written.
     is_dry: bool,
     /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
@@ -85,6 +95,10 @@ pub struct Applied {
 
 struct Batch {
     items: Vec<Item>,
+    /// A handle that has waited for the turn of the next call.
+    paid: Option<Permit>,
+    /// How often that was needed in a row.
+    windows: u32,
     /// Failures in a row that left everything as it was.
     tries: u32,
     /// Failures in all.
@@ -93,7 +107,7 @@ struct Batch {
 
 impl Batch {
     fn new(items: Vec<Item>) -> Self {
-        Self { items, tries: 0, rounds: 0 }
+        Self { items, paid: None, windows: 0, tries: 0, rounds: 0 }
     }
 }
 
@@ -107,7 +121,8 @@ impl Applier {
             prefix: None,
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
-            looks_again: false,
+            looks: None,
+            changing: Mutex::default(),
             is_dry: false,
             tenants: Mutex::new(None),
             faults: AtomicU32::new(0),
@@ -121,10 +136,10 @@ impl Applier {
         Self { prefix, listed: AtomicU64::new(users), ..self }
     }
 
-    /// Says that what is known of the users may be minutes old: those who are to be overwritten are read once more before.
+    /// Has people looked at again whom this changes.
     #[must_use]
-    pub fn looking_again(self) -> Self {
-        Self { looks_again: true, ..self }
+    pub fn with_looks(self, looks: Option<Arc<Looks>>) -> Self {
+        Self { looks, ..self }
     }
 
     /// Makes it write nothing: it says of each user what it would have done.
@@ -148,10 +163,6 @@ impl Applier {
             return applied;
         }
         if let Err(error) = self.make_tenants(&mut items).await {
-            applied.stopped = Some(error);
-            return applied;
-        }
-        if let Err(error) = self.look_again(&mut items).await {
             applied.stopped = Some(error);
             return applied;
         }
@@ -192,16 +203,70 @@ impl Applier {
         todo: &mut Vec<Batch>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), Error> {
-        let Batch { items, tries, rounds } = batch;
+        let Batch { items, paid, windows, tries, rounds } = batch;
         if items.len() < FEW {
             return self.few(items, settled).await;
         }
-        let plans: Vec<Plan> = items.iter().map(Item::plan).collect();
-        let Err(Failed { error, culprits }) = self.send(&plans).await else {
-            self.faults.store(0, Ordering::Relaxed);
-            settled.extend(items.into_iter().zip(plans).map(|(item, plan)| item.settled(plan)));
-            return Ok(());
+        let (mut items, later) = self.within_reach(items);
+        if !later.is_empty() {
+            todo.push(Batch::new(later));
+        }
+        // Those who read at the same time would read too long.
+        let stale = items.iter().any(Item::is_stale);
+        let _alone = if stale { Some(self.changing.lock().await) } else { None };
+        let permit = &match paid {
+            Some(paid) => paid,
+            None if stale => self.permit.turn(calls::first_turn(items.iter().map(Item::plan))).await?,
+            None => self.permit.clone(),
         };
+        self.freshen(permit, &mut items).await?;
+        let mut plans: Vec<Plan> = Vec::with_capacity(items.len());
+        let mut left = Vec::with_capacity(items.len());
+        for item in items {
+            match item.plan() {
+                idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
+                plan => {
+                    plans.push(plan);
+                    left.push(item);
+                }
+            }
+        }
+        let mut items = left;
+        let until = items.iter().filter_map(Item::good_until).min();
+        self.announce(&mut items, &plans).await;
+        let Failed { error, culprits, turn } = match self.send(permit, &plans, until).await {
+            Ok(Sent { roles_too }) => {
+                self.faults.store(0, Ordering::Relaxed);
+                let mut unassigned = Vec::new();
+                for (mut item, plan) in items.into_iter().zip(plans) {
+                    // Whose the user is that stands now, a read must tell before their roles are assigned.
+                    if let Plan::Create(user) = &plan
+                        && !roles_too
+                    {
+                        item.was_created(user);
+                        unassigned.push(item);
+                    } else {
+                        settled.push(item.settled(plan));
+                    }
+                }
+                if !unassigned.is_empty() {
+                    todo.push(Batch::new(unassigned));
+                }
+                return Ok(());
+            }
+            Err(failed) => failed,
+        };
+        if error == Error::DeadlineExceeded && until.is_some_and(|until| self.permit.outlasts(until)) {
+            items.iter_mut().zip(plans).for_each(|(item, plan)| item.begun(plan));
+            if windows == WINDOWS {
+                todo.extend(cut(items, &[]));
+                return Ok(());
+            }
+            // Wait for the turn first, and then read.
+            let paid = Some(self.permit.turn(turn).await?);
+            todo.push(Batch { items, paid, windows: windows + 1, tries, rounds });
+            return Ok(());
+        }
         if !self.bears(&error) {
             return Err(error);
         }
@@ -216,7 +281,7 @@ impl Applier {
         // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
         let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
         if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
-            todo.push(Batch { items, tries, rounds });
+            todo.push(Batch { tries, rounds, ..Batch::new(items) });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
@@ -224,6 +289,30 @@ impl Applier {
         }
         todo.extend(cut(items, if moved { &[] } else { &culprits }));
         Ok(())
+    }
+
+    /// Has everybody looked at again whom these plans change, unless that is seen to.
+    async fn announce(&self, items: &mut [Item], plans: &[Plan]) {
+        let Some(looks) = &self.looks else { return };
+        let mut told = Vec::new();
+        for (index, (item, plan)) in items.iter().zip(plans).enumerate() {
+            if let Plan::Change(Change { grant, .. }) = plan
+                && item.is_to_tell(grant)
+            {
+                told.push((index, grant.union(&item.claims).cloned().collect::<BTreeSet<Grant>>()));
+            }
+        }
+        let notices = told.iter().filter_map(|(index, grants)| items[*index].notice(grants));
+        let notices: Vec<Notice<'_>> = notices.collect();
+        if notices.is_empty() {
+            return;
+        }
+        let at = Instant::now();
+        let is_sure = looks.ahead(&notices).await;
+        drop(notices);
+        if is_sure {
+            told.into_iter().for_each(|(index, grants)| items[index].told = Some((at, grants)));
+        }
     }
 
     /// Whether there is a way on from this error.
@@ -244,10 +333,12 @@ impl Applier {
         plans: Vec<Plan>,
         settled: &mut Vec<Settled>,
     ) -> Result<Refreshed, Error> {
+        let taken = Instant::now();
         let mut found = self.read(items.iter().map(|item| item.target.key())).await?;
         let mut refreshed = Refreshed { items: Vec::new(), moved: false };
         for (mut item, tried) in items.into_iter().zip(plans) {
-            item.actual = found.remove(item.target.key());
+            let actual = found.remove(item.target.key());
+            item.see(actual, taken);
             match item.plan() {
                 Plan::Unchanged => {
                     refreshed.moved = true;
@@ -282,28 +373,25 @@ impl Applier {
 
     async fn one(&self, item: Item) -> Result<Settled, Error> {
         let was_made = item.was_made();
-        let Item { target, mut actual, left_out, claims, .. } = item;
+        let mut seen = match item.snapshot() {
+            Some(seen) => seen,
+            None => Snapshot::read(&self.permit, item.target.key()).await?,
+        };
+        let ahead = self.looks.as_deref().map(|looks| item.ahead(looks));
         let mut tries = 0;
         loop {
-            let outcome = match &target {
+            let outcome = match &item.target {
                 Target::Present(desired) => {
-                    let (desired, actual) = (desired.clone(), actual.take());
-                    let (permit, policy, catalog) = (&self.permit, &self.policy, &self.catalog);
-                    sync_desired(permit, policy, catalog, desired, actual, claims.clone()).await
+                    let sync = Sync::new(&self.permit, &self.policy, &self.catalog, desired.clone());
+                    sync.claiming(item.claims.clone()).ahead(ahead).run(seen).await
                 }
-                Target::Absent { .. } => {
-                    self.depart(target.claiming(actual.as_ref(), &claims)).await.map_err(SyncError::from)
-                }
+                Target::Absent { .. } => self.depart(&item, seen).await.map_err(SyncError::from),
             };
             let error = match outcome {
                 Err(SyncError::Permit(error)) if !error.is_refusal() => error,
                 outcome => {
                     self.faults.store(0, Ordering::Relaxed);
-                    let outcome = outcome.map(|synced| Synced {
-                        created: synced.created || was_made,
-                        ..synced.without(left_out)
-                    });
-                    return Ok(Settled { target, outcome });
+                    return Ok(item.finished(outcome, was_made));
                 }
             };
             tries += 1;
@@ -311,23 +399,42 @@ impl Applier {
                 return Err(error);
             }
             if tries == TRIES {
-                return Ok(Settled { target, outcome: Err(SyncError::Permit(error)) });
+                return Ok(Settled { target: item.target, outcome: Err(SyncError::Permit(error)) });
             }
             pause(tries).await;
-            actual = self.permit.user(target.key()).await?;
+            seen = Snapshot::read(&self.permit, item.target.key()).await?;
         }
     }
 
-    async fn depart(&self, plan: Plan) -> Result<Synced, Error> {
-        let Plan::Change(Change { key, revoke, write, grant: _ }) = plan else {
-            return Ok(Synced::default());
-        };
-        try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
-        if let Some(user) = write {
-            self.permit.replace_user(&user).await?;
+    /// Takes from one who left what they are to lose.
+    async fn depart(&self, item: &Item, mut seen: Snapshot) -> Result<Synced, Error> {
+        let mut permit = self.permit.clone();
+        for _ in 0..=WINDOWS {
+            let Plan::Change(change) = item.target.claiming(seen.facts.as_ref(), &item.claims) else { break };
+            if let (Some(looks), Some(notice)) = (&self.looks, item.notice(&item.claims)) {
+                looks.ahead(&[notice]).await;
+            }
+            let until = seen.good_until();
+            match take_back(&permit.not_after(until), &change).await {
+                Ok(()) => return Ok(Synced { changed: true, revoked: change.revoke, ..Synced::default() }),
+                Err(Error::DeadlineExceeded) if self.permit.outlasts(until) => {}
+                Err(error) => return Err(error),
+            }
+            let turn = if change.revoke.is_empty() { Turn::Write } else { Turn::Delete };
+            permit = self.permit.turn(turn).await?;
+            seen = Snapshot::read(&permit, item.target.key()).await?;
         }
-        Ok(Synced { changed: true, revoked: revoke, ..Synced::default() })
+        Ok(Synced::default())
     }
+}
+
+async fn take_back(permit: &Permit, change: &Change) -> Result<(), Error> {
+    let Change { key, revoke, write, grant: _ } = change;
+    try_join_all(revoke.iter().map(|grant| permit.unassign(key, grant))).await?;
+    if let Some(user) = write {
+        permit.replace_user(user).await?;
+    }
+    Ok(())
 }
 
 struct Refreshed {

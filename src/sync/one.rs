@@ -8,17 +8,22 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use tokio::time::Instant;
+
 use super::catalog::{Catalog, Known, Missing};
+use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
 use crate::domain::facts::Facts;
 use crate::domain::grant::{Grant, Key};
-use crate::domain::identity::Identity;
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
-use crate::permit::{Error, Permit};
+use crate::permit::{Error, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
 /// same person in at once need two; a missing role and a taken e-mail cost one each.
 const ROUNDS: u32 = 6;
+/// How often a person is read again because the turn for their writes came too late. Each time brings one write at least.
+const WINDOWS: u32 = 200;
 
 /// Why a person is not synced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -29,6 +34,9 @@ pub enum SyncError {
     /// The evidence may not change what Permit has.
     #[error(transparent)]
     Evidence(#[from] Refused),
+    /// The user was changed a moment ago.
+    #[error("the user was changed a moment ago: the next change waits a little")]
+    TooSoon,
     /// What Permit knows changed under every plan.
     #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
     Unsettled,
@@ -40,6 +48,7 @@ impl SyncError {
         match self {
             Self::Permit(error) => error.code(),
             Self::Evidence(refused) => refused.code(),
+            Self::TooSoon => "TOO_SOON",
             Self::Unsettled => "UNSETTLED",
         }
     }
@@ -99,72 +108,68 @@ pub struct Synced {
     pub left_out: BTreeSet<LeftOut>,
 }
 
-/// Syncs one person, and returns when Permit knows of them what the policy says.
-///
-/// `actual` is what Permit is believed to know: a sign-up starts from `None` and costs one request where that
-/// is right. Every step may be repeated, and may run beside another instance that does the same.
-///
-/// # Errors
-/// What Permit answered, where that is not a matter of planning again. What had been done until then
-/// stands, and a later call goes on from it.
-pub async fn sync_user(
-    permit: &Permit,
-    policy: &Policy,
-    catalog: &Catalog,
-    identity: &Identity,
-    actual: Option<Facts>,
-) -> Result<Synced, SyncError> {
-    let mut synced =
-        sync_desired(permit, policy, catalog, policy.evaluate(identity), actual, BTreeSet::new()).await?;
-    synced.left_out.extend(unclean(policy, identity));
-    Ok(synced)
+/// What Permit knew of a user, and since when.
+pub struct Snapshot {
+    /// `None`: no such user.
+    pub facts: Option<Facts>,
+    /// A moment since which it has been so.
+    pub taken: Instant,
 }
 
-/// The attributes that the policy would use, and that decide over nothing.
-pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = LeftOut> {
-    identity
-        .unclean()
-        .filter(|name| policy.uses_attribute(name))
-        .map(|name| LeftOut::Unclean(name.to_owned()))
+impl Snapshot {
+    /// A user who is believed not to stand. Making one is refused where that is wrong, so it needs no read.
+    pub fn nobody() -> Self {
+        Self { facts: None, taken: Instant::now() }
+    }
+
+    /// Asks Permit.
+    pub async fn read(permit: &Permit, key: &UserKey) -> Result<Self, Error> {
+        let (facts, taken) = permit.user_since(key).await?;
+        Ok(Self { facts, taken })
+    }
+
+    /// When the last write ends that rests on this.
+    pub fn good_until(&self) -> Instant {
+        self.taken + WINDOW
+    }
 }
 
-/// The same, for what the policy has said of the person already. `claims` may be ours although no ledger names them.
-pub async fn sync_desired(
-    permit: &Permit,
-    policy: &Policy,
-    catalog: &Catalog,
+/// How a person is told of in the queue, so that somebody looks again.
+#[derive(Clone, Copy)]
+pub struct Ahead<'a> {
+    /// The queue.
+    pub looks: &'a Looks,
+    /// What their token said; `None`: their key is enough.
+    pub identity: Option<&'a Identity>,
+    /// How many looks led here.
+    pub count: u8,
+}
+
+/// One person to sync.
+///
+/// # The order of things
+/// A look is sent ahead of the first write ([`Looks::ahead`]). Every write ends within [`WINDOW`] of a read of this very
+/// user; past it the user is read again. What was granted is read back: where another writer has replaced the ledger meanwhile,
+/// the grants of this call are taken into the new one, or taken back.
+pub struct Sync<'a> {
+    permit: Permit,
+    policy: &'a Policy,
+    catalog: &'a Catalog,
     desired: Desired,
-    mut actual: Option<Facts>,
+    /// Role assignments that may be ours although no ledger names them.
     claims: BTreeSet<Grant>,
-) -> Result<Synced, SyncError> {
-    let mut sync = Sync { permit, policy, catalog, desired, claims, done: Synced::default() };
-    if let Some(known) = catalog.peek() {
-        sync.done.left_out = leave_out(policy, &known, &mut sync.desired);
-    }
-    let mut round = 0;
-    loop {
-        match sync.round(actual.as_ref()).await {
-            Ok(Step::Done) => {
-                let held = actual.map(|facts| facts.roles).unwrap_or_default();
-                let Synced { granted, revoked, .. } = &sync.done;
-                sync.done.roles = held.difference(revoked).chain(granted).cloned().collect();
-                return Ok(sync.done);
-            }
-            Ok(Step::Read(facts)) => actual = facts,
-            Err(SyncError::Permit(error)) if round + 1 < ROUNDS && sync.may_settle(&error) => {
-                let stood = actual.is_some();
-                actual = permit.user(&sync.desired.key).await?;
-                sync.learn(&error, stood, actual.as_ref()).await?;
-                // Two instances that met once must not meet again in step.
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
-            }
-            Err(error) => return Err(error),
-        }
-        round += 1;
-        if round == ROUNDS {
-            return Err(SyncError::Unsettled);
-        }
-    }
+    ahead: Option<Ahead<'a>>,
+    announced: Option<Announced>,
+    /// What the step that ran last has to wait its turn for.
+    turn: Turn,
+    done: Synced,
+}
+
+struct Announced {
+    at: Instant,
+    grants: BTreeSet<Grant>,
+    /// Somebody will look again.
+    is_sure: bool,
 }
 
 /// What a round came to.
@@ -173,29 +178,101 @@ enum Step {
     /// Permit knows what it should.
     Done,
     /// Permit knows this, which is not what the plan was made from: plan again.
-    Read(Option<Facts>),
+    Read(Snapshot),
 }
 
-struct Sync<'a> {
-    permit: &'a Permit,
-    policy: &'a Policy,
-    catalog: &'a Catalog,
-    desired: Desired,
-    claims: BTreeSet<Grant>,
-    done: Synced,
-}
+impl<'a> Sync<'a> {
+    /// A person who should be as `desired`.
+    pub fn new(permit: &Permit, policy: &'a Policy, catalog: &'a Catalog, desired: Desired) -> Self {
+        Self {
+            permit: permit.clone(),
+            policy,
+            catalog,
+            desired,
+            claims: BTreeSet::new(),
+            ahead: None,
+            announced: None,
+            turn: Turn::Write,
+            done: Synced::default(),
+        }
+    }
 
-impl Sync<'_> {
-    async fn round(&mut self, actual: Option<&Facts>) -> Result<Step, SyncError> {
-        match Plan::claiming(&self.desired, actual, &self.claims) {
+    /// With these role assignments, which may be ours although no ledger names them.
+    #[must_use]
+    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
+        Self { claims, ..self }
+    }
+
+    /// With looks sent ahead of writes.
+    #[must_use]
+    pub fn ahead(self, ahead: Option<Ahead<'a>>) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a sign-up starts from
+    /// [`Snapshot::nobody`] and costs one request where that is right. Every step may be repeated, and may run beside another
+    /// instance that does the same.
+    ///
+    /// # Errors
+    /// What Permit answered, where that is not a matter of planning again. What had been done until then
+    /// stands, and a later call goes on from it.
+    pub async fn run(mut self, mut seen: Snapshot) -> Result<Synced, SyncError> {
+        if let Some(known) = self.catalog.peek() {
+            self.done.left_out = leave_out(self.policy, &known, &mut self.desired);
+        }
+        let (mut round, mut windows) = (0, 0);
+        loop {
+            match self.round(&seen).await {
+                Ok(Step::Done) => {
+                    let held = seen.facts.map(|facts| facts.roles).unwrap_or_default();
+                    let Synced { granted, revoked, .. } = &self.done;
+                    self.done.roles = held.difference(revoked).chain(granted).cloned().collect();
+                    return Ok(self.done);
+                }
+                Ok(Step::Read(snapshot)) => seen = snapshot,
+                // The window is over, and not the time: wait for the turn first, then read.
+                Err(SyncError::Permit(Error::DeadlineExceeded))
+                    if windows < WINDOWS && self.permit.outlasts(seen.good_until()) =>
+                {
+                    windows += 1;
+                    self.permit = self.permit.turn(self.turn).await?;
+                    seen = self.read().await?;
+                    continue;
+                }
+                Err(SyncError::Permit(error)) if round + 1 < ROUNDS && self.may_settle(&error) => {
+                    let stood = seen.facts.is_some();
+                    seen = self.read().await?;
+                    self.learn(&error, stood, seen.facts.as_ref()).await?;
+                    // Two instances that met once must not meet again in step.
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
+                }
+                Err(error) => return Err(error),
+            }
+            round += 1;
+            if round == ROUNDS {
+                return Err(SyncError::Unsettled);
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Snapshot, Error> {
+        Snapshot::read(&self.permit, &self.desired.key).await
+    }
+
+    async fn round(&mut self, seen: &Snapshot) -> Result<Step, SyncError> {
+        match Plan::claiming(&self.desired, seen.facts.as_ref(), &self.claims) {
             Plan::Unchanged => Ok(Step::Done),
             Plan::Refused(refused) => Err(refused.into()),
             Plan::Create(user) => Ok(self.create(user).await?),
-            Plan::Change(change) => Ok(self.change(change).await.map(|()| Step::Done)?),
+            Plan::Change(change) => Ok(self.change(change, seen).await?),
         }
     }
 
     async fn create(&mut self, user: NewUser) -> Result<Step, Error> {
+        // One who stands is not replaced: nothing of anybody's is lost. But the directory may have lost them since.
+        if self.ahead.is_some_and(|ahead| ahead.looks.can_read(&self.desired.source)) {
+            self.announce(&user.grants).await;
+        }
         let answer = self.permit.create_user(&user).await?;
         // Permit may answer with a user that stood there already.
         if answer.ledger.as_ref() == Some(&user.user.ledger) {
@@ -207,22 +284,55 @@ impl Sync<'_> {
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }
-        Ok(Step::Read(self.permit.user(&self.desired.key).await?))
+        Ok(Step::Read(self.read().await?))
     }
 
-    async fn change(&mut self, change: Change) -> Result<(), Error> {
+    async fn change(&mut self, change: Change, seen: &Snapshot) -> Result<Step, Error> {
         let Change { key, revoke, write, grant } = change;
-        try_join_all(revoke.iter().map(|grant| self.permit.unassign(&key, grant))).await?;
+        self.announce(&grant).await;
+        let permit = self.permit.not_after(seen.good_until());
+
+        self.turn = Turn::Delete;
+        try_join_all(revoke.iter().map(|grant| permit.unassign(&key, grant))).await?;
         self.done.changed |= !revoke.is_empty();
         self.done.revoked.extend(revoke);
+        self.turn = Turn::Write;
+        let replaces = write.is_some();
         if let Some(user) = write {
-            self.permit.replace_user(&user).await?;
+            permit.replace_user(&user).await?;
             self.done.changed = true;
         }
-        try_join_all(grant.iter().map(|grant| self.permit.assign(&key, grant))).await?;
+        // From here on one of them may stand, and the ledger may be another.
+        self.claims.extend(grant.iter().cloned());
+        try_join_all(grant.iter().map(|grant| permit.assign(&key, grant))).await?;
         self.done.changed |= !grant.is_empty();
+        let is_sure = self.announced.as_ref().is_some_and(|announced| announced.is_sure);
+        if grant.is_empty() && (is_sure || !replaces) {
+            return Ok(Step::Done);
+        }
         self.done.granted.extend(grant);
-        Ok(())
+
+        let after = self.read().await?;
+        let Some(facts) = &after.facts else { return Ok(Step::Done) };
+        if !is_sure && replaces {
+            self.claims.extend(appeared(self.policy, seen.facts.as_ref(), facts));
+        }
+        Ok(Step::Read(after))
+    }
+
+    /// Has the person looked at again when this is over, unless that is seen to.
+    async fn announce(&mut self, grants: &BTreeSet<Grant>) {
+        let Some(Ahead { looks, identity, count }) = self.ahead else { return };
+        let is_told = |told: &Announced| told.at.elapsed() < WINDOW && grants.is_subset(&told.grants);
+        if count >= MOST_LOOKS || self.announced.as_ref().is_some_and(is_told) {
+            return;
+        }
+        let at = Instant::now();
+        let grants: BTreeSet<Grant> = grants.union(&self.claims).cloned().collect();
+        let Desired { source, key, .. } = &self.desired;
+        let notice = Notice { source, key, identity, grants: &grants, count };
+        let is_sure = looks.ahead(&[notice]).await;
+        self.announced = Some(Announced { at, grants, is_sure });
     }
 
     /// Whether reading and planning again may settle what failed.
@@ -253,7 +363,7 @@ impl Sync<'_> {
                 self.done.left_out.insert(LeftOut::EmailRefused);
             }
             Error::NotFound { .. } => {
-                let known = self.catalog.ask(self.permit).await?;
+                let known = self.catalog.ask(&self.permit).await?;
                 let tenants: BTreeSet<Key> =
                     self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();
                 for tenant in tenants.iter().filter(|tenant| !known.tenants.contains(*tenant)) {
@@ -268,6 +378,22 @@ impl Sync<'_> {
         }
         Ok(())
     }
+}
+
+/// The attributes that the policy would use, and that decide over nothing.
+pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = LeftOut> {
+    identity
+        .unclean()
+        .filter(|name| policy.uses_attribute(name))
+        .map(|name| LeftOut::Unclean(name.to_owned()))
+}
+
+/// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names: another writer
+/// made them, whose entry the replacing lost. Those that no rule grants are somebody else's.
+pub fn appeared(policy: &Policy, before: Option<&Facts>, after: &Facts) -> BTreeSet<Grant> {
+    let stood = |grant: &Grant| before.is_some_and(|facts| facts.roles.contains(grant));
+    let new: BTreeSet<Grant> = after.roles.iter().filter(|grant| !stood(grant)).cloned().collect();
+    after.unowned(&new).into_iter().filter(|grant| policy.could_grant(grant)).collect()
 }
 
 /// Takes out of `desired` the grants that name what Permit lacks and nobody is to create.

@@ -19,7 +19,9 @@ mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
 mod http;
+mod interleavings;
 mod logs;
+mod model;
 mod oidc;
 mod overflow;
 mod permit_client;

@@ -29,7 +29,7 @@ impl DeadLetters for Dead {
 
 /// A reconcile that cannot read any directory, as where there are tokens alone.
 fn reconcile(permit: &Permit, dead: &Dead) -> Reconcile {
-    Reconcile::new(permit.clone(), policy(), Directories::default(), Some(Box::new(dead.clone())))
+    Reconcile::new(permit.clone(), policy(), Directories::default(), None, Some(Box::new(dead.clone())))
 }
 
 /// A user pool in memory.
@@ -59,7 +59,7 @@ impl Lookup for Pool {
 /// A reconcile that can read the user pool.
 fn looking(permit: &Permit, pool: &Pool, dead: &Dead) -> Reconcile {
     let directories = Directories { readable: vec![Arc::new(pool.clone())], tokens: Some([].into()) };
-    Reconcile::new(permit.clone(), policy(), directories, Some(Box::new(dead.clone())))
+    Reconcile::new(permit.clone(), policy(), directories, None, Some(Box::new(dead.clone())))
 }
 
 /// A message that names somebody, and what its sender was about to grant.
@@ -191,7 +191,7 @@ async fn poison_is_set_aside_with_its_reason_and_holds_nobody_up() {
         ["not JSON".to_owned(), future, other_pool, huge, message(person("u1", &[], &["admins"]), 0)];
     let tokens = Some([Source::user_pool("local_pool")].into());
     let directories = Directories { readable: vec![], tokens };
-    let knowing = Reconcile::new(patient.clone(), policy(), directories, Some(Box::new(dead.clone())));
+    let knowing = Reconcile::new(patient.clone(), policy(), directories, None, Some(Box::new(dead.clone())));
     let answer = run(&knowing, &patient, &bodies).await;
     assert!(kept(&answer).is_empty());
     assert_eq!(sandbox.user("u1").unwrap().roles.len(), 2);
@@ -204,7 +204,7 @@ async fn poison_is_set_aside_with_its_reason_and_holds_nobody_up() {
     }
     assert_eq!(reasons.len(), 4);
 
-    let none = Reconcile::new(patient.clone(), policy(), Directories::default(), None);
+    let none = Reconcile::new(patient.clone(), policy(), Directories::default(), None, None);
     assert_eq!(kept(&run(&none, &patient, &["not JSON".to_owned()]).await), ["0"], "SQS moves it there");
 }
 
@@ -290,7 +290,7 @@ async fn one_message_may_name_many_people_and_many_messages_one() {
     let Message::Look(mut many) = Message::look(
         Source::user_pool("local_pool"),
         Lead { key: UserKey::new("u0").unwrap(), grants: [].into() },
-        Why::BulkSync,
+        Why::Written,
         0,
     ) else {
         panic!()
@@ -311,7 +311,7 @@ async fn a_role_that_its_maker_announced_is_taken_into_the_ledger_or_taken_back(
             .attribute("handoff", ledger)
             .role("default/viewer")
             .role("default/admin")
-            .role("acme/owner");
+            .role("acme/member");
         let sandbox = Sandbox::builder().tenant("acme").user("u1", orphaned).start().await.unwrap();
         let patient = permit(&sandbox).patient(1.0);
         let (pool, dead) = (Pool::default(), Dead::default());
@@ -319,7 +319,7 @@ async fn a_role_that_its_maker_announced_is_taken_into_the_ledger_or_taken_back(
         run(&looking(&patient, &pool, &dead), &patient, &[look("u1", &["default/admin"])]).await;
         let user = sandbox.user("u1").unwrap();
         assert_eq!(user.roles.contains("default/admin"), owned);
-        assert!(user.roles.contains("acme/owner"), "nobody announced it");
+        assert!(user.roles.contains("acme/member"), "nobody announced it");
         let named = user.attributes["handoff"]["grants"].as_array().unwrap();
         assert_eq!(named.contains(&json!("default/admin")), owned);
     }

@@ -77,7 +77,7 @@ impl Queue for MemoryQueue {
 
 pub fn settings(budget_ms: u64, on_failure: OnFailure) -> Settings {
     let (budget, cache_ttl) = (Duration::from_millis(budget_ms), Duration::from_secs(300));
-    Settings { budget, cache_ttl, on_failure, readable: BTreeSet::new() }
+    Settings { budget, cache_ttl, on_failure, readable: BTreeSet::new(), write_pause: Duration::ZERO }
 }
 
 /// Sign-ins with a queue, as one execution environment of the function has them; with time enough for a busy

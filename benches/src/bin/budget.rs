@@ -16,7 +16,7 @@ use permit_handoff::aws::queue::{Queue, QueueFailed};
 use permit_handoff::config::OnFailure;
 use permit_handoff::entry::trigger::{Groups, Trigger};
 use permit_handoff::permit::{self, Permit, StaticKey};
-use permit_handoff::sync::one::sign_in::{Settings, SignIn};
+use permit_handoff::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -100,7 +100,8 @@ fn trigger(url: &str, taken: Arc<AtomicU32>, answers: bool) -> Trigger {
     let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
     let permit = Permit::new(settings, key).unwrap();
     let (cache_ttl, on_failure) = (Duration::from_secs(300), OnFailure::Admit);
-    let settings = Settings { budget: BUDGET, cache_ttl, on_failure, readable: [].into() };
+    let settings =
+        Settings { budget: BUDGET, cache_ttl, on_failure, readable: [].into(), write_pause: WRITE_PAUSE };
     let queue = Box::new(Counting { taken, answers });
     Trigger::new(SignIn::new(permit, POLICY.parse().unwrap(), settings, Some(queue)), Groups::Skip, None)
 }

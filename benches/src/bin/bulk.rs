@@ -121,6 +121,7 @@ async fn main() {
             permit: Permit::new(settings, key).unwrap().patient(share),
             directory: directory.clone(),
             policy: Arc::new(policy),
+            looks: None,
         };
         for run in RUNS {
             if run == "1% changed" {

@@ -230,7 +230,7 @@ prop_compose! {
         let attributes: Vec<(&str, &str)> = attributes.into_iter().collect();
         let groups: Option<Vec<String>> = groups.map(|groups| groups.iter().map(Grant::to_string).collect());
         let groups: Option<Vec<&str>> = groups.as_ref().map(|groups| groups.iter().map(String::as_str).collect());
-        let evidence = Evidence { as_of: Some(time(seconds)), adopts, fresh_seconds: 0 };
+        let evidence = Evidence { adopts, ..Evidence::read_at(time(seconds)) };
         Identity { enabled, ..person(key, &attributes, groups.as_deref()) }.on(evidence)
     }
 }

@@ -10,13 +10,13 @@ use crate::aws::queue::{Lead, Message, Waiting, Why};
 use crate::domain::directory::{Lookup, NotWhole};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, Source, UserKey};
-use crate::sync::many::Target;
+use crate::sync::many::{Item, Target};
 
 /// People who are asked for at a time.
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the directory says of a person.
-#[expect(clippy::large_enum_variant, reason = "there are ten of them at a time, and they live for a moment")]
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 pub(super) enum Found {
     There(Identity),
     Gone(UserKey),
@@ -78,7 +78,8 @@ impl People {
 
     /// Reads everybody in their directory.
     pub(super) async fn read(&mut self, lookup: &dyn Lookup) {
-        let asked = self.people.iter_mut().map(|(key, person)| async move {
+        let left = self.people.iter_mut().filter(|(_, person)| !person.is_done);
+        let asked = left.map(|(key, person)| async move {
             person.source = Some(lookup.source().clone());
             person.found = Some(match lookup.person(key).await {
                 Ok(Some(identity)) => Found::There(identity),
@@ -93,7 +94,9 @@ impl People {
     pub(super) fn unread(&mut self) -> Vec<(UserKey, NotWhole)> {
         let mut unread = Vec::new();
         for (key, person) in &mut self.people {
-            if let Some(Found::Unread(error)) = &person.found {
+            if !person.is_done
+                && let Some(Found::Unread(error)) = &person.found
+            {
                 unread.push((key.clone(), error.clone()));
                 person.is_done = true;
             }
@@ -101,22 +104,27 @@ impl People {
         unread
     }
 
-    /// How the person should be, and what may be theirs by us; `None`: there is nothing to do.
-    pub(super) fn target(
-        &self,
-        key: &UserKey,
-        stands: bool,
-        target: impl FnOnce(&Found) -> Option<Target>,
-    ) -> Option<(Target, BTreeSet<Grant>)> {
-        let person = self.people.get(key)?;
-        let target = match (&person.found, &person.identity) {
-            (Some(found), _) => target(found),
-            // What is too old creates nobody: they may have been deleted since.
-            (None, Some(identity)) if !stands && identity.evidence.is_stale(Timestamp::now()) => None,
-            (None, Some(identity)) => target(&Found::There(identity.clone())),
-            (None, None) => None,
+    /// The person as they should be; `None`: there is nothing to do.
+    pub(super) fn item(&self, key: &UserKey, target: impl FnOnce(&Found) -> Option<Target>) -> Option<Item> {
+        let Person { found, identity, claims, count, .. } = self.people.get(key)?;
+        let (target, voucher) = match (found, identity) {
+            (Some(found), _) => (target(found)?, None),
+            (None, Some(identity)) => {
+                let mut identity = identity.clone();
+                // What is too old creates nobody: they may have been deleted since.
+                identity.evidence.creates &= !identity.evidence.is_stale(Timestamp::now());
+                let voucher = identity.clone();
+                (target(&Found::There(identity))?, Some(voucher))
+            }
+            (None, None) => return None,
         };
-        Some((target?, person.claims.clone()))
+        // What this one changes is looked at once more.
+        Some(Item::unread(target).claiming(claims.clone()).looked_at(count.saturating_add(1), voucher))
+    }
+
+    /// Whether the directory itself has told of them, and would again.
+    pub(super) fn can_read_again(&self, key: &UserKey) -> bool {
+        self.people.get(key).is_some_and(|person| person.found.is_some())
     }
 
     pub(super) fn done(&mut self, key: &UserKey) {

@@ -11,7 +11,7 @@ use super::observer::{Observer, Planned};
 use super::report::Report;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, Identity, Source};
-use crate::domain::plan::{Diff, Plan};
+use crate::domain::plan::{Change, Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::sync::many::{Item, Target};
 use crate::sync::one::{LeftOut, leave_out, unclean};
@@ -23,13 +23,13 @@ const WAITING: usize = 50_000;
 pub(super) struct Planner<'a> {
     policy: Arc<Policy>,
     observer: &'a dyn Observer,
-    /// Keeps no more disabled people than the breaker lets pass.
+    /// Keeps no more people who lose something than the breaker lets pass.
     approved: bool,
     takes_over: Option<Source>,
     emails: Emails,
     /// People who want an e-mail address that another user is about to give up.
     waiting: Vec<Wait>,
-    disabled: Disabled,
+    losing: Losing,
 }
 
 struct Wait {
@@ -37,12 +37,21 @@ struct Wait {
     enabled: bool,
 }
 
-/// Disabled people who are to lose what they have. Once there are more than the breaker lets pass, only their number
-/// counts.
+/// People in the directory who are to lose something, until the breaker has spoken. Once there are more than it lets pass, only
+/// their number counts.
 #[derive(Default)]
-struct Disabled {
-    count: usize,
-    people: Vec<(Place, Desired)>,
+struct Losing {
+    /// Those who may not sign in any more.
+    disabled: usize,
+    /// Those who may, and are to lose a role.
+    present: usize,
+    people: Vec<Loser>,
+}
+
+struct Loser {
+    place: Place,
+    desired: Desired,
+    is_disabled: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -55,7 +64,7 @@ impl<'a> Planner<'a> {
             takes_over: options.take_over.clone(),
             emails: Emails::default(),
             waiting: Vec::new(),
-            disabled: Disabled::default(),
+            losing: Losing::default(),
         }
     }
 
@@ -84,9 +93,14 @@ impl<'a> Planner<'a> {
         self.waiting.len()
     }
 
-    /// How many disabled people are to lose what they have.
-    pub(super) fn disabled(&self) -> usize {
-        self.disabled.count
+    /// How many people in the directory are to lose something.
+    pub(super) fn losing(&self) -> usize {
+        self.losing.disabled + self.losing.present
+    }
+
+    /// How many of them may sign in.
+    pub(super) fn present_losing(&self) -> usize {
+        self.losing.present
     }
 
     /// Plans one person of the directory. `None`: nothing to do, or not yet.
@@ -119,15 +133,46 @@ impl<'a> Planner<'a> {
         waiting.filter_map(plan).collect()
     }
 
-    /// Plans the disabled people, once the breaker has let them pass: they lose what the ledger names.
-    pub(super) fn plan_disabled(&mut self, census: &mut Census) -> Vec<Item> {
-        let people = std::mem::take(&mut self.disabled.people).into_iter();
-        let plan = |(place, desired): (Place, Desired)| {
+    /// Plans those who are to lose something, once the breaker has spoken. Where it does not let them pass, people who may sign in
+    /// keep their roles, and the rest of their plans is carried out; of the others nothing is changed.
+    pub(super) fn plan_losing(
+        &mut self,
+        passes: bool,
+        census: &mut Census,
+        report: &mut Report,
+    ) -> Vec<Item> {
+        let people = std::mem::take(&mut self.losing.people).into_iter();
+        let plan = |Loser { place, desired, is_disabled }: Loser| {
+            if !passes {
+                return (!is_disabled).then(|| self.plan_keeping(place, desired, census, report)).flatten();
+            }
             let actual = census.facts(place);
             let plan = Plan::new(&desired, actual.as_ref());
-            self.send(desired, actual, &plan, census)
+            Some(self.send(desired, actual, &plan, census))
         };
-        people.map(plan).collect()
+        people.filter_map(plan).collect()
+    }
+
+    /// Plans somebody who keeps their roles.
+    fn plan_keeping(
+        &self,
+        place: Place,
+        desired: Desired,
+        census: &mut Census,
+        report: &mut Report,
+    ) -> Option<Item> {
+        let actual = census.facts(place);
+        let desired = match &actual {
+            Some(actual) => desired.keeping(actual),
+            None => desired,
+        };
+        let plan = Plan::new(&desired, actual.as_ref());
+        if plan.is_idle() {
+            report.count_idle(&desired, &plan, self.observer);
+            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
+            return None;
+        }
+        Some(self.send(desired, actual, &plan, census))
     }
 
     fn consider(
@@ -169,9 +214,9 @@ impl<'a> Planner<'a> {
             self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
-        if loses {
-            self.hold_back(place, desired, report.permit.owned);
-            return None;
+        let revokes = matches!(&plan, Plan::Change(Change { revoke, .. }) if !revoke.is_empty());
+        if loses || revokes {
+            return self.hold_back(Loser { place, desired, is_disabled: disabled }, census, report);
         }
         if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
             self.emails.planned(place, has, email);
@@ -185,14 +230,19 @@ impl<'a> Planner<'a> {
         None
     }
 
-    fn hold_back(&mut self, place: Place, desired: Desired, owned: u64) {
-        self.disabled.count += 1;
+    fn hold_back(&mut self, loser: Loser, census: &mut Census, report: &mut Report) -> Option<Item> {
+        let Loser { place, is_disabled, .. } = loser;
+        census.set_state(place, State::Seen);
+        *(if is_disabled { &mut self.losing.disabled } else { &mut self.losing.present }) += 1;
         #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
-        let passes =
-            self.disabled.count as f64 * 100.0 <= self.policy.deprovision.max_percent * owned.max(1) as f64;
+        let passes = self.losing() as f64 * 100.0
+            <= self.policy.deprovision.max_percent * report.permit.owned.max(1) as f64;
         if passes || self.approved {
-            self.disabled.people.push((place, desired));
+            self.losing.people.push(loser);
+            return None;
         }
+        // There are too many: the breaker lets none of them pass.
+        if is_disabled { None } else { self.plan_keeping(place, loser.desired, census, report) }
     }
 
     fn send(&self, desired: Desired, actual: Option<Facts>, plan: &Plan, census: &mut Census) -> Item {

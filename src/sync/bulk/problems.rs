@@ -69,7 +69,9 @@ impl Cause {
             return Self::of_text(refused.code(), &refused.to_string(), "");
         }
         let remedy = match error {
-            SyncError::Unsettled => "run it again when nobody else writes to these users",
+            SyncError::Unsettled | SyncError::TooSoon => {
+                "run it again when nobody else writes to these users"
+            }
             SyncError::Permit(Error::Rejected { .. }) => {
                 "correct the fields that it names in the directory, or take them out of [user] in the policy"
             }

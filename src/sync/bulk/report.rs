@@ -53,6 +53,8 @@ pub struct Report {
     pub problems: Problems,
     /// Why nobody was deprovisioned; `None`: nothing stood against it.
     pub refused: Option<String>,
+    /// People in the directory who kept a role that they should have lost, because of `refused`.
+    pub revocations_refused: u64,
     /// The proof.
     pub verified: Verified,
     /// Requests to Permit during the run.
@@ -155,7 +157,7 @@ mod tests {
             "rejected": [{"user": "u-1", "reason": "the e-mail is taken", "code": "DUPLICATE_ENTITY"}],
             "problems": [{"code": "DUPLICATE_ENTITY", "what": "another Permit user has the e-mail address",
                           "do": Cause::of_part(&LeftOut::EmailTaken).remedy, "count": 1, "users": ["u-1"]}],
-            "refused": null,
+            "refused": null, "revocations_refused": 0,
             "verified": {"checked": 0, "drifted": 0},
             "permit_requests": {"read": 0, "write": 0, "bulk": 0, "throttled": 0}, "seconds": 0.0,
         });

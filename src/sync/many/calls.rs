@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use futures::future::try_join_all;
+use tokio::time::Instant;
 
 use super::{Applier, FEW};
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
-use crate::permit::{Error, MAX_BULK_ASSIGNMENTS};
+use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How many users are read to learn whether role assignments inside bulk creates are honoured. The first may
 /// have stood before, and tells nothing.
@@ -20,6 +21,24 @@ pub(super) struct Failed {
     pub(super) error: Error,
     /// The plans at fault, by their index, where Permit named them.
     pub(super) culprits: Vec<usize>,
+    /// What such a call waits its turn for.
+    pub(super) turn: Turn,
+}
+
+/// What was sent.
+pub(super) struct Sent {
+    /// Users that were made have their roles.
+    pub(super) roles_too: bool,
+}
+
+/// What the first call for these plans waits its turn for.
+pub(super) fn first_turn(plans: impl Iterator<Item = Plan>) -> Turn {
+    let revoked = |plan: Plan| if let Plan::Change(Change { revoke, .. }) = plan { revoke.len() } else { 0 };
+    match plans.map(revoked).sum() {
+        0_usize => Turn::BulkWrite,
+        revoked if revoked < FEW => Turn::Delete,
+        _ => Turn::BulkDelete,
+    }
 }
 
 /// Values for a call, each with the index of the plan that it is from.
@@ -47,7 +66,13 @@ impl<T> Indexed<T> {
 }
 
 impl Applier {
-    pub(super) async fn send(&self, plans: &[Plan]) -> Result<(), Failed> {
+    /// Sends the calls for these plans. Those that change users end by `until`.
+    pub(super) async fn send(
+        &self,
+        permit: &Permit,
+        plans: &[Plan],
+        until: Option<Instant>,
+    ) -> Result<Sent, Failed> {
         let (mut news, mut writes) = (Indexed::<NewUser>::default(), Indexed::<UserWrite>::default());
         let (mut revoke, mut grant) = (Indexed::default(), Indexed::default());
         for (index, plan) in plans.iter().enumerate() {
@@ -62,89 +87,55 @@ impl Applier {
                 }
             }
         }
-        self.unassign(&revoke).await?;
-        self.create(news, &mut grant).await?;
-        self.replace(&writes).await?;
-        self.assign(&grant).await
+        let changing = until.map_or_else(|| permit.clone(), |until| permit.not_after(until));
+        unassign(&changing, &revoke).await?;
+        let roles_too = self.create(permit, news).await?;
+        replace(&changing, &writes).await?;
+        assign(&changing, &grant).await?;
+        Ok(Sent { roles_too })
     }
 
-    async fn unassign(&self, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
-        if roles.values.len() < FEW {
-            let singles = roles.values.iter().map(|(key, grant)| self.permit.unassign(key, grant));
-            return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[]));
-        }
-        for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
-            self.permit.bulk_unassign(chunk).await.map_err(|error| failed(error, plans))?;
-        }
-        Ok(())
-    }
-
-    async fn assign(&self, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
-        if roles.values.len() < FEW {
-            let singles = roles.values.iter().map(|(key, grant)| self.permit.assign(key, grant));
-            return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[]));
-        }
-        for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
-            self.permit.bulk_assign(chunk).await.map_err(|error| failed(error, plans))?;
-        }
-        Ok(())
-    }
-
-    async fn replace(&self, users: &Indexed<UserWrite>) -> Result<(), Failed> {
-        let Indexed { values, plans } = users;
-        if values.len() < FEW {
-            let singles = values.iter().map(|user| self.permit.replace_user(user));
-            return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[]));
-        }
-        self.permit.bulk_replace(values).await.map_err(|error| failed(error, plans))
-    }
-
-    /// Makes the users. Role assignments that the call has not made are put into `grant`.
-    async fn create(
-        &self,
-        news: Indexed<NewUser>,
-        grant: &mut Indexed<(UserKey, Grant)>,
-    ) -> Result<(), Failed> {
+    /// Makes the users. Whether they have their roles.
+    async fn create(&self, permit: &Permit, news: Indexed<NewUser>) -> Result<bool, Failed> {
         let Indexed { values: mut users, plans } = news;
         if users.len() < FEW {
             let singles = users.iter().map(|user| async {
-                let facts = self.permit.create_user(user).await?;
+                let facts = permit.create_user(user).await?;
                 // Permit may answer with a user that stood there already.
                 let stood = facts.ledger.as_ref() != Some(&user.user.ledger);
                 if stood { Err(Error::Conflict { code: None, about_email: false }) } else { Ok(()) }
             });
-            return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[]));
+            let done = try_join_all(singles).await;
+            return done.map(|_| true).map_err(|error| failed(error, &[], Turn::Write));
         }
         // Whoever comes first learns whether embedded role assignments are honoured; the others wait for that.
         let mut embedded = self.embedded.lock().await;
-        let honoured = if let Some(honoured) = *embedded {
+        if let Some(honoured) = *embedded {
             drop(embedded);
-            self.bulk_create(&mut users, &plans, honoured).await?;
-            honoured
-        } else {
-            self.bulk_create(&mut users, &plans, true).await?;
-            *embedded = self.honours_embedded(&users).await.map_err(|error| failed(error, &[]))?;
-            embedded.unwrap_or(false)
-        };
-        if honoured {
-            return Ok(());
+            self.bulk_create(permit, &mut users, &plans, honoured).await?;
+            return Ok(honoured);
         }
-        for (user, plan) in users.into_iter().zip(plans) {
-            let NewUser { user: UserWrite { key, .. }, grants } = user;
-            grants.into_iter().for_each(|role| grant.push(plan, (key.clone(), role)));
-        }
-        Ok(())
+        self.bulk_create(permit, &mut users, &plans, true).await?;
+        let honoured = self.honours_embedded(&users).await;
+        *embedded = honoured.map_err(|error| failed(error, &[], Turn::BulkWrite))?;
+        Ok(embedded.unwrap_or(false))
     }
 
     /// `users` come out as they went in.
-    async fn bulk_create(&self, users: &mut [NewUser], plans: &[usize], embed: bool) -> Result<(), Failed> {
+    async fn bulk_create(
+        &self,
+        permit: &Permit,
+        users: &mut [NewUser],
+        plans: &[usize],
+        embed: bool,
+    ) -> Result<(), Failed> {
         let mut kept: Vec<BTreeSet<Grant>> = Vec::new();
         if !embed {
             kept = users.iter_mut().map(|user| std::mem::take(&mut user.grants)).collect();
         }
-        let created = self.permit.bulk_create(users).await;
+        let created = permit.bulk_create(users).await;
         users.iter_mut().zip(kept).for_each(|(user, grants)| user.grants = grants);
-        created.map_err(|error| failed(error, plans))?;
+        created.map_err(|error| failed(error, plans, Turn::BulkWrite))?;
         let listed = self.listed.load(Ordering::Relaxed).saturating_add(users.len() as u64);
         self.listed.store(listed, Ordering::Relaxed);
         Ok(())
@@ -162,13 +153,44 @@ impl Applier {
     }
 }
 
+async fn unassign(permit: &Permit, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
+    if roles.values.len() < FEW {
+        let singles = roles.values.iter().map(|(key, grant)| permit.unassign(key, grant));
+        return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[], Turn::Delete));
+    }
+    for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
+        permit.bulk_unassign(chunk).await.map_err(|error| failed(error, plans, Turn::BulkDelete))?;
+    }
+    Ok(())
+}
+
+async fn assign(permit: &Permit, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
+    if roles.values.len() < FEW {
+        let singles = roles.values.iter().map(|(key, grant)| permit.assign(key, grant));
+        return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[], Turn::Write));
+    }
+    for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
+        permit.bulk_assign(chunk).await.map_err(|error| failed(error, plans, Turn::BulkWrite))?;
+    }
+    Ok(())
+}
+
+async fn replace(permit: &Permit, users: &Indexed<UserWrite>) -> Result<(), Failed> {
+    let Indexed { values, plans } = users;
+    if values.len() < FEW {
+        let singles = values.iter().map(|user| permit.replace_user(user));
+        return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[], Turn::Write));
+    }
+    permit.bulk_replace(values).await.map_err(|error| failed(error, plans, Turn::BulkWrite))
+}
+
 /// The plans that a 422 of a bulk call names, by the places in the body: `body.operations.17.email`, `body.17.role`.
-fn failed(error: Error, plans: &[usize]) -> Failed {
+fn failed(error: Error, plans: &[usize], turn: Turn) -> Failed {
     let fields: &[String] = if let Error::Rejected { fields, .. } = &error { fields } else { &[] };
     let place = |field: &String| field.split('.').find_map(|part| part.parse::<usize>().ok());
     let culprits: BTreeSet<usize> =
         fields.iter().filter_map(place).filter_map(|place| plans.get(place)).copied().collect();
-    Failed { culprits: culprits.into_iter().collect(), error }
+    Failed { culprits: culprits.into_iter().collect(), error, turn }
 }
 
 #[cfg(test)]
@@ -179,7 +201,7 @@ mod tests {
     fn culprits_are_the_plans_whose_places_are_named() {
         let rejected = |fields: &[&str]| {
             let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-            failed(Error::Rejected { status: 422, code: None, fields }, &[4, 7, 9]).culprits
+            failed(Error::Rejected { status: 422, code: None, fields }, &[4, 7, 9], Turn::BulkWrite).culprits
         };
         assert_eq!(rejected(&["body.operations.1.email", "body.operations.1.key"]), [7]);
         assert_eq!(rejected(&["body.2.role", "body.0.role"]), [4, 9]);

@@ -3,22 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 
-use super::{Applier, Item};
+use super::{Applier, FEW, Item};
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
-use crate::domain::plan::{Change, Plan};
-use crate::permit::{Error, UsersPage};
+use crate::permit::{Error, Permit, UsersPage};
 
 /// Requests at a time.
 const SIDE_BY_SIDE: usize = 8;
 /// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
 pub(in crate::sync) const MISSED: usize = 100;
 
-/// As many reads as Permit's limits let pass beside each bulk call: they hold nothing up.
-const BESIDE_A_CALL: usize = 100;
+/// How long the reading before a call may take: it leaves two thirds of the window to the calls.
+const READING: Duration = Duration::from_secs(8);
 
 /// How far a listing came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +33,18 @@ pub(in crate::sync) enum Listed {
 impl Applier {
     /// Reads users by key. Who is not in the answer is not in Permit.
     pub async fn read(&self, keys: impl Iterator<Item = &UserKey>) -> Result<HashMap<UserKey, Facts>, Error> {
+        self.read_with(&self.permit, keys).await
+    }
+
+    async fn read_with(
+        &self,
+        permit: &Permit,
+        keys: impl Iterator<Item = &UserKey>,
+    ) -> Result<HashMap<UserKey, Facts>, Error> {
         let mut wanted: HashSet<&UserKey> = keys.collect();
         let mut found = HashMap::with_capacity(wanted.len());
         if self.lists_sooner(wanted.len()) {
-            let listed = self.each_listed(|facts| {
+            let listed = self.each_listed_with(permit, |facts| {
                 if wanted.remove(&facts.key) {
                     found.insert(facts.key.clone(), facts);
                 }
@@ -46,25 +55,41 @@ impl Applier {
             }
         }
         let wanted = wanted.into_iter().cloned();
-        self.each_single(wanted, |key, facts| found.extend(facts.map(|facts| (key, facts)))).await?;
+        self.each_single_with(permit, wanted, |key, facts| found.extend(facts.map(|facts| (key, facts))))
+            .await?;
         Ok(found)
     }
 
-    /// Reads those whom a plan is to overwrite once more, where that holds nothing up.
+    /// Those whose reading, where it is needed, leaves time to write; and the others.
+    pub(super) fn within_reach(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        let reach = self.permit.reads_within(READING).max(FEW);
+        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
+        if pages <= reach as u64 {
+            return (items, Vec::new());
+        }
+        let mut stale = 0;
+        let is_over = |item: &Item| {
+            stale += usize::from(item.is_stale());
+            stale > reach
+        };
+        let later = items.iter().position(is_over).map(|place| items.split_off(place)).unwrap_or_default();
+        (items, later)
+    }
+
+    /// Reads once more whoever is to be changed and was not read just now.
     ///
     /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
     /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.
-    pub(super) async fn look_again(&self, items: &mut [Item]) -> Result<(), Error> {
-        let overwrites = |plan: Plan| matches!(plan, Plan::Change(Change { write: Some(_), .. }));
-        let stale: Vec<&mut Item> = items.iter_mut().filter(|item| overwrites(item.plan())).collect();
-        let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
-        let reads = usize::try_from(pages).unwrap_or(usize::MAX).min(stale.len());
-        if !self.looks_again || stale.is_empty() || reads > BESIDE_A_CALL {
+    pub(super) async fn freshen(&self, permit: &Permit, items: &mut [Item]) -> Result<(), Error> {
+        let stale: Vec<&mut Item> = items.iter_mut().filter(|item| item.is_stale()).collect();
+        if stale.is_empty() {
             return Ok(());
         }
-        let mut found = self.read(stale.iter().map(|item| item.target.key())).await?;
+        let taken = Instant::now();
+        let mut found = self.read_with(permit, stale.iter().map(|item| item.target.key())).await?;
         for item in stale {
-            item.actual = found.remove(item.target.key());
+            let actual = found.remove(item.target.key());
+            item.see(actual, taken);
         }
         Ok(())
     }
@@ -78,12 +103,20 @@ impl Applier {
     /// All users, until `each` breaks off, or a page does not come.
     pub(in crate::sync) async fn each_listed(
         &self,
+        each: impl FnMut(Facts) -> ControlFlow<()>,
+    ) -> Result<Listed, Error> {
+        self.each_listed_with(&self.permit, each).await
+    }
+
+    async fn each_listed_with(
+        &self,
+        permit: &Permit,
         mut each: impl FnMut(Facts) -> ControlFlow<()>,
     ) -> Result<Listed, Error> {
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
         let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
         let mut pages = stream::iter(1..)
-            .map(|page| self.permit.users_page(page, self.prefix.as_deref()))
+            .map(|page| permit.users_page(page, self.prefix.as_deref()))
             .buffered(side_by_side);
         while let Some(page) = pages.next().await {
             let page = match page {
@@ -105,10 +138,19 @@ impl Applier {
     pub(in crate::sync) async fn each_single(
         &self,
         keys: impl Iterator<Item = UserKey>,
+        each: impl FnMut(UserKey, Option<Facts>),
+    ) -> Result<(), Error> {
+        self.each_single_with(&self.permit, keys, each).await
+    }
+
+    async fn each_single_with(
+        &self,
+        permit: &Permit,
+        keys: impl Iterator<Item = UserKey>,
         mut each: impl FnMut(UserKey, Option<Facts>),
     ) -> Result<(), Error> {
         let singles = stream::iter(keys).map(|key| async {
-            let facts = self.permit.user(&key).await?;
+            let facts = permit.user(&key).await?;
             Ok::<_, Error>((key, facts))
         });
         let mut singles = singles.buffer_unordered(SIDE_BY_SIDE);

@@ -1,18 +1,21 @@
 //! One user: how they should be, and what Permit knows.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Settled;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Deprovision, Desired};
 use crate::domain::redacted_debug;
-use crate::sync::one::{LeftOut, Synced};
+use crate::sync::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
+use crate::sync::one::{Ahead, LeftOut, Snapshot, SyncError, Synced};
 
 /// How a user should be.
 #[derive(Clone)]
@@ -44,7 +47,24 @@ pub struct Item {
     pub(super) left_out: BTreeSet<LeftOut>,
     /// Permit lacked the user when they were first planned.
     is_new: bool,
+    /// Since when `actual` is so; `None`: it may be minutes old.
+    taken: Option<Instant>,
+    /// Nobody knows what Permit has of them.
+    is_unread: bool,
+    /// The first plan of them that was begun, and may be done in part.
+    begun: Option<Plan>,
+    /// The roles of a user who was made, and may lack them.
+    made: Option<BTreeSet<Grant>>,
+    /// What was announced of them, and when.
+    pub(super) told: Option<(Instant, BTreeSet<Grant>)>,
+    /// What a token said of them, where nothing else does.
+    voucher: Option<Identity>,
+    /// How many looks led here.
+    count: u8,
 }
+
+/// How old a reading may be that a call begins with. The call has the rest of the window.
+const FRESH: Duration = Duration::from_secs(10);
 
 impl Target {
     /// The user's key.
@@ -76,7 +96,100 @@ impl Item {
     /// A user to bring from `actual` to `target`.
     pub fn new(target: Target, actual: Option<Facts>) -> Self {
         let is_new = actual.is_none();
-        Self { target, actual, claims: BTreeSet::new(), left_out: BTreeSet::new(), is_new }
+        Self {
+            target,
+            actual,
+            claims: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+            is_new,
+            taken: None,
+            is_unread: false,
+            begun: None,
+            made: None,
+            told: None,
+            voucher: None,
+            count: 0,
+        }
+    }
+
+    /// A user to bring to `target`, of whom Permit has not been asked.
+    pub fn unread(target: Target) -> Self {
+        Self { is_unread: true, is_new: false, ..Self::new(target, None) }
+    }
+
+    /// The same, whom a look led to, the `count`-th in a row; and the token that tells of them, where nothing else does.
+    #[must_use]
+    pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
+        Self { voucher, count, ..self }
+    }
+
+    /// Takes in what Permit has, and since when.
+    pub(super) fn see(&mut self, actual: Option<Facts>, taken: Instant) {
+        (self.actual, self.taken, self.is_unread) = (actual, Some(taken), false);
+    }
+
+    /// What is known of them may be otherwise by now.
+    pub(super) fn outdate(&mut self) {
+        (self.taken, self.is_unread) = (None, true);
+    }
+
+    /// A plan of them was begun, and they are to be read again.
+    pub(super) fn begun(&mut self, plan: Plan) {
+        self.begun.get_or_insert(plan);
+        self.outdate();
+    }
+
+    /// A call has made them, if nobody else had, and maybe without their roles.
+    pub(super) fn was_created(&mut self, user: &NewUser) {
+        self.made = Some(user.grants.clone());
+        self.outdate();
+    }
+
+    /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is refused where there is
+    /// one.
+    pub(super) fn is_stale(&self) -> bool {
+        let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < FRESH);
+        self.is_unread || (!is_fresh && matches!(self.plan(), Plan::Change(_)))
+    }
+
+    /// When the last call ends that changes them; `None`: they are not to be changed.
+    pub(super) fn good_until(&self) -> Option<Instant> {
+        let taken = self.taken.filter(|_| self.actual.is_some());
+        taken.map(|taken| taken + WINDOW)
+    }
+
+    /// What Permit has, where that need not be read.
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        match (&self.actual, self.taken) {
+            _ if self.is_unread => None,
+            (None, _) => Some(Snapshot::nobody()),
+            (Some(facts), Some(taken)) if taken.elapsed() < FRESH => {
+                Some(Snapshot { facts: Some(facts.clone()), taken })
+            }
+            (Some(_), _) => None,
+        }
+    }
+
+    /// How they are told of in the queue.
+    pub(super) fn ahead<'a>(&'a self, looks: &'a Looks) -> Ahead<'a> {
+        Ahead { looks, identity: self.voucher.as_ref(), count: self.count }
+    }
+
+    /// Whether somebody must be told that these grants are about to be made.
+    pub(super) fn is_to_tell(&self, grants: &BTreeSet<Grant>) -> bool {
+        let is_told =
+            |(at, told): &(Instant, BTreeSet<Grant>)| at.elapsed() < WINDOW && grants.is_subset(told);
+        self.count < MOST_LOOKS && !self.told.as_ref().is_some_and(is_told)
+    }
+
+    /// What somebody is told.
+    pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Option<Notice<'a>> {
+        let source = match &self.target {
+            Target::Present(desired) => &desired.source,
+            Target::Absent { .. } => &self.actual.as_ref()?.ledger.as_ref()?.source,
+        };
+        let (key, identity, count) = (self.target.key(), self.voucher.as_ref(), self.count);
+        Some(Notice { source, key, identity, grants, count })
     }
 
     /// The same, where `claims` may be ours although no ledger names them.
@@ -96,10 +209,27 @@ impl Item {
         self.is_new && self.actual.as_ref().is_some_and(is_ours)
     }
 
+    /// What became of them alone. `was_made`: an earlier call has made them.
+    pub(super) fn finished(self, outcome: Result<Synced, SyncError>, was_made: bool) -> Settled {
+        let Self { target, left_out, made, .. } = self;
+        let outcome = outcome.map(|mut synced| {
+            synced.created |= was_made || made.is_some();
+            synced.granted.extend(made.into_iter().flatten());
+            synced.without(left_out)
+        });
+        Settled { target, outcome }
+    }
+
     /// The user is as they should be, by `plan`.
-    pub(super) fn settled(self, plan: Plan) -> Settled {
+    pub(super) fn settled(mut self, plan: Plan) -> Settled {
+        // What was begun first is what was done in the end, in however many steps.
+        let plan = match (self.begun.take(), plan) {
+            (Some(begun), Plan::Unchanged | Plan::Change(_)) => begun,
+            (_, plan) => plan,
+        };
         let created = matches!(plan, Plan::Create(_)) || self.was_made();
-        let mut synced = Synced { created, ..Synced::default() };
+        let changed = self.made.is_some();
+        let mut synced = Synced { created, changed, ..Synced::default() };
         let held = self.actual.map(|facts| facts.roles).unwrap_or_default();
         match plan {
             Plan::Unchanged => {}
@@ -115,6 +245,7 @@ impl Item {
                 (synced.revoked, synced.granted) = (revoke, grant);
             }
         }
+        synced.granted.extend(self.made.into_iter().flatten());
         synced.roles = held.difference(&synced.revoked).chain(&synced.granted).cloned().collect();
         Settled { target: self.target, outcome: Ok(synced.without(self.left_out)) }
     }

@@ -15,21 +15,24 @@ use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::{LeftOut, SyncError, Synced, leave_out, sync_user};
-use crate::aws::queue::{Lead, Message, Queue, Waiting, Why};
+use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out, unclean};
+use crate::aws::queue::{Queue, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
-use crate::domain::plan::{Plan, Refused};
+use crate::domain::plan::{Change, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Counts, Error, Permit};
 use crate::sync::catalog::Catalog;
+use crate::sync::looks::{Looks, Notice};
 use crate::telemetry::UserHasher;
 use crate::telemetry::metrics::{self, SignInOutcome};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
+/// One change a person in this time: one signed-in person must not use up the writes that Permit takes for all.
+pub const WRITE_PAUSE: Duration = Duration::from_secs(10);
 /// How many people a warm function remembers: some 100 bytes each, and what their roles take.
 const REMEMBERED: u64 = 10_000;
 
@@ -108,6 +111,8 @@ pub struct Settings {
     pub on_failure: OnFailure,
     /// The directories in which `reconcile` can read a person again.
     pub readable: BTreeSet<Source>,
+    /// How long a person who was just changed waits for the next change: see [`WRITE_PAUSE`]. Only where there is a queue.
+    pub write_pause: Duration,
 }
 
 /// Somebody at the door.
@@ -125,10 +130,12 @@ pub struct Arrival {
 /// Everything that sign-ins share in one execution environment.
 pub struct SignIn {
     permit: Permit,
-    policy: Policy,
+    policy: Arc<Policy>,
     catalog: Catalog,
     settings: Settings,
-    queue: Option<Box<dyn Queue>>,
+    looks: Option<Looks>,
+    /// People whom a token that was too old had looked at a moment ago.
+    looked_at: Cache<UserKey, ()>,
     breaker: Breaker,
     seen: Seen,
     hasher: OnceLock<UserHasher>,
@@ -139,13 +146,16 @@ pub struct SignIn {
 impl SignIn {
     /// Asks nothing yet.
     pub fn new(permit: Permit, policy: Policy, settings: Settings, queue: Option<Box<dyn Queue>>) -> Self {
+        let policy = Arc::new(policy);
+        let readable = settings.readable.clone();
         Self {
             seen: Seen::new(settings.cache_ttl),
+            looks: queue.map(|queue| Looks::new(Arc::from(queue), policy.clone(), readable)),
+            looked_at: Cache::builder().max_capacity(REMEMBERED).time_to_live(WRITE_PAUSE).build(),
             permit,
             policy,
             catalog: Catalog::default(),
             settings,
-            queue,
             breaker: Breaker::default(),
             hasher: OnceLock::new(),
             requests: Mutex::default(),
@@ -180,7 +190,7 @@ impl SignIn {
         let Arrival { mut identity, is_new, may_be_new, now } = arrival;
         let deadline = started + self.settings.budget;
         let for_queue =
-            if self.queue.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
+            if self.looks.is_some() { QUEUE_SHARE.min(self.settings.budget / 4) } else { Duration::ZERO };
         let permit_deadline = deadline - for_queue;
         // A directory that does not answer must leave Permit its share.
         let groups_deadline = started + (permit_deadline - started) / 2;
@@ -192,7 +202,11 @@ impl SignIn {
             match timeout_at(permit_deadline, sync).await {
                 Ok(Ok(outcome)) => {
                     self.breaker.succeeded();
-                    return outcome;
+                    return self.look_for_oneself(deadline, &identity, outcome).await;
+                }
+                Ok(Err(SyncError::TooSoon)) => {
+                    self.breaker.succeeded();
+                    return self.overflow(deadline, identity, SyncError::TooSoon.into()).await;
                 }
                 Ok(Err(SyncError::Permit(error @ Error::Rejected { .. }))) => {
                     self.breaker.succeeded();
@@ -223,7 +237,7 @@ impl SignIn {
     ) -> Result<Outcome, SyncError> {
         let seen = self.seen.has(&identity.key);
         let known = identity.groups.clone();
-        let actual: Option<Facts> = if seen || is_new {
+        let actual: Snapshot = if seen || is_new {
             // A sign-up's first request comes after the groups: what it needs beforehand is asked beside them.
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
@@ -231,31 +245,41 @@ impl SignIn {
             if let Some(outcome) = self.seen.unchanged(identity, &self.policy) {
                 return Ok(outcome);
             }
-            if is_new { None } else { permit.user(&identity.key).await? }
+            if is_new { Snapshot::nobody() } else { Snapshot::read(permit, &identity.key).await? }
         } else {
             let key = identity.key.clone();
             let looked_up = async {
                 identity.groups = known.or(groups.await);
                 Ok(())
             };
-            tokio::try_join!(looked_up, permit.user(&key))?.1
+            tokio::try_join!(looked_up, Snapshot::read(permit, &key))?.1
         };
-        if actual.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
+        if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);
         }
         if identity.evidence.is_stale(now)
-            && let Some(held) = self.too_old(permit, identity, actual.as_ref()).await?
+            && let Some(held) = self.too_old(permit, identity, actual.facts.as_ref()).await?
         {
             return Ok(held);
         }
-        let synced = match sync_user(permit, &self.policy, &self.catalog, identity, actual).await {
+        let desired = self.policy.evaluate(identity);
+        if self.looks.is_some() && is_too_soon(&desired, actual.facts.as_ref(), self.settings.write_pause) {
+            return Err(SyncError::TooSoon);
+        }
+        let ahead = self.looks.as_ref().map(|looks| {
+            let identity = (!looks.can_read(&identity.source)).then_some(&*identity);
+            Ahead { looks, identity, count: 0 }
+        });
+        let sync = Sync::new(permit, &self.policy, &self.catalog, desired).ahead(ahead);
+        let mut synced = match sync.run(actual).await {
             Err(SyncError::Evidence(why)) => {
                 let actual = permit.user(&identity.key).await?;
                 return Ok(held(why, &identity.source, actual.as_ref()));
             }
             synced => synced?,
         };
+        synced.left_out.extend(unclean(&self.policy, identity));
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
             self.seen.note(identity, &self.policy, Some(&synced.roles));
@@ -325,39 +349,64 @@ impl SignIn {
         }
     }
 
-    /// A key, where the directory can be read again.
-    fn message(&self, identity: Identity, why: Why) -> Message {
-        let grants = BTreeSet::new();
-        if self.settings.readable.contains(&identity.source) {
-            return Message::look(identity.source, Lead { key: identity.key, grants }, why, 0);
+    /// Where evidence was too old, and its directory can be read, the person is looked at there: once in a while.
+    async fn look_for_oneself(&self, deadline: Instant, identity: &Identity, outcome: Outcome) -> Outcome {
+        let Outcome::Held { why: why @ (Refused::Older | Refused::Stale | Refused::Undated), roles, .. } =
+            outcome
+        else {
+            return outcome;
+        };
+        let is_readable = self.looks.as_ref().is_some_and(|looks| looks.can_read(&identity.source));
+        let queued = is_readable
+            && (self.looked_at.contains_key(&identity.key)
+                || self.queue(deadline, identity, Why::OldToken, Duration::ZERO).await);
+        if queued {
+            self.looked_at.insert(identity.key.clone(), ());
         }
-        Message::Identity(Waiting { identity, grants, why, count: 0, sent_at: Timestamp::now() })
+        Outcome::Held { why, roles, queued }
+    }
+
+    /// Whether the queue has taken the person before the deadline.
+    async fn queue(&self, deadline: Instant, identity: &Identity, why: Why, delay: Duration) -> bool {
+        let Some(looks) = &self.looks else { return false };
+        let (source, key, grants) = (&identity.source, &identity.key, &BTreeSet::new());
+        let notice = Notice { source, key, identity: Some(identity), grants, count: 0 };
+        match timeout_at(deadline, looks.send(&[notice], why, delay)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the sign-in was not queued");
+                false
+            }
+            Err(_) => {
+                tracing::error!("the sign-in was not queued: the budget ran out");
+                false
+            }
+        }
     }
 
     async fn overflow(&self, deadline: Instant, identity: Identity, failure: Failure) -> Outcome {
-        let queued = match &self.queue {
-            None => false,
-            Some(queue) => {
-                let body = self.message(identity, Why::SignIn).to_body(&self.policy);
-                match timeout_at(deadline, queue.send(body, Duration::ZERO)).await {
-                    Ok(Ok(())) => true,
-                    Ok(Err(error)) => {
-                        tracing::error!(%error, "the sign-in was not queued");
-                        false
-                    }
-                    Err(_) => {
-                        tracing::error!("the sign-in was not queued: the budget ran out");
-                        false
-                    }
-                }
-            }
-        };
+        let is_too_soon = failure == Failure::Sync(SyncError::TooSoon);
+        let delay = if is_too_soon { self.settings.write_pause } else { Duration::ZERO };
+        let queued = self.queue(deadline, &identity, Why::SignIn, delay).await;
+        if is_too_soon && queued {
+            return Outcome::Queued(failure);
+        }
         match self.settings.on_failure {
             OnFailure::Deny => Outcome::Refused { failure, queued },
             OnFailure::Admit if queued => Outcome::Queued(failure),
             OnFailure::Admit => Outcome::Missed(failure),
         }
     }
+}
+
+/// Whether the user was changed so short a time ago that a change more waits: people decide themselves how often they come to
+/// this door, and what they can change of themselves.
+fn is_too_soon(desired: &Desired, actual: Option<&Facts>, pause: Duration) -> bool {
+    let Plan::Change(Change { write: Some(_), .. }) = Plan::new(desired, actual) else { return false };
+    let changed = actual.and_then(|facts| facts.ledger.as_ref()).and_then(|ledger| ledger.as_of);
+    let since =
+        desired.evidence.as_of.zip(changed).map(|(now, then)| now.duration_since(then).unsigned_abs());
+    since.is_some_and(|since| since < pause)
 }
 
 fn held(why: Refused, source: &Source, actual: Option<&Facts>) -> Outcome {
@@ -371,7 +420,8 @@ impl Failure {
         match self {
             Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
             Self::OutOfTime => true,
-            Self::Sync(SyncError::Unsettled | SyncError::Evidence(_)) | Self::BreakerOpen => false,
+            Self::Sync(SyncError::Unsettled | SyncError::TooSoon | SyncError::Evidence(_))
+            | Self::BreakerOpen => false,
         }
     }
 }

@@ -136,7 +136,8 @@ async fn more_than_the_policy_allows_is_refused_and_the_rest_goes_on() {
     crowd.extend(people(41).pop());
     directory.set(crowd[14..].to_vec());
 
-    let report = sync(&sandbox, &directory).await;
+    let strict = policy_with(&[("max_percent = 50", "max_percent = 20")]);
+    let report = bulk_sync(&sandbox, &directory, strict).run(options(), &Nobody).await.unwrap();
     let refused = "deprovisioning 40% of the owned users is past max_percent = 20";
     assert_eq!(report.refused.as_deref(), Some(refused));
     assert_eq!((report.tombstoned, report.unassigned), (0, 0), "{report:?}");
@@ -243,4 +244,62 @@ async fn a_part_deprovisions_its_own_alone() {
     assert!(
         missing_since(&sandbox, "00000000-u").is_none() && missing_since(&sandbox, "00000020-u").is_none()
     );
+}
+
+/// An export with an empty column of groups looks as if everybody had left every group.
+#[tokio::test]
+async fn people_who_are_there_keep_their_roles_where_too_many_would_lose_one() {
+    for (name, semantics) in Semantics::each().into_iter().take(2) {
+        let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
+        let crowd: Vec<_> = people(200).into_iter().map(|person| person.in_group("acme/editor")).collect();
+        let directory = MemoryDirectory::new(crowd);
+        sync(&sandbox, &directory).await;
+        let mut emptied = people(201);
+        emptied[0] = emptied[0].clone().with("locale", "de");
+        emptied[1] = emptied[1].clone().in_group("acme/viewer");
+        directory.set(emptied);
+
+        let report = sync(&sandbox, &directory).await;
+        assert_eq!((report.unassigned, report.revocations_refused), (0, 200), "{name}: {report:?}");
+        assert!(report.refused.is_some() && report.converged, "{name}: {report:?}");
+        assert_eq!((report.created, report.updated), (1, 2), "{name}: the rest goes on: {report:?}");
+        assert_eq!(sandbox.user("00000000-u").unwrap().attributes["locale"], "de", "{name}");
+        assert_eq!(roles(&sandbox, "00000001-u"), ["acme/editor", "acme/viewer", "default/viewer"], "{name}");
+
+        let approved = Options { approve_deprovision: true, ..options() };
+        let report = bulk_sync(&sandbox, &directory, policy()).run(approved, &Nobody).await.unwrap();
+        assert_eq!((report.unassigned, report.revocations_refused), (200, 0), "{name}: {report:?}");
+        assert!(report.refused.is_none() && report.converged, "{name}: {report:?}");
+
+        // A few are no matter.
+        let mut demoted = people(201);
+        demoted[1] = demoted[1].clone().in_group("acme/admin");
+        directory.set(demoted);
+        let report = sync(&sandbox, &directory).await;
+        assert_eq!((report.unassigned, report.revocations_refused), (1, 0), "{name}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn people_are_taken_over_from_another_directory_on_command_alone() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let directory = MemoryDirectory::new(people(3));
+    sync(&sandbox, &directory).await;
+    let other = |user: &mut UserState| user.attributes["handoff"]["source"] = json!("old");
+    let mut users = sandbox.snapshot().users;
+    users.values_mut().for_each(other);
+    sandbox.seed_users(users).unwrap();
+    let before = sandbox.snapshot();
+
+    let report = sync(&sandbox, &directory).await;
+    assert_eq!(report.rejected.len(), 3, "{report:?}");
+    assert!(report.rejected.iter().all(|rejection| rejection.code == "OTHER_DIRECTORY"), "{report:?}");
+    assert_eq!(sandbox.snapshot(), before, "the attempt is reported, and changes nothing");
+
+    let take_over = Some(permit_handoff::domain::identity::Source::named("old"));
+    let options = Options { take_over, ..options() };
+    let report = bulk_sync(&sandbox, &directory, policy()).run(options, &Nobody).await.unwrap();
+    assert!(report.converged && report.rejected.is_empty() && report.updated == 3, "{report:?}");
+    let report = sync(&sandbox, &directory).await;
+    assert_eq!((report.unchanged, report.permit.owned), (3, 3), "{report:?}");
 }

@@ -279,7 +279,8 @@ async fn under_the_documented_limits_nothing_is_refused_and_a_refusal_is_waited_
 
     sandbox.inject(Fault::throttle(Some("1")).on("*", "*/bulk*").nth(1));
     directory.set(people(1_500));
-    let report = sync.run(options(), &Nobody).await.unwrap();
+    let approved = Options { approve_deprovision: true, ..options() };
+    let report = sync.run(approved, &Nobody).await.unwrap();
     assert!(report.converged && report.unassigned == 60_000, "{report:?}");
     assert_eq!(report.permit_requests.throttled, 1, "{report:?}");
 }

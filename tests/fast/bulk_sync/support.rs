@@ -37,7 +37,7 @@ when = { group = "{tenant}/{role}" }
 missing = "unassign"
 disabled = "unassign"
 grace_hours = 24
-max_percent = 20
+max_percent = 50
 "#;
 
 pub(crate) fn policy() -> Policy {
@@ -205,7 +205,12 @@ pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
 }
 
 pub(crate) fn bulk_sync(sandbox: &Sandbox, directory: &MemoryDirectory, policy: Policy) -> BulkSync {
-    BulkSync { permit: permit(sandbox), directory: Arc::new(directory.clone()), policy: Arc::new(policy) }
+    BulkSync {
+        permit: permit(sandbox),
+        directory: Arc::new(directory.clone()),
+        policy: Arc::new(policy),
+        looks: None,
+    }
 }
 
 pub(crate) fn options() -> Options {

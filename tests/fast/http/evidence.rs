@@ -63,7 +63,7 @@ async fn nobody_takes_over_the_user_of_another_directory_or_of_nobody() {
         (UserState::new(), "not_adopted"),
     ] {
         let world = World::start().await;
-        world.sandbox.seed_users([("u1".to_owned(), user.role("default/owner"))]).unwrap();
+        world.sandbox.seed_users([("u1".to_owned(), user.role("default/member"))]).unwrap();
         let before = world.sandbox.snapshot();
         world.post(&token(&world, 1, &["admins"])).await.is_problem(409, code);
         let answer = world.ask(&fixture(FORM, &token(&world, 1, &["admins"]))).await;

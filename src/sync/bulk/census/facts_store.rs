@@ -246,7 +246,7 @@ impl FactsStore {
         Some(Desired {
             key: key.clone(),
             source: self.source.clone(),
-            evidence: Evidence { as_of: time(as_of), adopts, fresh_seconds: 0 },
+            evidence: Evidence { as_of: time(as_of), adopts, creates: true, fresh_seconds: 0 },
             takes_over: self.takes_over.clone(),
             email: email.map(Email::as_returned),
             first_name: first_name.map(str::to_owned),
