@@ -32,6 +32,8 @@ test: stand-ins linters browser ## Run all tests, the end-to-end ones among them
 	  cargo test --workspace; \
 	fi
 	scripts/test-readme.sh
+	scripts/test_deploy.py
+	scripts/rehearsal.py
 
 .PHONY: check
 check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and sources
@@ -43,10 +45,27 @@ check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and 
 lint: linters ## Lint the template, the state machine and the workflows
 	scripts/lint-template.sh
 
+ENV ?= default
+
 .PHONY: deploy
-deploy: ## Deploy it to AWS (needs an account; see docs/deploy.md)
-	sam build
-	sam deploy
+deploy: ## Deploy it to AWS: asks on the first run, checks, builds, deploys (ENV=prod: another section of samconfig.toml)
+	@scripts/deploy.py --env $(ENV) $(DEPLOY_FLAGS) deploy
+
+.PHONY: outputs
+outputs: ## Print the deployed stack's next steps and addresses again
+	@scripts/deploy.py --env $(ENV) outputs
+
+.PHONY: enable-schedule
+enable-schedule: ## Turn the stack's nightly bulk sync on, once the plan was looked at
+	@scripts/deploy.py --env $(ENV) enable-schedule
+
+.PHONY: disable-schedule
+disable-schedule: ## Turn the stack's nightly bulk sync off
+	@scripts/deploy.py --env $(ENV) disable-schedule
+
+.PHONY: arm64
+arm64: ## Build the functions for arm64 with what the machine has, and run each under qemu for one event
+	@scripts/arm64.sh
 
 .PHONY: bench
 bench: stand-ins ## Measure it beside Node and Python on Permit's SDKs (BENCH_FULL=1: a million people too)

@@ -87,14 +87,25 @@ pub enum OnFailure {
     Deny,
 }
 
-impl OnFailure {
-    /// What `SIGN_IN_ON_FAILURE` says to a program whose other settings are wrong. Who wrote something there that
-    /// is not understood did not want the default: that denies.
-    pub fn of_a_bad_deployment(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
-            None | Some("" | "admit") => Self::Admit,
-            Some(_) => Self::Deny,
-        }
+/// What can be read of the settings of `post-authentication` where they are wrong.
+pub struct BadDeployment {
+    /// `SIGN_IN_ON_FAILURE`. Who wrote something there that is not understood did not want the default: that denies.
+    pub on_failure: OnFailure,
+    /// `RECONCILE_QUEUE_URL` and `USER_POOL_ID`, where both are right.
+    pub queue: Option<(String, UserPoolId)>,
+}
+
+impl BadDeployment {
+    /// Reads the settings through `lookup`.
+    pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let on_failure = match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
+            None | Some("" | "admit") => OnFailure::Admit,
+            Some(_) => OnFailure::Deny,
+        };
+        let mut reader = Reader::new(&lookup);
+        let url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value();
+        let pool = reader.parsed("USER_POOL_ID", parse::user_pool_id).value();
+        Self { on_failure, queue: url.zip(pool) }
     }
 }
 
@@ -177,6 +188,8 @@ pub struct Reconcile {
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
     pub dead_letter_queue_url: Option<String>,
+    /// `BULK_SYNC_STATE_MACHINE_ARN`: what a change that names nobody starts; `None`: it waits for the schedule.
+    pub state_machine_arn: Option<String>,
 }
 
 impl Common {
@@ -346,11 +359,13 @@ impl Reconcile {
             let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
             let queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
             let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
+            let state_machine_arn = reader.parsed("BULK_SYNC_STATE_MACHINE_ARN", parse::state_machine_arn);
             Some(Self {
                 common: common?,
                 user_pool_id: user_pool_id.value(),
                 queue_url: queue_url.value(),
                 dead_letter_queue_url: dead_letter_queue_url.value(),
+                state_machine_arn: state_machine_arn.value(),
             })
         })
     }

@@ -142,12 +142,24 @@ fn check(
         let first = names.first().copied().unwrap_or("user");
         let arrays = survey.arrays.as_ref().map(|arrays| format!("; {arrays}")).unwrap_or_default();
         return Err(format!(
-            "no column holds the person's key: it was looked for at `{}`{}{arrays}. Say which it is, as in --map {first}=sub; \
+            "no column holds the person's key: it was looked for at `{}`{}{arrays}. Say which it is, as in --map {}; \
              where there is no header line, name the columns, as in --columns id,email",
             at.key.join("`, `"),
-            has_columns(&names)
+            has_columns(&names),
+            word(&format!("{first}=sub"))
         ));
     }
+    check_statuses(&names, source, reading, policy)
+}
+
+/// Whether something reads every column that may say who may sign in.
+fn check_statuses(
+    names: &[&str],
+    source: &SourceConfig,
+    reading: &Reading,
+    policy: &Policy,
+) -> Result<(), String> {
+    let at = &source.forms.file.claims;
     let mut read: BTreeSet<&str> = mapping::asked(policy).into_iter().collect();
     read.extend(at.status.iter().chain(&at.email_verified).map(|test| test.path.as_str()));
     read.extend(
@@ -158,15 +170,23 @@ fn check(
     );
     read.extend(reading.ignored.iter().chain(&source.forms.file.ignored).map(String::as_str));
     read.extend(source.forms.file.names.values().flatten().map(String::as_str));
-    let unread = status::alike(&names);
+    let unread = status::alike(names);
     let unread: Vec<&str> =
         unread.into_iter().filter(|name| !read.iter().any(|path| touches(path, name))).collect();
     let Some(first) = unread.first() else { return Ok(()) };
+    let (read, disabled) = (word(&format!("{first}=status")), word(&format!("{first}=disabled")));
     Err(format!(
-        "`{}` may say who may sign in, and nothing reads it: where it does, give --map {first}=status (or =disabled, where \
-         a yes means that they may not), or `status` in [source.claims]; where it says nothing of that, --ignore {first}",
-        unread.join("`, `")
+        "`{}` may say who may sign in, and nothing reads it: where it does, give --map {read} (or --map {disabled}, where a yes \
+         means that they may not), or `status` in [source.claims]; where it says nothing of that, --ignore {}",
+        unread.join("`, `"),
+        word(first)
     ))
+}
+
+/// A word of a command line.
+fn word(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "._-=:@/+,".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Whether one of two paths leads through the other, or to it.

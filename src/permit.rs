@@ -8,7 +8,7 @@
 //! - [`client`](Permit): settings, handles, one request from key to answer;
 //! - `answer`: an HTTP answer → a body or an error;
 //! - `retry`, `pacing`: when a request is sent again, and when it may be sent at all;
-//! - `users`, `assignments`, `bulk`, `schema`: the operations;
+//! - `users`, `assignments`, `instances`, `bulk`, `schema`: the operations;
 //! - `pdp`: the same writes through a PDP, which waits until permission checks see them;
 //! - `wire`: the bodies, private.
 
@@ -18,6 +18,7 @@ mod assignments;
 mod bulk;
 mod client;
 mod error;
+mod instances;
 mod key;
 mod limits;
 mod pacing;
@@ -29,8 +30,9 @@ mod wire;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::bulk::{MAX_BULK_ASSIGNMENTS, MAX_BULK_TENANTS, MAX_BULK_USERS};
-pub use self::client::{Counts, Environment, Permit, Settings, Turn};
-pub use self::error::{Error, ErrorCode, KeyLevel, Missing};
+pub use self::client::{Counts, Environment, LATE_PAUSES, Permit, Settings, Turn};
+pub use self::error::{Error, ErrorCode, KeyLevel};
+pub use self::instances::Existence;
 pub use self::key::{ApiKey, ApiKeyError, StaticKey};
 pub use self::limits::{InvalidLimits, Limits};
 pub use self::schema::{Reach, Usage};

@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     concurrency: { type: "string", default: "1" },
     // Answers as if an older execution were still running.
     "another-run": { type: "boolean", default: false },
+    after: { type: "string" },
   },
 });
 const require = createRequire(options.modules);
@@ -92,7 +93,7 @@ function fail(message) {
 
 const requests = [];
 const { StateMachine } = require("aws-local-stepfunctions");
-const run = new StateMachine(definition).run({}, {
+const run = new StateMachine(definition).run(options.after ? { after: options.after } : {}, {
   context: { Execution: { Id: execution, Input: {} }, StateMachine: { Id: machine } },
   overrides: {
     taskResourceLocalHandlers: { Sync: invoke, "Look for another run": listExecutions },

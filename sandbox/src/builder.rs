@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -75,6 +76,7 @@ impl Default for Builder {
                 retry_after: RetryAfter::default(),
                 pdp: Pdp::default(),
                 stats: Stats::default(),
+                bulk_lag: Duration::from_millis(300),
             },
             semantics: Semantics::default(),
             limits: Limits::none(),
@@ -85,7 +87,7 @@ impl Default for Builder {
             seed: Snapshot {
                 roles: ["viewer", "editor", "admin", "member"].map(str::to_owned).into(),
                 tenants: ["default".to_owned()].into(),
-                users: BTreeMap::new(),
+                ..Snapshot::default()
             },
         }
     }
@@ -156,6 +158,13 @@ impl Builder {
         self
     }
 
+    /// How long reads do not see a bulk call, where [`crate::BulkSeen::Late`] is set. The default is 300 ms.
+    #[must_use]
+    pub fn bulk_lag(mut self, lag: Duration) -> Self {
+        self.settings.bulk_lag = lag;
+        self
+    }
+
     /// What the organization's statistics say.
     #[must_use]
     pub fn stats(mut self, stats: Stats) -> Self {
@@ -198,6 +207,20 @@ impl Builder {
         self
     }
 
+    /// One more role of a resource, which is made if there is none.
+    #[must_use]
+    pub fn resource_role(mut self, resource: &str, role: &str) -> Self {
+        self.seed.resources.entry(resource.to_owned()).or_default().insert(role.to_owned());
+        self
+    }
+
+    /// One more resource instance, `tenant/resource:instance`.
+    #[must_use]
+    pub fn instance(mut self, instance: &str) -> Self {
+        self.seed.instances.insert(instance.to_owned());
+        self
+    }
+
     /// One more user.
     #[must_use]
     pub fn user(mut self, key: &str, user: UserState) -> Self {
@@ -208,7 +231,9 @@ impl Builder {
     /// All that is in `seed`, beside what is there.
     #[must_use]
     pub fn seed(mut self, seed: Snapshot) -> Self {
-        let Snapshot { roles, tenants, users } = seed;
+        let Snapshot { roles, resources, tenants, instances, users } = seed;
+        self.seed.instances.extend(instances);
+        self.seed.resources.extend(resources);
         self.seed.roles.extend(roles);
         self.seed.tenants.extend(tenants);
         self.seed.users.extend(users);
@@ -239,6 +264,7 @@ impl Builder {
         settings.keys.insert(api_key.clone(), KeyScope::Environment);
         let mut world = World::default();
         world.set_semantics(semantics);
+        world.set_pdp(settings.pdp);
         world.seed(&seed)?;
         let mut faults = Faults::new(random_seed);
         for fault in first_faults {

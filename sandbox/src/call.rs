@@ -11,7 +11,7 @@ use crate::rows::Page;
 use crate::settings::KeyScope;
 
 /// A request whose query and body were checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) params: HashMap<String, String>,
     pub(crate) query: Map<String, Value>,
@@ -53,6 +53,12 @@ impl Call {
             self.query.get(name).and_then(Value::as_u64).and_then(|n| n.try_into().ok()).unwrap_or(default)
         };
         (number("page", 1), number("per_page", 30))
+    }
+
+    /// The last row that the page can have.
+    pub(crate) fn reaches(&self) -> usize {
+        let (page, per_page) = self.page();
+        page.saturating_mul(per_page)
     }
 
     /// The body, which the contract has checked, as a type.

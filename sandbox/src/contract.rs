@@ -1,12 +1,14 @@
 //! The contract (`contract.json`): which operations there are, and what they take.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::http::Method;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, Issue};
-use crate::schema::{Schema, UnknownSchema};
 
 /// Facts of the published API, in JSON Schema: what requests must be, what answers are.
 pub const CONTRACT: &str = include_str!("../contract.json");
@@ -19,8 +21,10 @@ pub(crate) struct Contract {
 
 #[derive(Debug)]
 struct Operation {
-    query: Vec<(String, Schema)>,
-    body: Option<Schema>,
+    /// The parameters by name, each with the type that its text is read as.
+    query: BTreeMap<String, String>,
+    parameters: Validator,
+    body: Option<Validator>,
 }
 
 /// The contract that was compiled in cannot be used: a mistake in the sandbox itself.
@@ -28,28 +32,35 @@ struct Operation {
 pub(crate) enum ContractError {
     #[error("contract.json is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error(transparent)]
-    Schema(#[from] UnknownSchema),
+    #[error("contract.json has a schema that is none: {0}")]
+    Schema(String),
     #[error("contract.json has an operation with the method {0:?}")]
     Method(String),
 }
 
 impl Contract {
     pub(crate) fn load() -> Result<Self, ContractError> {
-        let contract: Value = serde_json::from_str(CONTRACT)?;
-        let no_defs = Map::new();
-        let defs = contract["$defs"].as_object().unwrap_or(&no_defs);
+        let mut contract: Value = serde_json::from_str(CONTRACT)?;
+        nullable(&mut contract);
+        let defs = contract["$defs"].take();
+        let validator = |mut schema: Value| {
+            schema["$defs"] = defs.clone();
+            let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
+            let options = options.should_validate_formats(true).with_format("email", is_email);
+            options.build(&schema).map_err(|error| ContractError::Schema(error.to_string()))
+        };
         let mut operations = HashMap::new();
         for operation in contract["operations"].as_array().into_iter().flatten() {
             let method = operation["method"].as_str().unwrap_or_default();
             let method = method.parse().map_err(|_| ContractError::Method(method.to_owned()))?;
             let path = operation["path"].as_str().unwrap_or_default().to_owned();
-            let query = operation["query"].as_object().into_iter().flatten();
-            let query = query
-                .map(|(name, schema)| Ok((name.clone(), Schema::read(schema, defs)?)))
-                .collect::<Result<_, UnknownSchema>>()?;
-            let body = operation.get("request").map(|schema| Schema::read(schema, defs)).transpose()?;
-            operations.insert((method, path), Operation { query, body });
+            let parameters = operation.get("query").cloned().unwrap_or_else(|| json!({}));
+            let kind = |schema: &Value| schema["type"].as_str().unwrap_or("string").to_owned();
+            let query = parameters.as_object().into_iter().flatten();
+            let query = query.map(|(name, schema)| (name.clone(), kind(schema))).collect();
+            let parameters = validator(json!({ "properties": parameters }))?;
+            let body = operation.get("request").cloned().map(validator).transpose()?;
+            operations.insert((method, path), Operation { query, parameters, body });
         }
         Ok(Self { operations })
     }
@@ -69,51 +80,121 @@ impl Contract {
         let Some(operation) = self.operations.get(&(method.clone(), path.to_owned())) else {
             return Ok((Map::new(), Value::Null));
         };
-        let mut issues = Vec::new();
-        let mut typed = Map::new();
-        for (name, schema) in &operation.query {
-            // What a query parameter is given as twice, the last one says, but for lists.
-            let given: Vec<&str> =
-                query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str()).collect();
-            let Some(last) = given.last() else { continue };
-            let value = match schema {
-                Schema::List(_) => json!(given),
-                Schema::Integer { .. } => {
-                    last.parse::<i64>().map_or_else(|_| json!(last), |number| json!(number))
-                }
-                Schema::Boolean => match last.to_ascii_lowercase().as_str() {
-                    "true" | "1" | "on" | "yes" | "t" | "y" => json!(true),
-                    "false" | "0" | "off" | "no" | "f" | "n" => json!(false),
-                    _ => json!(last),
-                },
-                _ => json!(last),
-            };
-            schema.check(&value, &mut vec![json!("query"), json!(name)], &mut issues);
-            typed.insert(name.clone(), value);
-        }
+        let typed = typed(&operation.query, query);
+        let mut issues = issues(&operation.parameters, "query", &typed);
         let mut value = Value::Null;
         if let Some(schema) = &operation.body {
-            if body.is_empty() {
-                let msg = "field required".to_owned();
-                issues.push(Issue { loc: vec![json!("body")], msg, kind: "value_error.missing" });
-            } else if !is_json {
-                // FastAPI takes a body of another type for a text.
-                let msg = "value is not a valid dict".to_owned();
-                issues.push(Issue { loc: vec![json!("body")], msg, kind: "type_error.dict" });
-            } else {
-                match serde_json::from_slice(body) {
-                    Ok(parsed) => {
-                        value = parsed;
-                        schema.check(&value, &mut vec![json!("body")], &mut issues);
-                    }
-                    Err(error) => issues.push(Issue {
-                        loc: vec![json!("body"), json!(error.column())],
-                        msg: format!("body is not JSON: {error}"),
-                        kind: "value_error.jsondecode",
-                    }),
+            match read(body, is_json) {
+                Ok(body) => {
+                    issues.extend(self::issues(schema, "body", &body));
+                    value = body;
                 }
+                Err(issue) => issues.push(issue),
             }
         }
+        let Value::Object(typed) = typed else { return Ok((Map::new(), value)) };
         if issues.is_empty() { Ok((typed, value)) } else { Err(ApiError::Invalid(issues)) }
     }
+}
+
+/// Lets every field that may be left out be `null`, as Permit does.
+fn nullable(schema: &mut Value) {
+    if let Value::Array(items) = schema {
+        items.iter_mut().for_each(nullable);
+    }
+    let Value::Object(members) = schema else { return };
+    members.values_mut().for_each(nullable);
+    let required = members.get("required").cloned().unwrap_or_else(|| json!([]));
+    let is_required = |name: &String| required.as_array().is_some_and(|names| names.contains(&json!(name)));
+    if members.get("additionalProperties") == Some(&json!(false))
+        && let Some(Value::Object(fields)) = members.get_mut("properties")
+    {
+        for (_, field) in fields.iter_mut().filter(|(name, _)| !is_required(name)) {
+            match field.get("type").and_then(Value::as_str) {
+                Some(kind) => field["type"] = json!([kind, "null"]),
+                None => *field = json!({ "anyOf": [field, { "type": "null" }] }),
+            }
+        }
+    }
+}
+
+/// The query's parameters that the operation knows, each read as its type; text that cannot be read so stays text.
+fn typed(kinds: &BTreeMap<String, String>, query: &[(String, String)]) -> Value {
+    let value = |(name, kind): (&String, &String)| {
+        let given = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let given: Vec<&str> = given.collect();
+        // If a parameter is given twice, the last one counts, except for lists.
+        let last = given.last()?;
+        let value = match kind.as_str() {
+            "array" => json!(given),
+            "integer" => last.parse::<i64>().map_or_else(|_| json!(last), |number| json!(number)),
+            "boolean" => match last.to_ascii_lowercase().as_str() {
+                "true" | "1" | "on" | "yes" | "t" | "y" => json!(true),
+                "false" | "0" | "off" | "no" | "f" | "n" => json!(false),
+                _ => json!(last),
+            },
+            _ => json!(last),
+        };
+        Some((name.clone(), value))
+    };
+    kinds.iter().filter_map(value).collect::<Map<_, _>>().into()
+}
+
+fn read(body: &[u8], is_json: bool) -> Result<Value, Issue> {
+    let issue = |loc: Vec<Value>, msg: String, kind: &str| Issue { loc, msg, kind: kind.to_owned() };
+    if body.is_empty() {
+        return Err(issue(vec![json!("body")], "field required".to_owned(), "value_error.missing"));
+    }
+    if !is_json {
+        // FastAPI takes a body of another type for a text.
+        return Err(issue(vec![json!("body")], "value is not a valid dict".to_owned(), "value_error.type"));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let loc = vec![json!("body"), json!(error.column())];
+        issue(loc, format!("body is not JSON: {error}"), "value_error.jsondecode")
+    })
+}
+
+/// Where `value` does not fit, in FastAPI's form.
+fn issues(validator: &Validator, part: &str, value: &Value) -> Vec<Issue> {
+    validator.iter_errors(value).map(|error| issue(part, &error)).collect()
+}
+
+fn issue(part: &str, error: &ValidationError<'_>) -> Issue {
+    let mut loc = vec![json!(part)];
+    loc.extend(error.instance_path().iter().map(|segment| match segment {
+        LocationSegment::Property(name) => json!(name),
+        LocationSegment::Index(index) => json!(index),
+    }));
+    let kind = match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            loc.push(property.clone());
+            "missing"
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            loc.extend(unexpected.first().map(|name| json!(name)));
+            "extra"
+        }
+        kind => kind.keyword(),
+    };
+    Issue { loc, msg: error.to_string(), kind: format!("value_error.{kind}") }
+}
+
+/// Whether this has the form of an address that can be delivered to: a local part, and a domain with a dot.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let local_fits = !local.is_empty()
+        && local.len() <= 64
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && !local.contains(|c: char| c.is_whitespace() || c.is_control() || "@()<>[]:;,\\\"".contains(c));
+    let label_fits = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    local_fits && domain.len() <= 253 && domain.contains('.') && domain.split('.').all(label_fits)
 }

@@ -20,7 +20,7 @@ pub(crate) struct Issue {
     pub(crate) loc: Vec<Value>,
     pub(crate) msg: String,
     #[serde(rename = "type")]
-    pub(crate) kind: &'static str,
+    pub(crate) kind: String,
 }
 
 impl ApiError {
@@ -32,10 +32,10 @@ impl ApiError {
         Self::refused(403, "FORBIDDEN_ACCESS", "You are not allowed to do that", message)
     }
 
-    /// What was looked for, and where: `not_found("role", "viewr")`.
-    pub(crate) fn not_found(what: &str, key: &str) -> Self {
+    /// What kind of thing was looked for: `not_found("Role")`. Permit does not say which one.
+    pub(crate) fn not_found(what: &str) -> Self {
         let message =
-            format!("The requested data could not be found: there is no {what} with the id or key '{key}'");
+            format!("The requested data could not be found: could not find '{what}' with the given filters");
         Self::refused(404, "NOT_FOUND", "The requested data could not be found", message)
     }
 
@@ -50,6 +50,10 @@ impl ApiError {
     pub(crate) fn too_many_requests(message: String) -> Self {
         // The code of this answer is in none of the documents.
         Self::refused(429, "RATE_LIMIT_EXCEEDED", "Too many requests", message)
+    }
+
+    pub(crate) fn too_deep() -> Self {
+        Self::refused(400, "PAGINATION_SIZE_OVERREACHED", "Too many rows", "the list is not shown so far")
     }
 
     fn refused(status: u16, code: &'static str, title: &'static str, message: impl Into<String>) -> Self {

@@ -13,7 +13,6 @@ pub(crate) enum Kind {
     Role = 0xb2,
     Tenant = 0xb3,
     Assignment = 0xb4,
-    Attribute = 0xb5,
     Instance = 0xb6,
     Resource = 0xb7,
     Error = 0xe0,

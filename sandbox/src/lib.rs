@@ -21,7 +21,6 @@ mod requests;
 mod routes;
 mod rows;
 mod sandbox;
-mod schema;
 mod semantics;
 mod server;
 mod settings;
@@ -37,8 +36,9 @@ pub use limits::{Limits, LimitsError, RetryAfter};
 pub use requests::{Counts, Kind, Request};
 pub use sandbox::Sandbox;
 pub use semantics::{
-    BulkAssignExisting, BulkRoleAssignments, BulkUnassignMissing, EmailCase, FailedBulk, ListOrder,
-    PostExistingUser, PutRoleAssignments, PutWithoutAttributes, Semantics,
+    BulkAssignExisting, BulkRoleAssignments, BulkSeen, BulkUnassignMissing, EmailCase, EmailForm,
+    EmailUnique, FailedBulk, ListDepth, ListOrder, MissingInstance, PostExistingTenant, PostExistingUser,
+    PutRoleAssignments, PutWithoutAttributes, Semantics, TenantStatus, UpdatedAt, UserRoles,
 };
 pub use settings::{KeyScope, Pdp, Stats};
 pub use snapshot::{SeedError, Snapshot, UserState};

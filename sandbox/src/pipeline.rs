@@ -21,10 +21,14 @@ use crate::hooks::{Hooks, Moment, Stop};
 use crate::limits::{Limiter, RetryAfter, TooSoon};
 use crate::requests::{self, Kind, RequestLog};
 use crate::routes::{Answerer, Wait};
+use crate::semantics::ListDepth;
 use crate::server::{Connection, Cut};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::world::{World, now_ms};
+
+/// How many rows a list shows, where [`ListDepth::Limited`] is set.
+const MOST_ROWS: usize = 10_000;
 
 /// The largest body that is read. A bulk call of 3,000 users with large attributes fits well.
 const MOST_BYTES: usize = 256 << 20;
@@ -225,11 +229,18 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
 
     let mut world = lock(&shared.world);
     Ok(match answerer {
+        Answerer::Environment(answer) if kind == Kind::Read => {
+            if world.semantics().list_depth == ListDepth::Limited && call.reaches() > MOST_ROWS {
+                return Err(ApiError::too_deep().into());
+            }
+            (answer(world.as_read(), &mut call)?, None)
+        }
         Answerer::Environment(answer) => {
-            let answered = answer(&mut world, &mut call);
+            let write = |world: &mut World| answer(world, &mut call.clone());
+            let answered = world.write(kind == Kind::Bulk, settings.bulk_lag, write);
             let mut hooks = lock(&shared.hooks);
             // One that was refused too: a bulk call may leave a part of it behind.
-            if kind != Kind::Read && hooks.watches() {
+            if hooks.watches() {
                 hooks.applied(&noted, &world.snapshot());
             }
             (answered?, None)
@@ -238,7 +249,8 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
         Answerer::Pdp(answer) => {
             let wait = Wait::of(&parts.headers, settings.pdp)?;
             let delay_ms = i64::try_from(settings.pdp.delay_ms).unwrap_or(i64::MAX / 4);
-            (answer(&mut world, &mut call, delay_ms)?, Some(wait))
+            let write = |world: &mut World| answer(world, &mut call.clone(), delay_ms);
+            (world.write(false, settings.bulk_lag, write)?, Some(wait))
         }
         Answerer::Nobody(..) => (Reply::empty(404), None),
     })

@@ -59,15 +59,15 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         (GET, "role_assignments", Environment(assignments::list)),
         (POST, "role_assignments", Environment(assignments::assign)),
         (DELETE, "role_assignments", Environment(assignments::unassign)),
-        (GET, "role_assignments/detailed", Environment(assignments::list_detailed)),
         (POST, "role_assignments/bulk", Environment(assignments::bulk_assign)),
         (DELETE, "role_assignments/bulk", Environment(assignments::bulk_unassign)),
         (GET, "tenants", Environment(tenants::list)),
         (POST, "tenants", Environment(tenants::create)),
         (GET, "tenants/{tenant_id}", Environment(tenants::get)),
-        (PATCH, "tenants/{tenant_id}", Environment(tenants::update)),
         (DELETE, "tenants/{tenant_id}", Environment(tenants::delete)),
         (GET, "tenants/{tenant_id}/users", Environment(tenants::list_users)),
+        (POST, "resource_instances", Environment(tenants::create_instance)),
+        (GET, "resource_instances/{instance_id}", Environment(tenants::get_instance)),
         (POST, "bulk/users", Environment(bulk::create_users)),
         (PUT, "bulk/users", Environment(bulk::replace_users)),
         (DELETE, "bulk/users", Environment(bulk::delete_users)),
@@ -77,8 +77,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let schema = [
         (GET, "roles", Environment(schema::list_roles)),
         (POST, "roles", Environment(schema::create_role)),
-        (GET, "users/attributes", Environment(schema::list_user_attributes)),
-        (POST, "users/attributes", Environment(schema::create_user_attribute)),
+        (GET, "resources/{resource_id}/roles", Environment(schema::list_resource_roles)),
     ];
     let others = [
         (GET, "/v2/api-key/scope", Account(orgs::scope)),
@@ -86,7 +85,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         (POST, "/facts/users", Pdp(pdp::create_user)),
         (PUT, "/facts/users/{user_id}", Pdp(pdp::replace_user)),
         (POST, "/facts/users/{user_id}/roles", Pdp(pdp::assign)),
+        (DELETE, "/facts/users/{user_id}/roles", Pdp(pdp::unassign)),
         (POST, "/facts/role_assignments", Pdp(pdp::assign)),
+        (DELETE, "/facts/role_assignments", Pdp(pdp::unassign)),
+        (POST, "/user-permissions", Pdp(pdp::user_permissions)),
     ];
     let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
     let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))

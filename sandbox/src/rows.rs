@@ -6,7 +6,7 @@ use crate::semantics::ListOrder;
 ///
 /// A page by number costs the page, not the table. Removing only marks: the order is tidied by the next reader, once
 /// for all that was removed since.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rows<T> {
     by_serial: Vec<Option<T>>,
     /// Serials in the order of making; those of removed rows stay until [`Self::tidy`].
@@ -69,7 +69,7 @@ impl<T> Rows<T> {
     }
 
     /// Rows, oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> + Clone {
         self.order.iter().filter_map(|&serial| Some((serial, self.get(serial)?)))
     }
 

@@ -18,7 +18,7 @@ use crate::requests::{Counts, Request};
 use crate::semantics::Semantics;
 use crate::settings::{KeyScope, Pdp, Stats};
 use crate::snapshot::{SeedError, Snapshot, UserState};
-use crate::world::{World, now_ms};
+use crate::world::World;
 
 /// A running sandbox. It ends when this is dropped.
 ///
@@ -118,6 +118,7 @@ impl Sandbox {
     /// Changes how the PDP behaves.
     pub fn set_pdp(&self, pdp: Pdp) {
         lock(&self.shared.settings).pdp = pdp;
+        lock(&self.shared.world).set_pdp(pdp);
     }
 
     /// Changes what the organization's statistics say.
@@ -197,15 +198,15 @@ impl Sandbox {
         true
     }
 
-    /// Whether the PDP knows by now that a user has `tenant/role`.
-    pub fn pdp_knows(&self, user: &str, tenant_and_role: &str) -> bool {
+    /// Whether the PDP believes that a user has this role, in a tenant or on a resource instance.
+    pub fn pdp_knows(&self, user: &str, role: &str) -> bool {
         let mut world = lock(&self.shared.world);
-        let Some((tenant, role)) = tenant_and_role.split_once('/') else { return false };
-        let (Ok(user), Ok(target)) = (world.user(user), world.target(role, Some(tenant), None)) else {
+        let Some((tenant, rest)) = role.split_once('/') else { return false };
+        let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
+        let (Ok(user), Ok(target)) = (world.user(user), world.target(role, Some(tenant), instance)) else {
             return false;
         };
-        let at = world.assigned(user, target).and_then(|at| world.assignments.get(at));
-        at.is_some_and(|assignment| assignment.visible_ms <= now_ms())
+        world.known_to_pdp(user).contains(&target)
     }
 
     /// Back to what it was started with: the environment of the seed, no faults, no requests, empty windows.
@@ -228,9 +229,10 @@ impl Shared {
     /// See [`Sandbox::reset`].
     pub(crate) fn reset(&self) -> Result<(), SeedError> {
         let mut world = lock(&self.world);
-        let semantics = world.semantics();
+        let (semantics, pdp) = (world.semantics(), world.pdp);
         *world = World::default();
         world.set_semantics(semantics);
+        world.set_pdp(pdp);
         world.seed(&self.seed)?;
         lock(&self.faults).clear();
         lock(&self.log).clear();

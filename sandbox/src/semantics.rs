@@ -103,6 +103,90 @@ switch! {
     }
 }
 
+switch! {
+    /// POST of a tenant that exists, single and in bulk.
+    PostExistingTenant {
+        /// 409 `DUPLICATE_ENTITY`.
+        Conflict,
+        /// 200 with the tenant as it was.
+        ReturnExisting,
+    }
+}
+switch! {
+    /// `roles` of a user, which is deprecated.
+    UserRoles {
+        /// The same roles as in `associated_tenants`.
+        Filled,
+        /// `[]`.
+        Empty,
+        /// Not there.
+        LeftOut,
+    }
+}
+switch! {
+    /// The `status` of a user in a tenant.
+    TenantStatus {
+        /// One that the contract has.
+        Known,
+        /// A new one.
+        Unknown,
+    }
+}
+switch! {
+    /// Two users with the same e-mail.
+    EmailUnique {
+        /// 409 `DUPLICATE_ENTITY` for the second.
+        Unique,
+        /// As many as like.
+        Shared,
+    }
+}
+switch! {
+    /// What becomes of an e-mail.
+    EmailForm {
+        /// It is kept as it came.
+        AsGiven,
+        /// Special-use domains are refused; a domain comes back in lower case and IDN-decoded.
+        Normal,
+    }
+}
+switch! {
+    /// When a bulk call is seen by reads.
+    BulkSeen {
+        /// When it is answered.
+        AtOnce,
+        /// After [`Builder::bulk_lag`](crate::Builder::bulk_lag).
+        Late,
+    }
+}
+switch! {
+    /// Whether a role that is assigned or taken back changes the user's `updated_at`.
+    UpdatedAt {
+        /// It does not.
+        Kept,
+        /// It does.
+        Touched,
+    }
+}
+switch! {
+    /// How deep a list can be read.
+    ListDepth {
+        /// To its end.
+        Unlimited,
+        /// The first 10,000 rows; behind them, 400 `PAGINATION_SIZE_OVERREACHED`.
+        Limited,
+    }
+}
+switch! {
+    /// An assignment on a resource instance that does not exist.
+    MissingInstance {
+        /// Makes it, where a tenant is named.
+        Make,
+        /// 404.
+        Refuse,
+    }
+}
+
 /// One answer to each question that Permit's documents leave open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Args)]
 #[serde(default, deny_unknown_fields)]
@@ -135,6 +219,33 @@ pub struct Semantics {
     /// The order of lists
     #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
     pub list_order: ListOrder,
+    /// POST of a tenant that exists
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub post_existing_tenant: PostExistingTenant,
+    /// `roles` of a user
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub user_roles: UserRoles,
+    /// The status of a user in a tenant
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub tenant_status: TenantStatus,
+    /// Two users with the same e-mail
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub email_unique: EmailUnique,
+    /// What becomes of an e-mail
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub email_form: EmailForm,
+    /// When a bulk call is seen by reads
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub bulk_seen: BulkSeen,
+    /// Whether a role changes the user's `updated_at`
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub updated_at: UpdatedAt,
+    /// How deep a list can be read
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub list_depth: ListDepth,
+    /// An assignment on a resource instance that does not exist
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub missing_instance: MissingInstance,
 }
 
 impl Semantics {
@@ -170,7 +281,16 @@ impl Semantics {
             bulk_assign_existing,
             failed_bulk,
             email_case,
-            list_order
+            list_order,
+            post_existing_tenant,
+            user_roles,
+            tenant_status,
+            email_unique,
+            email_form,
+            bulk_seen,
+            updated_at,
+            list_depth,
+            missing_instance
         );
         let mut each = vec![("default".to_owned(), Self::default()), ("opposite".to_owned(), opposite)];
         each.append(&mut flipped);

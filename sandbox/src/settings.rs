@@ -1,6 +1,7 @@
 //! What a sandbox is set to, apart from what is in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +32,17 @@ pub struct Pdp {
     pub delay_ms: u64,
     /// Milliseconds that a write without `X-Wait-Timeout` waits.
     pub default_wait_ms: u64,
+    /// Milliseconds until the PDP knows of a write that went to the API.
+    pub api_lag_ms: i64,
+    /// It takes nothing in any more, and goes on answering.
+    pub frozen: bool,
+    /// How many of a hundred users it knows.
+    pub part_percent: u8,
 }
 
 impl Default for Pdp {
     fn default() -> Self {
-        Self { delay_ms: 0, default_wait_ms: 10_000 }
+        Self { delay_ms: 0, default_wait_ms: 10_000, api_lag_ms: 0, frozen: false, part_percent: 100 }
     }
 }
 
@@ -67,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) retry_after: RetryAfter,
     pub(crate) pdp: Pdp,
     pub(crate) stats: Stats,
+    pub(crate) bulk_lag: Duration,
 }
 
 /// The key of the environment that is not the sandbox's.
@@ -89,7 +97,7 @@ impl Settings {
     pub(crate) fn reaches(&self, scope: KeyScope, project: &str, environment: &str) -> Result<(), ApiError> {
         let named = |kind, serial, key: &str, name: &str| name == key || name == id(kind, serial).to_string();
         if !named(Kind::Project, 1, &self.project, project) {
-            return Err(ApiError::not_found("project", project));
+            return Err(ApiError::not_found("Project"));
         }
         let this = named(Kind::Environment, 1, &self.environment, environment);
         let other = named(Kind::Environment, 2, OTHER_ENVIRONMENT, environment);
@@ -98,7 +106,7 @@ impl Settings {
             KeyScope::OtherEnvironment if this => {}
             // The other environment is there to be forbidden: it holds nothing.
             _ if this => return Ok(()),
-            _ => return Err(ApiError::not_found("environment", environment)),
+            _ => return Err(ApiError::not_found("Environment")),
         }
         Err(ApiError::forbidden("this API key is of another environment"))
     }

@@ -9,7 +9,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
-use crate::world::{Profile, Size, World};
+use crate::world::{Instance, Profile, Role, Size, World};
 
 /// How many users a printed table shows.
 const SHOWN: usize = 200;
@@ -32,8 +32,14 @@ const SHOWN: usize = 200;
 pub struct Snapshot {
     /// Keys of the roles.
     pub roles: BTreeSet<String>,
+    /// Keys of the resources, and of the roles of each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, BTreeSet<String>>,
     /// Keys of the tenants.
     pub tenants: BTreeSet<String>,
+    /// Resource instances, as `tenant/resource:instance`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub instances: BTreeSet<String>,
     /// The users by key.
     pub users: BTreeMap<String, UserState>,
 }
@@ -54,9 +60,12 @@ pub struct UserState {
     /// Attributes.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
-    /// Role assignments as `tenant/role`, or `tenant/role@type:key` on a resource instance.
+    /// Role assignments as `tenant/role`, or `tenant/resource:instance#role`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub roles: BTreeSet<String>,
+    /// The API answers it in a form that the contract does not know: a role without a tenant.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
 }
 
 impl UserState {
@@ -87,10 +96,17 @@ impl UserState {
         self
     }
 
-    /// With this role assignment, `tenant/role`.
+    /// With this role assignment, `tenant/role` or `tenant/resource:instance#role`.
     #[must_use]
-    pub fn role(mut self, tenant_and_role: &str) -> Self {
-        self.roles.insert(tenant_and_role.to_owned());
+    pub fn role(mut self, role: &str) -> Self {
+        self.roles.insert(role.to_owned());
+        self
+    }
+
+    /// Answered in a form that the contract does not know.
+    #[must_use]
+    pub fn unreadable(mut self) -> Self {
+        self.unreadable = true;
         self
     }
 }
@@ -99,7 +115,9 @@ impl UserState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
     /// A role assignment in another form.
-    #[error("the user {user:?} has the role {role:?}: write it as \"tenant/role\"")]
+    #[error(
+        "the user {user:?} has the role {role:?}: write it as \"tenant/role\" or \"tenant/resource:instance#role\""
+    )]
     Role {
         /// The key of the user.
         user: String,
@@ -119,25 +137,54 @@ pub enum SeedError {
 impl World {
     /// Adds what is in `seed` to the environment. Roles and tenants that are there stay; users that are there are replaced.
     pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
-        let Snapshot { roles, tenants, users } = seed;
+        let Snapshot { roles, resources, tenants, instances, users } = seed;
         for key in roles.iter().filter(|key| self.role(key).is_err()).cloned().collect::<Vec<_>>() {
             let fields = json!({ "name": key }).as_object().cloned().unwrap_or_default();
-            self.add_role(&key, fields).map_err(|error| refused(&format!("role {key:?}"), &error))?;
+            self.add_role(None, &key, fields).map_err(|error| refused(&format!("role {key:?}"), &error))?;
         }
-        for key in tenants {
-            self.add_tenant(key, key.clone(), None, None);
+        for (resource, roles) in resources {
+            roles.iter().for_each(|role| self.seed_role(Some(resource), role));
+        }
+        for key in tenants.iter().filter(|key| self.tenant(key).is_err()).cloned().collect::<Vec<_>>() {
+            let made = self.add_tenant(&key, key.clone(), None, None);
+            made.map_err(|error| refused(&format!("tenant {key:?}"), &error))?;
+        }
+        for name in instances {
+            let (tenant, instance) = name.split_once('/').unwrap_or((name, ""));
+            let tenant = self
+                .tenant(tenant)
+                .map_err(|error| refused(&format!("resource instance {name:?}"), &error))?;
+            if self.instance(instance).is_err() {
+                self.add_instance(instance, tenant);
+            }
         }
         users.iter().try_for_each(|(key, user)| self.seed_user(key, user))
     }
 
-    /// Adds or replaces one user, whole.
+    fn seed_role(&mut self, resource: Option<&str>, role: &str) {
+        let fields = json!({ "name": role }).as_object().cloned().unwrap_or_default();
+        // One that stands is left as it is.
+        self.add_role(resource, role, fields).ok();
+    }
+
+    /// Adds or replaces one user, whole. A role or an instance that is not there is made.
     pub(crate) fn seed_user(&mut self, key: &str, user: &UserState) -> Result<(), SeedError> {
-        let UserState { email, first_name, last_name, attributes, roles } = user;
+        let UserState { email, first_name, last_name, attributes, roles, unreadable } = user;
         let mut assignments = Vec::new();
         for role in roles {
             let wrong = || SeedError::Role { user: key.to_owned(), role: role.clone() };
             let (tenant, rest) = role.split_once('/').ok_or_else(wrong)?;
-            let (role, instance) = rest.split_once('@').map_or((rest, None), |(role, at)| (role, Some(at)));
+            let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
+            if instance.is_none() {
+                self.seed_role(None, role);
+            }
+            if let Some((name, (resource, _))) = instance.and_then(|name| Some((name, name.split_once(':')?)))
+            {
+                self.seed_role(Some(resource), role);
+                if let (Ok(tenant), Err(_)) = (self.tenant(tenant), self.instance(name)) {
+                    self.add_instance(name, tenant);
+                }
+            }
             assignments.push((tenant, role, instance));
         }
         let profile = Profile {
@@ -155,14 +202,30 @@ impl World {
                 let target = world.target(role, Some(tenant), instance)?;
                 world.assign(serial, target, 0)?;
             }
+            if let Some(user) = world.users.get_mut(serial) {
+                user.unreadable = *unreadable;
+            }
             Ok(())
         })
         .map_err(|error| refused(&format!("user {key:?}"), &error))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let roles = self.roles.iter().map(|(_, role)| role);
+        let mut resources: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for Role { resource, key, .. } in roles.clone() {
+            if let Some(resource) = resource {
+                resources.entry(resource.clone()).or_default().insert(key.clone());
+            }
+        }
         Snapshot {
-            roles: self.roles.iter().map(|(_, role)| role.key.clone()).collect(),
+            roles: roles.filter(|role| role.resource.is_none()).map(|role| role.key.clone()).collect(),
+            resources,
+            instances: self
+                .instances
+                .iter()
+                .map(|Instance { name, tenant }| format!("{}/{name}", self.tenant_key(*tenant)))
+                .collect(),
             tenants: self.tenants.iter().map(|(_, tenant)| tenant.key.clone()).collect(),
             users: self
                 .users
@@ -181,7 +244,7 @@ impl World {
             let target = self.assignments.get(at)?.target;
             let (tenant, role) = (self.tenant_key(target.tenant), self.role_key(target.role));
             Some(match self.instance_name(target.instance) {
-                Some(name) => format!("{tenant}/{role}@{name}"),
+                Some(name) => format!("{tenant}/{name}#{role}"),
                 None => format!("{tenant}/{role}"),
             })
         });
@@ -191,6 +254,7 @@ impl World {
             last_name: last_name.as_deref().map(str::to_owned),
             attributes: attributes.unwrap_or_default(),
             roles: roles.collect(),
+            unreadable: user.unreadable,
         }
     }
 }
@@ -203,7 +267,7 @@ fn refused(what: &str, error: &ApiError) -> SeedError {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { roles, tenants, users } = self;
+        let Self { roles, resources: _, tenants, instances: _, users } = self;
         let join = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>().join(", ");
         writeln!(f, "roles:   {}", join(roles))?;
         writeln!(f, "tenants: {}", join(tenants))?;
@@ -213,7 +277,7 @@ impl fmt::Display for Snapshot {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(["user", "e-mail", "name", "roles", "attributes"]);
         for (key, user) in users.iter().take(SHOWN) {
-            let UserState { email, first_name, last_name, attributes, roles } = user;
+            let UserState { email, first_name, last_name, attributes, roles, unreadable: _ } = user;
             let names: Vec<&str> =
                 [first_name, last_name].into_iter().flatten().map(String::as_str).collect();
             let attributes: Vec<String> =

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::ids::{Kind, id};
-use crate::world::{Assignment, Role, Tenant, User, UserAttribute, World, date_time};
+use crate::semantics::{TenantStatus, UserRoles};
+use crate::world::{Assignment, Role, Tenant, User, World, date_time};
 
 /// The ids that every object carries.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -51,7 +52,8 @@ pub(crate) struct UserRead<'a> {
     #[serde(flatten)]
     home: Home,
     associated_tenants: Vec<UserInTenant<'a>>,
-    roles: Vec<UserRole<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<UserRole<'a>>>,
     created_at: String,
     updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +76,8 @@ struct UserInTenant<'a> {
 #[derive(Debug, Serialize)]
 struct UserRole<'a> {
     role: &'a str,
-    tenant: &'a str,
+    /// `None`: the user is to be unreadable.
+    tenant: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,17 +88,30 @@ struct InstanceRole<'a> {
 }
 
 impl World {
-    /// `UserRead`; roles on resource instances are in it where they were asked for.
-    pub(crate) fn user_read<'a>(&'a self, serial: u32, user: &'a User, instance_roles: bool) -> UserRead<'a> {
+    /// `UserRead`; roles on resource instances are in it where they were asked for. `only`: with roles of this tenant
+    /// alone.
+    pub(crate) fn user_read<'a>(
+        &'a self,
+        serial: u32,
+        user: &'a User,
+        instance_roles: bool,
+        only: Option<u32>,
+    ) -> UserRead<'a> {
         let mut tenants: BTreeMap<u32, UserInTenant> = BTreeMap::new();
         let mut roles = Vec::new();
         let assignments = user.assignments.iter().filter_map(|&serial| self.assignments.get(serial));
+        let assignments =
+            assignments.filter(|assignment| only.is_none_or(|tenant| assignment.target.tenant == tenant));
+        let status = match self.semantics().tenant_status {
+            TenantStatus::Known => "active",
+            TenantStatus::Unknown => "dormant",
+        };
         for Assignment { target, .. } in assignments {
             let (role, tenant) = (self.role_key(target.role), self.tenant_key(target.tenant));
             let in_tenant = tenants.entry(target.tenant).or_insert_with(|| UserInTenant {
                 tenant,
                 roles: Vec::new(),
-                status: "active",
+                status,
                 resource_instance_roles: Vec::new(),
             });
             match self.instance_name(target.instance) {
@@ -110,10 +126,19 @@ impl World {
                 Some(_) => {}
                 None => {
                     in_tenant.roles.push(role);
-                    roles.push(UserRole { role, tenant });
+                    roles.push(UserRole { role, tenant: Some(tenant) });
                 }
             }
         }
+        if user.unreadable {
+            roles.push(UserRole { role: "unreadable", tenant: None });
+        }
+        let roles = match self.semantics().user_roles {
+            _ if user.unreadable => Some(roles),
+            UserRoles::Filled => Some(roles),
+            UserRoles::Empty => Some(Vec::new()),
+            UserRoles::LeftOut => None,
+        };
         UserRead {
             key: &user.key,
             id: id(Kind::User, serial),
@@ -149,46 +174,17 @@ impl World {
         at_home(read)
     }
 
-    /// `RoleAssignmentDetailedRead`.
-    pub(crate) fn assignment_detailed(&self, serial: u32, assignment: &Assignment) -> Value {
-        let Assignment { user: user_serial, target, created_ms, visible_ms: _ } = assignment;
-        let mut user = json!({ "id": id(Kind::User, *user_serial), "attributes": {} });
-        if let Some(User { key, profile, .. }) = self.users.get(*user_serial) {
-            user["key"] = json!(**key);
-            user["attributes"] = json!(Attributes::from(&profile.attributes));
-            for (name, value) in [
-                ("email", profile.email.as_deref()),
-                ("first_name", profile.first_name.as_deref()),
-                ("last_name", profile.last_name.as_deref()),
-            ] {
-                if let Some(value) = value {
-                    user[name] = json!(value);
-                }
-            }
-        }
-        let role = self.roles.get(target.role);
-        let tenant = self.tenants.get(target.tenant);
-        let mut read = json!({
-            "id": id(Kind::Assignment, serial),
-            "user": user,
-            "role": {
-                "id": id(Kind::Role, target.role),
-                "key": self.role_key(target.role),
-                "name": role.map(|role| &role.fields["name"]),
-            },
-            "tenant": {
-                "id": id(Kind::Tenant, target.tenant),
-                "key": self.tenant_key(target.tenant),
-                "name": tenant.map(|tenant| &tenant.name),
-                "attributes": tenant.map(|tenant| Attributes::from(&tenant.attributes)),
-            },
-            "created_at": date_time(*created_ms),
-        });
-        if let Some((index, name)) = target.instance.zip(self.instance_name(target.instance)) {
-            let (resource, key) = name.split_once(':').unwrap_or((name, name));
-            read["resource_instance"] = json!({ "id": id(Kind::Instance, index), "key": key, "resource": resource, "attributes": {} });
-        }
-        at_home(read)
+    /// `ResourceInstanceRead`.
+    pub(crate) fn instance_read(&self, index: u32) -> Value {
+        let tenant = self.instances.get(index as usize).map_or(u32::MAX, |instance| instance.tenant);
+        let name = self.instance_name(Some(index)).unwrap_or_default();
+        let (resource, key) = name.split_once(':').unwrap_or((name, name));
+        let made = date_time(0);
+        at_home(json!({
+            "key": key, "resource": resource, "tenant": self.tenant_key(tenant), "id": id(Kind::Instance, index),
+            "created_at": made, "updated_at": made, "resource_id": id(Kind::Resource, 1),
+            "tenant_id": id(Kind::Tenant, tenant), "attributes": {},
+        }))
     }
 
     /// `type:key` of a resource instance.
@@ -215,34 +211,19 @@ pub(crate) fn tenant_read(serial: u32, tenant: &Tenant) -> Value {
     at_home(read)
 }
 
-/// `RoleRead`.
+/// `RoleRead`, `ResourceRoleRead`.
 pub(crate) fn role_read(serial: u32, role: &Role) -> Value {
-    let Role { key, fields, created_ms } = role;
+    let Role { resource, key, fields, created_ms } = role;
     let mut read = fields.clone();
+    if let Some(resource) = resource {
+        read.insert("resource".to_owned(), json!(resource));
+        read.insert("resource_id".to_owned(), json!(id(Kind::Resource, 1)));
+    }
     read.insert("key".to_owned(), json!(key));
     read.insert("id".to_owned(), json!(id(Kind::Role, serial)));
     read.insert("created_at".to_owned(), json!(date_time(*created_ms)));
     read.insert("updated_at".to_owned(), json!(date_time(*created_ms)));
     at_home(Value::Object(read))
-}
-
-/// `ResourceAttributeRead`.
-pub(crate) fn user_attribute_read(serial: u32, attribute: &UserAttribute) -> Value {
-    let UserAttribute { key, kind, description, created_ms } = attribute;
-    let mut read = json!({
-        "type": kind,
-        "key": key,
-        "id": id(Kind::Attribute, serial),
-        "resource_id": id(Kind::Resource, 1),
-        "resource_key": "__user",
-        "created_at": date_time(*created_ms),
-        "updated_at": date_time(*created_ms),
-        "built_in": false,
-    });
-    if let Some(description) = description {
-        read["description"] = json!(description);
-    }
-    at_home(read)
 }
 
 /// Adds the ids that every object carries.

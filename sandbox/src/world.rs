@@ -6,27 +6,29 @@ mod users;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub(crate) use self::assignments::{Assignment, Instance, Target};
+use tokio::time::Instant;
+
+pub(crate) use self::assignments::{Assignment, Gone, Instance, Target};
 pub(crate) use self::tenants::{Role, Tenant};
 pub(crate) use self::users::{Profile, User};
 use crate::error::ApiError;
 use crate::rows::Rows;
-use crate::semantics::{FailedBulk, Semantics};
-
-/// An attribute of the user resource, as `schema/…/users/attributes` has it.
-#[derive(Debug, Clone)]
-pub(crate) struct UserAttribute {
-    pub(crate) key: String,
-    pub(crate) kind: String,
-    pub(crate) description: Option<String>,
-    pub(crate) created_ms: i64,
-}
+use crate::semantics::{BulkSeen, FailedBulk, Semantics};
+use crate::settings::Pdp;
 
 /// Everything in the one environment.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     semantics: Semantics,
+    pub(crate) pdp: Pdp,
+    /// When the PDP stopped taking anything in.
+    frozen_ms: Option<i64>,
+    /// Role assignments that are gone, and may be known to the PDP all the same.
+    gone: Vec<Gone>,
+    /// What reads see until then, each from before a bulk call.
+    late: Vec<(Instant, World)>,
     pub(crate) users: Rows<User>,
     user_keys: HashMap<Arc<str>, u32>,
     emails: HashMap<Arc<str>, u32>,
@@ -36,12 +38,12 @@ pub(crate) struct World {
     tenant_keys: HashMap<String, u32>,
     pub(crate) assignments: Rows<Assignment>,
     pub(crate) instances: Vec<Instance>,
-    pub(crate) user_attributes: Vec<UserAttribute>,
+    instance_names: HashMap<String, u32>,
     changes: Vec<Change>,
 }
 
 /// What was done, with what it takes to undo it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Change {
     UserAdded(u32),
     UserChanged(u32, Profile, i64),
@@ -69,6 +71,39 @@ impl World {
     pub(crate) fn set_semantics(&mut self, semantics: Semantics) {
         self.semantics = semantics;
         self.index_emails();
+    }
+
+    /// The environment as reads see it.
+    pub(crate) fn as_read(&mut self) -> &mut Self {
+        let now = Instant::now();
+        self.late.retain(|(until, _)| *until > now);
+        if self.late.is_empty() { self } else { &mut self.late[0].1 }
+    }
+
+    /// Does a write, which reads see at once or, if it is a bulk call, after `lag`.
+    pub(crate) fn write<T>(
+        &mut self,
+        is_bulk: bool,
+        lag: Duration,
+        write: impl Fn(&mut Self) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if is_bulk && self.semantics.bulk_seen == BulkSeen::Late {
+            let before = Self { late: Vec::new(), ..self.clone() };
+            self.late.push((Instant::now() + lag, before));
+            return write(self);
+        }
+        let written = write(self)?;
+        for (_, world) in &mut self.late {
+            // It may be refused there, where a bulk call is not known yet.
+            write(world).ok();
+        }
+        Ok(written)
+    }
+
+    /// Has the PDP behave so.
+    pub(crate) fn set_pdp(&mut self, pdp: Pdp) {
+        self.frozen_ms = pdp.frozen.then(|| self.frozen_ms.unwrap_or_else(now_ms));
+        self.pdp = pdp;
     }
 
     /// Does `work`, and undoes it when it fails (or not: [`FailedBulk`]).

@@ -85,6 +85,8 @@ pub enum Why {
     Written,
     /// A token that is too old to change anything.
     OldToken,
+    /// A change in the directory.
+    Change,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);
@@ -144,7 +146,7 @@ impl Message {
     /// The message's body.
     pub fn to_body(&self, policy: &Policy) -> String {
         let body = match self {
-            Self::Look(look) => Body::Look(look.clone()),
+            Self::Look(look) => return look.to_body(),
             Self::Identity(waiting) => Body::Identity(waiting.stored(policy)),
         };
         // Strings, numbers and maps with string keys: serializing them cannot fail.
@@ -172,6 +174,13 @@ impl Message {
 }
 
 impl Look {
+    /// The message's body. It needs no policy: there is nothing of the person in it but their key.
+    pub fn to_body(&self) -> String {
+        let envelope = Envelope { version: VERSION, body: Body::Look(self.clone()) };
+        // Strings, numbers and maps with string keys: serializing them cannot fail.
+        serde_json::to_string(&envelope).unwrap_or_default()
+    }
+
     /// The same in messages that the queue takes.
     pub fn split(self) -> impl Iterator<Item = Self> {
         let Self { source, people, why, count, sent_at } = self;

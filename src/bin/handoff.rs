@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
 
     let verifier = Arc::new(Verifier::new(oidc_issuers).context("no client for the issuers can be made")?);
     // Awaited: a task in the background would be frozen with the process.
-    let (aws, ()) = tokio::join!(clients::aws(), verifier.warm_up());
+    let (aws, ()) = tokio::join!(clients::aws_in_lambda(), verifier.warm_up());
     let aws = aws?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =

@@ -4,11 +4,12 @@
 //! see [`permit_handoff::entry::bad_deployment`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
-use permit_handoff::config::{self, OnFailure, SignInGroups};
+use permit_handoff::config::{self, SignInGroups};
 use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
@@ -37,10 +38,10 @@ async fn main() -> anyhow::Result<()> {
             .await
         }
         Err(error) => {
-            let trigger = &BadDeployment::new(OnFailure::of_a_bad_deployment(variable), &error);
+            let trigger = &bad_deployment(&error).await;
             lambda::serve(metrics, async |event, _| {
                 let started = Instant::now();
-                trigger.handle(started, event.get()).map(|()| event)
+                trigger.handle(started, event.get()).await.map(|()| event)
             })
             .await
         }
@@ -61,10 +62,23 @@ fn telemetry() -> anyhow::Result<Metrics> {
     }
 }
 
+async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
+    let config::BadDeployment { on_failure, queue } = config::BadDeployment::new(variable);
+    let queue = match clients::aws().await {
+        Ok(aws) => queue.map(|(url, pool)| {
+            let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
+            (queue, pool)
+        }),
+        // That is why it is a bad deployment, and is said there.
+        Err(_) => None,
+    };
+    BadDeployment::new(on_failure, queue, error)
+}
+
 async fn trigger() -> anyhow::Result<Trigger> {
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
-    let aws = clients::aws().await?;
+    let aws = clients::aws_in_lambda().await?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

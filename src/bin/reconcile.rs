@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use permit_handoff::aws::lookup::PoolLookup;
 use permit_handoff::aws::queue::{DeadLetters, Queue};
+use permit_handoff::aws::runs::{Runs, StateMachine};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::directory::Lookup;
 use permit_handoff::domain::identity::Source;
@@ -25,13 +26,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("reconcile", Format::Json, variable)?;
-    let config::Reconcile { common, user_pool_id, queue_url, dead_letter_queue_url } =
+    let config::Reconcile { common, user_pool_id, queue_url, dead_letter_queue_url, state_machine_arn } =
         config::Reconcile::new(variable)?;
-    let aws = clients::aws().await?;
+    let aws = clients::aws_in_lambda().await?;
     let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
     let queue = queue_url.map(|url| Arc::new(clients::queue(&aws, url, TIMEOUT)) as Arc<dyn Queue>);
     let dead_letters =
         dead_letter_queue_url.map(|url| Box::new(clients::queue(&aws, url, TIMEOUT)) as Box<dyn DeadLetters>);
+    let runs = match state_machine_arn {
+        Some(arn) => Some(Box::new(StateMachine::new(&aws, arn, TIMEOUT)?) as Box<dyn Runs>),
+        None => None,
+    };
     let asks_groups = common.policy.needs_groups();
     let readable = user_pool_id.map(|id| {
         let source = Source::user_pool(id.as_str());
@@ -39,7 +44,8 @@ async fn main() -> anyhow::Result<()> {
         Arc::new(PoolLookup::new(pool, source, asks_groups)) as Arc<dyn Lookup>
     });
     let directories = Directories { readable: readable.into_iter().collect(), tokens: None };
-    let reconcile = &Reconcile::new(permit.clone(), common.policy, directories, queue, dead_letters);
+    let reconcile =
+        &Reconcile::new(permit.clone(), common.policy, directories, queue, dead_letters).starting(runs);
 
     lambda::serve(metrics, async |event, context| {
         let batch: Batch = serde_json::from_str(event.get()).context("the event is not from SQS")?;

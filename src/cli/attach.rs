@@ -1,4 +1,4 @@
-//! `attach` and `detach`: the two triggers of a user pool that is there already.
+//! `attach` and `detach`: the triggers of a user pool that is there already.
 //!
 //! UpdateUserPool resets every setting that it is not given, so all of them are read and given back
 //! ([`settings`]), and the pool is read once more afterwards to see that nothing else has changed.
@@ -45,9 +45,12 @@ does not exist refuses sign-ins.";
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Take the place of another function that is attached to one of the two triggers
+    /// Take the place of another function that is attached to PostAuthentication or PostConfirmation
     #[arg(long)]
     replace: bool,
+    /// Attach PreTokenGeneration too, where no other function has it: it fires at managed login, where PostAuthentication does not
+    #[arg(long)]
+    pre_token_generation: bool,
 }
 
 /// Arguments of `detach`.
@@ -74,7 +77,7 @@ struct Target {
 /// What is done to the triggers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Action {
-    Attach { replace: bool },
+    Attach { replace: bool, tokens: bool },
     Detach,
 }
 
@@ -95,8 +98,8 @@ impl Args {
 
     /// Runs it with these settings of the AWS SDK.
     pub async fn run_with(self, aws: &SdkConfig, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
-        let Self { target, replace } = self;
-        target.change(Action::Attach { replace }, aws, terminal).await
+        let Self { target, replace, pre_token_generation: tokens } = self;
+        target.change(Action::Attach { replace, tokens }, aws, terminal).await
     }
 }
 
@@ -163,6 +166,13 @@ impl Target {
             }
         }
         if let Some(foreign) = change.refused().next() {
+            if foreign.event == Event::PreTokenGeneration {
+                return Err(Failed::usage(format!(
+                    "PreTokenGeneration calls another function, {}, and that is not replaced: it may decide what stands in \
+                     tokens. Call this one from there, or leave --pre-token-generation out",
+                    foreign.before.as_deref().unwrap_or_default()
+                )));
+            }
             return Err(Failed::usage(format!(
                 "{} calls another function, {}: the pool has room for one. Call this one from there, or give \
                  --replace to take its place",

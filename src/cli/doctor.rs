@@ -1,9 +1,10 @@
 //! `doctor`: what is wrong, why it matters, and what to do. Reads, and never writes.
 //!
 //! - `finding`: what a check says, and how it is shown;
-//! - `permit`, `pool`, `queue`: what is there;
+//! - `permit`, `pool`, `queue`, `changes`: what is there;
 //! - `trust`: who could grant themselves a role.
 
+mod changes;
 mod finding;
 mod permit;
 mod pool;
@@ -40,7 +41,8 @@ and stay.
 
 Of AWS it needs secretsmanager:GetSecretValue on the secret, sqs:GetQueueAttributes on the queues, and \
 cognito-idp:DescribeUserPool, ListGroups, ListUsers, ListUsersInGroup, AdminListGroupsForUser on the \
-pool; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient, \
+pool; cloudtrail:DescribeTrails, GetTrailStatus, GetEventSelectors and events:ListRuleNamesByTarget, \
+DescribeRule to see whether changes come as events; and where the policy grants from what they can write, ListUserPoolClients, DescribeUserPoolClient, \
 ListIdentityProviders and DescribeIdentityProvider. \
 A right that is missing is named, and the rest is looked at.";
 
@@ -139,7 +141,14 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
         }
         queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
     };
-    let (of_permit, of_pool, of_queue) = tokio::join!(asks_permit, asks_pool, asks_queue);
+    let asks_changes = async {
+        match overflow_queue_url {
+            Some(url) if has_aws && user_pool_id.is_some() => changes::look(aws, url).await,
+            _ => Vec::new(),
+        }
+    };
+    let (of_permit, of_pool, of_queue, of_changes) =
+        tokio::join!(asks_permit, asks_pool, asks_queue, asks_changes);
 
     findings.extend(of_permit.findings);
     if let Some(permit) = permit
@@ -148,6 +157,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
         findings.push(permit::limits(&permit.limits));
     }
     findings.extend(of_pool.findings);
+    findings.extend(of_changes);
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
         findings.push(pool::none(oidc_issuers.is_some()));
     }

@@ -1,6 +1,7 @@
 //! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -72,10 +73,10 @@ pub(super) struct Prepared {
     address: String,
     limits: Limits,
     sub_prefix: Option<SubPrefix>,
-    take_over: Option<Source>,
     expected: Option<u64>,
     place: Place,
     page: Option<PagePlace>,
+    take_over: Option<Source>,
 }
 
 impl RunArgs {
@@ -98,9 +99,12 @@ impl RunArgs {
         } else {
             let config::BulkSync { common, user_pool_id, share, queue_url, trigger: _ } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
-            let queue = queue_url.map(|url| clients::queue(&aws, url, QUEUE_TIMEOUT));
-            looks = queue.map(|queue| {
-                clients::looks(queue, &std::sync::Arc::new(common.policy.clone()), &user_pool_id)
+            looks = queue_url.map(|url| {
+                clients::looks(
+                    clients::queue(&aws, url, QUEUE_TIMEOUT),
+                    &Arc::new(common.policy.clone()),
+                    &user_pool_id,
+                )
             });
             let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
             (common, share, people)
@@ -110,13 +114,13 @@ impl RunArgs {
         let permit = permit.patient(share);
         let limits = common.permit.limits;
         let address = common.permit.api_url.to_string();
-        let policy = std::sync::Arc::new(common.policy);
+        let policy = Arc::new(common.policy);
         let sync = BulkSync { permit: permit.clone(), directory, policy, looks };
         // Before the run: what it did must not be lost because there is no place to write it to.
         let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
         let place = Place { directory: name, permit: "Permit".to_owned() };
         let take_over = take_over.as_deref().map(Source::named);
-        Ok(Prepared { sync, permit, address, limits, sub_prefix, take_over, expected, place, page })
+        Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page, take_over })
     }
 }
 

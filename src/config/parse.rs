@@ -21,6 +21,16 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The ARN of a state machine.
+pub(super) fn state_machine_arn(text: &str) -> Result<String, String> {
+    match text.split(':').collect::<Vec<_>>()[..] {
+        ["arn", _, "states", _, _, "stateMachine", name] if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{text}` is not the ARN of a state machine: it has the form arn:aws:states:REGION:ACCOUNT:stateMachine:NAME"
+        )),
+    }
+}
+
 /// The address of an SQS queue.
 pub(super) fn queue_url(text: &str) -> Result<String, String> {
     let url = base_url(text)?;

@@ -62,7 +62,7 @@ impl Departure {
                 };
                 Self::Unassign(Change {
                     key: facts.key.clone(),
-                    revoke: ledger.grants.intersection(&facts.roles).cloned().collect(),
+                    revoke: ledger.grants.iter().filter(|grant| facts.may_have(grant)).cloned().collect(),
                     write: Some(UserWrite::with_ledger(facts, kept)),
                     grant: BTreeSet::new(),
                 })

@@ -103,6 +103,12 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
+    /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages, which shift
+    /// while they are read: that one was not seen does not prove that it is gone.
+    pub fn may_have(&self, grant: &Grant) -> bool {
+        grant.instance.is_some() || self.roles.contains(grant)
+    }
+
     /// Those of `grants` that stand and that no ledger names.
     pub fn unowned(&self, grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
         let named = |grant: &Grant| self.ledger.as_ref().is_some_and(|ledger| ledger.grants.contains(grant));

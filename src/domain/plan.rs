@@ -179,6 +179,18 @@ fn refusal(desired: &Desired, actual: &Facts) -> Option<Refused> {
     ledger.as_of.is_some_and(|newest| newest > as_of).then_some(Refused::Older)
 }
 
+impl Plan {
+    /// The role assignments to make.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        let grants = match self {
+            Self::Unchanged | Self::Refused(_) => None,
+            Self::Create(NewUser { user: _, grants }) => Some(grants),
+            Self::Change(Change { key: _, revoke: _, write: _, grant }) => Some(grant),
+        };
+        grants.into_iter().flatten()
+    }
+}
+
 fn create(desired: &Desired) -> NewUser {
     let Desired { key, source, evidence, email, first_name, last_name, attributes, grants, .. } =
         desired.clone();
@@ -201,7 +213,7 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
         desired.grants.contains(grant) || desired.untold.iter().any(|untold| untold.fits(grant))
     };
 
-    let revoke = ours.iter().filter(|g| !stays(g) && actual.roles.contains(*g)).cloned().collect();
+    let revoke = ours.iter().filter(|grant| !stays(grant) && actual.may_have(grant)).cloned().collect();
     // A role that is wanted and stands already, made by somebody else, is left to them: it never enters
     // the ledger, and so is never revoked.
     let grant: BTreeSet<Grant> = desired.grants.difference(&actual.roles).cloned().collect();

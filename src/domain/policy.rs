@@ -152,6 +152,20 @@ pub struct Desired {
 redacted_debug!(Desired);
 
 impl Desired {
+    /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users is still
+    /// one that can be read, and so is a bulk call that writes a batch of them. Some 2,000 roles on instances.
+    pub const MAX_LEDGER: usize = 128 * 1024;
+
+    /// What the grants take in the ledger, in bytes: each with its quotes and comma.
+    pub fn ledger_size(&self) -> usize {
+        let key = |key: &Key| key.as_str().len() + 1;
+        let size = |Grant { tenant, instance, role }: &Grant| {
+            let on = instance.as_ref().map_or(0, |Instance { resource, key: of }| key(resource) + key(of));
+            key(tenant) + on + key(role) + 2
+        };
+        self.grants.iter().map(size).sum()
+    }
+
     /// The same, and they keep what they have by us.
     #[must_use]
     pub fn keeping(mut self, actual: &Facts) -> Self {
@@ -282,9 +296,10 @@ impl Policy {
         self.create_instances && !self.rules.iter().any(names)
     }
 
-    /// Whether any rule grants roles on resource instances.
-    pub fn has_instances(&self) -> bool {
-        self.rules.iter().any(|rule| rule.resource.is_some())
+    /// The resources on whose instances rules grant roles.
+    pub fn resources(&self) -> BTreeSet<Key> {
+        let of = |rule: &Rule| Some(rule.resource.as_ref()?.resource.clone());
+        self.rules.iter().filter_map(of).collect()
     }
 
     /// The person without what says nothing to this policy.

@@ -5,6 +5,7 @@
 //! what the token said, and its time.
 
 mod batch;
+mod breaker;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,18 +15,22 @@ use jiff::Timestamp;
 
 pub use self::batch::{Answer, Batch};
 use self::batch::{Messages, Parsed, Poison};
+use self::breaker::Breaker;
 use self::people::{Found, People};
+use crate::aws::UserPoolId;
+use crate::aws::change::{Change, Nothing};
 use crate::aws::queue::{DeadLetters, Lead, Look, Message, Queue, Waiting};
+use crate::aws::runs::Runs;
 use crate::domain::directory::Lookup;
 use crate::domain::identity::{Source, UserKey};
-use crate::domain::plan::Refused;
+use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
 use crate::sync::many::{Applied, Applier, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, ChangeOutcome};
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
 const MANY: usize = 20;
@@ -41,6 +46,14 @@ pub struct Directories {
     pub tokens: Option<BTreeSet<Source>>,
 }
 
+/// What became of a message.
+enum Sorted {
+    /// Its people are noted, if it names any.
+    Noted,
+    /// It names nobody, and many may have changed.
+    OfMany,
+}
+
 /// Everything that batches share in one execution environment.
 pub struct Reconcile {
     permit: Permit,
@@ -50,6 +63,8 @@ pub struct Reconcile {
     /// Where people are announced whom a look changes.
     looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
+    runs: Option<Box<dyn Runs>>,
+    breaker: Breaker,
 }
 
 impl Reconcile {
@@ -62,10 +77,19 @@ impl Reconcile {
         queue: Option<Arc<dyn Queue>>,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
-        let (policy, catalog) = (Arc::new(policy), Arc::new(Catalog::default()));
+        let permit = permit.seeing_instances(!policy.resources().is_empty());
+        let catalog = Arc::new(Catalog::new(&policy));
+        let policy = Arc::new(policy);
         let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
         let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
-        Self { permit, policy, catalog, directories, looks, dead_letters }
+        let (runs, breaker) = (None, Breaker::default());
+        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker }
+    }
+
+    /// The same, and a change that names nobody starts a bulk sync.
+    #[must_use]
+    pub fn starting(self, runs: Option<Box<dyn Runs>>) -> Self {
+        Self { runs, ..self }
     }
 
     /// Looks at the people of one batch. What is not settled when the deadline of `permit` passes is kept.
@@ -73,11 +97,16 @@ impl Reconcile {
         let before = self.permit.counts();
         let mut messages = Messages::new(batch);
         let mut sources: BTreeMap<Source, People> = BTreeMap::new();
+        let mut of_many = Vec::new();
         for (index, parsed) in messages.parse() {
             match parsed.and_then(|message| self.sort(index, message, &mut sources)) {
-                Ok(()) => {}
+                Ok(Sorted::Noted) => {}
+                Ok(Sorted::OfMany) => of_many.push(index),
                 Err(poison) => self.set_aside_message(&mut messages, index, &poison).await,
             }
+        }
+        if !of_many.is_empty() && !self.start_a_run().await {
+            messages.keep_all(of_many);
         }
         for (source, people) in sources {
             self.look(permit, &source, people, &mut messages).await;
@@ -92,8 +121,9 @@ impl Reconcile {
         index: usize,
         message: Parsed,
         sources: &mut BTreeMap<Source, People>,
-    ) -> Result<(), Poison> {
+    ) -> Result<Sorted, Poison> {
         match message {
+            Parsed::Event(change) => return Ok(self.sort_change(index, change, sources)),
             Parsed::Ours(Message::Look(Look { source, people, why, count, sent_at: _ })) => {
                 if self.lookup(&source).is_none() {
                     return Err(Poison::UnknownSource(source));
@@ -113,7 +143,63 @@ impl Reconcile {
                 sources.entry(source).or_default().note(index, lead, Some(identity), why, count);
             }
         }
-        Ok(())
+        Ok(Sorted::Noted)
+    }
+
+    /// Notes the person of an event. What leads to nothing is counted, and the message dropped: the bulk sync finds what is missed.
+    fn sort_change(&self, index: usize, change: Change, sources: &mut BTreeMap<Source, People>) -> Sorted {
+        let is_ours = |lookup: &&Arc<dyn Lookup>, pool: Option<&UserPoolId>| {
+            // A pool that the event does not tell may be any.
+            pool.is_none_or(|pool| *lookup.source() == Source::user_pool(pool.as_str()))
+        };
+        match change {
+            Change::One { pool, key, deleted, at } => {
+                let mut noted = false;
+                for lookup in self.directories.readable.iter().filter(|lookup| is_ours(lookup, pool.as_ref()))
+                {
+                    let people = sources.entry(lookup.source().clone()).or_default();
+                    people.note_change(index, key.clone(), deleted, at);
+                    noted = true;
+                }
+                metrics::change(if noted { ChangeOutcome::Looked } else { ChangeOutcome::Ignored });
+            }
+            Change::Many { pool } => {
+                if self.directories.readable.iter().any(|lookup| is_ours(&lookup, pool.as_ref())) {
+                    metrics::change(ChangeOutcome::Started);
+                    return Sorted::OfMany;
+                }
+                metrics::change(ChangeOutcome::Ignored);
+            }
+            Change::Nothing(why @ (Nothing::Failed | Nothing::OtherCall)) => {
+                tracing::debug!(reason = %why, "a change in the directory leads to nothing");
+                metrics::change(ChangeOutcome::Ignored);
+            }
+            Change::Nothing(why) => {
+                tracing::warn!(reason = %why, "a change in the directory is dropped");
+                metrics::change(ChangeOutcome::Unread);
+            }
+        }
+        Sorted::Noted
+    }
+
+    /// Whether there is a run for the changes that name nobody, or none is to be.
+    async fn start_a_run(&self) -> bool {
+        let Some(runs) = &self.runs else {
+            tracing::info!(
+                "a change of many people waits for the next bulk sync: BULK_SYNC_STATE_MACHINE_ARN is not set"
+            );
+            return true;
+        };
+        match runs.start(Timestamp::now()).await {
+            Ok(started) => {
+                tracing::info!(?started, "a bulk sync, for a change of many people");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no bulk sync could be started: the change stays queued");
+                false
+            }
+        }
     }
 
     fn lookup(&self, source: &Source) -> Option<&Arc<dyn Lookup>> {
@@ -130,7 +216,7 @@ impl Reconcile {
                 tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
                 messages.keep_all(people.messages_of(&key));
             }
-            if let Err(error) = self.settle(permit, &mut people, messages).await {
+            if let Err(error) = self.settle(permit, source, &mut people, messages).await {
                 tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
                 break;
             }
@@ -145,6 +231,7 @@ impl Reconcile {
     async fn settle(
         &self,
         permit: &Permit,
+        source: &Source,
         people: &mut People,
         messages: &mut Messages,
     ) -> Result<(), Error> {
@@ -163,9 +250,10 @@ impl Reconcile {
         };
         let mut items = Vec::new();
         for key in keys {
-            match people.item(&key, |found| self.target(found, &known)) {
-                Some(item) => items.push(item),
-                None => people.done(&key),
+            let item = people.item(&key, |found| self.target(found, &known));
+            match item {
+                Some(item) if self.may_be_done(permit, source, &item.target).await? => items.push(item),
+                Some(_) | None => people.done(&key),
             }
         }
         let mut synced = 0_usize;
@@ -191,6 +279,28 @@ impl Reconcile {
         Ok(())
     }
 
+    /// Whether nothing stands against it: somebody who is gone is this directory's own, and not one of too many.
+    async fn may_be_done(&self, permit: &Permit, source: &Source, target: &Target) -> Result<bool, Error> {
+        let Target::Absent { key, rule, now } = target else { return Ok(true) };
+        let actual = permit.user(key).await?;
+        if !actual.as_ref().is_some_and(|facts| facts.is_owned_by(source)) {
+            return Ok(false);
+        }
+        if !matches!(target.plan(actual.as_ref()), Plan::Change(change) if !change.revoke.is_empty()) {
+            return Ok(true);
+        }
+        let users = permit.users_page(1, None).await?.total;
+        let admits = self.breaker.admits(*now, users, rule.max_percent);
+        if !admits {
+            tracing::error!(
+                max_percent = rule.max_percent,
+                "too many people left the directory within an hour: they keep their roles until a bulk sync has looked"
+            );
+            metrics::change(ChangeOutcome::Refused);
+        }
+        Ok(admits)
+    }
+
     /// How the person should be.
     fn target(&self, found: &Found, known: &Known) -> Option<Target> {
         match found {
@@ -202,8 +312,10 @@ impl Reconcile {
                 }
                 Some(Target::Present(desired))
             }
-            Found::Gone(key) => {
-                let (key, rule) = (key.clone(), self.policy.deprovision);
+            Found::Gone { key, deleted } => {
+                let (key, mut rule) = (key.clone(), self.policy.deprovision);
+                // The grace period is for people who are missing, and nobody knows why.
+                rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
                 Some(Target::Absent { key, rule, now: Timestamp::now() })
             }
             Found::Unread(_) => None,

@@ -10,7 +10,6 @@ use super::csv::{LONGEST, separator};
 use super::json::Places;
 use super::records::{Form, first_row, open};
 use super::{Format, Reading};
-use crate::domain::path as claim_path;
 use crate::domain::source::FileForms;
 
 /// The form of the file at `path`.
@@ -97,7 +96,7 @@ fn header_text(text: &str) -> &str {
 fn json(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
     let places = match &reading.people {
         Some(path) => Places::At(path.clone()),
-        None => Places::Usual(forms.people.clone()),
+        None => Places::Usual { more: forms.people.clone(), keys: forms.claims.key.clone() },
     };
     let mut line = Vec::new();
     let mut reader = open(path)?;
@@ -110,10 +109,7 @@ fn json(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, Strin
     }
     let is_lines = match serde_json::from_slice::<Value>(&line) {
         // An object without a key may be a document: as one, it has its arrays named.
-        Ok(Value::Object(object)) => {
-            !places.are_in(&object)
-                && forms.claims.key.iter().any(|key| claim_path::value(&object, key).is_some())
-        }
+        Ok(Value::Object(object)) => !places.are_in(&object) && places.is_person(&object),
         Ok(_) => false,
         // A line that is broken, and not the beginning of a longer document.
         Err(error) => !error.is_eof() && !line.trim_ascii_start().starts_with(b"["),

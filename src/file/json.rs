@@ -8,29 +8,48 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use crate::domain::path;
+
 /// Where lists of people are in a document, whatever the provider.
 const PLACES: [&str; 5] = ["value", "Resources", "Users", "users", "data"];
 
 /// Where the people of a document are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Places {
-    /// In the array at this path, and nowhere else.
+    /// In the array at this path, and nowhere else. `[].users`: in those of each item of a document that is an array.
     At(String),
-    /// In an array at one of these paths, or at one of the usual ones; or the document is an array, or a person.
-    Usual(Vec<String>),
+    /// In an array at one of the usual paths; or the document is an array, or a person.
+    Usual {
+        /// More such paths.
+        more: Vec<String>,
+        /// Where a person has a key: an object with one of them is no document, although it has an empty array.
+        keys: Vec<String>,
+    },
 }
 
 impl Places {
     /// Whether `object` has people in it, and is not one of them.
     pub(super) fn are_in(&self, object: &Map<String, Value>) -> bool {
-        let is_list =
-            |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+        let is_list = |value: &Value| {
+            let items = value.as_array();
+            items.is_some_and(|items| {
+                items.iter().all(Value::is_object) && !(items.is_empty() && self.is_person(object))
+            })
+        };
         let goal = Goal::of(self);
         object.iter().any(|(name, value)| match goal.below(name) {
             None => false,
             Some(Goal::Here { .. }) => is_list(value),
             Some(Goal::At(_) | Goal::Usual(_)) => matches!(self, Self::At(_)),
         })
+    }
+
+    /// Whether `object` has the key of a person.
+    pub(super) fn is_person(&self, object: &Map<String, Value>) -> bool {
+        match self {
+            Self::At(_) => false,
+            Self::Usual { keys, .. } => keys.iter().any(|key| path::value(object, key).is_some()),
+        }
     }
 }
 
@@ -168,8 +187,8 @@ pub(super) fn documents(reader: impl Read, places: &Places, each: Each<'_>) -> R
     let unread = Cell::new(0);
     let bounded = BufReader::with_capacity(1 << 16, Bounded { inner: reader, unread: &unread });
     let mut deserializer = serde_json::Deserializer::from_reader(bounded);
-    let mut walk =
-        Walk { unread: &unread, each, beside: Beside::default(), form: None, failed: None, stopped: false };
+    let beside = Beside::default();
+    let mut walk = Walk { places, unread: &unread, each, beside, form: None, failed: None, stopped: false };
     // `end` skips blanks, and fails where there is another document.
     while deserializer.end().is_err() {
         let read = Node { walk: &mut walk, path: String::new(), goal: Goal::of(places) }
@@ -186,7 +205,12 @@ pub(super) fn documents(reader: impl Read, places: &Places, each: Each<'_>) -> R
             }
         }
     }
-    Ok(walk.beside.counted())
+    match places {
+        Places::At(place) if walk.form.is_none() => {
+            Err(Fault::Places(format!("there is no array at `{place}`; {}", walk.beside.named_arrays())))
+        }
+        _ => Ok(walk.beside.counted()),
+    }
 }
 
 impl Beside {
@@ -271,6 +295,7 @@ enum Form {
 
 /// A reading on its way.
 struct Walk<'a> {
+    places: &'a Places,
     unread: &'a Cell<u64>,
     each: Each<'a>,
     beside: Beside,
@@ -293,6 +318,23 @@ impl Walk<'_> {
         }
         self.stopped = true;
         Err(E::custom("stopped"))
+    }
+
+    /// Takes a document that has nobody in an array: it is a person, or has an empty array.
+    fn take_object<E: serde::de::Error>(&mut self, fields: Vec<(String, Value)>) -> Result<(), E> {
+        let goal = Goal::of(self.places);
+        let is_empty = |(name, value): &(String, Value)| {
+            goal.below(name).is_some() && value.as_array().is_some_and(Vec::is_empty)
+        };
+        let has_nobody = fields.iter().any(is_empty);
+        let object = fields.iter().cloned().collect();
+        if has_nobody && !self.places.is_person(&object) {
+            self.beside.note(&fields);
+            return self.has_form(Form::Arrays);
+        }
+        self.has_form(Form::Objects)?;
+        let place = format!("object {}", self.beside.people + 1);
+        self.give(&place, &Value::Object(object).to_string())
     }
 
     fn has_form<E: serde::de::Error>(&mut self, form: Form) -> Result<(), E> {
@@ -320,7 +362,7 @@ impl<'p> Goal<'p> {
     fn of(places: &'p Places) -> Self {
         match places {
             Places::At(path) => Self::At(path),
-            Places::Usual(more) => Self::Usual(more),
+            Places::Usual { more, .. } => Self::Usual(more),
         }
     }
 
@@ -386,6 +428,18 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Option<Value>, A::Error> {
         let Self { walk, path, goal } = self;
         let is_document = path.is_empty() && matches!(goal, Goal::Usual(_));
+        if let (true, Goal::At(place)) = (path.is_empty(), goal)
+            && let Some(rest) = place.strip_prefix("[].")
+        {
+            let mut count = 0;
+            loop {
+                let node = Node { walk: &mut *walk, path: format!("[{count}]"), goal: Goal::At(rest) };
+                if items.next_element_seed(node)?.is_none() {
+                    return Ok(None);
+                }
+                count += 1;
+            }
+        }
         let sure = is_document || matches!(goal, Goal::Here { sure: true });
         if !sure && !matches!(goal, Goal::Here { .. }) {
             return collected(Vec::new(), items);
@@ -395,8 +449,17 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
             if count == 0 && !sure && !item.get().starts_with('{') {
                 return collected(vec![serde_json::from_str(item.get()).map_err(A::Error::custom)?], items);
             }
+            if count == 0
+                && is_document
+                && let Ok(first) = serde_json::from_str(item.get())
+            {
+                walk.beside.note_arrays("[]", &first);
+            }
             walk.give(&format!("{path}[{count}]"), item.get())?;
             count += 1;
+        }
+        if count == 0 && !sure {
+            return Ok(Some(Value::Array(Vec::new())));
         }
         walk.has_form(Form::Arrays)?;
         Ok(None)
@@ -436,17 +499,14 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
             walk.beside.note(&fields);
             return Ok(None);
         }
-        let object = Value::Object(fields.into_iter().collect());
         if !path.is_empty() {
-            return Ok(Some(object));
+            return Ok(Some(Value::Object(fields.into_iter().collect())));
         }
         if let Goal::At(place) = goal {
             let arrays = walk.beside.named_arrays();
             return Err(walk.fail(format!("there is no array at `{place}`; {arrays}")));
         }
-        walk.has_form(Form::Objects)?;
-        let place = format!("object {}", walk.beside.people + 1);
-        walk.give(&place, &object.to_string())?;
+        walk.take_object(fields)?;
         Ok(None)
     }
 }
@@ -469,7 +529,7 @@ mod tests {
 
     use super::*;
 
-    const USUAL: Places = Places::Usual(Vec::new());
+    const USUAL: Places = Places::Usual { more: Vec::new(), keys: Vec::new() };
 
     /// The people of a text, with where they were; what stood beside them.
     fn read(text: &str, place: Option<&str>) -> Result<(Vec<String>, Beside), Fault> {
@@ -510,6 +570,23 @@ mod tests {
         ] {
             assert_eq!(read(text, None).unwrap().0, expected, "{text}");
         }
+        let people = Places::Usual { more: Vec::new(), keys: vec!["id".to_owned()] };
+        let mut seen = Vec::new();
+        documents(r#"{"id":1,"data":[]}{"id":2,"users":[]}"#.as_bytes(), &people, &mut |_, text| {
+            seen.push(text.to_owned());
+            true
+        })
+        .unwrap();
+        assert_eq!(
+            seen,
+            [r#"{"data":[],"id":1}"#, r#"{"id":2,"users":[]}"#],
+            "people, of whom something is empty"
+        );
+        let realms =
+            r#"[{"realm":"a","users":[{"id":1}]},{"realm":"b","users":[]},{"realm":"c","users":[{"id":2}]}]"#;
+        assert_eq!(read(realms, Some("[].users")).unwrap().0, ["[0].users[0] 1", "[2].users[0] 2"]);
+        assert_eq!(read(realms, None).unwrap().1.arrays, ["[].users"]);
+        assert!(read(realms, Some("[].people")).is_err());
         let nested = r#"{"response":{"people":[{"id":1}],"users":3},"users":[{"id":9}]}"#;
         assert_eq!(read(nested, Some("response.people")).unwrap().0, ["response.people[0] 1"]);
     }

@@ -6,8 +6,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use super::error::{Error, ErrorCode, Missing};
-use crate::domain::grant::Grant;
+use super::error::{Error, ErrorCode};
 
 /// The largest body read. A page of 100 users stays below it with 160 KiB of attributes each.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -18,9 +17,8 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// The longest wait that Permit can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The body of a 2xx, or why there is none. `grants`: the role assignments in the request, by whose names a 404
-/// is understood.
-pub(super) async fn read(response: Response, grants: &[&Grant]) -> Result<Vec<u8>, Error> {
+/// The body of a 2xx, or why there is none. `by_pdp`: a PDP answers, and passes Permit's errors on with their code.
+pub(super) async fn read(response: Response, by_pdp: bool) -> Result<Vec<u8>, Error> {
     let status = response.status();
     if status.is_success() {
         return success(response).await;
@@ -32,7 +30,7 @@ pub(super) async fn read(response: Response, grants: &[&Grant]) -> Result<Vec<u8
         return Err(Error::RateLimited { retry_after: retry_after(response.headers(), SystemTime::now()) });
     }
     let body = refusal(response).await;
-    Err(error(status, &body, grants))
+    Err(error(status, &body, by_pdp))
 }
 
 async fn success(mut response: Response) -> Result<Vec<u8>, Error> {
@@ -74,7 +72,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
+fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     let body = body.trim_ascii();
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let text = |name| json.as_ref().and_then(|json: &Value| json.get(name)).and_then(Value::as_str);
@@ -95,7 +93,11 @@ fn error(status: StatusCode, body: &[u8], grants: &[&Grant]) -> Error {
         _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }
-        StatusCode::NOT_FOUND => Error::NotFound { missing: missing(message, grants) },
+        // The web framework's own words, of the API or of a PDP: it is no user or role that is not there.
+        StatusCode::NOT_FOUND if code.is_none() && (by_pdp || text("detail") == Some("Not Found")) => {
+            Error::NoSuchPath
+        }
+        StatusCode::NOT_FOUND => Error::NotFound,
         StatusCode::CONFLICT => Error::Conflict { code, about_email: speaks_of_email(message) },
         _ if status.is_client_error() => {
             Error::Rejected { status: status.as_u16(), code, fields: fields(json.as_ref()) }
@@ -109,22 +111,6 @@ fn speaks_of_email(message: &str) -> bool {
     let message: String = message.split(['\'', '"', '`']).step_by(2).collect();
     let message = message.to_ascii_lowercase();
     message.contains("email") || message.contains("e-mail")
-}
-
-/// The role or tenant of `grants` that the message quotes; `Unknown` where it quotes none, or both kinds.
-fn missing(message: &str, grants: &[&Grant]) -> Missing {
-    let lower = message.to_ascii_lowercase();
-    let quoted =
-        |key: &str| ['\'', '"', '`'].iter().any(|quote| message.contains(&format!("{quote}{key}{quote}")));
-    let role =
-        grants.iter().map(|grant| &grant.role).find(|role| lower.contains("role") && quoted(role.as_str()));
-    let tenant =
-        grants.iter().map(|grant| &grant.tenant).find(|key| lower.contains("tenant") && quoted(key.as_str()));
-    match (role, tenant) {
-        (Some(role), None) => Missing::Role(role.clone()),
-        (None, Some(tenant)) => Missing::Tenant(tenant.clone()),
-        (Some(_), Some(_)) | (None, None) => Missing::Unknown,
-    }
 }
 
 /// The `loc`s of FastAPI's `{"detail": [{"loc": ["body", "email"], ...}]}`, joined by dots.

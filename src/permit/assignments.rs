@@ -15,8 +15,7 @@ impl Permit {
         let body = UserRole::new(grant);
         let call =
             Call::new(Method::POST, self.user_url(key, &["roles"]).await?, Repeat::Refused).json(&body);
-        let call = Call { grants: vec![grant], ..call };
-        let pdp = self.through_pdp(Method::POST, &["users", key.as_str(), "roles"], &body, &[grant]).await;
+        let pdp = self.through_pdp(Method::POST, &["users", key.as_str(), "roles"], &body).await;
         let answer = match pdp {
             Some(answer) => answer,
             None => self.send(&call).await,
@@ -31,10 +30,16 @@ impl Permit {
     /// Takes a role assignment back; that it, or the user, is not there is fine.
     pub async fn unassign(&self, key: &UserKey, grant: &Grant) -> Result<(), Error> {
         let url = self.user_url(key, &["roles"]).await?;
-        let call = Call::new(Method::DELETE, url, Repeat::Always).json(&UserRole::new(grant));
-        match self.send(&call).await {
+        let body = UserRole::new(grant);
+        let call = Call::new(Method::DELETE, url, Repeat::Always).json(&body);
+        let pdp = self.through_pdp(Method::DELETE, &["users", key.as_str(), "roles"], &body).await;
+        let answer = match pdp {
+            Some(answer) => answer,
+            None => self.send(&call).await,
+        };
+        match answer {
             Ok(body) => acknowledged(&body),
-            Err(Error::NotFound { .. }) => Ok(()),
+            Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }

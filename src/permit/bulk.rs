@@ -27,28 +27,25 @@ impl Permit {
     /// Makes users, with role assignments that Permit may or may not honour here: read back to know.
     pub async fn bulk_create(&self, users: &[NewUser]) -> Result<(), Error> {
         let operations = users.iter().map(UserCreate::with_roles).collect();
-        let grants = users.iter().flat_map(|user| &user.grants).collect();
-        self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations }, grants)
-            .await
+        self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations }).await
     }
 
     /// Replaces users, with the whole of their attributes; role assignments stay as they are.
     pub async fn bulk_replace(&self, users: &[UserWrite]) -> Result<(), Error> {
         let operations = users.iter().map(UserCreate::without_roles).collect();
-        self.bulk(Method::PUT, "users", MAX_BULK_USERS, users.len(), &Operations { operations }, vec![]).await
+        self.bulk(Method::PUT, "users", MAX_BULK_USERS, users.len(), &Operations { operations }).await
     }
 
     /// Deletes users. Whether one that is not there fails the call, Permit's documents leave open.
     pub async fn bulk_delete(&self, keys: &[UserKey]) -> Result<(), Error> {
         let idents = keys.iter().map(UserKey::as_str).collect();
-        self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &Idents { idents }, vec![]).await
+        self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &Idents { idents }).await
     }
 
     /// Makes tenants. Whether one that stands fails the call, Permit's documents leave open.
     pub async fn bulk_create_tenants(&self, keys: &[Key]) -> Result<(), Error> {
         let operations = keys.iter().map(TenantCreate::new).collect();
-        self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }, vec![])
-            .await
+        self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }).await
     }
 
     /// Assigns roles. Whether one that is assigned already fails the call, Permit's documents leave open.
@@ -63,8 +60,7 @@ impl Permit {
 
     async fn bulk_assignments(&self, method: Method, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
         let body: Vec<RoleAssignment<'_>> = assignments.iter().map(RoleAssignment::new).collect();
-        let grants = assignments.iter().map(|(_, grant)| grant).collect();
-        self.bulk(method, "role_assignments", MAX_BULK_ASSIGNMENTS, assignments.len(), &body, grants).await
+        self.bulk(method, "role_assignments", MAX_BULK_ASSIGNMENTS, assignments.len(), &body).await
     }
 
     async fn bulk(
@@ -74,7 +70,6 @@ impl Permit {
         most: usize,
         items: usize,
         body: &impl Serialize,
-        grants: Vec<&Grant>,
     ) -> Result<(), Error> {
         if items == 0 {
             return Ok(());
@@ -84,6 +79,6 @@ impl Permit {
         }
         let path = if what == "role_assignments" { [what, "bulk"] } else { ["bulk", what] };
         let call = Call::new(method, self.facts(&path).await?, Repeat::Refused).json(body);
-        acknowledged(&self.send(&Call { bulk: true, grants, ..call }).await?)
+        acknowledged(&self.send(&Call { bulk: true, ..call }).await?)
     }
 }

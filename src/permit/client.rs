@@ -21,7 +21,6 @@ use super::pacing::{Class, Pacer};
 use super::pdp::Pdp;
 use super::retry::{Patience, Repeat};
 use super::wire::Scope;
-use crate::domain::grant::Grant;
 use crate::tls::{self, NoClient, Peer};
 
 /// How to reach Permit.
@@ -75,6 +74,7 @@ pub struct Permit {
     pub(super) shared: Arc<Shared>,
     pub(super) deadline: Option<Instant>,
     pub(super) pacer: Option<Arc<Pacer>>,
+    pub(super) instances: bool,
     /// A turn that was waited for beforehand.
     paid: Option<Arc<Paid>>,
 }
@@ -115,6 +115,8 @@ pub(super) struct Shared {
     /// One pacer a share, so that handles made apart still keep to one pace.
     pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
     counters: Counters,
+    /// When the latest bulk call was answered.
+    latest_bulk: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -131,23 +133,39 @@ impl fmt::Debug for Permit {
     }
 }
 
+/// The longest that Permit is waited for to show what a bulk call wrote.
+const LATE: Duration = Duration::from_secs(90);
+
+/// The pauses between readings of what may be late, [`LATE`] in all.
+pub const LATE_PAUSES: [Duration; 9] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(12),
+    Duration::from_secs(20),
+    Duration::from_secs(20),
+    Duration::from_secs(20),
+];
+
 /// One request, before it is sent.
-pub(super) struct Call<'a> {
+pub(super) struct Call {
     pub(super) request: Request,
     pub(super) bulk: bool,
     pub(super) repeat: Repeat,
-    /// The role assignments in it, by whose names a 404 is understood.
-    pub(super) grants: Vec<&'a Grant>,
+    /// Whether a PDP is asked.
+    pub(super) by_pdp: bool,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
     /// When its last attempt was sent, its turn waited for.
     pub(super) sent: Mutex<Option<Instant>>,
 }
 
-impl Call<'_> {
+impl Call {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, grants: Vec::new(), renews_key: true, sent: Mutex::default() }
+        Self { request, bulk: false, repeat, by_pdp: false, renews_key: true, sent: Mutex::default() }
     }
 
     /// When its last attempt was sent, its turn waited for.
@@ -191,8 +209,9 @@ impl Permit {
             first_key: OnceLock::new(),
             pacers: Mutex::default(),
             counters: Counters::default(),
+            latest_bulk: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, paid: None })
+        Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, instances: false, paid: None })
     }
 
     /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key included.
@@ -242,6 +261,18 @@ impl Permit {
         Self { pacer: Some(pacer), ..self.clone() }
     }
 
+    /// A handle that reads a user's roles on resource instances too, which is a request more.
+    #[must_use]
+    pub fn seeing_instances(&self, sees: bool) -> Self {
+        Self { instances: sees, ..self.clone() }
+    }
+
+    /// Whether a read may not show yet what a bulk call wrote: Permit shows it up to a minute late.
+    pub fn may_be_late(&self) -> bool {
+        let latest = *self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.is_some_and(|latest| latest.elapsed() < LATE)
+    }
+
     /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.
     pub fn waits(&self) -> Option<(&'static str, Instant)> {
         self.pacer.as_ref()?.waits()
@@ -255,13 +286,13 @@ impl Permit {
     }
 
     /// Sends a call until it is answered or cannot be: the body of the 2xx.
-    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+    pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
         patience.retry(call.repeat, || self.with_key(call)).await
     }
 
     /// Sends it once, or twice where the key was refused and there is another.
-    async fn with_key(&self, call: &Call<'_>) -> Result<Vec<u8>, Error> {
+    async fn with_key(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let key = self.in_time(self.shared.key.current()).await??;
         self.shared.first_key.get_or_init(|| key.clone());
         let refused = match self.attempt(call, &key).await {
@@ -284,7 +315,7 @@ impl Permit {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, key: &SecretString) -> Result<Vec<u8>, Error> {
+    async fn attempt(&self, call: &Call, key: &SecretString) -> Result<Vec<u8>, Error> {
         let is_paid =
             |paid: &Arc<Paid>| paid.class == call.class() && !paid.is_taken.swap(true, Ordering::Relaxed);
         if let Some(pacer) = &self.pacer
@@ -303,7 +334,7 @@ impl Permit {
     /// One request and its answer, within `timeout` and the deadline.
     pub(super) async fn exchange(
         &self,
-        call: &Call<'_>,
+        call: &Call,
         key: &SecretString,
         timeout: Duration,
     ) -> Result<Vec<u8>, Error> {
@@ -324,12 +355,16 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response, &call.grants).await,
+            Ok(response) => answer::read(response, call.by_pdp).await,
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }
             Err(_) => Err(Error::Lost),
         };
+        if call.bulk {
+            let mut latest = self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
+            *latest = Some(Instant::now());
+        }
         let out_of_time = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         match answer {
             Err(Error::Lost | Error::Unavailable { status: None, .. }) if out_of_time => {

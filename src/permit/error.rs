@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::key::ApiKeyError;
-use crate::domain::grant::Key;
 
 /// Why a request did not do what it was for. Holds no personal data: of Permit's messages, which may quote an
 /// e-mail address, only codes, names of fields, and keys of roles and tenants are kept.
@@ -20,11 +19,8 @@ pub enum Error {
         code: Option<ErrorCode>,
     },
     /// 404.
-    #[error("Permit has no such {missing}")]
-    NotFound {
-        /// What there is none of.
-        missing: Missing,
-    },
+    #[error("Permit does not have the user, role, tenant, resource instance or role assignment")]
+    NotFound,
     /// 409: something with the same key, or the same e-mail, stands already.
     #[error("Permit has another entity like it{}", in_brackets(code.as_ref()))]
     Conflict {
@@ -63,6 +59,14 @@ pub enum Error {
     /// 2xx, and the body is not what the contract says. The request may have been applied.
     #[error("Permit's answer is not what its contract says: check PERMIT_API_URL")]
     Garbled,
+    /// 404, and not Permit's: nothing at this address knows the path.
+    #[error("nothing at this address knows the request's path: check PERMIT_API_URL and PERMIT_PDP_URL")]
+    NoSuchPath,
+    /// Permit's answer is about a user, and has something in a form that the contract does not know.
+    #[error(
+        "Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit"
+    )]
+    Unreadable,
     /// The answer is larger than this client reads; or the call has more items than a bulk call takes, and was not sent.
     #[error("the request or its answer is too large")]
     TooLarge,
@@ -98,7 +102,9 @@ impl Error {
             | Self::Key(ApiKeyError::Unavailable { .. }) => true,
             Self::Unauthorized
             | Self::Forbidden { .. }
-            | Self::NotFound { .. }
+            | Self::NotFound
+            | Self::Unreadable
+            | Self::NoSuchPath
             | Self::Conflict { .. }
             | Self::Rejected { .. }
             | Self::TooLarge
@@ -108,9 +114,9 @@ impl Error {
         }
     }
 
-    /// Whether Permit understood the request and refuses what is in it: of a bulk call, some record is at fault.
+    /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the user.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::NotFound { .. } | Self::Conflict { .. } | Self::Rejected { .. })
+        matches!(self, Self::NotFound | Self::Unreadable | Self::Conflict { .. } | Self::Rejected { .. })
     }
 
     /// Whether it is about the e-mail: a 422 that names the field, a 409 that speaks of it.
@@ -129,7 +135,9 @@ impl Error {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Forbidden { code } => code.as_ref().map_or("FORBIDDEN_ACCESS", ErrorCode::as_str),
-            Self::NotFound { .. } => "NOT_FOUND",
+            Self::NotFound => "NOT_FOUND",
+            Self::Unreadable => "UNREADABLE_USER",
+            Self::NoSuchPath => "NO_SUCH_PATH",
             Self::Conflict { code, .. } => code.as_ref().map_or("CONFLICT", ErrorCode::as_str),
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Rejected { code, .. } => code.as_ref().map_or("REJECTED", ErrorCode::as_str),
@@ -173,27 +181,6 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What a 404 says there is none of, where it can be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Missing {
-    /// This role.
-    Role(Key),
-    /// This tenant.
-    Tenant(Key),
-    /// The user, an assignment, or something else that Permit's message does not name plainly.
-    Unknown,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Role(key) => write!(f, "role: {key}"),
-            Self::Tenant(key) => write!(f, "tenant: {key}"),
-            Self::Unknown => f.write_str("user, role, tenant or assignment"),
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The writes of a sign-in through a PDP, which answers when its own permission checks see them.
 //!
-//! What the PDP cannot do in time, the API does: a PDP that is away, is not up to it (5xx, 404) or has not seen the
-//! write in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That
-//! is harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
+//! Roles are taken back through it too, so that the first check after a demotion knows. What the PDP cannot do in
+//! time, the API does: a PDP that is away, is not up to it (5xx, 404 without the API's code) or has not seen the write
+//! in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That is
+//! harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,6 @@ use super::retry::Repeat;
 use super::users::facts;
 use super::wire::UserCreate;
 use crate::domain::facts::Facts;
-use crate::domain::grant::Grant;
 use crate::domain::plan::NewUser;
 
 /// How long a PDP that has failed is left alone, so that not every write of every sign-in waits for it.
@@ -61,7 +61,7 @@ impl Permit {
     pub(super) async fn create_user_through_pdp(&self, user: &NewUser) -> Result<Option<Facts>, Error> {
         let NewUser { user, grants } = user;
         let body = UserCreate::without_roles(user);
-        let Some(answer) = self.through_pdp(Method::POST, &["users"], &body, &[]).await else {
+        let Some(answer) = self.through_pdp(Method::POST, &["users"], &body).await else {
             return Ok(None);
         };
         let mut facts = facts(&answer?)?;
@@ -81,7 +81,6 @@ impl Permit {
         method: Method,
         path: &[&str],
         body: &impl Serialize,
-        grants: &[&Grant],
     ) -> Option<Result<Vec<u8>, Error>> {
         let pdp = self.shared.pdp.as_ref().filter(|pdp| self.pacer.is_none() && !pdp.is_left_alone())?;
         // Half of the time that is left, so that the API can still be asked.
@@ -99,20 +98,13 @@ impl Permit {
             Err(error) => return Some(Err(error)),
         };
         let url = pdp.address.below(["facts"].into_iter().chain(path.iter().copied()));
-        let mut call = Call::new(method, url, Repeat::Refused).json(body);
-        call.grants = grants.to_vec();
+        let mut call = Call { by_pdp: true, ..Call::new(method, url, Repeat::Refused) }.json(body);
         let headers = call.request.headers_mut();
         headers.insert("x-wait-timeout", HeaderValue::from(wait));
         headers.insert("x-timeout-policy", HeaderValue::from_static("fail"));
         match self.exchange(&call, &key, Duration::from_secs(wait) + ROUND_TRIP).await {
-            // What the API itself says of the request, passed on.
-            answer @ (Ok(_)
-            | Err(Error::Conflict { .. } | Error::RateLimited { .. } | Error::DeadlineExceeded)) => {
-                Some(answer)
-            }
-            Err(Error::Rejected { status, code, fields }) if status != 424 => {
-                Some(Err(Error::Rejected { status, code, fields }))
-            }
+            Ok(answer) => Some(Ok(answer)),
+            Err(error) if is_passed_on(&error) => Some(Err(error)),
             Err(error) => {
                 tracing::warn!(
                     code = error.code(),
@@ -122,5 +114,20 @@ impl Permit {
                 None
             }
         }
+    }
+}
+
+/// Whether this is what the API says of the request, passed on by the PDP as it came: it has the API's `error_code`, or
+/// names the fields at fault. A PDP's own refusals have neither.
+fn is_passed_on(error: &Error) -> bool {
+    match error {
+        Error::NotFound
+        | Error::Unreadable
+        | Error::Conflict { .. }
+        | Error::RateLimited { .. }
+        | Error::DeadlineExceeded => true,
+        Error::Rejected { status, code, fields } => *status != 424 && (code.is_some() || !fields.is_empty()),
+        Error::Forbidden { code } => code.is_some(),
+        _ => false,
     }
 }

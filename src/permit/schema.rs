@@ -73,6 +73,11 @@ impl Permit {
         self.url("facts", segments).await
     }
 
+    /// The URL of `/v2/schema/PROJECT/ENVIRONMENT/...`.
+    pub(super) async fn schema(&self, segments: &[&str]) -> Result<Url, Error> {
+        self.url("schema", segments).await
+    }
+
     async fn url(&self, family: &str, segments: &[&str]) -> Result<Url, Error> {
         let Environment { project, environment } = self.environment().await?;
         let path = ["v2", family, &project, &environment].into_iter().chain(segments.iter().copied());
@@ -81,7 +86,7 @@ impl Permit {
 
     /// The keys of all roles.
     pub async fn roles(&self) -> Result<BTreeSet<Key>, Error> {
-        self.keys(self.url("schema", &["roles"]).await?).await
+        self.keys(self.schema(&["roles"]).await?).await
     }
 
     /// The keys of all tenants.
@@ -89,8 +94,8 @@ impl Permit {
         self.keys(self.facts(&["tenants"]).await?).await
     }
 
-    /// All pages of a list. A page that is not full is the last, unless the count says otherwise; so is one that brings
-    /// nothing new, lest a list that ignores `page` is read for ever.
+    /// All pages of a list. A page that is not full is the last, unless the count says otherwise. Also stops at a page
+    /// with no new rows, so that it cannot loop.
     async fn keys(&self, url: Url) -> Result<BTreeSet<Key>, Error> {
         let mut keys = BTreeSet::new();
         let mut rows_read = 0;
@@ -134,7 +139,7 @@ impl Permit {
         let call = Call { renews_key: false, ..Call::new(Method::GET, url, Repeat::Always) };
         let body = match self.send(&call).await {
             Ok(body) => body,
-            Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound { .. }) => return Ok(None),
+            Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
         let Stats { usage_limits, historical_usage } = read(&body)?;

@@ -7,7 +7,7 @@ use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
 use super::schema::PER_PAGE;
-use super::wire::{Page, UserCreate, UserRead, acknowledged, read};
+use super::wire::{Keyed, Page, UserCreate, UserRead, acknowledged, read};
 use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{NewUser, UserWrite};
@@ -19,8 +19,10 @@ pub struct UsersPage {
     pub users: Vec<Facts>,
     /// How many users all pages have together, by Permit's count.
     pub total: u64,
-    /// Rows of this page that are none of ours to judge: their key is no key, or they are no user at all.
-    pub unreadable: u32,
+    /// Users of whom something is in a form that the contract does not know.
+    pub unreadable: Vec<UserKey>,
+    /// Rows of this page whose key this project cannot have given, or that have none.
+    pub foreign: u32,
     /// Rows of this page that match the prefix by something else than their key (Permit searches e-mails too).
     pub others: u32,
 }
@@ -31,22 +33,40 @@ impl UsersPage {
 
     /// The rows that Permit sent.
     pub fn rows(&self) -> u64 {
-        self.users.len() as u64 + u64::from(self.unreadable) + u64::from(self.others)
+        self.users.len() as u64
+            + self.unreadable.len() as u64
+            + u64::from(self.foreign)
+            + u64::from(self.others)
     }
 }
 
 impl Permit {
-    /// The user with this key.
+    /// The user with this key. Roles on resource instances are in it if this handle
+    /// [sees them](Permit::seeing_instances).
     pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
         Ok(self.user_since(key).await?.0)
     }
 
-    /// The user with this key, and a moment since which what is told has been so: when the request was sent.
+    /// The user with this key, and a moment since which what is told has been so: when the first request was sent.
     pub async fn user_since(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
+        if !self.instances {
+            return self.user_without_instances(key).await;
+        }
+        let started = Instant::now();
+        let ((user, sent), on_instances) =
+            tokio::try_join!(self.user_without_instances(key), self.instance_roles_of(key))?;
+        let user = user.map(|mut facts| {
+            facts.roles.extend(on_instances);
+            facts
+        });
+        Ok((user, sent.min(started)))
+    }
+
+    async fn user_without_instances(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
         let found = match self.send(&call).await {
             Ok(body) => Some(facts(&body)?),
-            Err(Error::NotFound { .. }) => None,
+            Err(Error::NotFound) => None,
             Err(error) => return Err(error),
         };
         Ok((found, call.sent()))
@@ -65,17 +85,19 @@ impl Permit {
         let Page { rows, total } = Page::read(&body)?;
         let total = total.ok_or(Error::Garbled)?;
         let mut users = Vec::with_capacity(rows.len());
-        let (mut unreadable, mut others) = (0, 0);
+        let (mut unreadable, mut foreign, mut others) = (Vec::new(), 0, 0);
         for row in rows {
-            match read(row.get().as_bytes()).ok().and_then(UserRead::into_facts) {
-                None => unreadable += 1,
-                Some(facts) if prefix.is_some_and(|prefix| !facts.key.as_str().starts_with(prefix)) => {
-                    others += 1;
-                }
-                Some(facts) => users.push(facts),
+            let row = row.get().as_bytes();
+            match key(row) {
+                None => foreign += 1,
+                Some(key) if prefix.is_some_and(|prefix| !key.as_str().starts_with(prefix)) => others += 1,
+                Some(key) => match facts(row) {
+                    Ok(facts) => users.push(facts),
+                    Err(_) => unreadable.push(key),
+                },
             }
         }
-        Ok(UsersPage { users, total, unreadable, others })
+        Ok(UsersPage { users, total, unreadable, foreign, others })
     }
 
     /// Makes a user with its role assignments, and answers with the user as it stands.
@@ -90,8 +112,7 @@ impl Permit {
             return Ok(facts);
         }
         let url = self.facts(&["users"]).await?;
-        let mut call = Call::new(Method::POST, url, Repeat::Refused).json(&UserCreate::with_roles(user));
-        call.grants = user.grants.iter().collect();
+        let call = Call::new(Method::POST, url, Repeat::Refused).json(&UserCreate::with_roles(user));
         facts(&self.send(&call).await?)
     }
 
@@ -99,7 +120,7 @@ impl Permit {
     pub async fn replace_user(&self, user: &UserWrite) -> Result<Facts, Error> {
         let body = UserCreate::without_roles(user);
         let call = Call::new(Method::PUT, self.user_url(&user.key, &[]).await?, Repeat::Always).json(&body);
-        let pdp = self.through_pdp(Method::PUT, &["users", user.key.as_str()], &body, &[]).await;
+        let pdp = self.through_pdp(Method::PUT, &["users", user.key.as_str()], &body).await;
         let answer = match pdp {
             Some(answer) => answer?,
             None => self.send(&call).await?,
@@ -112,7 +133,7 @@ impl Permit {
         let call = Call::new(Method::DELETE, self.user_url(key, &[]).await?, Repeat::Always);
         match self.send(&call).await {
             Ok(body) => acknowledged(&body),
-            Err(Error::NotFound { .. }) => Ok(()),
+            Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -123,7 +144,13 @@ impl Permit {
     }
 }
 
-/// One user.
+/// One user; [`Error::Unreadable`] where it is one, and not in the contract's form.
 pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
-    read::<UserRead>(body)?.into_facts().ok_or(Error::Garbled)
+    let facts = read::<UserRead>(body).ok().and_then(UserRead::into_facts);
+    facts.ok_or_else(|| if key(body).is_some() { Error::Unreadable } else { Error::Garbled })
+}
+
+/// The key of a user, if it is one that this project could have given.
+fn key(body: &[u8]) -> Option<UserKey> {
+    UserKey::new(&read::<Keyed>(body).ok()?.key).ok()
 }

@@ -129,8 +129,7 @@ struct RoleRead {
 struct TenantRoles {
     tenant: String,
     roles: Vec<String>,
-    #[serde(default)]
-    resource_instance_roles: Vec<InstanceRole>,
+    resource_instance_roles: Option<Vec<InstanceRole>>,
 }
 
 #[derive(Deserialize)]
@@ -157,7 +156,7 @@ impl TenantRoles {
     fn into_grants(self) -> impl Iterator<Item = Grant> {
         let Self { tenant, roles, resource_instance_roles } = self;
         let on_tenant = roles.into_iter().map(|role| (role, None));
-        let on_instances = resource_instance_roles.into_iter().map(|read| {
+        let on_instances = resource_instance_roles.into_iter().flatten().map(|read| {
             let InstanceRole { role, resource, resource_instance } = read;
             (role, Some(format!("{resource}:{resource_instance}")))
         });
@@ -179,6 +178,21 @@ impl UserRead {
         let (roles, attributes) = (roles.collect(), attributes.unwrap_or_default());
         let facts = Facts::new(key, email.as_deref(), first_name, last_name, attributes, roles);
         Some(Facts { updated_at: updated_at.and_then(|time| time.parse().ok()), ..facts })
+    }
+}
+
+/// `RoleAssignmentRead`.
+#[derive(Deserialize)]
+pub(super) struct RoleAssignmentRead {
+    user: String,
+    #[serde(flatten)]
+    role: RoleRead,
+}
+
+impl RoleAssignmentRead {
+    /// `None` where it is none that this project could have made.
+    pub(super) fn into_grant(self) -> Option<(UserKey, Grant)> {
+        Some((UserKey::new(&self.user).ok()?, self.role.into_grant()?))
     }
 }
 

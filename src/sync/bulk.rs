@@ -149,6 +149,7 @@ impl BulkSync {
             Some(deadline) => self.permit.until(deadline),
             None => self.permit.clone(),
         };
+        let permit = permit.seeing_instances(!self.policy.resources().is_empty());
         let before = permit.counts();
         let mut run = Run::new(self, permit, options, observer);
         // Boxed here and below: the whole run is in these futures.
@@ -254,8 +255,8 @@ impl<'a> Run<'a> {
 
     /// Reads what Permit has.
     async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
-        let Self { permit, census, planner, observer, options, .. } = self;
-        let (catalog, prefix) = (Arc::new(Catalog::default()), options.sub_prefix.as_ref());
+        let Self { permit, census, planner, observer, options, policy, .. } = self;
+        let (catalog, prefix) = (Arc::new(Catalog::new(policy)), options.sub_prefix.as_ref());
         census.read(permit, &catalog, prefix, |address| planner.note_address(address), *observer).await?;
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
@@ -419,7 +420,8 @@ impl<'a> Run<'a> {
     async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         let Self { census, report, observer, .. } = self;
-        Proof { census, report, applier, observer: *observer, rule, now }.prove().await
+        let deadline = self.options.deadline;
+        Proof { census, report, applier, observer: *observer, rule, now, deadline }.prove().await
     }
 }
 

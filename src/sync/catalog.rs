@@ -1,13 +1,16 @@
 //! The roles and tenants that exist in Permit, asked once and kept for a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::grant::{Grant, Key};
-use crate::permit::{Error, Permit};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::grant::{Grant, Instance, Key};
+use crate::domain::policy::Policy;
+use crate::permit::{Error, Existence, Permit};
 
 /// How long an answer is good for. A role that an operator has just made is known by then.
 const TTL: Duration = Duration::from_secs(60);
@@ -18,6 +21,20 @@ pub enum Missing {
     /// The role.
     #[error("the role `{0}` does not exist in Permit")]
     Role(Key),
+    /// The resource's own role.
+    #[error("the resource `{resource}` has no role `{role}` in Permit")]
+    InstanceRole {
+        /// The resource.
+        resource: Key,
+        /// The role.
+        role: Key,
+    },
+    /// The resource instance.
+    #[error("the resource instance `{0}` does not exist in Permit")]
+    Instance(Instance),
+    /// The resource instance, in the grant's tenant.
+    #[error("the resource instance `{0}` is in another tenant in Permit")]
+    InstanceInTenant(Instance),
     /// The tenant.
     #[error("the tenant `{0}` does not exist in Permit")]
     Tenant(Key),
@@ -27,8 +44,10 @@ impl Missing {
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Role(_) => "create it in Permit, or correct the policy",
+            Self::Role(_) | Self::InstanceRole { .. } => "create it in Permit, or correct the policy",
             Self::Tenant(_) => "create it in Permit, or set `create = true` under [tenants]",
+            Self::Instance(_) => "create it in Permit, or set `create = true` under [resources]",
+            Self::InstanceInTenant(_) => "correct the policy, or the group or attribute that names it",
         }
     }
 }
@@ -40,14 +59,21 @@ pub struct Known {
     pub roles: BTreeSet<Key>,
     /// The tenants' keys.
     pub tenants: BTreeSet<Key>,
+    /// The roles of each resource that was asked for and that Permit told.
+    pub resource_roles: BTreeMap<Key, BTreeSet<Key>>,
 }
 
 impl Known {
     /// What `grant` names and Permit lacks; the role is told first.
     pub fn missing(&self, grant: &Grant) -> Option<Missing> {
-        // A role on a resource instance is one of the resource's own, which this does not know.
-        if grant.instance.is_none() && !self.roles.contains(&grant.role) {
-            return Some(Missing::Role(grant.role.clone()));
+        match &grant.instance {
+            None if !self.roles.contains(&grant.role) => return Some(Missing::Role(grant.role.clone())),
+            Some(Instance { resource, key: _ })
+                if self.resource_roles.get(resource).is_some_and(|roles| !roles.contains(&grant.role)) =>
+            {
+                return Some(Missing::InstanceRole { resource: resource.clone(), role: grant.role.clone() });
+            }
+            _ => {}
         }
         (!self.tenants.contains(&grant.tenant)).then(|| Missing::Tenant(grant.tenant.clone()))
     }
@@ -55,19 +81,111 @@ impl Known {
 
 /// The roles and tenants, shared by everything that runs in one process.
 #[derive(Default)]
-pub struct Catalog(Mutex<Option<(Instant, Arc<Known>)>>);
+pub struct Catalog {
+    /// The resources whose roles are asked for.
+    resources: BTreeSet<Key>,
+    known: Mutex<Option<(Instant, Arc<Known>)>>,
+    instances: Mutex<HashMap<Instance, (Instant, Existence)>>,
+}
+
+/// Instances that are asked for at a time.
+const SIDE_BY_SIDE: usize = 8;
 
 impl Catalog {
+    /// A catalog of what the policy can name.
+    pub fn new(policy: &Policy) -> Self {
+        Self { resources: policy.resources(), ..Self::default() }
+    }
+
+    /// The resources on whose instances the policy grants roles.
+    pub fn resources(&self) -> &BTreeSet<Key> {
+        &self.resources
+    }
+
+    /// Notes resource instances that somebody has a role on, and so exist.
+    pub fn note_instances<'a>(&self, grants: impl IntoIterator<Item = &'a Grant>) {
+        let mut known = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        for Grant { tenant, instance, role: _ } in grants {
+            if let Some(instance) = instance {
+                known.insert(instance.clone(), (Instant::now(), Existence::In(tenant.clone())));
+            }
+        }
+    }
+
+    /// Of `grants`, those whose resource instance Permit lacks. One that the policy creates is made.
+    pub async fn without_instance(
+        &self,
+        permit: &Permit,
+        policy: &Policy,
+        grants: BTreeSet<&Grant>,
+    ) -> Result<BTreeMap<Grant, Missing>, Error> {
+        // Many people may have a role on one instance: each is asked for once.
+        let mut places: BTreeMap<(Key, Instance), Vec<Grant>> = BTreeMap::new();
+        for grant in grants {
+            if let Some(instance) = &grant.instance {
+                places.entry((grant.tenant.clone(), instance.clone())).or_default().push(grant.clone());
+            }
+        }
+        let ask = |((tenant, instance), grants): ((Key, Instance), Vec<Grant>)| async move {
+            let missing = self.lacks(permit, policy, &tenant, &instance).await?;
+            Ok::<_, Error>((grants, missing))
+        };
+        let asked = stream::iter(places).map(ask);
+        let mut asked = asked.buffer_unordered(SIDE_BY_SIDE);
+        let mut lacking = BTreeMap::new();
+        while let Some((grants, missing)) = asked.try_next().await? {
+            if let Some(missing) = missing {
+                lacking.extend(grants.into_iter().map(|grant| (grant, missing.clone())));
+            }
+        }
+        Ok(lacking)
+    }
+
+    async fn lacks(
+        &self,
+        permit: &Permit,
+        policy: &Policy,
+        tenant: &Key,
+        instance: &Instance,
+    ) -> Result<Option<Missing>, Error> {
+        let known = self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
+        let existence = match known.filter(|(asked, _)| asked.elapsed() < TTL) {
+            Some((_, existence)) => existence,
+            None => match permit.instance(instance).await? {
+                Existence::Missing if policy.creates_instance(instance) => {
+                    permit.create_instance(tenant, instance).await?;
+                    Existence::In(tenant.clone())
+                }
+                existence => existence,
+            },
+        };
+        let mut known = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(instance.clone(), (Instant::now(), existence.clone()));
+        Ok(match existence {
+            Existence::Missing => Some(Missing::Instance(instance.clone())),
+            Existence::In(home) if home != *tenant => Some(Missing::InstanceInTenant(instance.clone())),
+            Existence::In(_) | Existence::Untold => None,
+        })
+    }
+
     /// What is known already, without asking; `None`: nothing, or it is too old.
     pub fn peek(&self) -> Option<Arc<Known>> {
-        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         guard.as_ref().filter(|(asked, _)| asked.elapsed() < TTL).map(|(_, known)| known.clone())
     }
 
-    /// Asks Permit, roles and tenants side by side.
+    /// Asks Permit, all side by side.
     pub async fn ask(&self, permit: &Permit) -> Result<Arc<Known>, Error> {
-        let (roles, tenants) = tokio::try_join!(permit.roles(), permit.tenants())?;
-        let known = Arc::new(Known { roles, tenants });
+        let ask = |resource: Key| async move {
+            let roles = permit.resource_roles(&resource).await?;
+            Ok::<_, Error>(roles.map(|roles| (resource, roles)))
+        };
+        let resource_roles = stream::iter(self.resources.clone()).map(ask);
+        let resource_roles = resource_roles.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>();
+        let (roles, tenants, resource_roles) =
+            tokio::try_join!(permit.roles(), permit.tenants(), resource_roles)?;
+        let resource_roles = resource_roles.into_iter().flatten().collect();
+        let known = Arc::new(Known { roles, tenants, resource_roles });
         self.keep(known.clone());
         Ok(known)
     }
@@ -82,6 +200,6 @@ impl Catalog {
     }
 
     fn keep(&self, known: Arc<Known>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), known));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), known));
     }
 }

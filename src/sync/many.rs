@@ -51,6 +51,8 @@ const WINDOWS: u32 = 8;
 const FAULTS: u32 = 16;
 /// Changes of address in one batch of a part that are made one by one.
 const ADDRESSES: usize = 100;
+/// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below it.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Single calls at a time.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -115,7 +117,7 @@ impl Applier {
     /// An applier that reads users back one by one.
     pub fn new(permit: Permit, policy: Arc<Policy>, catalog: Arc<Catalog>) -> Self {
         Self {
-            permit,
+            permit: permit.seeing_instances(!policy.resources().is_empty()),
             policy,
             catalog,
             prefix: None,
@@ -142,6 +144,11 @@ impl Applier {
         Self { looks, ..self }
     }
 
+    /// Whether what this wrote may be seen late.
+    pub(in crate::sync) fn may_be_late(&self) -> bool {
+        self.permit.may_be_late()
+    }
+
     /// Makes it write nothing: it says of each user what it would have done.
     #[must_use]
     pub fn dry(self) -> Self {
@@ -166,12 +173,18 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
+        if let Err(error) = self.check_instances(&mut items).await {
+            applied.stopped = Some(error);
+            return applied;
+        }
+        let (items, too_large) = items.into_iter().partition(|item: &Item| !item.is_too_large());
+        applied.settled.extend(Vec::into_iter(too_large).map(Item::too_large));
         let (items, doubtful) = self.doubtful(items);
         if let Err(error) = self.few(doubtful, &mut applied.settled).await {
             applied.stopped = Some(error);
             return applied;
         }
-        let mut todo = vec![Batch::new(items)];
+        let mut todo: Vec<Batch> = by_size(items).into_iter().map(Batch::new).collect();
         while let Some(batch) = todo.pop() {
             if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
                 applied.stopped = Some(error);
@@ -426,6 +439,23 @@ impl Applier {
         }
         Ok(Synced::default())
     }
+}
+
+/// Cuts items up so that no part's ledgers take more than a bulk call should.
+fn by_size(items: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut parts = vec![Vec::new()];
+    let mut size = 0;
+    for item in items {
+        size += item.size();
+        if size > MOST_BYTES && parts.last().is_some_and(|part| !part.is_empty()) {
+            parts.push(Vec::new());
+            size = item.size();
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
+    }
+    parts
 }
 
 async fn take_back(permit: &Permit, change: &Change) -> Result<(), Error> {

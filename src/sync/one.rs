@@ -17,11 +17,13 @@ use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
-use crate::permit::{Error, Permit, Turn};
+use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
 /// same person in at once need two; a missing role and a taken e-mail cost one each.
 const ROUNDS: u32 = 6;
+/// So many roles of one person are assigned, or taken back, by a bulk call.
+const MANY: usize = 20;
 /// How often a person is read again because the turn for their writes came too late. Each time brings one write at least.
 const WINDOWS: u32 = 200;
 
@@ -40,6 +42,12 @@ pub enum SyncError {
     /// What Permit knows changed under every plan.
     #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
     Unsettled,
+    /// The ledger would be too large.
+    #[error(
+        "the policy grants {0} roles, more than one Permit user's ledger holds ({max} KiB): grant fewer on instances",
+        max = Desired::MAX_LEDGER / 1024
+    )]
+    TooManyGrants(usize),
 }
 
 impl SyncError {
@@ -50,6 +58,7 @@ impl SyncError {
             Self::Evidence(refused) => refused.code(),
             Self::TooSoon => "TOO_SOON",
             Self::Unsettled => "UNSETTLED",
+            Self::TooManyGrants(_) => "TOO_MANY_GRANTS",
         }
     }
 }
@@ -217,6 +226,10 @@ impl<'a> Sync<'a> {
     /// What Permit answered, where that is not a matter of planning again. What had been done until then
     /// stands, and a later call goes on from it.
     pub async fn run(mut self, mut seen: Snapshot) -> Result<Synced, SyncError> {
+        if self.desired.ledger_size() > Desired::MAX_LEDGER {
+            return Err(SyncError::TooManyGrants(self.desired.grants.len()));
+        }
+        self.permit = self.permit.seeing_instances(!self.policy.resources().is_empty());
         if let Some(known) = self.catalog.peek() {
             self.done.left_out = leave_out(self.policy, &known, &mut self.desired);
         }
@@ -241,7 +254,7 @@ impl<'a> Sync<'a> {
                 }
                 Err(SyncError::Permit(error)) if round + 1 < ROUNDS && self.may_settle(&error) => {
                     let stood = seen.facts.is_some();
-                    seen = self.read().await?;
+                    seen = self.read_late(&error, stood).await?;
                     self.learn(&error, stood, seen.facts.as_ref()).await?;
                     // Two instances that met once must not meet again in step.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
@@ -260,7 +273,18 @@ impl<'a> Sync<'a> {
     }
 
     async fn round(&mut self, seen: &Snapshot) -> Result<Step, SyncError> {
-        match Plan::claiming(&self.desired, seen.facts.as_ref(), &self.claims) {
+        let actual = seen.facts.as_ref();
+        let mut plan = Plan::claiming(&self.desired, actual, &self.claims);
+        let lacking =
+            self.catalog.without_instance(&self.permit, self.policy, plan.grants().collect()).await?;
+        if !lacking.is_empty() {
+            for (grant, missing) in lacking {
+                self.desired.grants.remove(&grant);
+                self.done.left_out.insert(LeftOut::Grant { grant, missing });
+            }
+            plan = Plan::claiming(&self.desired, actual, &self.claims);
+        }
+        match plan {
             Plan::Unchanged => Ok(Step::Done),
             Plan::Refused(refused) => Err(refused.into()),
             Plan::Create(user) => Ok(self.create(user).await?),
@@ -293,7 +317,7 @@ impl<'a> Sync<'a> {
         let permit = self.permit.not_after(seen.good_until());
 
         self.turn = Turn::Delete;
-        try_join_all(revoke.iter().map(|grant| permit.unassign(&key, grant))).await?;
+        unassign_all(&permit, &key, &revoke).await?;
         self.done.changed |= !revoke.is_empty();
         self.done.revoked.extend(revoke);
         self.turn = Turn::Write;
@@ -304,7 +328,7 @@ impl<'a> Sync<'a> {
         }
         // From here on one of them may stand, and the ledger may be another.
         self.claims.extend(grant.iter().cloned());
-        try_join_all(grant.iter().map(|grant| permit.assign(&key, grant))).await?;
+        assign_all(&permit, &key, &grant).await?;
         self.done.changed |= !grant.is_empty();
         let is_sure = self.announced.as_ref().is_some_and(|announced| announced.is_sure);
         if grant.is_empty() && (is_sure || !replaces) {
@@ -335,10 +359,24 @@ impl<'a> Sync<'a> {
         self.announced = Some(Announced { at, grants, is_sure });
     }
 
+    /// Reads the user after `error`. Permit may refuse to create a user whom a bulk call made, and not show them yet.
+    async fn read_late(&self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
+        let is_there = matches!(error, Error::Conflict { .. }) && !stood && !error.names_email();
+        let mut pauses = LATE_PAUSES.iter();
+        loop {
+            let seen = self.read().await?;
+            if seen.facts.is_some() || !is_there || !self.permit.may_be_late() {
+                return Ok(seen);
+            }
+            let Some(pause) = pauses.next() else { return Ok(seen) };
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
     /// Whether reading and planning again may settle what failed.
     fn may_settle(&self, error: &Error) -> bool {
         match error {
-            Error::Conflict { .. } | Error::NotFound { .. } | Error::Lost => true,
+            Error::Conflict { .. } | Error::NotFound | Error::Lost => true,
             Error::Rejected { .. } => self.desired.email.is_some() && error.names_email(),
             _ => false,
         }
@@ -362,7 +400,7 @@ impl<'a> Sync<'a> {
                 self.desired.email = None;
                 self.done.left_out.insert(LeftOut::EmailRefused);
             }
-            Error::NotFound { .. } => {
+            Error::NotFound => {
                 let known = self.catalog.ask(&self.permit).await?;
                 let tenants: BTreeSet<Key> =
                     self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();
@@ -408,4 +446,28 @@ pub fn leave_out(policy: &Policy, known: &Known, desired: &mut Desired) -> BTree
         }
     });
     left_out
+}
+
+/// Assigns role assignments: each by a call of its own, or many by bulk calls.
+async fn assign_all(permit: &Permit, key: &UserKey, grants: &BTreeSet<Grant>) -> Result<(), Error> {
+    if grants.len() < MANY {
+        return try_join_all(grants.iter().map(|grant| permit.assign(key, grant))).await.map(drop);
+    }
+    let grants: Vec<_> = grants.iter().map(|grant| (key.clone(), grant.clone())).collect();
+    for chunk in grants.chunks(MAX_BULK_ASSIGNMENTS) {
+        permit.bulk_assign(chunk).await?;
+    }
+    Ok(())
+}
+
+/// Takes role assignments back: each by a call of its own, or many by bulk calls.
+async fn unassign_all(permit: &Permit, key: &UserKey, grants: &BTreeSet<Grant>) -> Result<(), Error> {
+    if grants.len() < MANY {
+        return try_join_all(grants.iter().map(|grant| permit.unassign(key, grant))).await.map(drop);
+    }
+    let grants: Vec<_> = grants.iter().map(|grant| (key.clone(), grant.clone())).collect();
+    for chunk in grants.chunks(MAX_BULK_ASSIGNMENTS) {
+        permit.bulk_unassign(chunk).await?;
+    }
+    Ok(())
 }

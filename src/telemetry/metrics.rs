@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 use crate::permit::Counts;
@@ -68,6 +69,34 @@ impl BulkSyncOutcome {
     }
 }
 
+/// What became of a change in the directory, as EventBridge told of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChangeOutcome {
+    /// The person was looked at.
+    Looked,
+    /// A bulk sync was started.
+    Started,
+    /// It is not of this pool, failed, or changes no fact.
+    Ignored,
+    /// It does not say who was changed.
+    Unread,
+    /// Too many people left: one of them keeps their roles until a bulk sync.
+    Refused,
+}
+
+impl ChangeOutcome {
+    /// The value of the dimension `outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Looked => "looked",
+            Self::Started => "started",
+            Self::Ignored => "ignored",
+            Self::Unread => "unread",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What a request to Permit is counted as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestKind {
@@ -119,6 +148,17 @@ pub fn token_refused() {
 /// A trigger event of a user pool that is not `USER_POOL_ID`: `EventsOfOtherPools`.
 pub fn other_pool() {
     counter!("EventsOfOtherPools").increment(1);
+}
+
+/// A change in the directory: `Changes`.
+pub fn change(outcome: ChangeOutcome) {
+    counter!("Changes", "outcome" => outcome.as_str()).increment(1);
+}
+
+/// From a change in the directory to the moment at which Permit knew: `ChangeLag`.
+pub fn change_lag(lag: SignedDuration) {
+    // Two clocks: less than nothing is nothing.
+    histogram!("ChangeLag").record(lag.as_secs_f64().max(0.0));
 }
 
 fn permit_requests(kind: RequestKind, count: u64) {
@@ -174,6 +214,8 @@ pub(super) fn describe() {
     describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");
     describe_counter!("TokensRefused", Unit::Count, "tokens that were refused");
     describe_counter!("EventsOfOtherPools", Unit::Count, "trigger events of another user pool");
+    describe_counter!("Changes", Unit::Count, "changes in the directory, as events told of them");
+    describe_histogram!("ChangeLag", Unit::Seconds, "from a change in the directory to Permit");
     describe_counter!("PermitRequests", Unit::Count, "requests to Permit");
     describe_counter!("PermitThrottled", Unit::Count, "requests that Permit answered with 429");
     describe_counter!("BulkSyncRuns", Unit::Count, "runs of the bulk sync");

@@ -33,6 +33,10 @@ impl AwsApi {
         Self::new(url, "sqs", "AmazonSQS")
     }
 
+    pub(crate) fn events(url: &str) -> Self {
+        Self::new(url, "events", "AWSEvents")
+    }
+
     fn new(url: &str, service: &'static str, target: &'static str) -> Self {
         Self { http: reqwest::Client::new(), url: url.to_owned(), service, target }
     }

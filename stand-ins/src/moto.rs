@@ -82,6 +82,11 @@ impl Moto {
         AwsApi::queues(&self.url)
     }
 
+    /// EventBridge.
+    pub fn events(&self) -> AwsApi {
+        AwsApi::events(&self.url)
+    }
+
     /// The process, for its log.
     pub fn process(&self) -> &Process {
         &self.process

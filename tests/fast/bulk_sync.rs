@@ -10,4 +10,4 @@ mod faults;
 mod grants;
 mod listing;
 mod policy_diff;
-mod support;
+pub(crate) mod support;

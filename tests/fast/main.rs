@@ -13,12 +13,14 @@ mod support;
 
 mod alarms;
 mod bulk_sync;
+mod changes;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
 mod http;
+mod instances;
 mod interleavings;
 mod logs;
 mod model;

@@ -1,1 +1,35 @@
+//! The write protocol, searched whole in small worlds; `tests/slow` has larger ones.
 
+#[path = "../model/protocol.rs"]
+mod protocol;
+
+use self::protocol::{Rules, SMALL, fails, holds};
+
+/// A world that is searched in a moment: nobody is cut off, and nobody reads back, so that the looks alone repair.
+const QUIET: Rules = Rules { crashes: 0, read_back: false, ..SMALL };
+
+#[test]
+fn no_order_of_things_leaves_a_role_without_an_owner() {
+    holds("two sign-ins around a change", QUIET);
+    holds("one of them is cut off", Rules { sign_ins: 1, ..SMALL });
+    holds("of somebody new", Rules { stands: false, ..QUIET });
+}
+
+#[test]
+fn without_the_second_look_a_role_is_left_without_an_owner() {
+    fails("no looks", Rules { looks: false, ..QUIET }, "without an owner");
+    fails("no looks, and a writer is cut off", Rules { looks: false, ..SMALL }, "without an owner");
+}
+
+#[test]
+fn a_look_must_wait_for_twice_the_window() {
+    fails("a look at once", Rules { delay: 0, ..QUIET }, "");
+    fails("a look after one window", Rules { delay: 1, ..QUIET }, "");
+}
+
+#[test]
+fn a_writer_must_keep_to_the_window() {
+    let bulk = Rules { sign_ins: 1, bulk_syncs: 1, ..QUIET };
+    holds("a bulk sync that reads again", bulk);
+    fails("a bulk sync that does not", Rules { bulk_ignores_window: true, ..bulk }, "");
+}

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use permit_handoff::permit::Counts;
 use permit_handoff::telemetry::metrics::{
-    BulkSyncOutcome, BulkSyncRun, SignInOutcome, bulk_sync, other_pool, permit, permit_mau,
-    reconcile_dead_lettered, sign_in, token_refused,
+    BulkSyncOutcome, BulkSyncRun, ChangeOutcome, SignInOutcome, bulk_sync, change, change_lag, other_pool,
+    permit, permit_mau, reconcile_dead_lettered, sign_in, token_refused,
 };
 use permit_handoff::telemetry::{Format, init};
 use serde_json::{Value, json};
@@ -55,6 +55,9 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     reconcile_dead_lettered(1);
     token_refused();
     other_pool();
+    change(ChangeOutcome::Looked);
+    change_lag(jiff::SignedDuration::from_millis(2_500));
+    change_lag(jiff::SignedDuration::from_secs(-1));
 
     let mut text = Vec::new();
     metrics.flush_to(&mut text);
@@ -96,6 +99,8 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
         "ReconcileDeadLettered": [1, "Count"],
         "TokensRefused": [1, "Count"],
         "EventsOfOtherPools": [1, "Count"],
+        "Changes outcome=looked": [1, "Count"],
+        "ChangeLag": [[2.5, 0.0], "Seconds"],
     });
     assert_eq!(json!(found), expected);
 

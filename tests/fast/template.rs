@@ -26,22 +26,25 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("SIGN_IN_ON_FAILURE", &["post-authentication", "handoff"]),
     ("SIGN_IN_BUDGET_MS", &["post-authentication", "handoff"]),
     ("SIGN_IN_CACHE_SECONDS", &["post-authentication", "handoff"]),
-    ("RECONCILE_QUEUE_URL", &["post-authentication", "handoff"]),
+    ("RECONCILE_QUEUE_URL", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("DEAD_LETTER_QUEUE_URL", &["reconcile"]),
+    ("BULK_SYNC_STATE_MACHINE_ARN", &["reconcile"]),
     ("OIDC_ISSUERS", &["handoff"]),
     ("HANDOFF_ALLOWED_ORIGINS", &["handoff"]),
-    ("USER_POOL_ID", &["post-authentication", "reconcile", "bulk-sync"]),
+    ("USER_POOL_ID", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
     ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
 const METRICS: &[(&str, &str, &[&str])] = &[
-    ("SignIns", "outcome", &["synced", "unchanged", "queued", "unsynced", "refused", "rejected"]),
+    ("SignIns", "outcome", &["synced", "unchanged", "held", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
     ("TokensRefused", "", &[]),
     ("EventsOfOtherPools", "", &[]),
     ("PermitRequests", "kind", &["read", "write", "bulk"]),
+    ("Changes", "outcome", &["looked", "started", "ignored", "unread", "refused"]),
+    ("ChangeLag", "", &[]),
     ("PermitThrottled", "", &[]),
     ("BulkSyncRuns", "outcome", &["converged", "incomplete", "not_converged", "failed"]),
     ("BulkSyncRefused", "", &[]),
@@ -139,17 +142,32 @@ fn no_right_comes_from_elsewhere() {
                 assert!(!properties["Role"].is_null(), "{name}: SAM would make a wider role");
                 assert!(properties["Policies"].is_null(), "{name}: its role has the policies");
             }
-            // The queue policy only denies.
+            // The queue policy only denies, but for the rule that brings changes.
             "AWS::SQS::QueuePolicy" => {
-                for statement in properties["PolicyDocument"]["Statement"].as_array().unwrap() {
-                    assert_eq!(statement["Effect"], "Deny", "{name}");
-                }
+                let statements = properties["PolicyDocument"]["Statement"].as_array().unwrap();
+                let [denied, changes] = statements.as_slice() else { panic!("{name}") };
+                assert_eq!(denied["Effect"], "Deny", "{name}");
+                let expected = json!({
+                    "Sid": "TakeChanges", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage", "Resource": get_att("OverflowQueue", "Arn"),
+                    "Condition": {"ArnEquals": {"aws:SourceArn": get_att("ChangeRule", "Arn")}},
+                });
+                assert_eq!(changes["Fn::If"], json!(["HasChangeEvents", expected, no_value()]));
             }
             "AWS::Lambda::Permission" => assert_eq!(name, "CognitoPermission"),
             other => assert!(!other.starts_with("AWS::IAM::"), "{name} grants rights that no test reads"),
         }
     }
     assert_eq!(roles, 6);
+}
+
+#[test]
+fn the_rule_lets_through_what_is_read_and_nothing_else() {
+    use permit_handoff::aws::change::{OF_MANY, OF_ONE};
+    let pattern = &template()["Resources"]["ChangeRule"]["Properties"]["EventPattern"]["detail"];
+    let names: BTreeSet<&str> =
+        pattern["eventName"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(names, OF_ONE.into_iter().chain(OF_MANY).collect());
 }
 
 #[test]
@@ -359,9 +377,12 @@ fn the_table_of_metrics_is_what_the_code_counts() {
         assert!(operations.contains(&format!("`{name}`")), "docs/operations.md says nothing of {name}");
     }
 
-    for (of, metric) in
-        [("SignInOutcome", "SignIns"), ("BulkSyncOutcome", "BulkSyncRuns"), ("RequestKind", "PermitRequests")]
-    {
+    for (of, metric) in [
+        ("SignInOutcome", "SignIns"),
+        ("BulkSyncOutcome", "BulkSyncRuns"),
+        ("RequestKind", "PermitRequests"),
+        ("ChangeOutcome", "Changes"),
+    ] {
         let (_, names) = source.split_once(&format!("impl {of} {{")).unwrap();
         let (names, _) = names.split_once("\n}").unwrap();
         let names = names.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap());

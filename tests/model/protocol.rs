@@ -11,6 +11,7 @@
 //! so a look is late enough from `2 × window + 1` on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::pedantic, clippy::type_complexity, reason = "a model: switches side by side")]
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -30,6 +31,9 @@ const NAMES: [(Roles, &str); 3] = [(A, "t/a"), (B, "t/b"), (FOREIGN, "t/foreign"
 
 /// A look that leads to another ends here. In a world this small none should.
 const MOST_LOOKS: u8 = 4;
+
+/// How often a writer finds its window over.
+const MOST_LATE: u8 = 1;
 
 /// What the writers keep to, and how large the world is.
 #[derive(Clone, Copy)]
@@ -105,6 +109,8 @@ struct Work {
     reads: bool,
     /// Ticks since the read.
     age: u8,
+    /// How often the window was over before the writing was.
+    late: u8,
     claims: Roles,
     /// What was announced, and ticks since.
     told: Option<(Roles, u8)>,
@@ -363,6 +369,18 @@ impl State {
 
     /// Time passes, where that makes any difference.
     fn tick(&self, rules: Rules) -> Option<Self> {
+        // Whoever was late has waited for their turn before they read again: they are late no more. Otherwise there would be
+        // no end of reading and announcing.
+        let is_hasty = |writer: &Writer| match writer {
+            Writer::At(work) => {
+                let ignores = work.is_bulk && rules.bulk_ignores_window;
+                work.late == MOST_LATE && !work.reads && work.age == rules.window && !ignores
+            }
+            _ => false,
+        };
+        if self.writers.iter().any(is_hasty) {
+            return None;
+        }
         let mut state = self.clone();
         for message in &mut state.messages {
             message.age = (message.age + 1).min(rules.delay);
@@ -387,6 +405,7 @@ impl State {
             as_of: state.clock,
             reads: true,
             age: 0,
+            late: 0,
             claims: message.map_or(0, |message| message.grants),
             told: None,
             steps: Vec::new(),
@@ -418,6 +437,7 @@ impl State {
                 Err(_) => return ("a writer ends", state.ends(at, &work, true)),
                 Ok(steps) => state.planned(rules, &mut work, steps),
             }
+            work.late += u8::from(is_late && !work.reads);
             (work.reads, work.age) = (false, 0);
             state.writers[at] = Writer::At(work);
             return ("a writer reads the user", state);
@@ -509,7 +529,7 @@ pub(crate) fn holds(name: &str, rules: Rules) {
     let Found { states, at_rest, fault } = search(rules);
     println!("{name}: {states} states, {at_rest} of them at rest");
     assert!(fault.is_none(), "{name}: {fault:#?}");
-    assert!(at_rest > 10, "{name}: the search went nowhere");
+    assert!(at_rest > 2, "{name}: the search went nowhere");
 }
 
 #[track_caller]

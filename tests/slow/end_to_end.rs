@@ -4,6 +4,7 @@
 
 mod bad_deployment;
 mod bulk_sync;
+mod changes;
 mod events;
 mod overflow;
 mod privacy;

@@ -41,6 +41,18 @@ async fn a_pool_in_step_takes_one_run() {
     assert_eq!(execution.requests, [json!({})]);
 }
 
+/// `reconcile` starts it so: see `src/aws/runs.rs`.
+#[tokio::test]
+async fn a_run_because_of_changes_waits_for_its_moment() {
+    let after = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let started = std::time::Instant::now();
+    let server = serve(Arc::new(|_, _| Answer::Report(report())), Duration::ZERO).await;
+    let execution = run_against(&server, &["--after", &after.to_string()]).await;
+    assert_eq!(execution.status, "SUCCEEDED");
+    assert_eq!(execution.requests, [json!({})]);
+    assert!(started.elapsed() > Duration::from_millis(2_500), "{:?}", started.elapsed());
+}
+
 #[tokio::test]
 async fn a_run_that_ran_out_of_time_goes_on_in_the_next() {
     let execution =

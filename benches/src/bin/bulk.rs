@@ -2,7 +2,7 @@
 //! that memory is measured apart) for Permit.
 //!
 //! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown: for each number of people a first import, a run without a
-//! change, and one with 1% changed; with several numbers, in ascending order, how the costs grow as well. LIMITS are those
+//! change, and those with 0.1% and 1% changed; with several numbers, in ascending order, how the costs grow as well. LIMITS are those
 //! that it keeps to: `none`, or `documented`. CPU and peak memory are those of this process.
 
 #![allow(
@@ -31,7 +31,9 @@ use tokio::sync::mpsc;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const RUNS: [&str; 3] = ["first import", "no change", "1% changed"];
+/// What a run is, and that one in so many people has another name than in the run before; 0: nobody.
+const RUNS: [(&str, u32); 4] =
+    [("first import", 0), ("no change", 0), ("0.1% changed", 1000), ("1% changed", 100)];
 /// Users on a page of Permit's list.
 const PAGE: u32 = 100;
 const POLICY: &str = r#"
@@ -49,18 +51,19 @@ role = "admin"
 struct Generator {
     source: Source,
     people: u32,
-    /// Counts up: one in a hundred people has another name each time.
-    generation: AtomicU32,
+    /// One in so many people has another name than before; 0: nobody.
+    one_in: AtomicU32,
 }
 
 impl Generator {
     fn person(&self, n: u32) -> Identity {
-        let generation = if n.is_multiple_of(100) { self.generation.load(Ordering::Relaxed) } else { 0 };
+        let one_in = self.one_in.load(Ordering::Relaxed);
+        let name = if one_in > 0 && n.is_multiple_of(one_in) { one_in } else { 0 };
         let attributes = [
             ("sub", format!("{n:08x}-0000-4000-8000-000000000000")),
             ("email", format!("person-{n}@example.com")),
             ("email_verified", "true".to_owned()),
-            ("given_name", format!("Given{generation}")),
+            ("given_name", format!("Given{name}")),
             ("family_name", format!("Family{n}")),
             ("locale", "en".to_owned()),
         ];
@@ -115,7 +118,7 @@ async fn main() {
         settings.timeout = std::time::Duration::from_secs(60);
         let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
         let directory =
-            Arc::new(Generator { source: Source::user_pool("bench"), people, generation: AtomicU32::new(0) });
+            Arc::new(Generator { source: Source::user_pool("bench"), people, one_in: AtomicU32::new(0) });
         let policy: Policy = POLICY.parse().unwrap();
         let sync = BulkSync {
             permit: Permit::new(settings, key).unwrap().patient(share),
@@ -123,19 +126,14 @@ async fn main() {
             policy: Arc::new(policy),
             looks: None,
         };
-        for run in RUNS {
-            if run == "1% changed" {
-                directory.generation.fetch_add(1, Ordering::Relaxed);
-            }
+        for (run, one_in) in RUNS {
+            directory.one_in.store(one_in, Ordering::Relaxed);
             let before = cpu_seconds();
             let report = sync.run(Options::new(run.to_owned(), Timestamp::now()), &Nobody).await.unwrap();
             let cpu = cpu_seconds() - before;
             let Counts { read, write, bulk, throttled } = report.permit_requests;
-            let changed = match run {
-                "first import" => people,
-                "no change" => 0,
-                _ => people.div_ceil(100),
-            };
+            let changed =
+                if run == "first import" { people } else { people.checked_div(one_in).unwrap_or(0) };
             costs.push((people, cpu, peak_mib()));
             let pages = read as f64 / f64::from(people.div_ceil(PAGE));
             let fewest = (changed as usize).div_ceil(MAX_BULK_USERS);
@@ -160,7 +158,7 @@ fn growth(costs: &[(u32, f64, f64)]) {
     println!();
     println!("| times the people | run | times the CPU | times the peak memory |");
     println!("| ---: | --- | ---: | ---: |");
-    for ((run, small), large) in RUNS.iter().zip(smallest).zip(largest) {
+    for (((run, _), small), large) in RUNS.iter().zip(smallest).zip(largest) {
         let times = large.0 / small.0;
         println!("| {times} | {run} | {:.1} | {:.1} |", large.1 / small.1, large.2 / small.2);
     }

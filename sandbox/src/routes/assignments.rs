@@ -32,23 +32,21 @@ impl UserRoleCreate {
 }
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let detailed = call.flag("detailed");
-    let (data, page) = find(world, call, detailed)?;
+    let (data, page) = find(world, call);
     Ok(Reply::list(call, &data, &page))
 }
 
-pub(super) fn list_detailed(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let (data, page) = find(world, call, true)?;
-    Ok(Reply::page(&data, &page, call.page().1))
-}
-
-fn find(world: &mut World, call: &Call, detailed: bool) -> Result<(Vec<Value>, crate::rows::Page), ApiError> {
+fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
     // A filter that names what is not there finds nothing: it is no error.
     let serials = |name: &str, find: &dyn Fn(&str) -> Result<u32, ApiError>| {
         call.list(name).map(|keys| keys.into_iter().filter_map(|key| find(key).ok()).collect::<Vec<u32>>())
     };
     let users = serials("user", &|key| world.user(key));
-    let roles = serials("role", &|key| world.role(key));
+    // A role's key may be that of several: the environment's own, and resources'.
+    let roles = call.list("role").map(|keys| {
+        let found = world.roles.iter().filter(|(_, role)| keys.contains(&role.key.as_str()));
+        found.map(|(serial, _)| serial).collect::<Vec<u32>>()
+    });
     let tenants = serials("tenant", &|key| world.tenant(key));
     let resource = call.text("resource");
     let instance = call.text("resource_instance");
@@ -89,13 +87,9 @@ fn find(world: &mut World, call: &Call, detailed: bool) -> Result<(Vec<Value>, c
     };
     let read = |&at: &u32| {
         let assignment = world.assignments.get(at)?;
-        Some(if detailed {
-            world.assignment_detailed(at, assignment)
-        } else {
-            world.assignment_read(at, assignment)
-        })
+        Some(world.assignment_read(at, assignment))
     };
-    Ok((found.serials.iter().filter_map(read).collect(), found))
+    (found.serials.iter().filter_map(read).collect(), found)
 }
 
 pub(super) fn assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
@@ -141,6 +135,11 @@ pub(super) fn unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiE
     unassign_one(world, call, &user, &target)
 }
 
+/// The same through a PDP, for either path.
+pub(super) fn unassign_through_pdp(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    if call.params.contains_key("user_id") { unassign_from_user(world, call) } else { unassign(world, call) }
+}
+
 pub(super) fn unassign_from_user(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let target: UserRoleCreate = call.body()?;
     unassign_one(world, call, call.param("user_id"), &target)
@@ -165,10 +164,7 @@ fn unassign_one(
 fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u32, ApiError> {
     let serial = world.user(user)?;
     let at = target.target(world)?;
-    let UserRoleCreate { role, tenant, resource_instance: _ } = target;
-    let place = tenant.as_deref().unwrap_or_default();
-    let missing = || ApiError::not_found("role assignment", &format!("{user}: {place}/{role}"));
-    world.assigned(serial, at).ok_or_else(missing)
+    world.assigned(serial, at).ok_or_else(|| ApiError::not_found("RoleAssignment"))
 }
 
 pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {

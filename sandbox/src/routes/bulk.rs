@@ -34,7 +34,7 @@ pub(super) fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiErro
     }
     let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
     let msg = format!("ensure this value has at most {most} items");
-    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.list.max_items" }]))
+    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
 }
 
 pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
@@ -82,10 +82,7 @@ pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply
     let Operations::<TenantCreate> { operations } = call.body()?;
     fits("operations", operations.len(), MOST_TENANTS)?;
     world.change(Size::Bulk, |world| {
-        for tenant in operations {
-            tenant.add(world);
-        }
-        Ok(())
+        operations.into_iter().try_for_each(|tenant| world.item(|world| tenant.add(world)).map(drop))
     })?;
     Ok(Reply::ok(&json!({})))
 }

@@ -26,7 +26,7 @@ pub(super) fn stats(settings: &Settings, call: &Call) -> Result<Reply, ApiError>
     let named = call.param("org_id");
     let organization_id = id(Kind::Organization, 1);
     if named != organization && named != organization_id.to_string() {
-        return Err(ApiError::not_found("organization", named));
+        return Err(ApiError::not_found("Organization"));
     }
     if stats.forbidden {
         return Err(ApiError::forbidden("this API key may not read the statistics of the organization"));

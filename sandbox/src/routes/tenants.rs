@@ -1,4 +1,4 @@
-//! `tenants`.
+//! `tenants` and `resource_instances`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::views::tenant_read;
-use crate::world::{Size, Tenant, World, now_ms};
+use crate::world::{Size, Tenant, World};
 
 /// `TenantCreate`.
 #[derive(Debug, Deserialize)]
@@ -18,16 +18,16 @@ pub(super) struct TenantCreate {
     attributes: Option<Box<RawValue>>,
 }
 
-/// `TenantUpdate`.
+/// `ResourceInstanceCreate`.
 #[derive(Debug, Deserialize)]
-struct TenantUpdate {
-    name: Option<String>,
-    description: Option<String>,
-    attributes: Option<Box<RawValue>>,
+struct InstanceCreate {
+    key: String,
+    tenant: String,
+    resource: String,
 }
 
 impl TenantCreate {
-    pub(super) fn add(self, world: &mut World) -> u32 {
+    pub(super) fn add(self, world: &mut World) -> Result<u32, ApiError> {
         let Self { key, name, description, attributes } = self;
         world.add_tenant(&key, name, description, attributes)
     }
@@ -59,19 +59,7 @@ pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError>
 
 pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let tenant: TenantCreate = call.body()?;
-    let serial = world.change(Size::Single, |world| Ok(tenant.add(world)))?;
-    Ok(reply(world, serial))
-}
-
-pub(super) fn update(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let TenantUpdate { name, description, attributes } = call.body()?;
-    let serial = world.tenant(call.param("tenant_id"))?;
-    if let Some(tenant) = world.tenants.get_mut(serial) {
-        tenant.name = name.unwrap_or_else(|| std::mem::take(&mut tenant.name));
-        tenant.description = description.or(tenant.description.take());
-        tenant.attributes = attributes.or(tenant.attributes.take());
-        tenant.updated_ms = now_ms();
-    }
+    let serial = world.change(Size::Single, |world| tenant.add(world))?;
     Ok(reply(world, serial))
 }
 
@@ -84,7 +72,7 @@ pub(super) fn delete(world: &mut World, call: &mut Call) -> Result<Reply, ApiErr
     Ok(Reply::empty(204))
 }
 
-/// `tenants/{tenant_id}/users`: who has a role there.
+/// `tenants/{tenant_id}/users`: who has a role there, with the roles there.
 pub(super) fn list_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let tenant = world.tenant(call.param("tenant_id"))?;
     let role = call.text("role").map(|role| world.role(role)).transpose()?;
@@ -104,9 +92,30 @@ pub(super) fn list_users(world: &mut World, call: &mut Call) -> Result<Reply, Ap
     let data: Vec<_> = found
         .serials
         .iter()
-        .filter_map(|&serial| Some(world.user_read(serial, world.users.get(serial)?, instance_roles)))
+        .filter_map(|&serial| {
+            Some(world.user_read(serial, world.users.get(serial)?, instance_roles, Some(tenant)))
+        })
         .collect();
     Ok(Reply::page(&data, &found, per_page))
+}
+
+pub(super) fn create_instance(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let InstanceCreate { key, tenant, resource } = call.body()?;
+    let tenant = world.tenant(&tenant)?;
+    if !world.roles.iter().any(|(_, role)| role.resource.as_ref() == Some(&resource)) {
+        return Err(ApiError::not_found("Resource"));
+    }
+    let name = format!("{resource}:{key}");
+    if world.instance(&name).is_ok() {
+        return Err(ApiError::duplicate(format!("There is a resource instance with the key '{key}'")));
+    }
+    let index = world.add_instance(&name, tenant);
+    Ok(Reply::ok(&world.instance_read(index)))
+}
+
+pub(super) fn get_instance(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let index = world.instance(call.param("instance_id"))?;
+    Ok(Reply::ok(&world.instance_read(index)))
 }
 
 fn reply(world: &World, serial: u32) -> Reply {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 
 use super::assignments::UserRoleCreate;
 use crate::call::{Call, Reply};
@@ -15,20 +16,45 @@ use crate::world::{Profile, Size, Target, User, World};
 #[derive(Debug, Deserialize)]
 pub(super) struct UserCreate {
     pub(super) key: String,
-    email: Option<Arc<str>>,
-    first_name: Option<Box<str>>,
-    last_name: Option<Box<str>>,
-    attributes: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    update: UserUpdate,
     pub(super) role_assignments: Option<Vec<UserRoleCreate>>,
 }
 
 /// `UserUpdate`.
+///
+/// The outer `None`: left out; the inner: `null`, which clears.
+#[expect(clippy::option_option, reason = "left out and null are two things")]
 #[derive(Debug, Deserialize)]
 struct UserUpdate {
-    email: Option<Arc<str>>,
-    first_name: Option<Box<str>>,
-    last_name: Option<Box<str>>,
-    attributes: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "given")]
+    email: Option<Option<Arc<str>>>,
+    #[serde(default, deserialize_with = "given")]
+    first_name: Option<Option<Box<str>>>,
+    #[serde(default, deserialize_with = "given")]
+    last_name: Option<Option<Box<str>>>,
+    #[serde(default, deserialize_with = "given")]
+    attributes: Option<Option<Map<String, Value>>>,
+}
+
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+impl UserUpdate {
+    /// The profile; what is left out is as it was.
+    fn onto(self, was: Profile) -> Profile {
+        let Self { email, first_name, last_name, attributes } = self;
+        Profile {
+            email: email.unwrap_or(was.email),
+            first_name: first_name.unwrap_or(was.first_name),
+            last_name: last_name.unwrap_or(was.last_name),
+            attributes: match attributes {
+                Some(attributes) => attributes.and_then(|attributes| to_raw_value(&attributes).ok()),
+                None => was.attributes,
+            },
+        }
+    }
 }
 
 /// What a write made of a user.
@@ -74,7 +100,7 @@ pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError
     let data: Vec<_> = found
         .serials
         .iter()
-        .filter_map(|&serial| Some(world.user_read(serial, world.users.get(serial)?, instance_roles)))
+        .filter_map(|&serial| Some(world.user_read(serial, world.users.get(serial)?, instance_roles, None)))
         .collect();
     Ok(Reply::page(&data, &found, per_page))
 }
@@ -130,12 +156,7 @@ pub(super) fn update(world: &mut World, call: &mut Call) -> Result<Reply, ApiErr
     let update: UserUpdate = call.body()?;
     let serial = world.user(call.param("user_id"))?;
     let profile = world.users.get(serial).map(|user| user.profile.clone()).unwrap_or_default();
-    let profile = Profile {
-        email: update.email.or(profile.email),
-        first_name: update.first_name.or(profile.first_name),
-        last_name: update.last_name.or(profile.last_name),
-        attributes: update.attributes.or(profile.attributes),
-    };
+    let profile = update.onto(profile);
     world.change(Size::Single, |world| world.set_profile(serial, profile))?;
     Ok(reply(world, 200, serial))
 }
@@ -187,18 +208,9 @@ pub(super) fn put(
         }
         return Ok(Written::Created(serial));
     };
-    let (_, mut profile) = user.into_parts();
-    if world.semantics().put_without_attributes == PutWithoutAttributes::Keep
-        && let Some(user) = world.users.get(serial)
-    {
-        let Profile { email, first_name, last_name, attributes } = user.profile.clone();
-        profile = Profile {
-            email: profile.email.or(email),
-            first_name: profile.first_name.or(first_name),
-            last_name: profile.last_name.or(last_name),
-            attributes: profile.attributes.or(attributes),
-        };
-    }
+    let keeps = world.semantics().put_without_attributes == PutWithoutAttributes::Keep;
+    let was = world.users.get(serial).filter(|_| keeps).map(|user| user.profile.clone());
+    let profile = user.update.onto(was.unwrap_or_default());
     world.set_profile(serial, profile)?;
     let semantics = world.semantics().put_role_assignments;
     if !honour_roles || !named_roles || semantics == PutRoleAssignments::Ignore {
@@ -235,13 +247,13 @@ fn assign_missing(
 }
 
 fn reply(world: &World, status: u16, serial: u32) -> Reply {
-    let user = world.users.get(serial).map(|user| world.user_read(serial, user, false));
+    let user = world.users.get(serial).map(|user| world.user_read(serial, user, false, None));
     Reply::json(status, &user)
 }
 
 impl UserCreate {
     fn into_parts(self) -> (String, Profile) {
-        let Self { key, email, first_name, last_name, attributes, role_assignments: _ } = self;
-        (key, Profile { email, first_name, last_name, attributes })
+        let Self { key, update, role_assignments: _ } = self;
+        (key, update.onto(Profile::default()))
     }
 }

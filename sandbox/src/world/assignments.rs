@@ -3,6 +3,7 @@
 use super::{Change, World, now_ms};
 use crate::error::ApiError;
 use crate::ids::{self, Kind};
+use crate::semantics::{MissingInstance, UpdatedAt};
 
 /// A role that a user has. All but the times are serials.
 #[derive(Debug, Clone)]
@@ -31,6 +32,15 @@ pub(crate) struct Instance {
     pub(crate) tenant: u32,
 }
 
+/// A role assignment that was taken back.
+#[derive(Debug, Clone)]
+pub(crate) struct Gone {
+    user: u32,
+    target: Target,
+    /// From when on a PDP knows of it.
+    known_ms: i64,
+}
+
 impl World {
     /// What `role`, `tenant` and `resource_instance` of a request name, each by key or id.
     pub(crate) fn target(
@@ -39,29 +49,58 @@ impl World {
         tenant: Option<&str>,
         instance: Option<&str>,
     ) -> Result<Target, ApiError> {
-        let role = self.role(role)?;
-        let tenant = tenant.map(|tenant| self.tenant(tenant)).transpose()?;
         let Some(name) = instance else {
+            let role = self.role(role)?;
+            let tenant = tenant.map(|tenant| self.tenant(tenant)).transpose()?;
             let missing = || ApiError::bad_input("a role assignment needs a tenant or a resource_instance");
             return Ok(Target { role, tenant: tenant.ok_or_else(missing)?, instance: None });
         };
-        let by_id = ids::serial(Kind::Instance, name);
-        let index = match by_id {
-            Some(index) if self.instances.get(index as usize).is_some() => index as usize,
-            _ => match (self.instances.iter().position(|instance| instance.name == name), tenant) {
-                (Some(index), _) => index,
-                (None, Some(tenant)) if name.split_once(':').is_some() => {
-                    self.instances.push(Instance { name: name.to_owned(), tenant });
-                    self.instances.len() - 1
-                }
-                _ => return Err(ApiError::not_found("resource instance", name)),
-            },
+        let tenant = tenant.map(|tenant| self.tenant(tenant)).transpose()?;
+        let known = self.instance(name).ok();
+        let resource = known.and_then(|index| self.instance_name(Some(index))).unwrap_or(name);
+        let resource = resource.split_once(':').map_or("", |(resource, _)| resource).to_owned();
+        let role = self.resource_role(&resource, role)?;
+        let makes = self.semantics().missing_instance == MissingInstance::Make;
+        let index = match (known, tenant) {
+            (Some(index), _) => index,
+            (None, Some(tenant)) if makes => self.add_instance(name, tenant),
+            (None, _) => return Err(ApiError::not_found("ResourceInstance")),
         };
-        let home = self.instances[index].tenant;
+        let home = self.instances[index as usize].tenant;
         if tenant.is_some_and(|tenant| tenant != home) {
             return Err(ApiError::bad_input(format!("the resource instance '{name}' is of another tenant")));
         }
-        Ok(Target { role, tenant: home, instance: u32::try_from(index).ok() })
+        Ok(Target { role, tenant: home, instance: Some(index) })
+    }
+
+    /// The index of the instance `type:key`, or with this id.
+    pub(crate) fn instance(&self, name_or_id: &str) -> Result<u32, ApiError> {
+        let by_id = || {
+            let index = ids::serial(Kind::Instance, name_or_id)?;
+            self.instances.get(index as usize).map(|_| index)
+        };
+        let index = self.instance_names.get(name_or_id).copied().or_else(by_id);
+        index.ok_or_else(|| ApiError::not_found("ResourceInstance"))
+    }
+
+    pub(crate) fn add_instance(&mut self, name: &str, tenant: u32) -> u32 {
+        let index = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+        self.instances.push(Instance { name: name.to_owned(), tenant });
+        self.instance_names.insert(name.to_owned(), index);
+        index
+    }
+
+    /// What the PDP believes that a user has.
+    pub(crate) fn known_to_pdp(&self, user: u32) -> Vec<Target> {
+        let now = self.frozen_ms.unwrap_or(i64::MAX).min(now_ms());
+        if user % 100 >= u32::from(self.pdp.part_percent) {
+            return Vec::new();
+        }
+        let serials = self.users.get(user).map(|user| user.assignments.as_slice()).unwrap_or_default();
+        let standing = serials.iter().filter_map(|&serial| self.assignments.get(serial));
+        let standing = standing.filter(|assignment| assignment.visible_ms <= now);
+        let gone = self.gone.iter().filter(|gone| gone.user == user && gone.known_ms > now);
+        standing.map(|assignment| assignment.target).chain(gone.map(|gone| gone.target)).collect()
     }
 
     /// The assignment of a target to a user, where there is one.
@@ -80,10 +119,13 @@ impl World {
             return Err(ApiError::duplicate(message));
         }
         let now = now_ms();
-        let assignment = Assignment { user, target, created_ms: now, visible_ms: now + visible_in_ms };
+        let visible_ms = now + visible_in_ms.max(self.pdp.api_lag_ms);
+        let assignment = Assignment { user, target, created_ms: now, visible_ms };
         let serial = self.assignments.push(assignment);
+        let touched = self.semantics().updated_at == UpdatedAt::Touched;
         if let Some(user) = self.users.get_mut(user) {
             user.assignments.push(serial);
+            user.updated_ms = if touched { now } else { user.updated_ms };
         }
         self.changes.push(Change::Assigned(serial));
         Ok(serial)
@@ -91,6 +133,16 @@ impl World {
 
     pub(crate) fn unassign(&mut self, serial: u32) {
         if let Some(assignment) = self.detach(serial) {
+            let Assignment { user, target, .. } = assignment;
+            if self.pdp.frozen || self.pdp.api_lag_ms > 0 {
+                let known_ms = now_ms() + self.pdp.api_lag_ms;
+                self.gone.push(Gone { user, target, known_ms });
+            }
+            if self.semantics().updated_at == UpdatedAt::Touched
+                && let Some(user) = self.users.get_mut(user)
+            {
+                user.updated_ms = now_ms();
+            }
             self.changes.push(Change::Unassigned(serial, assignment));
         }
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Change, World, now_ms};
-use crate::error::ApiError;
+use crate::error::{ApiError, Issue};
 use crate::ids::{self, Kind};
-use crate::semantics::EmailCase;
+use crate::semantics::{EmailCase, EmailForm, EmailUnique};
 
 /// A user. The serial in [`World::users`] makes its id.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct User {
     pub(crate) updated_ms: i64,
     /// Serials in [`World::assignments`], ascending.
     pub(crate) assignments: Vec<u32>,
+    /// It is answered in a form that the contract does not know.
+    pub(crate) unreadable: bool,
 }
 
 /// What a write can change in a user.
@@ -35,10 +38,11 @@ impl World {
     pub(crate) fn user(&self, key_or_id: &str) -> Result<u32, ApiError> {
         let by_id = || ids::serial(Kind::User, key_or_id).filter(|&serial| self.users.get(serial).is_some());
         let serial = self.user_keys.get(key_or_id).copied().or_else(by_id);
-        serial.ok_or_else(|| ApiError::not_found("user", key_or_id))
+        serial.ok_or_else(|| ApiError::not_found("User"))
     }
 
     pub(crate) fn add_user(&mut self, key: &str, profile: Profile) -> Result<u32, ApiError> {
+        let profile = self.as_kept(profile)?;
         if self.user_keys.contains_key(key) {
             return Err(ApiError::duplicate(format!("There is a user with the key '{key}'")));
         }
@@ -53,6 +57,7 @@ impl World {
             created_ms: now,
             updated_ms: now,
             assignments: Vec::new(),
+            unreadable: false,
         });
         self.user_keys.insert(key, serial);
         self.index_email(serial, email.as_ref());
@@ -61,6 +66,7 @@ impl World {
     }
 
     pub(crate) fn set_profile(&mut self, serial: u32, profile: Profile) -> Result<(), ApiError> {
+        let profile = self.as_kept(profile)?;
         self.email_is_free(serial, profile.email.as_deref())?;
         let email = profile.email.clone();
         let Some(user) = self.users.get_mut(serial) else { return Ok(()) };
@@ -83,8 +89,31 @@ impl World {
         self.changes.push(Change::UserRemoved(serial, Box::new(user)));
     }
 
+    /// The profile with its e-mail as it is kept.
+    fn as_kept(&self, mut profile: Profile) -> Result<Profile, ApiError> {
+        if self.semantics.email_form == EmailForm::AsGiven {
+            return Ok(profile);
+        }
+        if let Some((local, domain)) = profile.email.as_deref().and_then(|email| email.rsplit_once('@')) {
+            let domain = idna::domain_to_unicode(domain).0;
+            let last = domain.rsplit('.').next().unwrap_or_default();
+            if ["arpa", "invalid", "local", "localhost", "onion", "test"].contains(&last) {
+                return Err(ApiError::Invalid(vec![Issue {
+                    loc: vec![json!("body"), json!("email")],
+                    msg: "value is not a valid email address: a special-use or reserved name".to_owned(),
+                    kind: "value_error.email".to_owned(),
+                }]));
+            }
+            profile.email = Some(format!("{local}@{domain}").into());
+        }
+        Ok(profile)
+    }
+
     fn email_is_free(&self, serial: u32, email: Option<&str>) -> Result<(), ApiError> {
         let Some(email) = email else { return Ok(()) };
+        if self.semantics.email_unique == EmailUnique::Shared {
+            return Ok(());
+        }
         match self.emails.get(self.email_index(email).as_ref()) {
             Some(&other) if other != serial => {
                 Err(ApiError::duplicate(format!("There is another user with the email '{email}'")))

@@ -65,7 +65,7 @@ async fn a_user_who_is_missing_is_failed_skipped_or_made() {
     for path in ["role_assignments/bulk", "role_assignments/bulk?missing_user_policy=fail"] {
         let (status, error) = asker.post(path, body.clone()).await;
         assert_eq!(status, 404);
-        assert!(error["message"].as_str().unwrap().contains("'new'"));
+        assert!(error["message"].as_str().unwrap().contains("'User'"));
         assert!(asker.sandbox.snapshot().users["u"].roles.is_empty());
     }
     let (_, report) = asker.post("role_assignments/bulk?missing_user_policy=ignore", body.clone()).await;

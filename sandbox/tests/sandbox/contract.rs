@@ -52,7 +52,7 @@ pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answ
         assert!(errors.is_empty(), "{method} {template} {status}: {errors:#?} in {value}");
     };
     if status < 300 {
-        fits(0, request);
+        fits(0, &without_nulls(request));
         let documented = operation(method, template)["responses"].get(status.to_string());
         assert!(documented.is_some(), "{method} {template}: {status} is in no document");
     }
@@ -65,6 +65,16 @@ pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answ
         assert_eq!(fields, wanted.into(), "{method} {template} {status}");
     }
     SEEN.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
+}
+
+/// Permit takes `null` for what may be left out, which no document says.
+fn without_nulls(request: &Value) -> Value {
+    let Value::Object(members) = request else { return request.clone() };
+    members
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn operation<'a>(method: &str, template: &str) -> &'a Value {
@@ -101,7 +111,7 @@ async fn every_operation_answers_as_the_contract_says() {
         .name("Ada", "Example")
         .attribute("a", json!({"b": []}))
         .role("default/viewer")
-        .role("default/editor@doc:1");
+        .role("default/doc:1#editor");
     let asker = Asker::new(Sandbox::builder().user("full", full).user("bare", UserState::new())).await;
     let organization = asker.sandbox.organization_id();
     let viewer = |user: &str| json!({"user": user, "role": "viewer", "tenant": "default"});
@@ -118,8 +128,9 @@ async fn every_operation_answers_as_the_contract_says() {
             json!({"key": "auditor", "name": "Auditor", "permissions": ["doc:read"], "attributes": {}, "extends": ["viewer"], "granted_to": {"users_with_role": []}}),
         ),
         ("GET", "schema/roles?per_page=100", json!(null)),
-        ("POST", "schema/users/attributes", json!({"key": "tier", "type": "string", "description": "plan"})),
-        ("GET", "schema/users/attributes", json!(null)),
+        ("GET", "schema/resources/doc/roles", json!(null)),
+        ("POST", "resource_instances", json!({"key": "7", "resource": "doc", "tenant": "default"})),
+        ("GET", "resource_instances/doc:7", json!(null)),
         ("GET", "users", json!(null)),
         ("GET", "users?include_resource_instance_roles=true", json!(null)),
         ("GET", "users/full", json!(null)),
@@ -143,9 +154,6 @@ async fn every_operation_answers_as_the_contract_says() {
         ("POST", "role_assignments", bare.clone()),
         ("GET", "role_assignments", json!(null)),
         ("GET", "role_assignments?include_total_count=true&per_page=1000", json!(null)),
-        ("GET", "role_assignments?detailed=true", json!(null)),
-        ("GET", "role_assignments?detailed=true&include_total_count=true", json!(null)),
-        ("GET", "role_assignments/detailed?user=full", json!(null)),
         ("DELETE", "role_assignments", bare.clone()),
         ("POST", "role_assignments/bulk", json!([bare])),
         ("DELETE", "role_assignments?return_deleted=true", bare.clone()),
@@ -170,7 +178,6 @@ async fn every_operation_answers_as_the_contract_says() {
         ("GET", "tenants", json!(null)),
         ("GET", "tenants?include_total_count=true", json!(null)),
         ("GET", "tenants/acme", json!(null)),
-        ("PATCH", "tenants/acme", json!({"name": "Acme II"})),
         ("GET", "tenants/default/users", json!(null)),
         ("DELETE", "tenants/acme", json!(null)),
         ("POST", "bulk/tenants", json!({"operations": [{"key": "t1", "name": "T1"}]})),
@@ -180,6 +187,13 @@ async fn every_operation_answers_as_the_contract_says() {
         ("PUT", "/facts/users/p2", json!({"key": "p2"})),
         ("POST", "/facts/users/p2/roles", editor.clone()),
         ("POST", "/facts/role_assignments", viewer("p2")),
+        ("DELETE", "/facts/role_assignments", viewer("p2")),
+        ("DELETE", "/facts/users/p2/roles?return_deleted=true", editor.clone()),
+        ("POST", "/facts/users/p2/roles", editor.clone()),
+        ("DELETE", "/facts/users/p2/roles", editor.clone()),
+        ("POST", "/facts/role_assignments", viewer("p2")),
+        ("POST", "/user-permissions", json!({"user": {"key": "p2"}})),
+        ("DELETE", "/facts/role_assignments?return_deleted=true", viewer("p2")),
     ];
     for (method, path, body) in steps {
         let (status, answer) = asker.ask(method, path, body).await;

@@ -21,7 +21,7 @@ async fn assign(asker: &Asker, role: &str, wait: Option<&str>, policy: Option<&s
 
 #[tokio::test]
 async fn an_answer_comes_when_the_pdp_knows() {
-    let pdp = Pdp { delay_ms: 300, default_wait_ms: 10_000 };
+    let pdp = Pdp { delay_ms: 300, ..Pdp::default() };
     let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
     let before = Instant::now();
     assert_eq!(assign(&asker, "viewer", None, None).await, 200);
@@ -34,26 +34,26 @@ async fn an_answer_comes_when_the_pdp_knows() {
 
 #[tokio::test]
 async fn past_the_wait_the_policy_decides_and_the_write_stays() {
-    let pdp = Pdp { delay_ms: 20_000, default_wait_ms: 0 };
+    let pdp = Pdp { delay_ms: 20_000, default_wait_ms: 0, ..Pdp::default() };
     let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
     for (role, wait, policy, status) in [
         ("viewer", Some("0.1"), Some("fail"), 424),
         ("editor", Some("0"), Some("ignore"), 200),
         ("admin", None, None, 200),
-        ("member", None, Some("fail"), 424),
+        ("member", None, Some("FAIL"), 424),
     ] {
         assert_eq!(assign(&asker, role, wait, policy).await, status, "{role}");
         assert!(!asker.sandbox.pdp_knows("u", &format!("default/{role}")));
         assert!(asker.sandbox.user("u").unwrap().roles.contains(&format!("default/{role}")));
     }
-    for (wait, policy) in [(Some("soon"), None), (Some("-1"), None), (None, Some("maybe"))] {
-        assert_eq!(assign(&asker, "viewer", wait, policy).await, 422, "{wait:?} {policy:?}");
+    for (wait, policy) in [(Some("soon"), None), (Some("-2"), None), (None, Some("maybe"))] {
+        assert_eq!(assign(&asker, "viewer", wait, policy).await, 400, "{wait:?} {policy:?}");
     }
 }
 
 #[tokio::test]
 async fn roles_inside_a_user_write_are_not_waited_for() {
-    let pdp = Pdp { delay_ms: 600, default_wait_ms: 10_000 };
+    let pdp = Pdp { delay_ms: 600, ..Pdp::default() };
     let asker = Asker::new(Sandbox::builder().pdp(pdp)).await;
     let body = json!({"key": "u", "role_assignments": [{"role": "viewer", "tenant": "default"}]});
     assert_eq!(asker.post("/facts/users", body).await.0, 200);
@@ -77,4 +77,34 @@ async fn a_pdp_is_as_strict_as_the_api() {
     let response =
         asker.client.post(format!("{}/facts/users", asker.sandbox.url())).json(&json!({"key": "x"}));
     assert_eq!(response.send().await.unwrap().status(), 401);
+}
+
+async fn believed(asker: &Asker) -> serde_json::Value {
+    asker.post("/user-permissions", json!({"user": {"key": "u"}})).await.1["__tenant:default"]["roles"]
+        .clone()
+}
+
+#[tokio::test]
+async fn a_pdp_lags_freezes_and_answers_with_a_part() {
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;
+    assert_eq!(believed(&asker).await, json!(["viewer"]));
+    let body = json!({"role": "editor", "tenant": "default"});
+
+    asker.sandbox.set_pdp(Pdp { frozen: true, ..Pdp::default() });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    asker.post("users/u/roles", body.clone()).await;
+    asker.delete("users/u/roles", json!({"role": "viewer", "tenant": "default"})).await;
+    assert_eq!(believed(&asker).await, json!(["viewer"]));
+    asker.sandbox.set_pdp(Pdp::default());
+    assert_eq!(believed(&asker).await, json!(["editor"]));
+
+    asker.sandbox.set_pdp(Pdp { api_lag_ms: 200, ..Pdp::default() });
+    asker.delete("users/u/roles", body).await;
+    assert_eq!(believed(&asker).await, json!(["editor"]));
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(believed(&asker).await, json!(null));
+
+    asker.post("users/u/roles", json!({"role": "admin", "tenant": "default"})).await;
+    asker.sandbox.set_pdp(Pdp { part_percent: 0, ..Pdp::default() });
+    assert_eq!(believed(&asker).await, json!(null));
 }

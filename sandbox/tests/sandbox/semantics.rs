@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use permit_sandbox::{
-    BulkAssignExisting, BulkRoleAssignments, BulkUnassignMissing, EmailCase, FailedBulk, ListOrder,
-    PostExistingUser, PutRoleAssignments, PutWithoutAttributes, Sandbox, Semantics, UserState,
+    BulkAssignExisting, BulkRoleAssignments, BulkSeen, BulkUnassignMissing, EmailCase, EmailForm,
+    EmailUnique, FailedBulk, ListDepth, ListOrder, MissingInstance, PostExistingUser, PutRoleAssignments,
+    PutWithoutAttributes, Sandbox, Semantics, TenantStatus, UpdatedAt, UserRoles, UserState,
 };
 use serde_json::json;
 
@@ -209,13 +210,129 @@ async fn lists_begin_with_the_oldest_or_the_newest() {
     }
 }
 
+#[tokio::test]
+async fn roles_of_a_user_are_filled_empty_or_left_out() {
+    for (choice, roles) in [
+        (UserRoles::Filled, json!([{"role": "viewer", "tenant": "default"}])),
+        (UserRoles::Empty, json!([])),
+        (UserRoles::LeftOut, json!(null)),
+    ] {
+        let asker = with(Semantics { user_roles: choice, ..Semantics::default() }).await;
+        let (_, user) = asker.get("users/u").await;
+        assert_eq!((&user["roles"], &user["associated_tenants"][0]["roles"]), (&roles, &json!(["viewer"])));
+    }
+    let unknown = Semantics { tenant_status: TenantStatus::Unknown, ..Semantics::default() };
+    let asker = with(unknown).await;
+    let answer = asker.request("GET", "users/u").send().await.unwrap().json::<serde_json::Value>().await;
+    assert_eq!(answer.unwrap()["associated_tenants"][0]["status"], "dormant");
+}
+
+#[tokio::test]
+async fn an_address_is_unique_or_shared_and_kept_or_made_normal() {
+    let second = json!({"key": "v", "email": "u@example.com"});
+    for (choice, status) in [(EmailUnique::Unique, 409), (EmailUnique::Shared, 200)] {
+        let asker = with(Semantics { email_unique: choice, ..Semantics::default() }).await;
+        assert_eq!(asker.post("users", second.clone()).await.0, status, "{choice:?}");
+    }
+    for (choice, email, status) in
+        [(EmailForm::AsGiven, "A@XN--bcher-kva.Example", 200), (EmailForm::Normal, "A@bücher.example", 422)]
+    {
+        let asker = with(Semantics { email_form: choice, ..Semantics::default() }).await;
+        // The contract's own `email` is without letters beyond ASCII.
+        let body = json!({"key": "a", "email": "A@XN--bcher-kva.Example"});
+        assert_eq!(asker.request("POST", "users").json(&body).send().await.unwrap().status(), 200);
+        assert_eq!(asker.sandbox.user("a").unwrap().email.as_deref(), Some(email), "{choice:?}");
+        for domain in ["corp.local", "a.test", "sub.localhost"] {
+            let user = json!({"key": domain, "email": format!("x@{domain}")});
+            assert_eq!(
+                asker.put(&format!("users/{domain}"), user).await.0.min(422),
+                if status == 422 { 422 } else { 201 }
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn null_clears_under_every_choice() {
+    for choice in [PutWithoutAttributes::Keep, PutWithoutAttributes::Clear] {
+        let asker = with(Semantics { put_without_attributes: choice, ..Semantics::default() }).await;
+        asker.put("users/u", json!({"key": "u", "first_name": "Ada", "email": "u@example.com"})).await;
+        let body =
+            json!({"key": "u", "first_name": null, "email": "u@example.com", "role_assignments": null});
+        assert_eq!(asker.put("users/u", body).await.0, 200);
+        let state = asker.sandbox.user("u").unwrap();
+        assert_eq!((state.first_name, state.email.as_deref()), (None, Some("u@example.com")));
+        let body = json!({"user": "u", "role": "editor", "tenant": "default", "resource_instance": null});
+        assert_eq!(asker.post("role_assignments", body).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_call_is_seen_at_once_or_late_and_single_writes_always_at_once() {
+    for (choice, at_once) in [(BulkSeen::AtOnce, true), (BulkSeen::Late, false)] {
+        let semantics = Semantics { bulk_seen: choice, ..Semantics::default() };
+        let lag = std::time::Duration::from_secs(3);
+        let asker = Asker::new(Sandbox::builder().semantics(semantics).bulk_lag(lag)).await;
+        let users = json!({"operations": [{"key": "a"}, {"key": "b"}]});
+        assert_eq!(asker.post("bulk/users", users).await.0, 200);
+        assert_eq!(asker.post("users", json!({"key": "c"})).await.0, 200);
+        assert_eq!(asker.post("users", json!({"key": "a"})).await.0, 409, "a write knows");
+        assert_eq!(asker.get("users/a").await.0 == 200, at_once, "{choice:?}");
+        assert_eq!(asker.get("users/c").await.0, 200, "{choice:?}");
+        assert!(asker.sandbox.user("a").is_some());
+        tokio::time::sleep(lag).await;
+        assert_eq!(asker.get("users/a").await.0, 200, "{choice:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_touches_its_user_or_does_not() {
+    for (choice, touched) in [(UpdatedAt::Kept, false), (UpdatedAt::Touched, true)] {
+        let asker = with(Semantics { updated_at: choice, ..Semantics::default() }).await;
+        let (_, before) = asker.get("users/u").await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        asker.post("users/u/roles", json!({"role": "editor", "tenant": "default"})).await;
+        let (_, after) = asker.get("users/u").await;
+        assert_eq!(before["updated_at"] != after["updated_at"], touched, "{choice:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_read_to_its_end_or_to_a_depth() {
+    for (choice, status) in [(ListDepth::Unlimited, 200), (ListDepth::Limited, 400)] {
+        let asker = with(Semantics { list_depth: choice, ..Semantics::default() }).await;
+        assert_eq!(asker.get("users?page=100&per_page=100").await.0, 200);
+        assert_eq!(asker.get("users?page=101&per_page=100").await.0, status, "{choice:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_is_made_by_an_assignment_or_must_be_there() {
+    for (choice, status) in [(MissingInstance::Make, 200), (MissingInstance::Refuse, 404)] {
+        let semantics = Semantics { missing_instance: choice, ..Semantics::default() };
+        let builder = Sandbox::builder().semantics(semantics).resource_role("doc", "reader");
+        let asker = Asker::new(builder.user("u", UserState::new())).await;
+        let body = json!({"role": "reader", "tenant": "default", "resource_instance": "doc:1"});
+        assert_eq!(asker.post("users/u/roles", body.clone()).await.0, status, "{choice:?}");
+        let instance = json!({"key": "2", "resource": "doc", "tenant": "default"});
+        assert_eq!(asker.post("resource_instances", instance.clone()).await.0, 200);
+        assert_eq!(asker.post("resource_instances", instance).await.0, 409);
+        let body = json!({"role": "reader", "tenant": "default", "resource_instance": "doc:2"});
+        assert_eq!(asker.post("users/u/roles", body).await.0, 200);
+        assert!(roles(&asker, "u").contains("default/doc:2#reader"));
+        // The role of the environment is another.
+        let body = json!({"role": "viewer", "tenant": "default", "resource_instance": "doc:2"});
+        assert_eq!(asker.post("users/u/roles", body).await.0, 404);
+    }
+}
+
 #[test]
 fn each_flips_every_choice_alone() {
     let each = Semantics::each();
     let names: BTreeSet<&str> = each.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), each.len());
-    // Nine switches, one of them with three choices, and the two whole ones.
-    assert_eq!(each.len(), 12);
+    // Eighteen switches, two of them with three choices, and the two whole ones.
+    assert_eq!(each.len(), 22);
     let default = serde_json::to_value(Semantics::default()).unwrap();
     let opposite = serde_json::to_value(each[1].1).unwrap();
     for (field, value) in default.as_object().unwrap() {

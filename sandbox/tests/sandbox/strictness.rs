@@ -20,11 +20,15 @@ async fn a_body_that_does_not_fit_names_the_place() {
     for (body, loc, kind) in [
         (json!({}), json!(["body", "key"]), "value_error.missing"),
         (json!({"key": "u", "name": "x"}), json!(["body", "name"]), "value_error.extra"),
-        (json!({"key": 7}), json!(["body", "key"]), "type_error.str"),
-        (json!({"key": "u", "email": null}), json!(["body", "email"]), "type_error.none.not_allowed"),
-        (json!({"key": "u", "first_name": 1}), json!(["body", "first_name"]), "type_error.str"),
-        (json!({"key": "u", "attributes": []}), json!(["body", "attributes"]), "type_error.dict"),
-        (json!({"key": "u", "role_assignments": {}}), json!(["body", "role_assignments"]), "type_error.list"),
+        (json!({"key": 7}), json!(["body", "key"]), "value_error.type"),
+        (json!({"key": null}), json!(["body", "key"]), "value_error.type"),
+        (json!({"key": "u", "first_name": 1}), json!(["body", "first_name"]), "value_error.type"),
+        (json!({"key": "u", "attributes": []}), json!(["body", "attributes"]), "value_error.type"),
+        (
+            json!({"key": "u", "role_assignments": {}}),
+            json!(["body", "role_assignments"]),
+            "value_error.type",
+        ),
         (
             json!({"key": "u", "role_assignments": [{"role": "viewer", "tenant": "default"}, {"tenant": "default"}]}),
             json!(["body", "role_assignments", 1, "role"]),
@@ -35,7 +39,7 @@ async fn a_body_that_does_not_fit_names_the_place() {
             json!(["body", "role_assignments", 0, "user"]),
             "value_error.extra",
         ),
-        (json!([]), json!(["body"]), "type_error.dict"),
+        (json!([]), json!(["body"]), "value_error.type"),
     ] {
         refused(&asker, "POST", "users", body, loc, kind).await;
     }
@@ -52,15 +56,6 @@ async fn a_body_that_does_not_fit_names_the_place() {
         .await;
     refused(
         &asker,
-        "POST",
-        "schema/users/attributes",
-        json!({"key": "a", "type": "text"}),
-        json!(["body", "type"]),
-        "type_error.enum",
-    )
-    .await;
-    refused(
-        &asker,
         "DELETE",
         "role_assignments",
         json!({"user": "u", "role": "viewer"}),
@@ -74,11 +69,11 @@ async fn a_body_that_does_not_fit_names_the_place() {
 async fn keys_and_addresses_have_a_form() {
     let asker = Asker::default().await;
     for key in ["", "a b", "a/b", "ü", "a#b", "a\n", "a:b", "a,b"] {
-        let (loc, kind) = (json!(["body", "key"]), "value_error.str.regex");
+        let (loc, kind) = (json!(["body", "key"]), "value_error.pattern");
         refused(&asker, "POST", "users", json!({"key": key}), loc, kind).await;
     }
     for key in ["", "a b", "a.b", "a@b", "a|b", "../.."] {
-        let (loc, kind) = (json!(["body", "key"]), "value_error.str.regex");
+        let (loc, kind) = (json!(["body", "key"]), "value_error.pattern");
         let body = json!({"key": key, "name": "n"});
         refused(&asker, "POST", "tenants", body.clone(), loc.clone(), kind).await;
         refused(&asker, "POST", "schema/roles", body, loc, kind).await;
@@ -97,7 +92,7 @@ async fn keys_and_addresses_have_a_form() {
         "a@example.com\n",
     ] {
         let body = json!({"key": "u", "email": email});
-        refused(&asker, "POST", "users", body, json!(["body", "email"]), "value_error.email").await;
+        refused(&asker, "POST", "users", body, json!(["body", "email"]), "value_error.format").await;
     }
     for (at, key) in ["A-z0|@+-._", "auth0|1", "3f2b-4", "a@example.com"].into_iter().enumerate() {
         let email = format!("first.last+tag{at}@sub.example.com");
@@ -115,10 +110,10 @@ async fn pages_have_a_size() {
     {
         assert_eq!(asker.get(&format!("{path}?per_page={most}&page=1")).await.0, 200);
         for (query, field, kind) in [
-            (format!("per_page={}", most + 1), "per_page", "value_error.number.not_le"),
-            ("per_page=0".to_owned(), "per_page", "value_error.number.not_ge"),
-            ("page=0".to_owned(), "page", "value_error.number.not_ge"),
-            ("page=two".to_owned(), "page", "type_error.integer"),
+            (format!("per_page={}", most + 1), "per_page", "value_error.maximum"),
+            ("per_page=0".to_owned(), "per_page", "value_error.minimum"),
+            ("page=0".to_owned(), "page", "value_error.minimum"),
+            ("page=two".to_owned(), "page", "value_error.type"),
         ] {
             refused(&asker, "GET", &format!("{path}?{query}"), json!(null), json!(["query", field]), kind)
                 .await;
@@ -130,7 +125,7 @@ async fn pages_have_a_size() {
         "users?search_operator=like",
         json!(null),
         json!(["query", "search_operator"]),
-        "type_error.enum",
+        "value_error.enum",
     )
     .await;
     refused(
@@ -139,7 +134,7 @@ async fn pages_have_a_size() {
         "tenants?include_total_count=maybe",
         json!(null),
         json!(["query", "include_total_count"]),
-        "type_error.bool",
+        "value_error.type",
     )
     .await;
 }
@@ -157,7 +152,7 @@ async fn a_bulk_call_has_a_size() {
             .collect::<Vec<_>>()
     };
     let operations = json!(["body", "operations"]);
-    let kind = "value_error.list.max_items";
+    let kind = "value_error.maxItems";
     refused(&asker, "POST", "bulk/users", json!({"operations": users(3001)}), operations.clone(), kind).await;
     refused(&asker, "PUT", "bulk/users", json!({"operations": users(3001)}), operations.clone(), kind).await;
     refused(&asker, "POST", "bulk/tenants", json!({"operations": tenants(2001)}), operations, kind).await;
@@ -190,7 +185,7 @@ async fn what_is_no_json_is_no_request() {
     for (content_type, body, kind) in [
         ("application/json", "{\"key\": ", "value_error.jsondecode"),
         ("application/json", "", "value_error.missing"),
-        ("text/plain", "{\"key\": \"u\"}", "type_error.dict"),
+        ("text/plain", "{\"key\": \"u\"}", "value_error.type"),
     ] {
         let request = asker.request("POST", "users").header("content-type", content_type).body(body);
         let response = request.send().await.unwrap();

@@ -1,4 +1,4 @@
-//! The two triggers, and the others that a pool may have.
+//! The triggers that call the function, and the others that a pool may have.
 #![expect(
     clippy::redundant_closure_for_method_calls,
     reason = "the methods' paths are longer than what they say"
@@ -20,11 +20,13 @@ pub enum Event {
     PostAuthentication,
     /// After the sign-up was confirmed: there may be no other sign-in for weeks.
     PostConfirmation,
+    /// Before tokens are made, at nearly every way to sign in. Other programs want this one too.
+    PreTokenGeneration,
 }
 
 impl Event {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::PostAuthentication, Self::PostConfirmation];
+    /// Those that every pool needs.
+    pub const NEEDED: [Self; 2] = [Self::PostAuthentication, Self::PostConfirmation];
 
     /// The function that the pool calls for it.
     pub fn function(self, config: Option<&LambdaConfigType>) -> Option<&str> {
@@ -32,6 +34,10 @@ impl Event {
         match self {
             Self::PostAuthentication => config.post_authentication(),
             Self::PostConfirmation => config.post_confirmation(),
+            Self::PreTokenGeneration => {
+                let versioned = config.pre_token_generation_config().map(|config| config.lambda_arn());
+                versioned.filter(|arn| !arn.is_empty()).or(config.pre_token_generation())
+            }
         }
         .filter(|arn| !arn.is_empty())
     }
@@ -43,10 +49,12 @@ impl fmt::Display for Event {
     }
 }
 
-/// The triggers beside the two, with their functions.
+/// Those that can call the function.
+const EVERY: [Event; 3] = [Event::PostAuthentication, Event::PostConfirmation, Event::PreTokenGeneration];
+
+/// The triggers beside the three, with their functions.
 pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
     let Some(config) = config else { return Vec::new() };
-    let versioned = config.pre_token_generation_config().map(|config| config.lambda_arn());
     let all = [
         ("PreSignUp", config.pre_sign_up()),
         ("CustomMessage", config.custom_message()),
@@ -54,7 +62,6 @@ pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
         ("DefineAuthChallenge", config.define_auth_challenge()),
         ("CreateAuthChallenge", config.create_auth_challenge()),
         ("VerifyAuthChallengeResponse", config.verify_auth_challenge_response()),
-        ("PreTokenGeneration", config.pre_token_generation().or(versioned)),
         ("UserMigration", config.user_migration()),
         ("CustomSMSSender", config.custom_sms_sender().map(|sender| sender.lambda_arn())),
         ("CustomEmailSender", config.custom_email_sender().map(|sender| sender.lambda_arn())),
@@ -63,7 +70,7 @@ pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
     all.into_iter().filter_map(|(event, function)| Some((event, function?))).collect()
 }
 
-/// What becomes of one of the two.
+/// What becomes of one of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Trigger {
     pub(super) event: Event,
@@ -71,7 +78,7 @@ pub(super) struct Trigger {
     pub(super) after: Option<String>,
 }
 
-/// What becomes of both.
+/// What becomes of all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Change {
     action: Action,
@@ -83,20 +90,28 @@ impl Change {
         let trigger = |event: Event| {
             let before = event.function(config).map(str::to_owned);
             let after = match action {
+                // A slot of somebody else's is never taken, and one that nobody asked for is left.
+                Action::Attach { tokens, .. } if event == Event::PreTokenGeneration && !tokens => {
+                    before.clone()
+                }
                 Action::Attach { .. } => Some(function.to_owned()),
                 Action::Detach => before.clone().filter(|before| before != function),
             };
             Trigger { event, before, after }
         };
-        Self { action, triggers: Event::ALL.map(trigger).to_vec() }
+        Self { action, triggers: EVERY.map(trigger).to_vec() }
     }
 
     /// Triggers that would take the place of another function, which nobody has allowed.
     pub(super) fn refused(&self) -> impl Iterator<Item = &Trigger> {
-        let may_not = self.action == Action::Attach { replace: false };
-        self.triggers
-            .iter()
-            .filter(move |trigger| may_not && trigger.before.is_some() && trigger.before != trigger.after)
+        let (attaches, replaces) = match self.action {
+            Action::Attach { replace, .. } => (true, replace),
+            Action::Detach => (false, false),
+        };
+        self.triggers.iter().filter(move |trigger| {
+            let may_take = replaces && trigger.event != Event::PreTokenGeneration;
+            attaches && !may_take && trigger.before.is_some() && trigger.before != trigger.after
+        })
     }
 
     pub(super) fn changes(&self) -> bool {
@@ -110,10 +125,15 @@ impl Change {
     /// The pool's triggers with this change, and all others as they are.
     pub(super) fn apply(&self, config: Option<&LambdaConfigType>) -> LambdaConfigType {
         let mut config = config.cloned().unwrap_or_else(|| LambdaConfigType::builder().build());
-        for Trigger { event, before: _, after } in &self.triggers {
+        for Trigger { event, before, after } in &self.triggers {
             match event {
                 Event::PostAuthentication => config.post_authentication.clone_from(after),
                 Event::PostConfirmation => config.post_confirmation.clone_from(after),
+                Event::PreTokenGeneration if before != after => {
+                    config.pre_token_generation.clone_from(after);
+                    config.pre_token_generation_config = None;
+                }
+                Event::PreTokenGeneration => {}
             }
         }
         config

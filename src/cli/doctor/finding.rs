@@ -45,6 +45,10 @@ pub(super) enum Check {
     Pool,
     /// Both triggers are attached
     Triggers,
+    /// Managed login, and a trigger that fires there
+    ManagedLogin,
+    /// CloudTrail and the rule that bring changes in seconds
+    ChangeEvents,
     /// The pool has the attributes that the policy names
     PoolAttributes,
     /// The overflow queue

@@ -119,7 +119,7 @@ fn refused(of_what: &str, error: &Error) -> Finding {
             "store a key that Permit shows as active (Settings, API Keys); a key of the EU region is for \
              PERMIT_API_URL=https://api.eu.permit.io"
         }
-        Error::Forbidden { .. } | Error::NotFound { .. } => {
+        Error::Forbidden { .. } | Error::NotFound => {
             "see PERMIT_PROJECT and PERMIT_ENVIRONMENT, and store a key of that environment"
         }
         Error::RateLimited { .. } => "try again in a minute; see what else uses this environment's limits",

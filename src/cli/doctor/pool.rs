@@ -121,6 +121,7 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     seen.findings.extend(errors.iter().map(unreadable));
     if let Some(settings) = &settings {
         seen.findings.extend(triggers(id, settings.lambda_config()));
+        seen.findings.extend(managed_login(id, settings));
         seen.findings.extend(policy.into_iter().flat_map(|policy| lacking(policy, settings)));
     }
     seen.settings = settings;
@@ -187,7 +188,7 @@ fn unreadable(error: &PoolError) -> Finding {
 }
 
 fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> {
-    let functions = Event::ALL.map(|event| (event, event.function(config)));
+    let functions = Event::NEEDED.map(|event| (event, event.function(config)));
     if let [(_, Some(one)), (_, Some(other))] = functions {
         if one == other {
             return vec![Finding::good(Check::Triggers, format!("both triggers call {one}"))];
@@ -204,7 +205,7 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
         .map(|(event, _)| {
             let why = match event {
                 Event::PostAuthentication => "whoever signs in again is not synced, so that changed roles wait for the bulk sync",
-                Event::PostConfirmation => {
+                Event::PostConfirmation | Event::PreTokenGeneration => {
                     "a sign-up, and a first sign-in through Google, SAML or OIDC, fires this one alone: new people get no role"
                 }
             };
@@ -216,6 +217,26 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
             )
         })
         .collect()
+}
+
+/// AWS lists no PostAuthentication for local users who sign in at managed login; PreTokenGeneration fires there.
+fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
+    let domain =
+        [pool.custom_domain(), pool.domain()].into_iter().flatten().find(|domain| !domain.is_empty())?;
+    let tokens = Event::PreTokenGeneration;
+    Some(match tokens.function(pool.lambda_config()) {
+        Some(function) => Finding::good(Check::ManagedLogin, format!("{tokens} calls {function}")),
+        None => Finding::warning(
+            Check::ManagedLogin,
+            format!("the pool has the managed-login domain {domain}, and calls no function for {tokens}"),
+            "AWS does not list PostAuthentication for people of the pool who sign in there: their changed roles may wait for the \
+             bulk sync",
+            format!(
+                "permit-handoff attach --pre-token-generation --user-pool-id {id} --function-arn ARN, and set \
+                 SIGN_IN_GROUPS=event or lookup"
+            ),
+        ),
+    })
 }
 
 /// Whether users of the pool can have the attribute. Every pool has the standard ones, whatever its schema lists.

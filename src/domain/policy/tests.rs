@@ -304,7 +304,11 @@ fn roles_on_resource_instances_are_granted() {
         ["acme/project:gemini#owner", "default/project:apollo#viewer", "default/project:handbook#reader"];
     assert_eq!(grants(&policy, &jane), expected);
     assert!(grants(&policy, &person(&[("custom:projects", "a b")], Some(&[]))).is_empty());
-    assert!(policy.has_instances() && !self::policy(EXAMPLE).has_instances());
+    assert_eq!(policy.resources(), ["project"].map(|key| Key::new(key).unwrap()).into());
+    assert!(self::policy(EXAMPLE).resources().is_empty());
+    let desired = policy.evaluate(&jane);
+    let written: usize = desired.grants.iter().map(|grant| grant.to_string().len() + 3).sum();
+    assert_eq!(desired.ledger_size(), written);
     let rules: Vec<String> = policy.rules.iter().map(Rule::to_string).collect();
     assert!(rules[0].starts_with("line 2: default/project:{instance}#viewer when"), "{}", rules[0]);
     assert!(rules[1].starts_with("line 8: {tenant}/project:{instance}#{role} when"), "{}", rules[1]);

@@ -58,6 +58,10 @@ impl ListForm {
                 if is_bracketed || (*is_default && !text.contains(by.as_str()) && could_be_one(text)) {
                     return None;
                 }
+                // One name with a blank in it, or two names: left as it is, it is held against the policy as either.
+                if *is_default && !text.contains(by.as_str()) && text.contains(char::is_whitespace) {
+                    return Some(text.into());
+                }
                 Some(array(text.split(by.as_str())))
             }
         }

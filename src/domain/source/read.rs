@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Test, Unclear};
-use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
+use super::{Claims, FileForms, Forms, ListForm, SourceConfig, TokenKind};
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
@@ -79,6 +79,9 @@ impl SourceConfig {
         now: Timestamp,
     ) -> Result<Identity, Rejected> {
         let forms = &self.forms;
+        if let (Door::File(_), Some(path)) = (door, forms.file.hole(&claims)) {
+            return Err(Rejected::NotAGroup(path.clone()));
+        }
         let record = Record::new(forms, door, claims);
         let at = record.at;
         let (email, verified_email) = record.email(forms, now)?;
@@ -362,6 +365,16 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
     });
     if unread {
         hidden.insert(path.to_owned());
+    }
+}
+
+impl FileForms {
+    /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
+    fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
+        let is_hole =
+            |item: &Value| item.is_null() || item.as_str().is_some_and(|text| text.trim().is_empty());
+        let has_hole = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(is_hole));
+        self.claims.groups.iter().find(|path| values(claims, path).into_iter().any(has_hole))
     }
 }
 

@@ -145,7 +145,9 @@ fn retry_after(failure: &Failure) -> Duration {
         Failure::Sync(SyncError::Permit(Error::RateLimited { retry_after: Some(wait) })) => *wait,
         // Others changed the same person at the same time.
         Failure::Sync(SyncError::Unsettled) => Duration::from_secs(1),
-        Failure::Sync(SyncError::Permit(_) | SyncError::TooSoon | SyncError::Evidence(_))
+        Failure::Sync(
+            SyncError::Permit(_) | SyncError::TooSoon | SyncError::Evidence(_) | SyncError::TooManyGrants(_),
+        )
         | Failure::OutOfTime
         | Failure::BreakerOpen => RETRY,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::aws::change::Change;
 use crate::aws::queue::{Message, Unreadable};
 use crate::domain::identity::Source;
 
@@ -53,8 +54,11 @@ pub(super) enum Poison {
 }
 
 /// What a message turned out to be.
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 pub(super) enum Parsed {
     Ours(Message),
+    /// An event of EventBridge, as it came.
+    Event(Change),
 }
 
 /// The messages of a batch.
@@ -70,7 +74,10 @@ impl Messages {
 
     /// Each message by its place.
     pub(super) fn parse(&self) -> Vec<(usize, Result<Parsed, Poison>)> {
-        let parse = |record: &Record| Ok(Parsed::Ours(Message::from_body(&record.body)?));
+        let parse = |record: &Record| match Change::parse(&record.body) {
+            Some(change) => Ok(Parsed::Event(change)),
+            None => Ok(Parsed::Ours(Message::from_body(&record.body)?)),
+        };
         self.records.iter().map(parse).enumerate().collect()
     }
 

@@ -11,6 +11,7 @@ use crate::domain::directory::{Lookup, NotWhole};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, Source, UserKey};
 use crate::sync::many::{Item, Target};
+use crate::telemetry::metrics;
 
 /// People who are asked for at a time.
 const SIDE_BY_SIDE: usize = 4;
@@ -19,7 +20,11 @@ const SIDE_BY_SIDE: usize = 4;
 #[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 pub(super) enum Found {
     There(Identity),
-    Gone(UserKey),
+    Gone {
+        key: UserKey,
+        /// An event says that they were deleted.
+        deleted: bool,
+    },
     /// It did not say.
     Unread(NotWhole),
 }
@@ -38,6 +43,10 @@ struct Person {
     /// Their newest token.
     identity: Option<Identity>,
     found: Option<Found>,
+    /// An event says that they were deleted.
+    deleted: bool,
+    /// When they changed, by the first of the events about them.
+    changed_at: Option<Timestamp>,
     why: Why,
     count: u8,
     source: Option<Source>,
@@ -60,6 +69,8 @@ impl People {
             claims: BTreeSet::new(),
             identity: None,
             found: None,
+            deleted: false,
+            changed_at: None,
             why,
             count,
             source: None,
@@ -76,6 +87,15 @@ impl People {
         }
     }
 
+    /// Takes in that an event names a person.
+    pub(super) fn note_change(&mut self, message: usize, key: UserKey, deleted: bool, at: Timestamp) {
+        self.note(message, Lead { key: key.clone(), grants: BTreeSet::new() }, None, Why::Change, 0);
+        if let Some(person) = self.people.get_mut(&key) {
+            person.deleted |= deleted;
+            person.changed_at = Some(person.changed_at.map_or(at, |known| known.min(at)));
+        }
+    }
+
     /// Reads everybody in their directory.
     pub(super) async fn read(&mut self, lookup: &dyn Lookup) {
         let left = self.people.iter_mut().filter(|(_, person)| !person.is_done);
@@ -83,7 +103,7 @@ impl People {
             person.source = Some(lookup.source().clone());
             person.found = Some(match lookup.person(key).await {
                 Ok(Some(identity)) => Found::There(identity),
-                Ok(None) => Found::Gone(key.clone()),
+                Ok(None) => Found::Gone { key: key.clone(), deleted: person.deleted },
                 Err(error) => Found::Unread(error),
             });
         });
@@ -114,7 +134,12 @@ impl People {
                 // What is too old creates nobody: they may have been deleted since.
                 identity.evidence.creates &= !identity.evidence.is_stale(Timestamp::now());
                 let voucher = identity.clone();
-                (target(&Found::There(identity))?, Some(voucher))
+                let mut target = target(&Found::There(identity))?;
+                // Anybody can get a token of some issuers: without a grant they do not become a user.
+                if let Target::Present(desired) = &mut target {
+                    desired.evidence.creates &= !desired.grants.is_empty();
+                }
+                (target, Some(voucher))
             }
             (None, None) => return None,
         };
@@ -130,6 +155,9 @@ impl People {
     pub(super) fn done(&mut self, key: &UserKey) {
         if let Some(person) = self.people.get_mut(key) {
             person.is_done = true;
+            if let Some(at) = person.changed_at.take() {
+                metrics::change_lag(Timestamp::now().duration_since(at));
+            }
         }
     }
 

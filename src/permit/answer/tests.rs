@@ -4,7 +4,6 @@ use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::domain::grant::Key;
 
 fn permit_error(code: &str, message: &str) -> String {
     let body = json!({"id": "0", "title": "t", "error_code": code, "message": message, "support_link": "", "additional_info": {}});
@@ -12,8 +11,18 @@ fn permit_error(code: &str, message: &str) -> String {
 }
 
 fn error_of(status: u16, body: &str) -> Error {
-    let grants = ["acme/editor", "default/viewer"].map(|text| text.parse::<Grant>().unwrap());
-    error(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &grants.iter().collect::<Vec<_>>())
+    error(StatusCode::from_u16(status).unwrap(), body.as_bytes(), false)
+}
+
+#[test]
+fn a_path_that_nobody_knows_is_no_missing_user() {
+    let not_found = permit_error("NOT_FOUND", "could not find 'User' with the given filters");
+    let of = |body: &str, by_pdp| error(StatusCode::NOT_FOUND, body.as_bytes(), by_pdp);
+    for by_pdp in [false, true] {
+        assert_eq!(of(&not_found, by_pdp), Error::NotFound, "{by_pdp}");
+        assert_eq!(of("{\"detail\": \"Not Found\"}", by_pdp), Error::NoSuchPath, "{by_pdp}");
+    }
+    assert_eq!((of("", false), of("", true)), (Error::NotFound, Error::NoSuchPath));
 }
 
 #[test]
@@ -21,13 +30,12 @@ fn a_status_is_one_error_whatever_the_body() {
     let html = "<!DOCTYPE html><title>x</title>";
     let unavailable = |status, may_be_applied| Error::Unavailable { status: Some(status), may_be_applied };
     let rejected = |status| Error::Rejected { status, code: None, fields: vec![] };
-    let unknown = Error::NotFound { missing: Missing::Unknown };
     let conflict = Error::Conflict { code: None, about_email: false };
     for (status, empty, page) in [
         (400, rejected(400), unavailable(400, false)),
         (401, Error::Unauthorized, Error::Unauthorized),
         (403, Error::Forbidden { code: None }, Error::Forbidden { code: None }),
-        (404, unknown, unavailable(404, false)),
+        (404, Error::NotFound, unavailable(404, false)),
         (408, unavailable(408, true), unavailable(408, true)),
         (409, conflict, unavailable(409, false)),
         (413, rejected(413), unavailable(413, false)),
@@ -41,14 +49,7 @@ fn a_status_is_one_error_whatever_the_body() {
     ] {
         assert_eq!(error_of(status, ""), empty, "{status}, empty");
         assert_eq!(error_of(status, html), page, "{status}, HTML");
-        for odd in [
-            "{}",
-            "[]",
-            "null",
-            "\"x\"",
-            "{\"detail\": \"Not Found\"}",
-            "{\"error_code\": 7, \"message\": []}",
-        ] {
+        for odd in ["{}", "[]", "null", "\"x\"", "{\"error_code\": 7, \"message\": []}"] {
             assert_eq!(error_of(status, odd), empty, "{status}, {odd}");
         }
     }
@@ -97,20 +98,6 @@ fn a_422_keeps_where_and_not_what() {
     let error = error_of(422, &body.to_string());
     let Error::Rejected { status: 422, code: None, fields } = &error else { panic!("{error:?}") };
     assert_eq!(fields, &["body.operations.17.role_assignments.0.role", "body.attributes.?"]);
-}
-
-#[test]
-fn a_404_names_the_role_or_tenant_that_its_message_quotes() {
-    let missing = |message: &str| match error_of(404, &permit_error("NOT_FOUND", message)) {
-        Error::NotFound { missing } => missing,
-        error => panic!("{error:?}"),
-    };
-    let key = |text| Key::new(text).unwrap();
-    assert_eq!(missing("there is no role with the id or key 'editor'"), Missing::Role(key("editor")));
-    assert_eq!(missing("Tenant `default` could not be found"), Missing::Tenant(key("default")));
-    assert_eq!(missing("there is no user with the id or key 'u1'"), Missing::Unknown);
-    assert_eq!(missing("there is no role with the id or key 'somebody-elses'"), Missing::Unknown);
-    assert_eq!(missing("the role 'editor' in the tenant 'acme'"), Missing::Unknown);
 }
 
 #[test]

@@ -59,7 +59,13 @@ impl Census {
         let users = list_users(permit, prefix.map(SubPrefix::as_str), &mut self.store, address, observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
-        if !listing.whole {
+        for resource in catalog.resources() {
+            for (key, grants) in permit.instance_roles_on(resource).await? {
+                catalog.note_instances(&grants);
+                self.store.add_roles(&key, grants);
+            }
+        }
+        if !self.listing.whole {
             tracing::warn!("Permit's list of users does not add up: nobody is deprovisioned in this run");
         }
         Ok(())
@@ -68,6 +74,11 @@ impl Census {
     /// Users in Permit, those that cannot be read among them.
     pub(super) fn users(&self) -> u64 {
         self.listing.users
+    }
+
+    /// Whether Permit shows this user in a form that the contract does not know: nothing is done to them.
+    pub(super) fn is_unreadable(&self, key: &UserKey) -> bool {
+        self.listing.unreadable.contains(key)
     }
 
     /// Whether every user who stood in Permit when the listing began was read.

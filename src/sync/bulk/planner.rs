@@ -8,13 +8,15 @@ use self::emails::{Address, Emails};
 use super::Options;
 use super::census::{Census, Place, State};
 use super::observer::{Observer, Planned};
+use super::problems::Cause;
 use super::report::Report;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, Identity, Source};
 use crate::domain::plan::{Change, Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
+use crate::permit::Error;
 use crate::sync::many::{Item, Target};
-use crate::sync::one::{LeftOut, leave_out, unclean};
+use crate::sync::one::{LeftOut, SyncError, leave_out, unclean};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
 const WAITING: usize = 50_000;
@@ -114,6 +116,11 @@ impl<'a> Planner<'a> {
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
         self.observer.met(identity);
+        if census.is_unreadable(&identity.key) {
+            let error = SyncError::Permit(Error::Unreadable);
+            report.reject(identity.key.as_str(), &error, Cause::of_error(&error));
+            return None;
+        }
         let mut desired = self.policy.evaluate(identity);
         desired.takes_over.clone_from(&self.takes_over);
         let missing = leave_out(&self.policy, census.known(), &mut desired);
@@ -169,7 +176,6 @@ impl<'a> Planner<'a> {
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             report.count_idle(&desired, &plan, self.observer);
-            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
         Some(self.send(desired, actual, &plan, census))

@@ -69,8 +69,10 @@ impl Cause {
             return Self::of_text(refused.code(), &refused.to_string(), "");
         }
         let remedy = match error {
-            SyncError::Unsettled | SyncError::TooSoon => {
-                "run it again when nobody else writes to these users"
+            SyncError::Unsettled => "run it again when nobody else writes to these users",
+            SyncError::TooManyGrants(_) => "let the policy grant fewer roles on instances to one person",
+            SyncError::Permit(Error::Unreadable) => {
+                "look at this user in Permit: nothing of theirs is changed"
             }
             SyncError::Permit(Error::Rejected { .. }) => {
                 "correct the fields that it names in the directory, or take them out of [user] in the policy"
@@ -78,7 +80,7 @@ impl Cause {
             SyncError::Permit(Error::Conflict { .. } | Error::NotFound { .. }) => {
                 "run it again; if it stays, look at one of these users in Permit"
             }
-            SyncError::Evidence(_) => "",
+            SyncError::Evidence(_) | SyncError::TooSoon => "",
             SyncError::Permit(_) => "run it again; if it stays, ask Permit's support",
         };
         Self { code: error.code().to_owned(), what: error.to_string(), remedy: remedy.to_owned() }

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use tokio::time::Instant;
+
 use super::Stop;
 use super::census::{Census, Wanted};
 use super::observer::{Observer, Phase};
@@ -11,9 +13,11 @@ use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Deprovision;
-use crate::permit::{Error, MAX_BULK_USERS};
+use crate::permit::{Error, LATE_PAUSES, MAX_BULK_USERS};
 use crate::sync::many::{Applier, Item, Listed, MISSED, Target};
 
+/// Late users who are looked at before all are.
+const PROBES: usize = 5;
 /// How often what drifted is planned again.
 const ROUNDS: u32 = 2;
 /// Drifted users who are planned again within the run; the next run sees to more.
@@ -27,6 +31,7 @@ pub(super) struct Proof<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) rule: Deprovision,
     pub(super) now: jiff::Timestamp,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// What was read back.
@@ -46,7 +51,7 @@ impl Proof<'_> {
     /// Reads back every user that was changed, and plans again those who are not as they should be. Whether all are,
     /// in the end.
     pub(super) async fn prove(&mut self) -> Result<bool, Stop> {
-        let Check { checked, drifted, mut items, mut undead, .. } = self.check().await?;
+        let Check { checked, drifted, mut items, mut undead, .. } = self.check_late().await?;
         self.report.verified.checked = checked;
         self.report.verified.drifted = drifted;
         let (mut round, mut left) = (0, drifted);
@@ -54,7 +59,7 @@ impl Proof<'_> {
             round += 1;
             tracing::warn!(drifted = left, round, "what was read back is not what was wanted: planned again");
             self.again(items, undead).await?;
-            let check = self.check().await?;
+            let check = self.check_late().await?;
             (left, items, undead) = (check.drifted, check.items, check.undead);
         }
         Ok(left == 0)
@@ -67,6 +72,57 @@ impl Proof<'_> {
             self.report.count_again(self.census, applied, self.observer)?;
         }
         self.applier.delete(undead).await.stopped.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call wrote.
+    async fn check_late(&mut self) -> Result<Check, Stop> {
+        let mut check = self.check().await?;
+        for pause in LATE_PAUSES {
+            if check.items.is_empty() && check.undead.is_empty() || !self.applier.may_be_late() {
+                break;
+            }
+            tracing::info!(
+                late = check.drifted,
+                "Permit does not show yet what was written: it is asked again"
+            );
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause) {
+                return Err(Stop::OutOfTime);
+            }
+            tokio::time::sleep(pause).await;
+            self.look_again(&mut check).await?;
+        }
+        Ok(check)
+    }
+
+    /// Takes out of `check` those who are as they should be by now.
+    async fn look_again(&mut self, check: &mut Check) -> Result<(), Error> {
+        // If the first few are still late, the others are too.
+        for few in [PROBES, usize::MAX] {
+            let (items, undead) = (check.items.iter().take(few), check.undead.iter().take(few));
+            let keys = items.map(|item| item.target.key()).chain(undead);
+            let mut found = self.applier.read(keys).await?;
+            let before = check.items.len() + check.undead.len();
+            let mut looked_at = 0;
+            check.items.retain_mut(|item| {
+                looked_at += 1;
+                if looked_at > few {
+                    return true;
+                }
+                item.actual = found.remove(item.target.key());
+                item.plan() != Plan::Unchanged
+            });
+            looked_at = 0;
+            check.undead.retain(|key| {
+                looked_at += 1;
+                looked_at > few || found.contains_key(key)
+            });
+            let settled = before - check.items.len() - check.undead.len();
+            check.drifted -= settled as u64;
+            if settled < few.min(before) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Reads back every user that this run should have changed.
@@ -95,6 +151,8 @@ impl Proof<'_> {
         // Users that the listing did not show, or everybody if there was no listing.
         let left: Vec<UserKey> = self.census.changed().cloned().chain(gone).collect();
         applier.each_single(left.into_iter(), |key, facts| self.compare(&key, facts, &mut check)).await?;
+        // Those who cannot be read are not proven.
+        check.drifted += self.census.changed().count() as u64;
         Ok(check)
     }
 

@@ -10,7 +10,7 @@ use super::{Applier, FEW};
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
-use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
+use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How many users are read to learn whether role assignments inside bulk creates are honoured. The first may
 /// have stood before, and tells nothing.
@@ -98,6 +98,7 @@ impl Applier {
     /// Makes the users. Whether they have their roles.
     async fn create(&self, permit: &Permit, news: Indexed<NewUser>) -> Result<bool, Failed> {
         let Indexed { values: mut users, plans } = news;
+        let on_instances = users.iter().any(|user| user.grants.iter().any(|grant| grant.instance.is_some()));
         if users.len() < FEW {
             let singles = users.iter().map(|user| async {
                 let facts = permit.create_user(user).await?;
@@ -106,19 +107,21 @@ impl Applier {
                 if stood { Err(Error::Conflict { code: None, about_email: false }) } else { Ok(()) }
             });
             let done = try_join_all(singles).await;
-            return done.map(|_| true).map_err(|error| failed(error, &[], Turn::Write));
+            return done.map(|_| !on_instances).map_err(|error| failed(error, &[], Turn::Write));
         }
+        // A person may have thousands of roles on instances: they follow, so many a call.
+        users.iter_mut().for_each(|user| user.grants.retain(|grant| grant.instance.is_none()));
         // Whoever comes first learns whether embedded role assignments are honoured; the others wait for that.
         let mut embedded = self.embedded.lock().await;
         if let Some(honoured) = *embedded {
             drop(embedded);
             self.bulk_create(permit, &mut users, &plans, honoured).await?;
-            return Ok(honoured);
+            return Ok(honoured && !on_instances);
         }
         self.bulk_create(permit, &mut users, &plans, true).await?;
         let honoured = self.honours_embedded(&users).await;
         *embedded = honoured.map_err(|error| failed(error, &[], Turn::BulkWrite))?;
-        Ok(embedded.unwrap_or(false))
+        Ok(embedded.unwrap_or(false) && !on_instances)
     }
 
     /// `users` come out as they went in.
@@ -141,15 +144,28 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from these.
+    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from these. They may
+    /// be seen late.
     async fn honours_embedded(&self, users: &[NewUser]) -> Result<Option<bool>, Error> {
-        for NewUser { user, grants } in users.iter().filter(|user| !user.grants.is_empty()).take(PROBES) {
-            let Some(facts) = self.permit.user(&user.key).await? else { continue };
-            if facts.ledger.as_ref() == Some(&user.ledger) {
-                return Ok(Some(grants.is_subset(&facts.roles)));
+        let probes: Vec<_> = users.iter().filter(|user| !user.grants.is_empty()).take(PROBES).collect();
+        let mut pauses = LATE_PAUSES.iter();
+        loop {
+            let mut is_late = false;
+            for NewUser { user, grants } in &probes {
+                match self.permit.user(&user.key).await {
+                    Ok(Some(facts)) if facts.ledger.as_ref() == Some(&user.ledger) => {
+                        return Ok(Some(grants.is_subset(&facts.roles)));
+                    }
+                    Ok(None) => is_late = true,
+                    Ok(Some(_)) | Err(Error::Unreadable) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match pauses.next() {
+                Some(pause) if is_late => tokio::time::sleep(*pause).await,
+                _ => return Ok(None),
             }
         }
-        Ok(None)
     }
 }
 

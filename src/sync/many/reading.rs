@@ -1,6 +1,6 @@
 //! What Permit knows of these users: by pages or one by one, whichever is fewer requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Applier, FEW, Item};
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::permit::{Error, Permit, UsersPage};
 
@@ -113,6 +114,7 @@ impl Applier {
         permit: &Permit,
         mut each: impl FnMut(Facts) -> ControlFlow<()>,
     ) -> Result<Listed, Error> {
+        let mut on_instances = self.instance_roles().await?;
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
         let side_by_side = usize::try_from(pages).map_or(SIDE_BY_SIDE, |pages| pages.min(SIDE_BY_SIDE));
         let mut pages = stream::iter(1..)
@@ -127,14 +129,30 @@ impl Applier {
                 page => page?,
             };
             let is_last = page.rows() < UsersPage::ROWS as u64;
-            if page.users.into_iter().try_for_each(&mut each).is_break() || is_last {
+            let mut users = page.users.into_iter().map(|mut facts| {
+                facts.roles.extend(on_instances.remove(&facts.key).unwrap_or_default());
+                facts
+            });
+            if users.try_for_each(&mut each).is_break() || is_last {
                 break;
             }
         }
         Ok(Listed::Whole)
     }
 
-    /// These users, each with a request of its own; `None`: not in Permit.
+    /// Everybody's roles on the resource instances that the policy grants on.
+    async fn instance_roles(&self) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
+        let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
+        for resource in self.catalog.resources() {
+            for (key, grants) in self.permit.instance_roles_on(resource).await? {
+                roles.entry(key).or_default().extend(grants);
+            }
+        }
+        Ok(roles)
+    }
+
+    /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left out: what
+    /// is planned for somebody who is not there changes nobody who is.
     pub(in crate::sync) async fn each_single(
         &self,
         keys: impl Iterator<Item = UserKey>,
@@ -150,12 +168,17 @@ impl Applier {
         mut each: impl FnMut(UserKey, Option<Facts>),
     ) -> Result<(), Error> {
         let singles = stream::iter(keys).map(|key| async {
-            let facts = permit.user(&key).await?;
-            Ok::<_, Error>((key, facts))
+            match permit.user(&key).await {
+                Ok(facts) => Ok(Some((key, facts))),
+                Err(Error::Unreadable) => Ok(None),
+                Err(error) => Err(error),
+            }
         });
         let mut singles = singles.buffer_unordered(SIDE_BY_SIDE);
-        while let Some((key, facts)) = singles.try_next().await? {
-            each(key, facts);
+        while let Some(single) = singles.try_next().await? {
+            if let Some((key, facts)) = single {
+                each(key, facts);
+            }
         }
         Ok(())
     }

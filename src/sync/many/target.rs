@@ -203,6 +203,24 @@ impl Item {
         self.target.claiming(self.actual.as_ref(), &self.claims)
     }
 
+    /// What the user's grants take in the ledger, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match &self.target {
+            Target::Present(desired) => desired.ledger_size(),
+            Target::Absent { .. } => 0,
+        }
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.size() > Desired::MAX_LEDGER
+    }
+
+    /// Nothing is done for the user: their ledger would be too large.
+    pub(super) fn too_large(self) -> Settled {
+        let grants = if let Target::Present(desired) = &self.target { desired.grants.len() } else { 0 };
+        Settled { target: self.target, outcome: Err(SyncError::TooManyGrants(grants)) }
+    }
+
     /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed otherwise.
     pub(super) fn was_made(&self) -> bool {
         let is_ours = |facts: &Facts| facts.ledger.as_ref().is_some_and(|ledger| !ledger.adopted);

@@ -1,9 +1,10 @@
-//! The tenants that a capture names and Permit lacks, where the policy lets them be made.
+//! The tenants and resource instances that a capture names and Permit lacks: made where the policy lets them be.
 
 use std::collections::BTreeSet;
 
 use super::{Applier, FEW, Item, Target};
 use crate::domain::grant::{Grant, Key};
+use crate::domain::plan::Plan;
 use crate::permit::{Error, MAX_BULK_TENANTS};
 use crate::sync::catalog::Missing;
 use crate::sync::one::LeftOut;
@@ -77,6 +78,27 @@ impl Applier {
         for key in keys.iter().filter(|key| !tenants.refused.contains(*key)) {
             self.catalog.created(key);
             tenants.exist.insert(key.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Applier {
+    /// Leaves out the roles on resource instances that Permit lacks and nobody is to create.
+    pub(super) async fn check_instances(&self, items: &mut [Item]) -> Result<(), Error> {
+        if self.catalog.resources().is_empty() {
+            return Ok(());
+        }
+        let plans: Vec<Plan> = items.iter().map(Item::plan).collect();
+        let grants = plans.iter().flat_map(Plan::grants).collect();
+        let lacking = self.catalog.without_instance(&self.permit, &self.policy, grants).await?;
+        for item in items {
+            let Target::Present(desired) = &mut item.target else { continue };
+            let without = desired.grants.extract_if(.., |grant: &Grant| lacking.contains_key(grant));
+            item.left_out.extend(without.filter_map(|grant| {
+                let missing = lacking.get(&grant)?.clone();
+                Some(LeftOut::Grant { grant, missing })
+            }));
         }
         Ok(())
     }

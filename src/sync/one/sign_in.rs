@@ -61,8 +61,8 @@ pub enum Outcome {
     Queued(Failure),
     /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
     Missed(Failure),
-    /// Permit refuses what is in the record, now and later. The person passes, and somebody must look.
-    Rejected(Error),
+    /// Permit takes nothing of the record, now or later. The person passes, and somebody must look.
+    Rejected(SyncError),
     /// Permit did not take it in time, and the operator would rather have the person wait.
     Refused {
         /// Why.
@@ -152,9 +152,9 @@ impl SignIn {
             seen: Seen::new(settings.cache_ttl),
             looks: queue.map(|queue| Looks::new(Arc::from(queue), policy.clone(), readable)),
             looked_at: Cache::builder().max_capacity(REMEMBERED).time_to_live(WRITE_PAUSE).build(),
-            permit,
+            permit: permit.seeing_instances(!policy.resources().is_empty()),
+            catalog: Catalog::new(&policy),
             policy,
-            catalog: Catalog::default(),
             settings,
             breaker: Breaker::default(),
             hasher: OnceLock::new(),
@@ -208,7 +208,10 @@ impl SignIn {
                     self.breaker.succeeded();
                     return self.overflow(deadline, identity, SyncError::TooSoon.into()).await;
                 }
-                Ok(Err(SyncError::Permit(error @ Error::Rejected { .. }))) => {
+                Ok(Err(
+                    error @ (SyncError::Permit(Error::Rejected { .. } | Error::Unreadable)
+                    | SyncError::TooManyGrants(_)),
+                )) => {
                     self.breaker.succeeded();
                     return Outcome::Rejected(error);
                 }
@@ -420,7 +423,12 @@ impl Failure {
         match self {
             Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
             Self::OutOfTime => true,
-            Self::Sync(SyncError::Unsettled | SyncError::TooSoon | SyncError::Evidence(_))
+            Self::Sync(
+                SyncError::Unsettled
+                | SyncError::TooSoon
+                | SyncError::Evidence(_)
+                | SyncError::TooManyGrants(_),
+            )
             | Self::BreakerOpen => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Addresses, which Permit takes once each.
 
 use permit_handoff::sync::bulk::{Nobody, Options};
-use permit_sandbox::{Sandbox, Semantics, UserState};
+use permit_sandbox::{EmailUnique, Sandbox, Semantics, UserState};
 
 use crate::bulk_sync::support::{MemoryDirectory, bulk_sync, options, people, person, policy, roles, sync};
 
@@ -98,7 +98,9 @@ async fn two_who_swap_addresses_keep_their_own_and_everything_else_is_synced() {
 
 #[tokio::test]
 async fn a_part_asks_for_an_address_that_is_held_outside_of_it_by_a_single_call() {
-    for (name, semantics) in Semantics::each() {
+    // Where addresses can be shared, there is nothing to ask for.
+    let unique = |(_, semantics): &(String, Semantics)| semantics.email_unique == EmailUnique::Unique;
+    for (name, semantics) in Semantics::each().into_iter().filter(unique) {
         let foreign = UserState::new().email("00000003-u@example.com");
         let sandbox = Sandbox::builder().user("foreign", foreign).semantics(semantics).start().await.unwrap();
         let directory = MemoryDirectory::new(people(10));

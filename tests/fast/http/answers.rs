@@ -101,7 +101,7 @@ async fn when_permit_does_not_work_the_person_waits_in_the_queue() {
     let answer = world.post(&token).await;
     assert_eq!((answer.status, answer.body), (202, json!({"user": "u1", "queued": true})));
     let message: Value = serde_json::from_str(&queue.messages.lock().unwrap()[0]).unwrap();
-    let message = &message["identity"];
+    let message = &message["identity"]["person"];
     assert_eq!(message["source"], json!(world.provider.issuer));
     assert_eq!((&message["key"], &message["groups"]), (&json!("u1"), &json!(["admins"])));
 }

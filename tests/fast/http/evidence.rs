@@ -13,6 +13,7 @@ fn token(world: &World, seconds: u64, groups: &[&str]) -> String {
     world.id_token(&json!({"sub": "u1", "groups": groups, "iat": NOW - seconds, "nbf": NOW - seconds}))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it is compared with an answer")]
 fn denied() -> Result<Value, super::Unanswered> {
     Ok(json!({"isAuthorized": false}))
 }

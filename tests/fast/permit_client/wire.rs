@@ -46,18 +46,22 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 const PAGE: &str = r#"{"data": [
     {"key": "u1", "attributes": null, "roles": null, "associated_tenants": [{"tenant": "t", "roles": ["r"]}], "more": 1},
     {"key": "u2", "email": "", "roles": [{"role": "r", "tenant": "t"}, {"role": "no key", "tenant": "t"}]},
+    {"key": "u3", "roles": [{"role": "r", "tenant": null}]},
+    {"key": "u4", "roles": [], "associated_tenants": [{"tenant": "t", "roles": null, "status": "invited"}]},
+    {"key": "u5", "associated_tenants": [{"tenant": "t", "roles": ["r"], "status": "unheard-of"}]},
     {"key": "no key", "roles": []},
     {"key": 7}, null, "x"
-], "total_count": 6, "page_count": 1}"#;
+], "total_count": 9, "page_count": 1}"#;
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_counted_and_the_rest_are_read() {
     let (permit, seen) = fixed(&[], PAGE.into()).await;
     let page = permit.users_page(2, Some("u")).await.unwrap();
     let keys: Vec<_> = page.users.iter().map(|user| user.key.as_str()).collect();
-    assert_eq!(keys, ["u1", "u2"]);
+    assert_eq!(keys, ["u1", "u2", "u5"]);
     assert!(page.users.iter().all(|user| user.roles == grants(&["t/r"]) && user.email.is_none()));
-    assert_eq!((page.unreadable, page.others, page.total, page.rows()), (4, 0, 6, 6));
+    assert_eq!(page.unreadable, ["u3", "u4"].map(|key| UserKey::new(key).unwrap()));
+    assert_eq!((page.foreign, page.others, page.total, page.rows()), (4, 0, 9, 9));
     let query = "/v2/facts/p/e/users?page=2&per_page=100&search=u&search_operator=startswith";
     assert_eq!(seen.lock().unwrap()[0].1, query);
 }
@@ -103,7 +107,7 @@ async fn what_is_no_page_is_garbled() {
 #[tokio::test]
 async fn answers_are_asked_for_compressed_and_read() {
     let (permit, seen) = fixed(&[("content-encoding", "gzip")], gzip(PAGE.as_bytes())).await;
-    assert_eq!(permit.users_page(1, None).await.unwrap().users.len(), 2);
+    assert_eq!(permit.users_page(1, None).await.unwrap().users.len(), 3);
     assert!(seen.lock().unwrap()[0].2["accept-encoding"].to_str().unwrap().contains("gzip"));
     assert_eq!(seen.lock().unwrap()[0].2["authorization"], format!("Bearer {}", permit_sandbox::API_KEY));
 }

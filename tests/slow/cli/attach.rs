@@ -185,6 +185,44 @@ async fn another_function_is_replaced_only_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn the_trigger_before_tokens_is_attached_where_it_is_free_and_asked_for() {
+    let moto = Moto::start().await.unwrap();
+    let settings = json!({"PoolName": "people", "LambdaConfig": {"PreSignUp": PRE_SIGN_UP}});
+    let free = pool(&moto, settings).await;
+    let before = described(&moto, &free).await;
+    let (code, out, err) = attach(&moto, "attach", &free, &["--yes", "--pre-token-generation"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains(&format!("PreTokenGeneration: nothing -> {FUNCTION}")), "{out}");
+    assert_eq!(described(&moto, &free).await["LambdaConfig"]["PreTokenGeneration"], FUNCTION);
+    // What is attached is not taken away by an attach that does not ask for it.
+    let (code, out, _) = attach(&moto, "attach", &free, &["--yes"]).await;
+    assert!(code == Some(0) && out.contains("nothing was sent"), "{out}");
+    let (code, out, err) = attach(&moto, "detach", &free, &["--yes"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(described(&moto, &free).await["LambdaConfig"], before["LambdaConfig"]);
+
+    // Another function's place, in either of its forms, is never taken.
+    let config = json!({"LambdaVersion": "V2_0", "LambdaArn": FOREIGN});
+    for triggers in [json!({"PreTokenGeneration": FOREIGN}), json!({"PreTokenGenerationConfig": config})] {
+        let taken = pool(&moto, json!({"PoolName": "people", "LambdaConfig": triggers})).await;
+        let before = described(&moto, &taken).await;
+        for more in
+            [&["--yes", "--pre-token-generation"][..], &["--yes", "--pre-token-generation", "--replace"]]
+        {
+            let (code, out, err) = attach(&moto, "attach", &taken, more).await;
+            assert_eq!(code, Some(2), "{out}{err}");
+            assert!(err.contains(FOREIGN) && err.contains("is not replaced"), "{err}");
+            assert_eq!(described(&moto, &taken).await, before);
+        }
+        let (code, _, _) = attach(&moto, "attach", &taken, &["--yes"]).await;
+        assert_eq!(code, Some(0));
+        let (code, _, _) = attach(&moto, "detach", &taken, &["--yes"]).await;
+        assert_eq!(code, Some(0));
+        assert_eq!(described(&moto, &taken).await["LambdaConfig"], before["LambdaConfig"]);
+    }
+}
+
+#[tokio::test]
 async fn without_a_terminal_yes_is_needed() {
     let moto = Moto::start().await.unwrap();
     let pool = pool(&moto, json!({"PoolName": "people"})).await;

@@ -1,6 +1,6 @@
 //! A deployment that cannot work: people sign in all the same, and the operator is told.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::end_to_end::stack::{Stack, event, events, passes};
 
@@ -90,7 +90,7 @@ async fn a_wrong_log_filter_keeps_nobody_from_being_synced() {
 #[tokio::test]
 async fn a_secret_without_a_value_is_empty_and_not_missing() {
     let stack = Stack::start(&[TRIGGER]).await;
-    let secret = serde_json::json!({"Name": "made-empty"});
+    let secret = json!({"Name": "made-empty"});
     stack.moto.secrets().call("CreateSecret", secret).await.unwrap();
     let settings = [("PERMIT_API_KEY_SECRET_ID", "made-empty"), ("SIGN_IN_GROUPS", "skip")];
     let mut function = stack.function(TRIGGER, &settings);
@@ -98,4 +98,27 @@ async fn a_secret_without_a_value_is_empty_and_not_missing() {
     let log = function.process().log();
     assert!(log.contains("the secret made-empty is empty: store Permit's API key in it"), "{log}");
     assert_eq!(sign_ins(&log), ["1 unsynced"], "{log}");
+}
+
+#[tokio::test]
+async fn who_signs_in_meanwhile_waits_in_the_queue_for_the_repair() {
+    let stack = Stack::start(&[TRIGGER]).await;
+    let queue = stack.moto.create_queue("reconcile").await.unwrap();
+    let event = event("post-authentication");
+    let (pool, sub) = (&event["userPoolId"], &event["request"]["userAttributes"]["sub"]);
+    let settings = [
+        ("HANDOFF_POLICY", "[[grant]]\nrol = 1"),
+        ("RECONCILE_QUEUE_URL", queue.as_str()),
+        ("USER_POOL_ID", pool.as_str().unwrap()),
+    ];
+    let mut function = stack.function(TRIGGER, &settings);
+    passes(&mut function, &event.to_string()).await;
+    assert_eq!(sign_ins(&function.process().log()), ["1 unsynced"], "the alarm rings all the same");
+
+    let request = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
+    let answer = stack.moto.queues().call("ReceiveMessage", request).await.unwrap();
+    let [message] = answer["Messages"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    let body: Value = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["look"]["people"], json!([{"key": sub}]), "a key, and nothing else of the person");
+    assert_eq!(body["look"]["source"], *pool);
 }

@@ -104,6 +104,15 @@ impl FactsStore {
         (as_place(place), before.is_none())
     }
 
+    /// Notes more roles of a user.
+    pub(super) fn add_roles(&mut self, key: &UserKey, roles: BTreeSet<Grant>) {
+        let facts = self.place(key).and_then(|place| self.facts(place));
+        if let Some(mut facts) = facts {
+            facts.roles.extend(roles);
+            self.insert(&facts);
+        }
+    }
+
     /// Forgets everybody.
     pub(super) fn clear(&mut self) {
         self.rows.clear();

@@ -1,9 +1,11 @@
 //! Permit's users, all of them, read once into the store.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
 
 use super::facts_store::{FactsStore, Place};
-use crate::domain::identity::Email;
+use crate::domain::identity::{Email, UserKey};
 use crate::permit::{Error, Permit, UsersPage};
 use crate::sync::bulk::observer::{Observer, Phase};
 
@@ -15,12 +17,14 @@ const PASSES: u32 = 3;
 const FAILED_PAGES: u32 = 3;
 
 /// What was listed.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Listing {
     /// Users, those that are not ours to judge among them.
     pub(super) users: u64,
     /// Every user who stood there when the listing began was read.
     pub(super) whole: bool,
+    /// Users whom Permit shows in a form that the contract does not know.
+    pub(super) unreadable: BTreeSet<UserKey>,
 }
 
 /// Reads all pages by number.
@@ -59,8 +63,7 @@ async fn pass(
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let first = permit.users_page(1, prefix).await?;
-    let mut seen =
-        Seen { first_total: first.total, last_total: first.total, unreadable: 0, others: 0, failed: 0 };
+    let mut seen = Seen { first_total: first.total, last_total: first.total, ..Seen::default() };
     let pages = u32::try_from(first.total.div_ceil(UsersPage::ROWS as u64)).unwrap_or(u32::MAX);
     seen.take(first, store, address);
     let mut last_is_full = true;
@@ -90,14 +93,17 @@ async fn pass(
         seen.take(next, store, address);
     }
     let whole = seen.failed == 0 && seen.rows(store) >= seen.first_total;
-    Ok(Listing { users: store.len() as u64 + seen.unreadable, whole })
+    let users = store.len() as u64 + seen.unreadable.len() as u64 + seen.foreign;
+    Ok(Listing { users, whole, unreadable: seen.unreadable })
 }
 
 /// One pass over the pages.
+#[derive(Default)]
 struct Seen {
     first_total: u64,
     last_total: u64,
-    unreadable: u64,
+    unreadable: BTreeSet<UserKey>,
+    foreign: u64,
     others: u64,
     failed: u32,
 }
@@ -105,7 +111,7 @@ struct Seen {
 impl Seen {
     /// Different rows, as far as they can be told apart.
     fn rows(&self, store: &FactsStore) -> u64 {
-        store.len() as u64 + self.unreadable + self.others
+        store.len() as u64 + self.unreadable.len() as u64 + self.foreign + self.others
     }
 
     fn take(
@@ -114,9 +120,10 @@ impl Seen {
         store: &mut FactsStore,
         address: &mut impl FnMut(Option<(&Email, Place)>),
     ) {
-        let UsersPage { users, total, unreadable, others } = page;
+        let UsersPage { users, total, unreadable, foreign, others } = page;
         self.last_total = total;
-        self.unreadable += u64::from(unreadable);
+        self.unreadable.extend(unreadable);
+        self.foreign += u64::from(foreign);
         self.others += u64::from(others);
         for facts in users {
             let (place, _) = store.insert(&facts);

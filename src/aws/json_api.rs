@@ -1,0 +1,146 @@
+//! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON protocol, signed here.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::tls::{self, NoClient, Peer};
+
+/// Why a call has no answer. The messages hold nothing of what was sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CallError {
+    /// No region, no credentials, no address.
+    #[error("{0}")]
+    Setup(String),
+    /// The service refuses; AWS's code tells why.
+    #[error("{action} is refused: {code}")]
+    Refused {
+        /// The call.
+        action: &'static str,
+        /// AWS's code, without its namespace.
+        code: String,
+    },
+    /// The service could not be reached, or is not well.
+    #[error("{action} failed: {reason}")]
+    Unavailable {
+        /// The call.
+        action: &'static str,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl CallError {
+    /// AWS's code, where it refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Setup(_) | Self::Unavailable { .. } => None,
+        }
+    }
+}
+
+/// A service that speaks AWS's JSON protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name in addresses and signatures: `states`.
+    pub name: &'static str,
+    /// What stands before a call's name in `X-Amz-Target`: `AWSStepFunctions`.
+    pub target: &'static str,
+    /// `1.0` or `1.1`.
+    pub version: &'static str,
+}
+
+/// One service in one region.
+pub struct JsonApi {
+    service: Service,
+    http: Client,
+    aws: SdkConfig,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+}
+
+impl JsonApi {
+    /// With the region and the credentials of `aws`. One call takes `timeout` at most.
+    pub fn new(aws: &SdkConfig, service: Service, timeout: Duration) -> Result<Self, NoClient> {
+        let http = tls::client(Peer::Aws)?.timeout(timeout).build()?;
+        Ok(Self { service, http, aws: aws.clone() })
+    }
+
+    /// Calls, and gives the answer's JSON.
+    pub async fn call(&self, action: &'static str, input: &Value) -> Result<Value, CallError> {
+        let request = self.signed(action, input.to_string()).await?;
+        let unavailable = |reason: String| CallError::Unavailable { action, reason };
+        let answer = self.http.execute(request).await;
+        let answer = answer.map_err(|error| unavailable(error.without_url().to_string()))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| unavailable(error.without_url().to_string()))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|_| unavailable("the answer is not JSON".to_owned()));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(Fault { kind: Some(kind) }) if status.is_client_error() => {
+                let code = kind.rsplit('#').next().unwrap_or_default().to_owned();
+                Err(CallError::Refused { action, code })
+            }
+            _ => Err(unavailable(format!("HTTP {status}"))),
+        }
+    }
+
+    async fn signed(&self, action: &str, body: String) -> Result<reqwest::Request, CallError> {
+        let setup = |error: &dyn std::fmt::Display| CallError::Setup(format!("{action}: {error}"));
+        let Service { name, target, version } = self.service;
+        let region = self.aws.region().ok_or_else(|| setup(&"no AWS region is set"))?.as_ref();
+        let provider =
+            self.aws.credentials_provider().ok_or_else(|| setup(&"there are no AWS credentials"))?;
+        let credentials = provider.provide_credentials().await.map_err(|error| setup(&error))?;
+        let url = self.endpoint(region).map_err(|error| setup(&error))?;
+        let headers = [
+            ("content-type".to_owned(), format!("application/x-amz-json-{version}")),
+            ("x-amz-target".to_owned(), format!("{target}.{action}")),
+        ];
+        let identity = credentials.into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(name)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| setup(&error))?
+            .into();
+        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable =
+            SignableRequest::new("POST", url.as_str(), signed, SignableBody::Bytes(body.as_bytes()))
+                .map_err(|error| setup(&error))?;
+        let (instructions, _) = sign(signable, &parameters).map_err(|error| setup(&error))?.into_parts();
+        let mut request = self.http.post(url).body(body);
+        for (name, value) in &headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in instructions.headers() {
+            request = request.header(name, value);
+        }
+        request.build().map_err(|error| setup(&error))
+    }
+
+    fn endpoint(&self, region: &str) -> Result<Url, String> {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let address = match self.aws.endpoint_url() {
+            Some(address) => address.to_owned(),
+            None => format!("https://{}.{region}.{domain}", self.service.name),
+        };
+        Url::parse(&address).map_err(|error| format!("the address is wrong: {error}"))
+    }
+}

@@ -1,0 +1,149 @@
+//! Resource instances, and the roles on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::{Method, Url};
+use serde::{Deserialize, Serialize};
+
+use super::client::{Call, Permit};
+use super::error::Error;
+use super::retry::Repeat;
+use super::schema::PER_PAGE;
+use super::wire::{Keyed, Page, RoleAssignmentRead, acknowledged, read};
+use crate::domain::grant::{Grant, Instance, Key};
+use crate::domain::identity::UserKey;
+
+/// The most role assignments on a page.
+const ASSIGNMENTS_PER_PAGE: usize = 1000;
+
+/// Whether Permit has a resource instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Existence {
+    /// In this tenant.
+    In(Key),
+    /// It has none.
+    Missing,
+    /// Permit does not say: an assignment will tell.
+    Untold,
+}
+
+/// `ResourceInstanceCreate`.
+#[derive(Serialize)]
+struct InstanceCreate<'a> {
+    key: &'a str,
+    resource: &'a str,
+    tenant: &'a str,
+}
+
+#[derive(Deserialize)]
+struct InstanceRead {
+    tenant: String,
+}
+
+impl Permit {
+    /// Whether this handle reads roles on resource instances.
+    pub fn sees_instances(&self) -> bool {
+        self.instances
+    }
+
+    /// The roles on resource instances that this user has.
+    pub(super) async fn instance_roles_of(&self, key: &UserKey) -> Result<BTreeSet<Grant>, Error> {
+        let mut url = self.facts(&["role_assignments"]).await?;
+        url.query_pairs_mut().append_pair("user", key.as_str());
+        Ok(self.instance_roles(url).await?.remove(key).unwrap_or_default())
+    }
+
+    /// Everybody's roles on the instances of `resource`.
+    pub async fn instance_roles_on(
+        &self,
+        resource: &Key,
+    ) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
+        let mut url = self.facts(&["role_assignments"]).await?;
+        url.query_pairs_mut().append_pair("resource", resource.as_str());
+        self.instance_roles(url).await
+    }
+
+    async fn instance_roles(&self, url: Url) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
+        let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
+        for page in 1_u32.. {
+            let mut url = url.clone();
+            url.query_pairs_mut()
+                .append_pair("page", &page.to_string())
+                .append_pair("per_page", &ASSIGNMENTS_PER_PAGE.to_string());
+            let body = match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
+                // The user, or the resource, is not there: nobody has a role on it.
+                Err(Error::NotFound) => break,
+                body => body?,
+            };
+            let Page { rows, total: _ } = Page::read(&body)?;
+            let mut is_new = false;
+            for row in &rows {
+                // A row that this project cannot have made is none of ours.
+                let made = read::<RoleAssignmentRead>(row.get().as_bytes()).ok();
+                if let Some((key, grant)) = made.and_then(RoleAssignmentRead::into_grant)
+                    && grant.instance.is_some()
+                {
+                    is_new |= roles.entry(key).or_default().insert(grant);
+                }
+            }
+            // By user the page may hold roles in tenants alone: only its length tells whether there are more.
+            if rows.len() < ASSIGNMENTS_PER_PAGE || (!is_new && page > 1) {
+                break;
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Whether Permit has this resource instance.
+    pub async fn instance(&self, instance: &Instance) -> Result<Existence, Error> {
+        let url = self.facts(&["resource_instances", &instance.to_string()]).await?;
+        match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
+            Ok(body) => {
+                let InstanceRead { tenant } = read(&body)?;
+                Ok(Key::new(&tenant).map_or(Existence::Untold, Existence::In))
+            }
+            Err(Error::NotFound) => Ok(Existence::Missing),
+            Err(Error::NoSuchPath) => Ok(Existence::Untold),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a resource instance; that it stands already is fine.
+    pub async fn create_instance(&self, tenant: &Key, instance: &Instance) -> Result<(), Error> {
+        let Instance { resource, key } = instance;
+        let body = InstanceCreate { key: key.as_str(), resource: resource.as_str(), tenant: tenant.as_str() };
+        let url = self.facts(&["resource_instances"]).await?;
+        match self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&body)).await {
+            Ok(body) => acknowledged(&body),
+            Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The roles that a resource has; `None`: Permit does not say.
+    pub async fn resource_roles(&self, resource: &Key) -> Result<Option<BTreeSet<Key>>, Error> {
+        let url = self.schema(&["resources", resource.as_str(), "roles"]).await?;
+        let mut keys = BTreeSet::new();
+        for page in 1_u32.. {
+            let mut url = url.clone();
+            url.query_pairs_mut()
+                .append_pair("page", &page.to_string())
+                .append_pair("per_page", &PER_PAGE.to_string());
+            let body = match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
+                Err(Error::NotFound) => return Ok(Some(BTreeSet::new())),
+                Err(Error::NoSuchPath) => return Ok(None),
+                body => body?,
+            };
+            let Page { rows, total: _ } = Page::read(&body)?;
+            let known = keys.len();
+            for row in &rows {
+                let Keyed { key } = read(row.get().as_bytes())?;
+                keys.extend(Key::new(&key));
+            }
+            if rows.len() < PER_PAGE || keys.len() == known {
+                break;
+            }
+        }
+        Ok(Some(keys))
+    }
+}

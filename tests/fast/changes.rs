@@ -1,0 +1,245 @@
+//! Changes in the directory, as EventBridge brings them to `reconcile`, against the sandbox.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use permit_handoff::aws::change::OF_ONE;
+use permit_handoff::aws::json_api::CallError;
+use permit_handoff::aws::runs::{Runs, Started};
+use permit_handoff::domain::directory::{Lookup, NotWhole};
+use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::entry::reconcile::{Directories, Reconcile};
+use permit_sandbox::{Sandbox, UserState};
+use serde_json::{Value, json};
+
+use crate::support::{POLICY, permit, person};
+
+const POOL: &str = "eu-west-1_AbCdEfGhI";
+
+/// A user pool in memory.
+#[derive(Clone, Default)]
+struct Pool(Arc<Mutex<BTreeMap<String, Identity>>>);
+
+impl Pool {
+    fn put(&self, key: &str, groups: &[&str]) {
+        let identity = Identity { source: Source::user_pool(POOL), ..person(key, &[], groups) };
+        self.0.lock().unwrap().insert(key.to_owned(), identity);
+    }
+
+    fn disable(&self, key: &str) {
+        self.0.lock().unwrap().get_mut(key).unwrap().enabled = false;
+    }
+
+    fn remove(&self, key: &str) {
+        self.0.lock().unwrap().remove(key);
+    }
+}
+
+#[async_trait]
+impl Lookup for Pool {
+    fn source(&self) -> &Source {
+        static SOURCE: std::sync::LazyLock<Source> = std::sync::LazyLock::new(|| Source::user_pool(POOL));
+        &SOURCE
+    }
+
+    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole> {
+        let found = self.0.lock().unwrap().get(key.as_str()).cloned();
+        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))))
+    }
+}
+
+/// A state machine that counts, or fails.
+#[derive(Clone, Default)]
+struct Machine(Arc<AtomicUsize>, bool);
+
+#[async_trait]
+impl Runs for Machine {
+    async fn start(&self, _: Timestamp) -> Result<Started, CallError> {
+        if self.1 {
+            return Err(CallError::Setup("no credentials".into()));
+        }
+        self.0.fetch_add(1, SeqCst);
+        Ok(Started::New)
+    }
+}
+
+struct World {
+    sandbox: Sandbox,
+    pool: Pool,
+    machine: Machine,
+    reconcile: Reconcile,
+}
+
+impl World {
+    async fn start(deprovision: &str) -> Self {
+        Self::with(deprovision, Machine::default()).await
+    }
+
+    async fn with(deprovision: &str, machine: Machine) -> Self {
+        let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
+        let pool = Pool::default();
+        let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
+        let directories = Directories { readable: vec![Arc::new(pool.clone())], tokens: Some([].into()) };
+        let reconcile = Reconcile::new(permit(&sandbox), policy, directories, None, None);
+        let reconcile = reconcile.starting(Some(Box::new(machine.clone())));
+        Self { sandbox, pool, machine, reconcile }
+    }
+
+    /// The ids of the messages that stay queued.
+    async fn run(&self, events: &[Value]) -> Vec<String> {
+        let record =
+            |(n, event): (usize, &Value)| json!({"messageId": n.to_string(), "body": event.to_string()});
+        let records: Vec<Value> = events.iter().enumerate().map(record).collect();
+        let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+        self.reconcile.run(&permit(&self.sandbox), batch).await.kept().map(str::to_owned).collect()
+    }
+
+    fn roles(&self, key: &str) -> Vec<String> {
+        self.sandbox.user(key).map(|user| user.roles.into_iter().collect()).unwrap_or_default()
+    }
+}
+
+fn event(name: &str, sub: &str) -> Value {
+    json!({
+        "version": "0", "source": "aws.cognito-idp", "detail-type": "AWS API Call via CloudTrail",
+        "time": Timestamp::now().to_string(),
+        "detail": {
+            "eventSource": "cognito-idp.amazonaws.com", "eventName": name, "eventTime": Timestamp::now().to_string(),
+            "requestParameters": {"userPoolId": POOL, "username": "HIDDEN_DUE_TO_SECURITY_REASONS"},
+            "additionalEventData": {"sub": sub},
+        },
+    })
+}
+
+const UNASSIGN: &str = "missing = \"unassign\"\ngrace_hours = 24\nmax_percent = 5";
+
+#[tokio::test]
+async fn what_an_event_names_is_read_in_the_pool_and_what_it_says_does_not_matter() {
+    let world = World::start(UNASSIGN).await;
+    world.pool.put("u1", &["acme/editor"]);
+    // Whatever the call was: the person is as the pool has them.
+    for name in OF_ONE {
+        assert!(world.run(&[event(name, "u1")]).await.is_empty());
+        assert_eq!(world.roles("u1"), ["acme/editor", "default/viewer"], "{name}");
+    }
+    world.pool.put("u1", &["admins"]);
+    assert!(world.run(&[event("AdminRemoveUserFromGroup", "u1")]).await.is_empty());
+    assert_eq!(world.roles("u1"), ["default/admin", "default/viewer"]);
+    world.pool.disable("u1");
+    assert!(world.run(&[event("AdminDisableUser", "u1"), event("AdminDisableUser", "u1")]).await.is_empty());
+    assert!(world.roles("u1").is_empty());
+    world.pool.put("u1", &[]);
+    assert!(world.run(&[event("AdminEnableUser", "u1")]).await.is_empty());
+    assert_eq!(world.roles("u1"), ["default/viewer"]);
+}
+
+#[tokio::test]
+async fn who_is_deleted_loses_their_roles_once_the_pool_says_so_too() {
+    for name in ["DeleteUser", "AdminDeleteUser"] {
+        let world = World::start(UNASSIGN).await;
+        world.pool.put("u1", &["acme/editor"]);
+        world.run(&[event("AdminCreateUser", "u1")]).await;
+        world.run(&[event(name, "u1")]).await;
+        assert_eq!(world.roles("u1").len(), 2, "the pool still has them");
+        world.pool.remove("u1");
+        // Nobody says that they were deleted: the grace period holds.
+        world.run(&[event("AdminUpdateUserAttributes", "u1")]).await;
+        assert_eq!(world.roles("u1").len(), 2);
+        world.run(&[event(name, "u1")]).await;
+        assert!(world.roles("u1").is_empty(), "{name}");
+        assert!(world.sandbox.user("u1").is_some(), "deleting them is left to the bulk sync");
+    }
+    // Where the policy keeps missing people, they are kept.
+    let world = World::start("missing = \"keep\"").await;
+    world.pool.put("u1", &["acme/editor"]);
+    world.run(&[event("AdminCreateUser", "u1")]).await;
+    world.pool.remove("u1");
+    world.run(&[event("DeleteUser", "u1")]).await;
+    assert_eq!(world.roles("u1").len(), 2);
+}
+
+#[tokio::test]
+async fn somebody_elses_user_is_left_alone() {
+    let world = World::start(UNASSIGN).await;
+    let ledger = |source: &str| json!({"source": source, "grants": ["acme/editor"]});
+    let users = [
+        (
+            "other".to_owned(),
+            UserState::new().role("acme/editor").attribute("handoff", ledger("another_pool")),
+        ),
+        ("foreign".to_owned(), UserState::new().role("acme/editor")),
+    ];
+    world.sandbox.seed_users(users).unwrap();
+    assert!(world.run(&[event("DeleteUser", "other"), event("AdminDeleteUser", "foreign")]).await.is_empty());
+    assert!(world.run(&[event("DeleteUser", "nobody")]).await.is_empty());
+    assert_eq!((world.roles("other").len(), world.roles("foreign").len()), (1, 1));
+    assert_eq!(world.sandbox.counts().writes(), 0);
+}
+
+#[tokio::test]
+async fn too_many_deletions_in_an_hour_wait_for_a_bulk_sync() {
+    let world = World::start(UNASSIGN).await;
+    let keys: Vec<String> = (0..12).map(|n| format!("u{n}")).collect();
+    let all = |name: &str| keys.iter().map(|key| event(name, key)).collect::<Vec<_>>();
+    keys.iter().for_each(|key| world.pool.put(key, &[]));
+    world.run(&all("AdminCreateUser")).await;
+    let held = || keys.iter().filter(|key| !world.roles(key).is_empty()).count();
+    assert_eq!(held(), 12);
+    keys.iter().for_each(|key| world.pool.remove(key));
+    // In one batch and in many, and the messages are done with.
+    assert!(world.run(&all("AdminDeleteUser")[..4]).await.is_empty());
+    for event in &all("DeleteUser")[4..] {
+        assert!(world.run(std::slice::from_ref(event)).await.is_empty());
+    }
+    assert_eq!(held(), 7, "five pass whatever the share is");
+    // Present people are no departures.
+    world.pool.put("u11", &["acme/editor"]);
+    world.run(&[event("AdminAddUserToGroup", "u11")]).await;
+    assert_eq!(world.roles("u11").len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_of_many_starts_one_bulk_sync_and_stays_queued_until_it_is_started() {
+    let world = World::start(UNASSIGN).await;
+    world.pool.put("u1", &[]);
+    let mut events: Vec<Value> = (0..50).map(|_| event("DeleteGroup", "")).collect();
+    events.extend([event("StartUserImportJob", ""), event("AdminCreateUser", "u1")]);
+    assert!(world.run(&events).await.is_empty());
+    assert_eq!(world.machine.0.load(SeqCst), 1);
+    assert_eq!(world.roles("u1"), ["default/viewer"], "the others are looked at");
+    let mut other = event("DeleteGroup", "");
+    other["detail"]["requestParameters"]["userPoolId"] = json!("eu-west-1_Other0000");
+    assert!(world.run(&[other]).await.is_empty());
+    assert_eq!(world.machine.0.load(SeqCst), 1, "another pool's groups");
+
+    let world = World::with(UNASSIGN, Machine(Arc::default(), true)).await;
+    world.pool.put("u1", &[]);
+    let events = [event("AdminCreateUser", "u1"), event("DeleteGroup", ""), event("DeleteGroup", "")];
+    assert_eq!(world.run(&events).await, ["1", "2"]);
+    assert_eq!(world.roles("u1"), ["default/viewer"]);
+}
+
+#[tokio::test]
+async fn an_event_that_says_too_little_is_dropped_and_changes_nothing() {
+    let world = World::start(UNASSIGN).await;
+    world.pool.put("u1", &[]);
+    let with = |place: &str, value: Value| {
+        let mut event = event("AdminDeleteUser", "u1");
+        *event.pointer_mut(place).unwrap() = value;
+        event
+    };
+    let events = [
+        with("/detail/additionalEventData", json!(null)),
+        with("/detail/additionalEventData/sub", json!("HIDDEN_DUE_TO_SECURITY_REASONS")),
+        with("/detail/requestParameters/userPoolId", json!("eu-west-1_Other0000")),
+        with("/detail/eventName", json!("AdminUserGlobalSignOut")),
+        with("/detail", json!({})),
+        with("/source", json!("my.app")),
+    ];
+    assert!(world.run(&events).await.is_empty());
+    assert_eq!(world.sandbox.counts().all, 0);
+}
