@@ -52,7 +52,7 @@ impl View<'_> {
         }
         let used: usize = lines.iter().chain(&end).map(|line| line.rendered(columns, false).len()).sum();
         let room = if self.all { usize::MAX } else { LINES.saturating_sub(used) };
-        let problems = sections::problems(self.overview);
+        let problems = sections::problems(self.overview, self.all);
         // What a run that broke off had planned says nothing of what it did.
         let sections = if self.failed || !self.report.complete {
             vec![problems]

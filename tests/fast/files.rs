@@ -44,13 +44,14 @@ fn folder() -> PathBuf {
 /// What the program printed, both streams, and how it ended.
 async fn sync(sandbox: &Sandbox, policy: &str, file: &Path, source: &str, more: &[String]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
-    command.args(["sync", "--file"]).arg(file).args(["--source", source]).args(more);
+    command.args(["sync", "--file"]).arg(file).args(["--source", source, "--all"]).args(more);
     command.env_clear().env("AWS_REGION", "eu-west-1").env("AWS_EC2_METADATA_DISABLED", "true");
     command.env("PERMIT_API_URL", sandbox.url()).env("PERMIT_API_KEY", sandbox.api_key());
     command.env("HANDOFF_POLICY", policy).env("HOME", "/nonexistent");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    (output.status.code().unwrap(), text)
+    // A line is broken where the terminal ends.
+    (output.status.code().unwrap(), text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn has(user: &UserState, name: &str) -> String {

@@ -193,7 +193,7 @@ impl Found {
         let sections = vec![
             summary::sections::roles(&self.overview, args.shown.all),
             self.rules(args),
-            summary::sections::problems(&self.overview),
+            summary::sections::problems(&self.overview, args.shown.all),
             summary::people::section(&self.overview, args.shown, columns),
         ];
         let room = if args.shown.all { usize::MAX } else { summary::LINES - lines.len() };

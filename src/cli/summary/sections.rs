@@ -76,13 +76,13 @@ pub(in crate::cli) fn fitted(sections: Vec<Section>, room: usize, columns: usize
 }
 
 /// Problems by cause, those that most people have first.
-pub(in crate::cli) fn problems(overview: &Overview) -> Section {
+pub(in crate::cli) fn problems(overview: &Overview, all: bool) -> Section {
     let sorted = overview.problems.sorted();
     let blocked = counted(overview.totals.blocked, "person", "people");
     let heading = Line::new(2).colour(Yellow, format!("Blocked: {blocked}, in whole or in part"));
     Section {
         heading: vec![heading],
-        entries: sorted.into_iter().map(problem).collect(),
+        entries: sorted.into_iter().map(|one| problem(one, all)).collect(),
         more: 0,
         one: "problem",
         many: "problems",
@@ -90,11 +90,12 @@ pub(in crate::cli) fn problems(overview: &Overview) -> Section {
     }
 }
 
-fn problem(problem: &Problem) -> Vec<Line> {
+fn problem(problem: &Problem, all: bool) -> Vec<Line> {
+    let most = if all { usize::MAX } else { NAMED };
     let Problem { code: _, what, remedy, count, users } = problem;
     let people = counted(*count, "person", "people");
-    let more = count - users.len().min(NAMED) as u64;
-    let named = users.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = count - users.len().min(most) as u64;
+    let named = users.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {} more", figure(more)) } else { String::new() };
     let mut lines = vec![Line::new(4).text("  ").colour(Yellow, people).text(format!(": {what}"))];
     if !remedy.is_empty() {
