@@ -62,6 +62,8 @@ locals {
         DEAD_LETTER_QUEUE_URL = aws_sqs_queue.this["overflow-dead"].url
         RECONCILE_QUEUE_URL   = aws_sqs_queue.this["overflow"].url
         USER_POOL_ID          = var.user_pool_id
+        # Only where the schedule may run it too.
+        BULK_SYNC_STATE_MACHINE_ARN = var.schedule_state == "ENABLED" ? local.resources["state-machine"] : ""
       }
     }
     bulk-sync = {
@@ -85,11 +87,12 @@ locals {
       key    = ["kms:Decrypt", "kms:GenerateDataKey"]
     }
     reconcile = {
-      secret       = ["secretsmanager:GetSecretValue"]
-      pool         = ["cognito-idp:ListUsers", "cognito-idp:AdminListGroupsForUser"]
-      queue        = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"]
-      dead-letters = ["sqs:SendMessage"]
-      key          = ["kms:Decrypt", "kms:GenerateDataKey"]
+      secret        = ["secretsmanager:GetSecretValue"]
+      pool          = ["cognito-idp:ListUsers", "cognito-idp:AdminListGroupsForUser"]
+      queue         = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"]
+      dead-letters  = ["sqs:SendMessage"]
+      state-machine = ["states:StartExecution"]
+      key           = ["kms:Decrypt", "kms:GenerateDataKey"]
     }
     bulk-sync = {
       secret = ["secretsmanager:GetSecretValue"]

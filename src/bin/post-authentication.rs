@@ -64,7 +64,7 @@ fn telemetry() -> anyhow::Result<Metrics> {
 
 async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
     let config::BadDeployment { on_failure, queue } = config::BadDeployment::new(variable);
-    let queue = match clients::aws().await {
+    let queue = match clients::aws_in_lambda().await {
         Ok(aws) => queue.map(|(url, pool)| {
             let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
             (queue, pool)
