@@ -215,6 +215,7 @@ async fn people_come_from_a_file_too() {
             file.into(),
             "--source".into(),
             "https://a.example.com/".into(),
+            "--all".into(),
         ]
     };
     let run = async |arguments: Vec<String>| {

@@ -9,5 +9,4 @@
 mod cli;
 mod cognito_moto;
 mod end_to_end;
-mod model;
 mod state_machine;

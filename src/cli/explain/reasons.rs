@@ -64,13 +64,17 @@ pub(super) fn nearest<'p>(
     grant: &Grant,
 ) -> Option<(&'p Rule, String)> {
     let able = policy.explain(identity).into_iter().filter(|(rule, _)| rule.may_grant(grant));
-    let (rule, verdict) = able.max_by_key(|(rule, verdict)| match verdict {
-        Verdict::Untold(_) | Verdict::GrantsSome(..) => usize::MAX,
-        Verdict::Grants(_) | Verdict::Denies(None) => rule.conditions.len(),
-        // Conditions are looked at in their order.
-        Verdict::Denies(Some(failing)) => {
-            rule.conditions.iter().position(|condition| condition == *failing).unwrap_or(0)
-        }
+    let (rule, verdict) = able.max_by_key(|(rule, verdict)| {
+        let held = match verdict {
+            Verdict::Untold(_) | Verdict::GrantsSome(..) => usize::MAX,
+            Verdict::Grants(_) | Verdict::Denies(None) => rule.conditions.len(),
+            // Conditions are looked at in their order.
+            Verdict::Denies(Some(failing)) => {
+                rule.conditions.iter().position(|condition| condition == *failing).unwrap_or(0)
+            }
+        };
+        // A rule that names this very role is nearer than one that may capture it.
+        (rule.tenant.is_some() && rule.role.is_some(), held)
     })?;
     let missing = match verdict {
         Verdict::Untold(condition) | Verdict::GrantsSome(_, condition) => {

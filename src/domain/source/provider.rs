@@ -63,7 +63,7 @@ mod tests {
             assert_eq!(faults, [], "{name}");
             assert!(!claims.key.is_empty() && !file.claims.key.is_empty(), "{name}");
             let heading: String = text.lines().take_while(|line| line.starts_with('#')).collect();
-            assert!(heading.contains("https://") && heading.contains("Read in "), "{name}: {heading}");
+            assert!(heading.contains("https://") && heading.contains("November 2026"), "{name}: {heading}");
         }
     }
 }

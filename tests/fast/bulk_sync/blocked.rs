@@ -53,7 +53,7 @@ proptest! {
             let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
             let pool = MemoryDirectory::new(before);
             let tenants = format!("[tenants]\ncreate = {creates}\n[deprovision]");
-            let policy = policy_with(&[("[deprovision]", tenants.as_str()), ("= 20", "= 100")]);
+            let policy = policy_with(&[("[deprovision]", tenants.as_str()), ("= 50", "= 100")]);
             bulk_sync(&sandbox, &pool, policy.clone()).run(options(), &Nobody).await.unwrap();
             pool.set(after);
             let sync = bulk_sync(&sandbox, &pool, policy);

@@ -211,6 +211,7 @@ async fn the_trigger_before_tokens_is_attached_where_it_is_free_and_asked_for() 
         {
             let (code, out, err) = attach(&moto, "attach", &taken, more).await;
             assert_eq!(code, Some(2), "{out}{err}");
+            let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(err.contains(FOREIGN) && err.contains("is not replaced"), "{err}");
             assert_eq!(described(&moto, &taken).await, before);
         }

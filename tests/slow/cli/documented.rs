@@ -77,7 +77,11 @@ fn parses(words: &[String]) -> Result<(), String> {
         word => word.to_owned(),
     };
     let all = std::iter::once("permit-handoff".to_owned()).chain(words.iter().map(filled));
-    Cli::try_parse_from(all).map(drop).map_err(|error| error.to_string())
+    match Cli::try_parse_from(all) {
+        Err(error) if error.exit_code() != 0 => Err(error.to_string()),
+        // `--help` is no command line that runs, and right all the same.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 #[test]

@@ -22,7 +22,11 @@ const WRONG: &[(&str, SettingsOf, &str)] = &[
     ("no secret named", &[("PERMIT_API_KEY_SECRET_ID", "")], "PERMIT_API_KEY_SECRET_ID"),
     ("a budget that is none", &[("SIGN_IN_BUDGET_MS", "soon")], "SIGN_IN_BUDGET_MS"),
     ("limits that are none", &[("PERMIT_LIMITS", "write=0")], "PERMIT_LIMITS"),
-    ("a log filter too", &[("RUST_LOG", "=,="), ("PERMIT_LIMITS", "write=0")], "PERMIT_LIMITS"),
+    (
+        "a log filter too",
+        &[("RUST_LOG", "permit_handoff=nonsense"), ("PERMIT_LIMITS", "write=0")],
+        "PERMIT_LIMITS",
+    ),
 ];
 
 /// The values of a metric, and of its dimension `outcome`, that a log holds.
@@ -78,7 +82,7 @@ async fn an_operator_who_denies_has_people_told_a_friendly_sentence() {
 #[tokio::test]
 async fn a_wrong_log_filter_keeps_nobody_from_being_synced() {
     let stack = Stack::start(&[TRIGGER]).await;
-    let settings = [("RUST_LOG", "=,="), ("SIGN_IN_GROUPS", "skip")];
+    let settings = [("RUST_LOG", "permit_handoff=nonsense"), ("SIGN_IN_GROUPS", "skip")];
     let mut function = stack.function(TRIGGER, &settings);
     passes(&mut function, &event("post-authentication").to_string()).await;
     assert_eq!(stack.sandbox.user_count(), 1);

@@ -118,7 +118,7 @@ async fn a_secret_that_is_wrong_is_told_refuses_nobody_and_is_not_read_at_each_s
         ("empty", "the secret empty is empty", 1),
         ("empty-member", "the secret empty-member is empty", 1),
         ("no-member", "the secret no-member is JSON without a text `PERMIT_API_KEY`", 1),
-        ("two-words", "the secret two-words holds no API key", 1),
+        ("two-words", "the secret two-words is not a valid API key", 1),
         ("wrong", "Permit", 2),
     ] {
         stack.sandbox.clear_requests();

@@ -75,6 +75,8 @@ fn each_program_names_every_setting_that_is_wrong_at_once() {
         let mut found = named(name, &[&common[..], more].concat());
         expected.sort_unstable();
         found.sort_unstable();
+        // The policy is at fault twice for `handoff`: its text, and the issuer that it lacks.
+        found.dedup();
         assert_eq!(found, expected, "{name}");
     }
 }

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::{fs, thread};
 
-use permit_sandbox::Sandbox;
+use permit_sandbox::{Sandbox, UserState};
 use serde_json::Value;
 use stand_ins::{CargoLambda, CognitoLocal, Error, Function, Moto, Settings, Triggers};
 
@@ -158,4 +158,12 @@ pub(crate) fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
 /// Signs somebody in while `function` is watched: where it ends, that is told at once.
 pub(crate) async fn during<T>(function: &mut Function, work: impl Future<Output = Result<T, Error>>) -> T {
     function.during(work).await.unwrap()
+}
+
+/// A user without the time in their ledger, which no test can know. It must be there.
+pub(crate) fn timeless(mut user: UserState) -> UserState {
+    let time = user.attributes["handoff"].as_object_mut().unwrap().remove("as_of");
+    let time = time.expect("the ledger has no time");
+    time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    user
 }
