@@ -162,10 +162,10 @@ pub(crate) fn sources(settings: &Value) -> String {
         for (name, value) in fields {
             // A key set is JSON in a text. JSON's texts, numbers and arrays of them are TOML's.
             let value = if value.is_object() { Value::String(value.to_string()) } else { value.clone() };
-            policy.push_str(&format!("{name} = {value}\n"));
+            policy.extend([name, " = ", &value.to_string(), "\n"]);
         }
         for (name, value) in claims.into_iter().flat_map(|(_, claims)| claims.as_object().unwrap()) {
-            policy.push_str(&format!("claims.{name} = {value}\n"));
+            policy.extend(["claims.", name, " = ", &value.to_string(), "\n"]);
         }
     }
     policy

@@ -527,8 +527,7 @@ pub(crate) const SMALL: Rules = Rules {
 #[track_caller]
 pub(crate) fn holds(name: &str, rules: Rules) {
     let Found { states, at_rest, fault } = search(rules);
-    println!("{name}: {states} states, {at_rest} of them at rest");
-    assert!(fault.is_none(), "{name}: {fault:#?}");
+    assert!(fault.is_none(), "{name}: {fault:#?} in {states} states");
     assert!(at_rest > 2, "{name}: the search went nowhere");
 }
 
@@ -536,6 +535,5 @@ pub(crate) fn holds(name: &str, rules: Rules) {
 pub(crate) fn fails(name: &str, rules: Rules, with: &str) {
     let Found { states, fault, .. } = search(rules);
     let Some((fault, story)) = fault else { panic!("{name}: no fault in {states} states") };
-    println!("{name}: {fault} after {} steps, in {states} states", story.len());
     assert!(fault.contains(with), "{name}: {fault} {story:#?}");
 }

@@ -104,6 +104,7 @@ fn template(method: &str, path: &str) -> Option<&'static str> {
 }
 
 /// Asks for every answer below 300 that the contract has, and holds each against it.
+#[expect(clippy::too_many_lines, reason = "a table, an operation after the other")]
 #[tokio::test]
 async fn every_operation_answers_as_the_contract_says() {
     let full = UserState::new()

@@ -77,7 +77,7 @@ impl Cause {
             SyncError::Permit(Error::Rejected { .. }) => {
                 "correct the fields that it names in the directory, or take them out of [user] in the policy"
             }
-            SyncError::Permit(Error::Conflict { .. } | Error::NotFound { .. }) => {
+            SyncError::Permit(Error::Conflict { .. } | Error::NotFound) => {
                 "run it again; if it stays, look at one of these users in Permit"
             }
             SyncError::Evidence(_) | SyncError::TooSoon => "",
