@@ -173,12 +173,14 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
+        // First: whether each of thousands of instances exists need not be asked for a person who is refused anyway.
+        let (mut items, too_large): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|item: &Item| !item.is_too_large());
+        applied.settled.extend(too_large.into_iter().map(Item::too_large));
         if let Err(error) = self.check_instances(&mut items).await {
             applied.stopped = Some(error);
             return applied;
         }
-        let (items, too_large) = items.into_iter().partition(|item: &Item| !item.is_too_large());
-        applied.settled.extend(Vec::into_iter(too_large).map(Item::too_large));
         let (items, doubtful) = self.doubtful(items);
         if let Err(error) = self.few(doubtful, &mut applied.settled).await {
             applied.stopped = Some(error);
