@@ -53,7 +53,7 @@ async fn a_pdp_that_is_too_slow_is_left_alone_and_the_api_is_asked() {
 #[tokio::test]
 async fn a_pdp_that_is_not_up_to_it_is_left_alone_and_the_api_is_asked() {
     for fault in
-        [Fault::status(404), Fault::status(500), Fault::html(502), Fault::reset_before(), Fault::status(401)]
+        [Fault::html(404), Fault::status(500), Fault::html(502), Fault::reset_before(), Fault::status(401)]
     {
         let sandbox = sandbox(0).await;
         let permit = through_pdp(&sandbox).until(soon(8_000));
