@@ -30,13 +30,13 @@ fn browse(page: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The page without its own policy, and with these scripts after it. What they make the title is the answer.
-fn probed(page: &Path, harness: &Path, scripts: &[&str]) -> String {
+fn probed(page: &Path, harness: &Path, scripts: &[&str], more: &[&str]) -> String {
     let html = std::fs::read_to_string(page).unwrap();
     let (before, after) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
     let open = format!("{before}{}", after.split_once('>').unwrap().1);
     let scripts = format!("<script>{}</script>", scripts.join("</script><script>"));
     std::fs::write(harness, open.replace("</body>", &format!("{scripts}</body>"))).unwrap();
-    let shown = browse(harness, &["--virtual-time-budget=20000", "--dump-dom"]);
+    let shown = browse(harness, &[&["--virtual-time-budget=20000", "--dump-dom"], more].concat());
     let dom = String::from_utf8(shown.stdout).unwrap();
     let title = dom.split_once("<title>").unwrap().1.split_once("</title>").unwrap().0;
     title.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
@@ -105,7 +105,7 @@ async fn a_page_is_searched_filtered_and_opened_in_a_browser_and_anybody_can_use
         assert!(!log.contains("CONSOLE"), "the page's own policy stops some of it: {log}");
 
         let harness = folder.path().join("harness.html");
-        let said = probed(&report, &harness, &[USED]);
+        let said = probed(&report, &harness, &[USED], &[]);
         let said: Vec<&str> = said.split(" | ").collect();
         assert_eq!(said[0], "30 of 30 people");
         assert_eq!(said[1], "person-with-a-rather-long-address-7@department.example.com");
@@ -120,8 +120,9 @@ async fn a_page_is_searched_filtered_and_opened_in_a_browser_and_anybody_can_use
         let axe = project_root().join(".local/browser/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(axe).expect("`make browser` installs axe-core");
         let axe = axe.replace("</script", "<\\/script");
-        for dark in ["", "document.documentElement.style.colorScheme='dark'"] {
-            assert_eq!(probed(&report, &harness, &[dark, &axe, AXE]), "axe: []");
+        // By day, and by night.
+        for scheme in ["--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"] {
+            assert_eq!(probed(&report, &harness, &[&axe, AXE], &[scheme]), "axe: []", "{scheme}");
         }
     });
 }
