@@ -169,6 +169,8 @@ impl Applier {
             applied.settled.extend(items.into_iter().map(planned));
             return applied;
         }
+        // Before anything is asked for them: they may name thousands of instances.
+        applied.settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
         if let Err(error) = self.make_tenants(&mut items).await {
             applied.stopped = Some(error);
             return applied;
