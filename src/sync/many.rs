@@ -175,10 +175,6 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
-        // First: whether each of thousands of instances exists need not be asked for a person who is refused anyway.
-        let (mut items, too_large): (Vec<_>, Vec<_>) =
-            items.into_iter().partition(|item: &Item| !item.is_too_large());
-        applied.settled.extend(too_large.into_iter().map(Item::too_large));
         if let Err(error) = self.check_instances(&mut items).await {
             applied.stopped = Some(error);
             return applied;
