@@ -199,6 +199,18 @@ impl Untold {
     }
 }
 
+/// As in `acme/*` or `default/project:*#viewer`.
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();
+        write!(f, "{}/", any(&self.tenant))?;
+        if let Some(RuleResource { resource, key }) = &self.resource {
+            write!(f, "{resource}:{}#", any(key))?;
+        }
+        f.write_str(&any(&self.role))
+    }
+}
+
 /// What a rule says of a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict<'p> {
