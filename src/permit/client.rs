@@ -134,7 +134,7 @@ impl fmt::Debug for Permit {
 }
 
 /// The longest that Permit is waited for to show what a bulk call wrote.
-const LATE: Duration = Duration::from_secs(90);
+pub const LATE: Duration = Duration::from_secs(90);
 
 /// The pauses between readings of what may be late, [`LATE`] in all.
 pub const LATE_PAUSES: [Duration; 9] = [
@@ -271,6 +271,15 @@ impl Permit {
     pub fn may_be_late(&self) -> bool {
         let latest = *self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
         latest.is_some_and(|latest| latest.elapsed() < LATE)
+    }
+
+    /// Waits. A pause that would outlast the handle's deadline is not begun.
+    pub async fn pause(&self, pause: Duration) -> Result<(), Error> {
+        if !self.outlasts(Instant::now() + pause) {
+            return Err(Error::DeadlineExceeded);
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 
     /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.

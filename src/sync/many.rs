@@ -11,6 +11,7 @@
 
 mod calls;
 mod deletion;
+mod late;
 mod reading;
 mod target;
 mod tenants;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 use self::calls::{Failed, Sent};
 pub use self::deletion::Deleted;
+pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
 pub use self::target::{Item, Target};
 use self::tenants::Tenants;
@@ -36,7 +38,7 @@ use super::one::{Snapshot, Sync, SyncError, Synced};
 use crate::domain::grant::Grant;
 use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Permit, Turn};
+use crate::permit::{Error, LATE, LATE_PAUSES, Permit, Turn};
 
 /// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
 const FEW: usize = 5;
@@ -69,6 +71,8 @@ pub struct Applier {
     embedded: Mutex<Option<bool>>,
     /// Where looks are sent ahead of changes.
     looks: Option<Arc<Looks>>,
+    /// What bulk calls wrote a moment ago; `None`: nobody is settled twice.
+    recent: Option<Arc<Recent>>,
     /// One batch of changes is read and written at a time.
     changing: Mutex<()>,
     /// Nothing is written.
@@ -105,11 +109,13 @@ struct Batch {
     tries: u32,
     /// Failures in all.
     rounds: u32,
+    /// A refusal of it was waited out: readings show all that there is.
+    waited: bool,
 }
 
 impl Batch {
     fn new(items: Vec<Item>) -> Self {
-        Self { items, paid: None, windows: 0, tries: 0, rounds: 0 }
+        Self { items, paid: None, windows: 0, tries: 0, rounds: 0, waited: false }
     }
 }
 
@@ -124,6 +130,7 @@ impl Applier {
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
             looks: None,
+            recent: None,
             changing: Mutex::default(),
             is_dry: false,
             tenants: Mutex::new(None),
@@ -142,6 +149,12 @@ impl Applier {
     #[must_use]
     pub fn with_looks(self, looks: Option<Arc<Looks>>) -> Self {
         Self { looks, ..self }
+    }
+
+    /// Keeps in mind what bulk calls wrote, with others who do.
+    #[must_use]
+    pub fn remembering(self, recent: Arc<Recent>) -> Self {
+        Self { recent: Some(recent), ..self }
     }
 
     /// Whether what this wrote may be seen late.
@@ -216,7 +229,7 @@ impl Applier {
         todo: &mut Vec<Batch>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), Error> {
-        let Batch { items, paid, windows, tries, rounds } = batch;
+        let Batch { items, paid, windows, tries, rounds, waited } = batch;
         if items.len() < FEW {
             return self.few(items, settled).await;
         }
@@ -250,6 +263,7 @@ impl Applier {
         let Failed { error, culprits, turn } = match self.send(permit, &plans, until).await {
             Ok(Sent { roles_too }) => {
                 self.faults.store(0, Ordering::Relaxed);
+                self.wrote(&plans, roles_too);
                 let mut unassigned = Vec::new();
                 for (mut item, plan) in items.into_iter().zip(plans) {
                     // Whose the user is that stands now, a read must tell before their roles are assigned.
@@ -272,12 +286,12 @@ impl Applier {
         if error == Error::DeadlineExceeded && until.is_some_and(|until| self.permit.outlasts(until)) {
             items.iter_mut().zip(plans).for_each(|(item, plan)| item.begun(plan));
             if windows == WINDOWS {
-                todo.extend(cut(items, &[]));
+                todo.extend(cut(items, &[], waited));
                 return Ok(());
             }
             // Wait for the turn first, and then read.
             let paid = Some(self.permit.turn(turn).await?);
-            todo.push(Batch { items, paid, windows: windows + 1, tries, rounds });
+            todo.push(Batch { items, paid, windows: windows + 1, tries, rounds, waited });
             return Ok(());
         }
         if !self.bears(&error) {
@@ -287,20 +301,22 @@ impl Applier {
         if error.is_transient() && tries < TRIES {
             pause(tries).await;
         }
-        let Refreshed { items, moved } = self.refresh(items, plans, settled).await?;
+        let waits = !waited && may_be_unseen(&error);
+        let Refreshed { items, moved } = self.refresh(items, plans, settled, waits).await?;
+        let waited = waited || (waits && !moved);
         if items.is_empty() {
             return Ok(());
         }
         // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
         let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
         if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
-            todo.push(Batch { tries, rounds, ..Batch::new(items) });
+            todo.push(Batch { tries, rounds, waited, ..Batch::new(items) });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
             return Err(error);
         }
-        todo.extend(cut(items, if moved { &[] } else { &culprits }));
+        todo.extend(cut(items, if moved { &[] } else { &culprits }, waited));
         Ok(())
     }
 
@@ -340,14 +356,28 @@ impl Applier {
     }
 
     /// Reads what Permit knows now. Those for whom that is what it should be are settled by the plan that was tried.
+    ///
+    /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they are repeated
+    /// until one tells something new.
     async fn refresh(
         &self,
         items: Vec<Item>,
         plans: Vec<Plan>,
         settled: &mut Vec<Settled>,
+        waits: bool,
     ) -> Result<Refreshed, Error> {
-        let taken = Instant::now();
-        let mut found = self.read(items.iter().map(|item| item.target.key())).await?;
+        let began = Instant::now();
+        let mut pauses = LATE_PAUSES.iter().filter(|_| waits && began.elapsed() < LATE);
+        let (taken, mut found) = loop {
+            let taken = Instant::now();
+            let found = self.read(items.iter().map(|item| item.target.key())).await?;
+            let is_news =
+                |(item, tried): (&Item, &Plan)| item.would_plan(found.get(item.target.key())) != *tried;
+            match pauses.next() {
+                Some(pause) if !items.iter().zip(&plans).any(is_news) => self.permit.pause(*pause).await?,
+                _ => break (taken, found),
+            }
+        };
         let mut refreshed = Refreshed { items: Vec::new(), moved: false };
         for (mut item, tried) in items.into_iter().zip(plans) {
             let actual = found.remove(item.target.key());
@@ -384,11 +414,11 @@ impl Applier {
         stopped
     }
 
-    async fn one(&self, item: Item) -> Result<Settled, Error> {
+    async fn one(&self, mut item: Item) -> Result<Settled, Error> {
         let was_made = item.was_made();
         let mut seen = match item.snapshot() {
             Some(seen) => seen,
-            None => Snapshot::read(&self.permit, item.target.key()).await?,
+            None => self.read_one(&mut item).await?,
         };
         let ahead = self.looks.as_deref().map(|looks| item.ahead(looks));
         let mut tries = 0;
@@ -417,6 +447,15 @@ impl Applier {
             pause(tries).await;
             seen = Snapshot::read(&self.permit, item.target.key()).await?;
         }
+    }
+
+    async fn read_one(&self, item: &mut Item) -> Result<Snapshot, Error> {
+        let seen = Snapshot::read(&self.permit, item.target.key()).await?;
+        if !self.is_late(item, seen.facts.as_ref()) {
+            return Ok(seen);
+        }
+        self.wait_for(&[item]).await?;
+        Snapshot::read(&self.permit, item.target.key()).await
     }
 
     /// Takes from one who left what they are to lose.
@@ -483,8 +522,13 @@ async fn pause(tries: u32) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
 }
 
+/// Whether what a bulk call wrote may be why Permit refuses this, though readings do not show it yet.
+fn may_be_unseen(error: &Error) -> bool {
+    matches!(error, Error::Conflict { .. } | Error::NotFound) && !error.names_email()
+}
+
 /// The culprits each alone and the others together, where Permit has named them; otherwise halves.
-fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
+fn cut(items: Vec<Item>, culprits: &[usize], waited: bool) -> Vec<Batch> {
     let mut alone = Vec::new();
     let mut others = Vec::new();
     if culprits.is_empty() {
@@ -496,5 +540,6 @@ fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
         }
     }
     alone.push(others);
-    alone.into_iter().filter(|items| !items.is_empty()).map(Batch::new).collect()
+    let parts = alone.into_iter().filter(|items| !items.is_empty());
+    parts.map(|items| Batch { waited, ..Batch::new(items) }).collect()
 }

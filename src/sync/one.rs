@@ -14,7 +14,7 @@ use super::catalog::{Catalog, Known, Missing};
 use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
 use crate::domain::facts::Facts;
 use crate::domain::grant::{Grant, Key};
-use crate::domain::identity::{Identity, UserKey};
+use crate::domain::identity::{Email, Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
@@ -169,6 +169,8 @@ pub struct Sync<'a> {
     claims: BTreeSet<Grant>,
     ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
+    /// The address that was left out since Permit refused to make the user.
+    withheld: Option<Email>,
     /// What the step that ran last has to wait its turn for.
     turn: Turn,
     done: Synced,
@@ -201,6 +203,7 @@ impl<'a> Sync<'a> {
             claims: BTreeSet::new(),
             ahead: None,
             announced: None,
+            withheld: None,
             turn: Turn::Write,
             done: Synced::default(),
         }
@@ -254,7 +257,7 @@ impl<'a> Sync<'a> {
                 }
                 Err(SyncError::Permit(error)) if round + 1 < ROUNDS && self.may_settle(&error) => {
                     let stood = seen.facts.is_some();
-                    seen = self.read_late(&error, stood).await?;
+                    seen = self.read_after(&error, stood).await?;
                     self.learn(&error, stood, seen.facts.as_ref()).await?;
                     // Two instances that met once must not meet again in step.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
@@ -304,11 +307,12 @@ impl<'a> Sync<'a> {
             self.done.changed = true;
             self.done.granted.extend(user.grants);
         }
-        // It may also leave the roles out of its answer: then a read, which costs no write, tells.
+        // It may also leave the roles out of its answer: then a read, which costs no write, tells. One whom a bulk call made
+        // may be shown late.
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }
-        Ok(Step::Read(self.read().await?))
+        Ok(Step::Read(self.read_until(|facts| facts.is_some()).await?))
     }
 
     async fn change(&mut self, change: Change, seen: &Snapshot) -> Result<Step, Error> {
@@ -334,9 +338,13 @@ impl<'a> Sync<'a> {
         if grant.is_empty() && (is_sure || !replaces) {
             return Ok(Step::Done);
         }
+        let after = self.read_granted(&grant).await;
         self.done.granted.extend(grant);
-
-        let after = self.read().await?;
+        let after = match after {
+            // Somebody looks again, and the time is over: a sign-in does not wait for what is shown late.
+            Err(Error::DeadlineExceeded) if is_sure => return Ok(Step::Done),
+            after => after?,
+        };
         let Some(facts) = &after.facts else { return Ok(Step::Done) };
         if !is_sure && replaces {
             self.claims.extend(appeared(self.policy, seen.facts.as_ref(), facts));
@@ -359,17 +367,39 @@ impl<'a> Sync<'a> {
         self.announced = Some(Announced { at, grants, is_sure });
     }
 
-    /// Reads the user after `error`. Permit may refuse to create a user whom a bulk call made, and not show them yet.
-    async fn read_late(&self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
-        let is_there = matches!(error, Error::Conflict { .. }) && !stood && !error.names_email();
+    /// Reads the user after `error`. Permit may refuse to make a user whom a bulk call made, and not show them yet: so it is
+    /// where it refuses them without an address too.
+    async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
+        let seen = self.read().await?;
+        let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
+        if !is_conflict || stood || seen.facts.is_some() || self.desired.email.is_some() {
+            return Ok(seen);
+        }
+        if let Some(email) = self.withheld.take() {
+            self.desired.email = Some(email);
+            self.done.left_out.remove(&LeftOut::EmailTaken);
+        }
+        self.read_until(|facts| facts.is_some()).await
+    }
+
+    /// Reads the user after `granted` were assigned. What a bulk call did may be shown late.
+    async fn read_granted(&self, granted: &BTreeSet<Grant>) -> Result<Snapshot, Error> {
+        if granted.len() < MANY {
+            return self.read().await;
+        }
+        self.read_until(|facts| facts.is_none_or(|facts| granted.is_subset(&facts.roles))).await
+    }
+
+    /// Reads the user until `is_shown`, or until Permit has had its time to show what a bulk call wrote.
+    async fn read_until(&self, is_shown: impl Fn(Option<&Facts>) -> bool) -> Result<Snapshot, Error> {
         let mut pauses = LATE_PAUSES.iter();
         loop {
             let seen = self.read().await?;
-            if seen.facts.is_some() || !is_there || !self.permit.may_be_late() {
+            if is_shown(seen.facts.as_ref()) {
                 return Ok(seen);
             }
             let Some(pause) = pauses.next() else { return Ok(seen) };
-            tokio::time::sleep(*pause).await;
+            self.permit.pause(*pause).await?;
         }
     }
 
@@ -393,7 +423,8 @@ impl<'a> Sync<'a> {
                     && self.desired.email.is_some()
                     && self.desired.email.as_ref() != has =>
             {
-                self.desired.email = None;
+                let email = self.desired.email.take();
+                self.withheld = email.filter(|_| !stood && !error.names_email());
                 self.done.left_out.insert(LeftOut::EmailTaken);
             }
             Error::Rejected { .. } => {

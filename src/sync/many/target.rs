@@ -145,6 +145,11 @@ impl Item {
         self.outdate();
     }
 
+    /// Whether a call has made them, if nobody else had: then they stand, whatever a reading shows.
+    pub(super) fn was_sent(&self) -> bool {
+        self.made.is_some()
+    }
+
     /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is refused where there is
     /// one.
     pub(super) fn is_stale(&self) -> bool {
@@ -200,7 +205,12 @@ impl Item {
 
     /// What to do.
     pub fn plan(&self) -> Plan {
-        self.target.claiming(self.actual.as_ref(), &self.claims)
+        self.would_plan(self.actual.as_ref())
+    }
+
+    /// What to do if Permit knows this of them.
+    pub(super) fn would_plan(&self, actual: Option<&Facts>) -> Plan {
+        self.target.claiming(actual, &self.claims)
     }
 
     /// What the user's grants take in the ledger, in bytes.
