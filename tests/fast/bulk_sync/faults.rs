@@ -68,8 +68,8 @@ async fn kill(sandbox: &Sandbox, directory: &MemoryDirectory, n: u64, applied: b
 async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     for (at, (name, semantics)) in Semantics::each().into_iter().enumerate() {
         let (expected, requests, bulk_calls) = end_state(semantics).await;
-        // Every request under the documented answers and under the opposite ones; one in six under each of the others.
-        let (first, step) = if at < 2 { (1, 1) } else { (1 + at as u64 % 6, 6) };
+        // Every request under the documented answers and under the opposite ones; one in twelve under each of the others.
+        let (first, step) = if at < 2 { (1, 1) } else { (1 + at as u64 % 12, 12) };
         for applied in [false, true] {
             for n in (first..=requests).step_by(step) {
                 let (sandbox, directory) = torn(semantics).await;
