@@ -35,5 +35,6 @@ pub use self::error::{Error, ErrorCode, KeyLevel};
 pub use self::instances::Existence;
 pub use self::key::{ApiKey, ApiKeyError, StaticKey};
 pub use self::limits::{InvalidLimits, Limits};
+pub use self::pdp::AtPdp;
 pub use self::schema::{Reach, Usage};
 pub use self::users::UsersPage;

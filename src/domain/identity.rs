@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::facts::Names;
 use super::redacted_debug;
 use super::told::Told;
 
@@ -97,15 +98,39 @@ impl Email {
         &self.0
     }
 
-    /// What two spellings of one address share: Permit's documents leave open whether it keeps the case.
+    /// In lower case.
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
+    }
+
+    /// What two spellings of one address share. Permit's documents leave open whether it keeps the case; and it may give a
+    /// domain back as people read it (`bücher.example`) that was written for machines (`xn--bcher-kva.example`).
+    pub fn normal(&self) -> String {
+        match self.0.rsplit_once('@') {
+            Some((local, domain)) if self.is_international() => {
+                format!("{}@{}", local.to_lowercase(), idna::domain_to_unicode(domain).0)
+            }
+            _ => self.folded(),
+        }
+    }
+
+    fn is_international(&self) -> bool {
+        !self.0.is_ascii() || self.0.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xn--"))
+    }
+
+    /// Whether the domain is none of the Internet's (RFC 6761): those Permit may refuse.
+    pub fn is_special_use(&self) -> bool {
+        let domain = self.0.rsplit('.').next().unwrap_or_default();
+        ["arpa", "invalid", "local", "localhost", "onion", "test"]
+            .iter()
+            .any(|name| domain.eq_ignore_ascii_case(name))
     }
 }
 
 impl PartialEq for Email {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0 || self.folded() == other.folded()
+        let differs = || self.is_international() || other.is_international();
+        self.0.eq_ignore_ascii_case(&other.0) || (differs() && self.normal() == other.normal())
     }
 }
 
@@ -113,7 +138,7 @@ impl Eq for Email {}
 
 impl std::hash::Hash for Email {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.folded().hash(state);
+        self.normal().hash(state);
     }
 }
 
@@ -260,6 +285,9 @@ pub struct Identity {
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
+    /// Those that are not there, and do not exist: the view tells it.
+    #[serde(default)]
+    pub lacks: Names,
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
@@ -334,6 +362,8 @@ impl Identity {
             attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let text = |name: &str| attributes.get(name).and_then(Value::as_str);
         let email = text("email").and_then(Email::new);
+        // One that is there and cannot be read is not absent.
+        let lacks = |name: &str| told.tells(name) && !attributes.contains_key(name);
         let is_email_clean = attributes.get("email").is_none_or(is_clean);
         let (first_name, last_name) =
             (text("given_name").and_then(readable), text("family_name").and_then(readable));
@@ -342,6 +372,7 @@ impl Identity {
             email,
             first_name,
             last_name,
+            lacks: Names { first: lacks("given_name"), last: lacks("family_name") },
             key,
             source,
             evidence: Evidence::default(),

@@ -9,11 +9,12 @@ mod pattern;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::parse::{Fault, InvalidPolicy};
 pub use self::pattern::{Capture, Captures, Pattern};
-use super::facts::Facts;
+use super::facts::{Facts, Ledger, Names, WhyRefused};
 use super::grant::{Grant, Instance, Key};
 use super::identity::{Email, Evidence, Identity, Source, UserKey, is_clean};
 use super::path;
@@ -136,10 +137,14 @@ pub struct Desired {
     pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
-    /// `None`: what Permit has is left.
+    /// Whether the address is written.
+    pub attempt: Attempt,
+    /// `None`: what Permit has is left, unless it is lacking.
     pub first_name: Option<String>,
-    /// `None`: what Permit has is left.
+    /// `None`: what Permit has is left, unless it is lacking.
     pub last_name: Option<String>,
+    /// Names that do not exist, and should not stand in Permit either where they are ours.
+    pub lacks: Names,
     /// Every attribute that the policy names, by Permit's name; `None`: it should not be there. One that
     /// is not told is missing here, and is left as it is.
     pub attributes: BTreeMap<String, Option<Value>>,
@@ -150,6 +155,18 @@ pub struct Desired {
 }
 
 redacted_debug!(Desired);
+
+/// Whether an address is written, which Permit may refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+pub enum Attempt {
+    /// It is, unless the ledger says that Permit refused this very one.
+    #[default]
+    First,
+    /// It is, whatever the ledger says: what stood against it is gone.
+    Again,
+    /// It is not: Permit refused it just now, and the ledger is to say so.
+    Refused(WhyRefused),
+}
 
 impl Desired {
     /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users is still
@@ -164,6 +181,25 @@ impl Desired {
             key(tenant) + on + key(role) + 2
         };
         self.grants.iter().map(size).sum()
+    }
+
+    /// Why the address is not written, to a user with this ledger; `None`: it is, if there is one.
+    pub fn refused_email(&self, ledger: Option<&Ledger>) -> Option<WhyRefused> {
+        let email = self.email.as_ref()?;
+        match self.attempt {
+            Attempt::Refused(why) => Some(why),
+            Attempt::Again => None,
+            Attempt::First => {
+                ledger?.refused_email.as_ref().filter(|refused| refused.is(email)).map(|refused| refused.why)
+            }
+        }
+    }
+
+    /// The address, where it is written to a user of whom Permit knows `actual`, and is not theirs already.
+    pub fn new_email(&self, actual: Option<&Facts>) -> Option<&Email> {
+        let has = actual.and_then(|facts| facts.email.as_ref());
+        let ledger = actual.and_then(|facts| facts.ledger.as_ref());
+        self.email.as_ref().filter(|email| Some(*email) != has && self.refused_email(ledger).is_none())
     }
 
     /// The same, and they keep what they have by us.
@@ -267,8 +303,10 @@ impl Policy {
             evidence: identity.evidence,
             takes_over: None,
             email: identity.email.clone(),
+            attempt: Attempt::First,
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),
+            lacks: identity.lacks,
             attributes,
             grants,
             untold,

@@ -158,6 +158,8 @@ pub(super) struct Call {
     pub(super) by_pdp: bool,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
+    /// Its last answer was an error with one of Permit's codes.
+    pub(super) has_code: AtomicBool,
     /// When its last attempt was sent, its turn waited for.
     pub(super) sent: Mutex<Option<Instant>>,
 }
@@ -165,7 +167,16 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, by_pdp: false, renews_key: true, sent: Mutex::default() }
+        let has_code = AtomicBool::new(false);
+        Self {
+            request,
+            bulk: false,
+            repeat,
+            by_pdp: false,
+            renews_key: true,
+            has_code,
+            sent: Mutex::default(),
+        }
     }
 
     /// When its last attempt was sent, its turn waited for.
@@ -364,7 +375,11 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response, call.by_pdp).await,
+            Ok(response) => {
+                let answer = answer::read(response, call.by_pdp).await;
+                call.has_code.store(answer.has_code, Ordering::Relaxed);
+                answer.outcome
+            }
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }

@@ -9,6 +9,7 @@
 //! changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users, as with a single one: past it they are read and planned
 //! again, once the turn for the call has come.
 
+mod addresses;
 mod calls;
 mod deletion;
 mod late;
@@ -26,11 +27,12 @@ use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::addresses::Addresses;
 use self::calls::{Failed, Sent};
 pub use self::deletion::Deleted;
 pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
-pub use self::target::{Item, Target};
+pub use self::target::{Item, Second, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
@@ -51,8 +53,6 @@ const WINDOWS: u32 = 8;
 /// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
-/// Changes of address in one batch of a part that are made one by one.
-const ADDRESSES: usize = 100;
 /// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below it.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Single calls at a time.
@@ -69,6 +69,8 @@ pub struct Applier {
     listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
     embedded: Mutex<Option<bool>>,
+    /// What Permit was found to do with addresses.
+    addresses: Addresses,
     /// Where looks are sent ahead of changes.
     looks: Option<Arc<Looks>>,
     /// What bulk calls wrote a moment ago; `None`: nobody is settled twice.
@@ -129,6 +131,7 @@ impl Applier {
             prefix: None,
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
+            addresses: Addresses::default(),
             looks: None,
             recent: None,
             changing: Mutex::default(),
@@ -192,11 +195,13 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
-        let (items, doubtful) = self.doubtful(items);
-        if let Err(error) = self.few(doubtful, &mut applied.settled).await {
-            applied.stopped = Some(error);
-            return applied;
-        }
+        let items = match self.try_addresses(items, &mut applied.settled).await {
+            Ok(items) => items,
+            Err(error) => {
+                applied.stopped = Some(error);
+                return applied;
+            }
+        };
         let mut todo: Vec<Batch> = by_size(items).into_iter().map(Batch::new).collect();
         while let Some(batch) = todo.pop() {
             if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
@@ -205,22 +210,6 @@ impl Applier {
             }
         }
         applied
-    }
-
-    /// Sets apart whoever is likely to be refused for their address, and would be again in every run. Where only a part
-    /// of Permit's users was listed, it is not known who of the others holds the address; a single call asks for less
-    /// than cutting a batch up.
-    fn doubtful(&self, items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
-        let doubtful = |item: &Item| match (&item.target, &item.actual) {
-            (Target::Present(desired), Some(facts)) => {
-                desired.email.is_some() && desired.email != facts.email
-            }
-            _ => false,
-        };
-        if self.prefix.is_none() || items.iter().filter(|item| doubtful(item)).count() > ADDRESSES {
-            return (items, Vec::new());
-        }
-        items.into_iter().partition(|item| !doubtful(item))
     }
 
     async fn step(
@@ -234,6 +223,7 @@ impl Applier {
             return self.few(items, settled).await;
         }
         let (mut items, later) = self.within_reach(items);
+        self.withhold_special_use(&mut items);
         if !later.is_empty() {
             todo.push(Batch::new(later));
         }
@@ -260,7 +250,7 @@ impl Applier {
         let mut items = left;
         let until = items.iter().filter_map(Item::good_until).min();
         self.announce(&mut items, &plans).await;
-        let Failed { error, culprits, turn } = match self.send(permit, &plans, until).await {
+        let Failed { error, culprits, addresses, turn } = match self.send(permit, &plans, until).await {
             Ok(Sent { roles_too }) => {
                 self.faults.store(0, Ordering::Relaxed);
                 self.wrote(&plans, roles_too);
@@ -301,6 +291,7 @@ impl Applier {
         if error.is_transient() && tries < TRIES {
             pause(tries).await;
         }
+        self.refused_addresses(&mut items, &addresses);
         let waits = !waited && may_be_unseen(&error);
         let Refreshed { items, moved } = self.refresh(items, plans, settled, waits).await?;
         let waited = waited || (waits && !moved);
@@ -434,6 +425,9 @@ impl Applier {
                 Err(SyncError::Permit(error)) if !error.is_refusal() => error,
                 outcome => {
                     self.faults.store(0, Ordering::Relaxed);
+                    if let Ok(synced) = &outcome {
+                        self.note_refusal(&item, &synced.left_out);
+                    }
                     return Ok(item.finished(outcome, was_made));
                 }
             };

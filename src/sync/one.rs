@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::catalog::{Catalog, Known, Missing};
 use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::grant::{Grant, Key};
-use crate::domain::identity::{Email, Identity, UserKey};
+use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
-use crate::domain::policy::{Desired, Policy};
+use crate::domain::policy::{Attempt, Desired, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
@@ -89,6 +89,14 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
+    /// An address that Permit refused.
+    pub fn email(why: WhyRefused) -> Self {
+        match why {
+            WhyRefused::Taken => Self::EmailTaken,
+            WhyRefused::Form => Self::EmailRefused,
+        }
+    }
+
     /// Permit's code for it, as in the report.
     pub fn code(&self) -> &'static str {
         match self {
@@ -169,8 +177,8 @@ pub struct Sync<'a> {
     claims: BTreeSet<Grant>,
     ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
-    /// The address that was left out since Permit refused to make the user.
-    withheld: Option<Email>,
+    /// How the address was tried that was left out since Permit refused to make the user.
+    withheld: Option<Attempt>,
     /// What the step that ran last has to wait its turn for.
     turn: Turn,
     done: Synced,
@@ -372,11 +380,11 @@ impl<'a> Sync<'a> {
     async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
         let seen = self.read().await?;
         let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
-        if !is_conflict || stood || seen.facts.is_some() || self.desired.email.is_some() {
+        if !is_conflict || stood || seen.facts.is_some() || self.tries_email() {
             return Ok(seen);
         }
-        if let Some(email) = self.withheld.take() {
-            self.desired.email = Some(email);
+        if let Some(attempt) = self.withheld.take() {
+            self.desired.attempt = attempt;
             self.done.left_out.remove(&LeftOut::EmailTaken);
         }
         self.read_until(|facts| facts.is_some()).await
@@ -403,11 +411,16 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// Whether an address is written, if the ledger does not stand against it.
+    fn tries_email(&self) -> bool {
+        self.desired.email.is_some() && !matches!(self.desired.attempt, Attempt::Refused(_))
+    }
+
     /// Whether reading and planning again may settle what failed.
     fn may_settle(&self, error: &Error) -> bool {
         match error {
             Error::Conflict { .. } | Error::NotFound | Error::Lost => true,
-            Error::Rejected { .. } => self.desired.email.is_some() && error.names_email(),
+            Error::Rejected { .. } => self.tries_email() && error.names_email(),
             _ => false,
         }
     }
@@ -415,20 +428,18 @@ impl<'a> Sync<'a> {
     /// Takes out of what is desired what Permit cannot hold, as `error` and what it knows now tell.
     /// `stood`: the plan that failed took the user to stand in Permit.
     async fn learn(&mut self, error: &Error, stood: bool, actual: Option<&Facts>) -> Result<(), Error> {
-        let has = actual.and_then(|facts| facts.email.as_ref());
         match error {
             // Not the key, which is still free or still this user's: so it is the address that is taken.
             Error::Conflict { .. }
-                if stood == actual.is_some()
-                    && self.desired.email.is_some()
-                    && self.desired.email.as_ref() != has =>
+                if stood == actual.is_some() && self.desired.new_email(actual).is_some() =>
             {
-                let email = self.desired.email.take();
-                self.withheld = email.filter(|_| !stood && !error.names_email());
+                let attempt =
+                    std::mem::replace(&mut self.desired.attempt, Attempt::Refused(WhyRefused::Taken));
+                self.withheld = Some(attempt).filter(|_| !stood && !error.names_email());
                 self.done.left_out.insert(LeftOut::EmailTaken);
             }
             Error::Rejected { .. } => {
-                self.desired.email = None;
+                self.desired.attempt = Attempt::Refused(WhyRefused::Form);
                 self.done.left_out.insert(LeftOut::EmailRefused);
             }
             Error::NotFound => {
