@@ -185,7 +185,7 @@ async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
         whole.clear_requests();
         arrive(&sign_ins(&whole, &queue), after(), false).await;
         let requests = whole.counts().all;
-        assert_eq!(requests, 6, "{name}: read, two revocations, the ledger, two grants");
+        assert_eq!(requests, 7, "{name}: read, two revocations, the ledger, two grants, read back");
 
         let cuts = (1..=requests).flat_map(|cut| [(cut, false), (cut, true)]);
         join_all(cuts.map(|(cut, applied)| {
