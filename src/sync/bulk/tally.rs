@@ -115,7 +115,7 @@ impl Report {
             match &part {
                 LeftOut::EmailTaken => desired.attempt = Attempt::Refused(WhyRefused::Taken),
                 LeftOut::EmailRefused => desired.attempt = Attempt::Refused(WhyRefused::Form),
-                LeftOut::Unclean(_) => {}
+                LeftOut::Flaw(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }
