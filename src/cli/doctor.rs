@@ -2,6 +2,7 @@
 //!
 //! - `finding`: what a check says, and how it is shown;
 //! - `permit`, `pool`, `queue`, `changes`: what is there;
+//! - `sources`: keys, doors and lists of the policy's sources;
 //! - `trust`: who could grant themselves a role.
 
 mod changes;
@@ -9,6 +10,7 @@ mod finding;
 mod permit;
 mod pool;
 mod queue;
+mod sources;
 mod trust;
 
 use std::error::Error;
@@ -176,6 +178,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
             groups: &of_pool.groups,
         });
         findings.extend(trust::look(policy, pool, of_permit.roles.as_ref()));
+        findings.extend(sources::look(policy, user_pool_id.as_ref(), &of_pool.users));
     }
     findings.extend(policy.and_then(|policy| trust::sources(&policy.sources, user_pool_id.as_ref())));
     findings

@@ -28,7 +28,7 @@ use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
-use crate::sync::many::{Applied, Applier, Settled, Target};
+use crate::sync::many::{Applied, Applier, Recent, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
@@ -65,6 +65,8 @@ pub struct Reconcile {
     dead_letters: Option<Box<dyn DeadLetters>>,
     runs: Option<Box<dyn Runs>>,
     breaker: Breaker,
+    /// What was written just now, and may be seen late.
+    recent: Arc<Recent>,
 }
 
 impl Reconcile {
@@ -82,8 +84,8 @@ impl Reconcile {
         let policy = Arc::new(policy);
         let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
         let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
-        let (runs, breaker) = (None, Breaker::default());
-        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker }
+        let (runs, breaker, recent) = (None, Breaker::default(), Arc::default());
+        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker, recent }
     }
 
     /// The same, and a change that names nobody starts a bulk sync.
@@ -153,12 +155,13 @@ impl Reconcile {
             pool.is_none_or(|pool| *lookup.source() == Source::user_pool(pool.as_str()))
         };
         match change {
-            Change::One { pool, key, deleted, at } => {
+            Change::One { pool, sub, deleted, at } => {
                 let mut noted = false;
                 for lookup in self.directories.readable.iter().filter(|lookup| is_ours(lookup, pool.as_ref()))
                 {
+                    let Some(key) = lookup.key_of(&sub) else { continue };
                     let people = sources.entry(lookup.source().clone()).or_default();
-                    people.note_change(index, key.clone(), deleted, at);
+                    people.note_change(index, key, deleted, at);
                     noted = true;
                 }
                 metrics::change(if noted { ChangeOutcome::Looked } else { ChangeOutcome::Ignored });
@@ -240,7 +243,7 @@ impl Reconcile {
             return Ok(());
         }
         let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        let mut applier = applier.with_looks(self.looks.clone());
+        let mut applier = applier.with_looks(self.looks.clone()).remembering(self.recent.clone());
         if keys.len() >= MANY {
             applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
         }
@@ -317,6 +320,13 @@ impl Reconcile {
                 // The grace period is for people who are missing, and nobody knows why.
                 rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
                 Some(Target::Absent { key, rule, now: Timestamp::now() })
+            }
+            Found::Unclear(reason) => {
+                tracing::warn!(
+                    reason,
+                    "a record of the directory is unclear: the person keeps what they have"
+                );
+                None
             }
             Found::Unread(_) => None,
         }

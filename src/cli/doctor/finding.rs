@@ -39,6 +39,8 @@ pub(super) enum Check {
     Limits,
     /// Monthly active users against the plan
     Usage,
+    /// The PDP knows what Permit has of one user
+    Pdp,
     /// The pool is in the region of the functions
     Region,
     /// The user pool can be read
@@ -73,6 +75,12 @@ pub(super) enum Check {
     Everyone,
     /// Several directories with one key space
     Issuers,
+    /// Keys that people can change
+    Keys,
+    /// Rules that one door of a source alone can tell
+    Doors,
+    /// Attributes that look like lists and are not declared
+    Lists,
 }
 
 impl Check {

@@ -81,6 +81,11 @@ impl GrantPattern {
         Some(Self { tenant: part(tenant)?, on, role: part(role)? })
     }
 
+    /// Whether all of it is in this tenant.
+    pub(super) fn is_in(&self, tenant: &Key) -> bool {
+        self.tenant.as_ref() == Some(tenant)
+    }
+
     /// Whether it has every grant that `other` has.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.compare(other, |mine, theirs| mine.is_none() || mine == theirs)

@@ -1,6 +1,6 @@
 //! `policy test`: people, and whether the policy grants them what is expected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::aws::UserPoolId;
 use crate::cli::reasons::{because, nearest};
 use crate::cli::screen::{Line, counted, joined};
 use crate::cli::{Exit, Failed, Terminal};
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::Identity;
 use crate::domain::policy::{Policy, Untold};
 use crate::domain::source::{Door, SourceConfig};
@@ -178,11 +178,19 @@ fn differs(policy: &Policy, case: &Case, place: &dyn Fn(usize) -> String) -> (St
 /// What is expected to be unknown and is told, and what is unknown and is not expected to be.
 fn unknown(expected: Option<&[GrantPattern]>, untold: &[Untold]) -> (Vec<String>, Vec<String>) {
     let Some(expected) = expected else { return Default::default() };
-    let texts: BTreeSet<String> = untold.iter().map(Untold::to_string).collect();
-    let untold: Vec<GrantPattern> = texts.iter().filter_map(|text| GrantPattern::parse(text)).collect();
-    let told = expected.iter().filter(|pattern| !untold.iter().any(|untold| untold.covers(pattern)));
-    let surprising = untold.iter().filter(|untold| !expected.iter().any(|pattern| pattern.meets(untold)));
-    (told.map(ToString::to_string).collect(), surprising.map(ToString::to_string).collect())
+    let pattern =
+        |untold: &Untold| Some((GrantPattern::parse(&untold.to_string())?, untold.told_in().cloned()));
+    let untold: BTreeMap<String, (GrantPattern, Option<Key>)> =
+        untold.iter().filter_map(|untold| Some((untold.to_string(), pattern(untold)?))).collect();
+    let is_unknown = |expected: &&GrantPattern| {
+        untold.values().any(|(untold, told_in)| {
+            untold.covers(expected) && !told_in.as_ref().is_some_and(|tenant| expected.is_in(tenant))
+        })
+    };
+    let told = expected.iter().filter(|pattern| !is_unknown(pattern));
+    let surprising =
+        untold.iter().filter(|(_, (untold, _))| !expected.iter().any(|pattern| pattern.meets(untold)));
+    (told.map(ToString::to_string).collect(), surprising.map(|(text, _)| text.clone()).collect())
 }
 
 /// The source that the case names, or the policy's only one with this door.
