@@ -64,7 +64,7 @@ fn telemetry() -> anyhow::Result<Metrics> {
 
 async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
     let config::BadDeployment { on_failure, queue } = config::BadDeployment::new(variable);
-    let queue = match clients::aws_in_lambda().await {
+    let queue = match clients::aws_in_lambda() {
         Ok(aws) => queue.map(|(url, pool)| {
             let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
             (queue, pool)
@@ -78,7 +78,7 @@ async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
 async fn trigger() -> anyhow::Result<Trigger> {
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
-    let aws = clients::aws_in_lambda().await?;
+    let aws = clients::aws_in_lambda()?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

@@ -8,10 +8,11 @@ mod settings;
 mod triggers;
 
 use anstyle::AnsiColor;
-use aws_config::{Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use serde_json::json;
 
 use self::triggers::Change;

@@ -14,8 +14,8 @@ mod trust;
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_cognitoidentityprovider::config::ProvideCredentials as _;
+use aws_types::SdkConfig;
 use tokio::time::Instant;
 
 use self::finding::{Check, Finding, Findings};
