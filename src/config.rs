@@ -328,9 +328,8 @@ impl Handoff {
         read(&lookup, |reader| {
             let sign_in = SignIn::read(reader);
             // What is wrong with them is said already, with the policy.
-            let issuers =
-                sign_in.as_ref().and_then(|sign_in| Issuers::of(&sign_in.common.policy.sources).ok());
-            if reader.has_no_issuer == Some(true) {
+            let issuers = reader.issuers.take();
+            if issuers.as_ref().is_some_and(Issuers::is_empty) {
                 let what = "the policy names no issuer whose tokens are trusted: give a [[source]] an `issuer` and `audiences`";
                 reader.fault("HANDOFF_POLICY", what);
             }

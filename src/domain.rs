@@ -5,6 +5,7 @@
 //! - [`identity`]: who a person is, whatever said so;
 //! - [`source`]: a directory of people, its doors, and how a person's claims become an identity;
 //! - [`path`], [`told`]: where a claim is, and whether one that is not there is absent or unknown;
+//! - [`strict_json`]: JSON that no two parsers read differently;
 //! - [`grant`]: a role in a tenant;
 //! - [`policy`]: identity → what should be ([`policy::Desired`]), with its reasons;
 //! - [`facts`]: what Permit knows of a user ([`facts::Facts`]), and which of it is ours ([`facts::Ledger`]);
@@ -21,6 +22,7 @@ pub mod path;
 pub mod plan;
 pub mod policy;
 pub mod source;
+pub mod strict_json;
 mod sub_prefix;
 pub mod table;
 pub mod told;

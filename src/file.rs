@@ -31,7 +31,7 @@ use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
-use crate::domain::source::{Door, SourceConfig};
+use crate::domain::source::{Claims, Door, SourceConfig};
 use crate::domain::table::did_you_mean;
 use crate::domain::told::{Told, covers};
 
@@ -138,7 +138,10 @@ fn check(
         ));
     }
     let at = &source.forms.file.claims;
-    if !at.key.iter().any(|path| has(path)) {
+    let key = at.key.iter().find(|path| has(path));
+    if let Some(key) = key {
+        one_key_space(key, source)?;
+    } else {
         let first = names.first().copied().unwrap_or("user");
         let arrays = survey.arrays.as_ref().map(|arrays| format!("; {arrays}")).unwrap_or_default();
         return Err(format!(
@@ -150,6 +153,26 @@ fn check(
         ));
     }
     check_statuses(&names, source, reading, policy)
+}
+
+/// Whether the file has the key that the source's other doors have. By an address, where those have another key, each person would
+/// be two Permit users.
+fn one_key_space(key: &str, source: &SourceConfig) -> Result<(), String> {
+    let is_email = |key: &str, claims: &Claims| claims.email.iter().any(|email| email == key);
+    let others = &source.forms.claims;
+    let has_others = source.tokens.is_some() || source.user_pool.is_some();
+    if !has_others
+        || !is_email(key, &source.forms.file.claims)
+        || others.key.iter().any(|key| is_email(key, others))
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "its only key is the address `{key}`, and the key of the source `{}` is `{}`: each person would be two Permit users. \
+         Use an export that has that key; or make the address the key of both, key = \"email\" in [source.claims]",
+        source.name,
+        others.key.join("`, `")
+    ))
 }
 
 /// Whether something reads every column that may say who may sign in.
@@ -169,7 +192,16 @@ fn check_statuses(
             .map(String::as_str),
     );
     read.extend(reading.ignored.iter().chain(&source.forms.file.ignored).map(String::as_str));
-    read.extend(source.forms.file.names.values().flatten().map(String::as_str));
+    // What the source calls otherwise, it knows.
+    read.extend(
+        source
+            .forms
+            .file
+            .names
+            .iter()
+            .flat_map(|(name, columns)| columns.iter().chain([name]))
+            .map(String::as_str),
+    );
     let unread = status::alike(names);
     let unread: Vec<&str> =
         unread.into_iter().filter(|name| !read.iter().any(|path| touches(path, name))).collect();

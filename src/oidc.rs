@@ -26,7 +26,6 @@ pub mod claims;
 pub mod clock;
 mod fetch;
 pub mod identity;
-mod json;
 pub mod key;
 pub mod key_set;
 pub mod keys;

@@ -42,7 +42,7 @@ pub enum Change {
         /// The pool, where the event tells it.
         pool: Option<UserPoolId>,
         /// The person's `sub`.
-        key: UserKey,
+        sub: String,
         /// They were deleted, the event says.
         deleted: bool,
         /// When.
@@ -101,11 +101,11 @@ impl Change {
         if !is_of_one {
             return Ok(Self::Many { pool });
         }
-        let key = detail.pointer("/additionalEventData/sub").and_then(Value::as_str);
-        let key = key.filter(|sub| *sub != HIDDEN).and_then(|sub| UserKey::new(sub).ok());
+        let sub = detail.pointer("/additionalEventData/sub").and_then(Value::as_str);
+        let sub = sub.filter(|sub| *sub != HIDDEN && UserKey::new(sub).is_ok()).map(str::to_owned);
         let at = detail.get("eventTime").or(time).and_then(Value::as_str).and_then(|time| time.parse().ok());
-        let (key, at) = key.zip(at).ok_or(Nothing::Unreadable)?;
-        Ok(Self::One { pool, key, deleted: matches!(name, "DeleteUser" | "AdminDeleteUser"), at })
+        let (sub, at) = sub.zip(at).ok_or(Nothing::Unreadable)?;
+        Ok(Self::One { pool, sub, deleted: matches!(name, "DeleteUser" | "AdminDeleteUser"), at })
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
 
     fn one(pool: bool, deleted: bool, at: &str) -> Change {
         let pool = pool.then(|| POOL.parse().unwrap());
-        Change::One { pool, key: UserKey::new(SUB).unwrap(), deleted, at: at.parse().unwrap() }
+        Change::One { pool, sub: SUB.to_owned(), deleted, at: at.parse().unwrap() }
     }
 
     #[test]

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 
-use super::pool::{PoolError, UserPool};
+use super::pool::{PoolError, PoolUser, UserPool};
 use super::retry::{Patience, groups_of};
-use crate::domain::directory::{Lookup, NotWhole};
+use crate::domain::directory::{Looked, Lookup, NotWhole};
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
+use crate::domain::source::{Door, SourceConfig};
 
 /// People a second. `ListUsers` takes 30 in the whole account, of which a bulk sync uses 25.
 const PACE: NonZeroU32 = NonZeroU32::new(4).unwrap();
@@ -18,50 +19,59 @@ const PACE: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// A user pool in which people are looked up.
 pub struct PoolLookup {
     pool: Arc<dyn UserPool>,
-    source: Source,
+    source: Arc<SourceConfig>,
     asks_groups: bool,
     patience: Patience,
     pace: DefaultDirectRateLimiter,
 }
 
 impl PoolLookup {
-    /// The pool `source`; `asks_groups`: the policy asks for them.
-    pub fn new(pool: Arc<dyn UserPool>, source: Source, asks_groups: bool) -> Self {
+    /// The pool, for whose people `source` vouches; `asks_groups`: the policy asks for them.
+    pub fn new(pool: Arc<dyn UserPool>, source: Arc<SourceConfig>, asks_groups: bool) -> Self {
         let pace = RateLimiter::direct(Quota::per_second(PACE));
         Self { pool, source, asks_groups, patience: Patience::BULK, pace }
     }
 
-    async fn read(&self, key: &UserKey) -> Result<Option<Identity>, PoolError> {
+    async fn read(&self, key: &UserKey) -> Result<Looked, PoolError> {
         // What is read later is so at least since now.
-        let evidence = Evidence::read_at(Timestamp::now());
+        let now = Timestamp::now();
+        let Some(sub) = self.source.sub_of(key) else { return Ok(Looked::Gone) };
         let found = self.patience.ask(|| async {
             self.pace.until_ready().await;
-            self.pool.user(key.as_str()).await
+            self.pool.user(&sub).await
         });
-        let Some(user) = found.await? else { return Ok(None) };
+        let Some(PoolUser { username, attributes, enabled }) = found.await? else { return Ok(Looked::Gone) };
         let groups = if self.asks_groups {
-            match groups_of(self.pool.as_ref(), &user.username, self.patience).await {
-                Ok(groups) => Some(groups),
+            match groups_of(self.pool.as_ref(), &username, self.patience).await {
+                Ok(groups) => groups,
                 // They left between the two requests.
-                Err(PoolError::NoSuchUser) => return Ok(None),
+                Err(PoolError::NoSuchUser) => return Ok(Looked::Gone),
                 Err(error) => return Err(error),
             }
         } else {
-            Some([].into())
+            [].into()
         };
-        let identity =
-            Identity::from_user_attributes(self.source.clone(), user.attributes, groups, user.enabled);
-        Ok(identity.ok().map(|identity| identity.on(evidence)))
+        Ok(match self.source.identity_of_user(&Door::Pool, attributes, Some(groups), now) {
+            Ok(identity) => {
+                let enabled = identity.enabled && enabled;
+                Looked::There(Identity { enabled, ..identity }.on(Evidence::read_at(now)))
+            }
+            Err(reason) => Looked::Unclear(reason.to_string()),
+        })
     }
 }
 
 #[async_trait]
 impl Lookup for PoolLookup {
     fn source(&self) -> &Source {
-        &self.source
+        &self.source.name
     }
 
-    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole> {
+    fn key_of(&self, sub: &str) -> Option<UserKey> {
+        self.source.key_of_sub(sub)
+    }
+
+    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
         self.read(key).await.map_err(|error| NotWhole(error.to_string()))
     }
 }

@@ -217,9 +217,15 @@ impl Directory for UserPoolDirectory {
         self.reader.read(prefix, matters, &records).await.map_err(|error| NotWhole(error.to_string()))
     }
 
+    fn keys_under(&self, prefix: &SubPrefix) -> String {
+        format!("{}{prefix}", self.reader.source.forms.claims.key_prefix)
+    }
+
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
-        let PoolReader { pool, patience, .. } = &self.reader;
-        let asked = patience.ask(|| pool.contains(key.as_str())).await;
+        let PoolReader { pool, patience, source, .. } = &self.reader;
+        // A key of another form is from before a `key_prefix` was set: as long as they are in the pool, they have not left.
+        let sub = source.sub_of(key).unwrap_or_else(|| key.as_str().to_owned());
+        let asked = patience.ask(|| pool.contains(&sub)).await;
         asked.map_err(|error| NotWhole(error.to_string()))
     }
 }

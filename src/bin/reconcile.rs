@@ -11,7 +11,6 @@ use permit_handoff::aws::queue::{DeadLetters, Queue};
 use permit_handoff::aws::runs::{Runs, StateMachine};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::directory::Lookup;
-use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::reconcile::{Batch, Directories, Reconcile};
 use permit_handoff::telemetry::Format;
@@ -39,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let asks_groups = common.policy.needs_groups();
     let readable = user_pool_id.map(|id| {
-        let source = Source::user_pool(id.as_str());
+        let source = common.policy.sources.of_user_pool(id.as_str());
         let pool = Arc::new(CognitoPool::new(&aws, id, TIMEOUT));
         Arc::new(PoolLookup::new(pool, source, asks_groups)) as Arc<dyn Lookup>
     });

@@ -2,6 +2,7 @@
 //!
 //! - `finding`: what a check says, and how it is shown;
 //! - `permit`, `pool`, `queue`, `changes`: what is there;
+//! - `sources`: keys, doors and lists of the policy's sources;
 //! - `trust`: who could grant themselves a role.
 
 mod changes;
@@ -9,6 +10,7 @@ mod finding;
 mod permit;
 mod pool;
 mod queue;
+mod sources;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -170,6 +172,7 @@ fn look_at_trust(
         groups: &seen.groups,
     });
     let mut findings = trust::look(policy, pool, roles);
+    findings.extend(sources::look(policy, user_pool_id, &seen.users));
     findings.extend(trust::sources(&policy.sources, user_pool_id));
     findings
 }

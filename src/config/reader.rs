@@ -3,8 +3,8 @@
 use std::fmt;
 use std::fs;
 
-use crate::domain::policy::{Fault, InvalidPolicy, Policy};
-use crate::domain::source::Sources;
+use crate::domain::policy::{Fault, Policy};
+use crate::domain::table::Faults;
 use crate::oidc::Issuers;
 
 /// One thing that is wrong with the settings.
@@ -77,13 +77,13 @@ impl<T> Setting<T> {
 pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<String>,
     faults: Vec<SettingFault>,
-    /// Whether the policy names no issuer; `None`: it was not read.
-    pub(super) has_no_issuer: Option<bool>,
+    /// The issuers of the policy; `None`: it was not read.
+    pub(super) issuers: Option<Issuers>,
 }
 
 impl<'l> Reader<'l> {
     pub(super) fn new(lookup: &'l dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, faults: Vec::new(), has_no_issuer: None }
+        Self { lookup, faults: Vec::new(), issuers: None }
     }
 
     pub(super) fn fault(&mut self, settings: &'static str, message: impl Into<String>) {
@@ -178,7 +178,7 @@ impl<'l> Reader<'l> {
         };
         match self::policy(&policy) {
             Ok((policy, issuers)) => {
-                self.has_no_issuer = Some(issuers.is_empty());
+                self.issuers = Some(issuers);
                 Some(policy)
             }
             Err(faults) => {
@@ -196,19 +196,8 @@ impl<'l> Reader<'l> {
 /// # Errors
 /// Everything that is wrong with any of it, by line.
 pub fn policy(text: &str) -> Result<(Policy, Issuers), Vec<Fault>> {
-    let (policy, sources, mut faults) = match text.parse::<Policy>() {
-        Ok(policy) => {
-            let sources = policy.sources.clone();
-            (Some(policy), sources, Vec::new())
-        }
-        Err(InvalidPolicy(faults)) => (None, Sources::read(text).0, faults),
-    };
-    let issuers = Issuers::of(&sources).map_err(|more| faults.extend(more)).ok();
-    match (policy, issuers) {
-        (Some(policy), Some(issuers)) if faults.is_empty() => Ok((policy, issuers)),
-        _ => {
-            faults.sort_by_key(|fault| fault.line);
-            Err(faults)
-        }
-    }
+    let faults = Faults::of(text);
+    let policy = Policy::read(text, &faults);
+    let issuers = Issuers::of(&policy.sources, &faults);
+    faults.none_or_all((policy, issuers))
 }

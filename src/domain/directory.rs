@@ -50,14 +50,37 @@ pub struct Summary {
 #[error("{0}")]
 pub struct NotWhole(pub String);
 
+/// What a directory says of one person, asked anew.
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
+#[derive(Clone)]
+pub enum Looked {
+    /// They are so.
+    There(Identity),
+    /// Nobody has this key.
+    Gone,
+    /// They are there, and their record is no identity, for this reason: they keep what they have. It names no value.
+    Unclear(String),
+}
+
+impl From<Option<Identity>> for Looked {
+    fn from(found: Option<Identity>) -> Self {
+        found.map_or(Self::Gone, Self::There)
+    }
+}
+
 /// A directory in which one person can be read anew.
 #[async_trait]
 pub trait Lookup: Send + Sync {
     /// Who vouches for its people.
     fn source(&self) -> &Source;
 
-    /// The person with this key, as they are now; `None`: nobody has it.
-    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole>;
+    /// The key of the person whom the directory's own events call `sub`; `None`: it can be nobody's.
+    fn key_of(&self, sub: &str) -> Option<UserKey> {
+        UserKey::new(sub).ok()
+    }
+
+    /// The person with this key, as they are now.
+    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole>;
 }
 
 /// A directory of people, all vouched for by one [`Source`].
@@ -66,7 +89,7 @@ pub trait Directory: Send + Sync {
     /// Who vouches for its people.
     fn source(&self) -> &Source;
 
-    /// Sends every person, or those alone whose key begins with `prefix`.
+    /// Sends every person, or those alone of the part under `prefix`.
     ///
     /// # Errors
     /// Where anything was not read to its end. What was sent until then is true, and not all.
@@ -75,6 +98,11 @@ pub trait Directory: Send + Sync {
         prefix: Option<&SubPrefix>,
         records: mpsc::Sender<Record>,
     ) -> Result<Summary, NotWhole>;
+
+    /// How the keys of the part under `prefix` begin.
+    fn keys_under(&self, prefix: &SubPrefix) -> String {
+        prefix.as_str().to_owned()
+    }
 
     /// Whether this person is in the directory, asked anew: before anything is taken from somebody whom
     /// [`read`](Self::read) did not give.

@@ -21,9 +21,11 @@ pub use self::key::{KeyEncoding, decode as decode_key};
 pub use self::list::{InvalidListForm, ListForm, could_be_one as could_be_a_list, readings as list_readings};
 pub use self::provider::PROVIDERS;
 pub use self::read::{Door, POOL_GROUPS, Rejected};
+pub(super) use self::test::flag;
 pub use self::test::{Asks, Test, Words};
-use super::identity::Source;
-use super::table::{Fault, did_you_mean};
+use super::identity::{Source, UserKey};
+use super::table::{Faults, Table, did_you_mean};
+use super::told::OneOf;
 
 /// One `[[source]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,6 +146,19 @@ pub struct Tells {
     pub id_token_hides: BTreeSet<String>,
     /// What every access token has where the person has it.
     pub access_token: BTreeSet<String>,
+    /// Objects that a token may leave out, and that are whole where it has them.
+    pub whole: BTreeSet<String>,
+    /// What a token shows of one organization alone, although the person may be in several.
+    pub one_of: Option<OneOrganization>,
+}
+
+/// What a token shows of the organization that is active in its session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OneOrganization {
+    /// It is so where this claim is there; `None`: always.
+    pub with: Option<String>,
+    /// The claims; their groups are those that `claims.groups` finds below them, or all of them.
+    pub shows: OneOf,
 }
 
 /// How a provider's exports differ from its tokens.
@@ -165,6 +180,8 @@ pub struct FileForms {
     pub people: Vec<String>,
     /// Columns that look like a status and say nothing of who may sign in.
     pub ignored: Vec<String>,
+    /// What is put before texts in CSV, so that no spreadsheet runs them.
+    pub text_mark: Option<String>,
 }
 
 impl SourceConfig {
@@ -183,6 +200,20 @@ impl SourceConfig {
     }
 }
 
+impl SourceConfig {
+    /// The key of the person whom a user pool calls `sub`: in a pool, that is what a key is made of.
+    pub fn key_of_sub(&self, sub: &str) -> Option<UserKey> {
+        let Claims { key_prefix, key_encoding, .. } = &self.forms.claims;
+        key::user_key(key_prefix, sub, *key_encoding).ok()
+    }
+
+    /// The `sub` of the person with this key; `None`: the pool's people have no such keys.
+    pub fn sub_of(&self, key: &UserKey) -> Option<String> {
+        let Claims { key_prefix, key_encoding, .. } = &self.forms.claims;
+        key::name_of(key_prefix, key, *key_encoding)
+    }
+}
+
 /// The sources of a policy.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sources {
@@ -190,9 +221,9 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources of the policy `text`, and what is wrong with them. Its other tables are not looked at.
-    pub fn read(text: &str) -> (Self, Vec<Fault>) {
-        parse::sources(text)
+    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in `faults`.
+    pub(super) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
+        parse::sources(tables, faults)
     }
 
     /// In the order of the policy.

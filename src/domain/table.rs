@@ -37,13 +37,31 @@ impl<'t> Faults<'t> {
         self.faults.borrow_mut().push(Fault { line: self.line(at), message: message.into() });
     }
 
+    /// A fault whose line is known, and not its place.
+    pub(crate) fn add_at(&self, line: usize, message: impl Into<String>) {
+        self.faults.borrow_mut().push(Fault { line, message: message.into() });
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
     /// The line in which `at` begins, counted from 1.
     pub(crate) fn line(&self, at: &Range<usize>) -> usize {
         self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1
     }
 
+    /// All of them, as they came.
     pub(crate) fn into_inner(self) -> Vec<Fault> {
         self.faults.into_inner()
+    }
+
+    /// `value`, where nothing is wrong; else all faults by their lines.
+    pub(crate) fn none_or_all<T>(self, value: T) -> Result<T, Vec<Fault>> {
+        let mut faults = self.faults.into_inner();
+        faults.sort_by_key(|fault| fault.line);
+        if faults.is_empty() { Ok(value) } else { Err(faults) }
     }
 }
 
@@ -152,6 +170,46 @@ impl<'d, 't> Table<'d, 't> {
             self.faults.add(&value.span(), format!("`{name}` is a whole number from 0 to {most}"));
         }
         number
+    }
+
+    /// A number, whole or not.
+    pub(crate) fn decimal(&mut self, name: &'static str) -> Option<(f64, Range<usize>)> {
+        let value = self.take(name)?;
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            _ => "",
+        };
+        let number = text.replace('_', "").parse().ok().map(|number| (number, value.span()));
+        if number.is_none() {
+            self.expected(name, value, "a number");
+        }
+        number
+    }
+
+    /// One of these words.
+    pub(crate) fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let (text, at) = self.text(name)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let near = did_you_mean(text, words.iter().map(|(word, _)| *word));
+            self.faults.add(&at, format!("`{name}` is {}, not `{text}`{near}", known.join(" or ")));
+        }
+        found
+    }
+
+    /// The tables of a list of tables.
+    pub(crate) fn tables(&mut self, name: &'static str, called: &'static str) -> Vec<Table<'d, 't>> {
+        let Some(value) = self.take(name) else { return Vec::new() };
+        let tables = one_or_many(value).into_iter().filter_map(|one| {
+            let table = one.get_ref().as_table();
+            if table.is_none() {
+                self.faults.add(&one.span(), format!("`{name}` is a list of tables: write {called}"));
+            }
+            table.map(|table| Table::new(called, table, one.span(), self.faults))
+        });
+        tables.collect()
     }
 
     pub(crate) fn table(&mut self, name: &'static str, called: &'static str) -> Option<Table<'d, 't>> {

@@ -13,6 +13,21 @@ pub struct Told {
     /// Whether `names` are those that are not told.
     all_but: bool,
     names: Arc<BTreeSet<String>>,
+    /// What the view shows of one organization alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    one_of: Option<Arc<OneOf>>,
+}
+
+/// Claims about one organization of a person who may be in several: a session's active one. What they show is so; what the
+/// person is in the others, they do not tell.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+pub struct OneOf {
+    /// The claims.
+    pub claims: BTreeSet<String>,
+    /// Those by which the organization is known: in another one they are others.
+    pub named: BTreeSet<String>,
+    /// Whether the groups are those in the organization.
+    pub groups: bool,
 }
 
 impl Told {
@@ -28,12 +43,12 @@ impl Told {
 
     /// Everything but these.
     pub fn all_but(names: impl IntoIterator<Item = String>) -> Self {
-        Self { all_but: true, names: Arc::new(names.into_iter().collect()) }
+        Self { all_but: true, names: Arc::new(names.into_iter().collect()), one_of: None }
     }
 
     /// These alone.
     pub fn only(names: impl IntoIterator<Item = String>) -> Self {
-        Self { all_but: false, names: Arc::new(names.into_iter().collect()) }
+        Self { all_but: false, names: Arc::new(names.into_iter().collect()), one_of: None }
     }
 
     /// The same with `names`.
@@ -43,7 +58,13 @@ impl Told {
         if self.all_but || more.peek().is_none() {
             return self;
         }
-        Self::only(self.names.iter().cloned().chain(more))
+        Self { one_of: self.one_of.clone(), ..Self::only(self.names.iter().cloned().chain(more)) }
+    }
+
+    /// The same, of which this is shown of one organization alone.
+    #[must_use]
+    pub fn showing(self, one_of: OneOf) -> Self {
+        Self { one_of: Some(Arc::new(one_of)), ..self }
     }
 
     /// The same without `names`.
@@ -55,15 +76,35 @@ impl Told {
         }
         if self.all_but {
             hidden.extend(self.names.iter().cloned());
-            return Self::all_but(hidden);
+            return Self { one_of: self.one_of, ..Self::all_but(hidden) };
         }
         let is_hidden =
             |name: &String| hidden.iter().any(|hidden| covers(hidden, name) || covers(name, hidden));
-        Self::only(self.names.iter().filter(|name| !is_hidden(name)).cloned())
+        let names = self.names.iter().filter(|name| !is_hidden(name)).cloned();
+        Self { one_of: self.one_of.clone(), ..Self::only(names) }
+    }
+
+    /// Whether the claim at `path` is shown of one organization of several.
+    pub fn is_of_one(&self, path: &str) -> bool {
+        let of = |one: &Arc<OneOf>| one.claims.iter().any(|name| covers(name, path) || covers(path, name));
+        self.one_of.as_ref().is_some_and(of)
+    }
+
+    /// Whether the claim at `path` says which organization is shown.
+    pub fn names_the_one(&self, path: &str) -> bool {
+        self.one_of.as_ref().is_some_and(|one| one.named.contains(path))
+    }
+
+    /// Whether the groups are those of one organization.
+    pub fn groups_are_of_one(&self) -> bool {
+        self.one_of.as_ref().is_some_and(|one| one.groups)
     }
 
     /// Whether a claim that is not at `path` is absent.
     pub fn tells(&self, path: &str) -> bool {
+        if self.is_of_one(path) {
+            return false;
+        }
         let covered = || self.names.iter().any(|name| covers(name, path));
         if self.all_but {
             // Of a claim whose parts are hidden, the whole is not told either.

@@ -153,12 +153,13 @@ impl Reconcile {
             pool.is_none_or(|pool| *lookup.source() == Source::user_pool(pool.as_str()))
         };
         match change {
-            Change::One { pool, key, deleted, at } => {
+            Change::One { pool, sub, deleted, at } => {
                 let mut noted = false;
                 for lookup in self.directories.readable.iter().filter(|lookup| is_ours(lookup, pool.as_ref()))
                 {
+                    let Some(key) = lookup.key_of(&sub) else { continue };
                     let people = sources.entry(lookup.source().clone()).or_default();
-                    people.note_change(index, key.clone(), deleted, at);
+                    people.note_change(index, key, deleted, at);
                     noted = true;
                 }
                 metrics::change(if noted { ChangeOutcome::Looked } else { ChangeOutcome::Ignored });
@@ -317,6 +318,13 @@ impl Reconcile {
                 // The grace period is for people who are missing, and nobody knows why.
                 rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
                 Some(Target::Absent { key, rule, now: Timestamp::now() })
+            }
+            Found::Unclear(reason) => {
+                tracing::warn!(
+                    reason,
+                    "a record of the directory is unclear: the person keeps what they have"
+                );
+                None
             }
             Found::Unread(_) => None,
         }

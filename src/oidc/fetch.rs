@@ -5,12 +5,13 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode, Url, header::ACCEPT};
 use serde_json::Value;
 
+use super::unverified::MAX_DEPTH;
 use super::{
-    json,
     key_set::{KeySet, KeySetError},
     settings::{Issuer, KeySource},
     urls::secure_url,
 };
+use crate::domain::strict_json;
 use crate::tls::{self, NoClient, Peer, is_this_machine};
 
 /// The largest document that is read, in bytes, after decompression. Key sets are under 10 KiB.
@@ -67,7 +68,7 @@ pub(super) async fn key_set(client: &Client, issuer: &Issuer) -> Result<KeySet, 
 
 /// OpenID Connect Discovery §4.3: the document's `issuer` must be the very one that it was asked for.
 fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, FetchError> {
-    let document = json::object(document).map_err(|_| FetchError::NotDiscovery)?;
+    let document = strict_json::object(document, MAX_DEPTH).map_err(|_| FetchError::NotDiscovery)?;
     let (Some(Value::String(named)), Some(Value::String(jwks_uri))) =
         (document.get("issuer"), document.get("jwks_uri"))
     else {

@@ -10,10 +10,11 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     algorithm::Algorithm,
-    json,
     key::{KeyFault, VerifyingKey},
     rejection::Rejection,
+    unverified::MAX_DEPTH,
 };
+use crate::domain::strict_json;
 
 /// The most keys that a set may have. Providers' have under 20.
 pub const MAX_KEYS: usize = 256;
@@ -104,7 +105,7 @@ impl KeySet {
 
 impl Entry {
     fn parse(text: &RawValue) -> Self {
-        let Ok(jwk) = json::object(text.get().as_bytes()) else {
+        let Ok(jwk) = strict_json::object(text.get().as_bytes(), MAX_DEPTH) else {
             return Self { kid: None, key: Err(KeyFault::Malformed) };
         };
         let kid = jwk.get("kid").and_then(Value::as_str).map(ToOwned::to_owned);

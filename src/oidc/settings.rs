@@ -12,7 +12,7 @@ use super::{
     urls::{discovery, secure_url},
 };
 use crate::domain::source::{SourceConfig, Sources, TokenDoor, TokenKind};
-use crate::domain::table::Fault;
+use crate::domain::table::Faults;
 
 /// The trusted issuers.
 #[derive(Debug)]
@@ -43,20 +43,12 @@ pub(super) enum KeySource {
 }
 
 impl Issuers {
-    /// The issuers of these sources, in their order.
-    ///
-    /// # Errors
-    /// Everything that is wrong with what the sources say of their tokens.
-    pub fn of(sources: &Sources) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
-        let mut issuers = Vec::new();
-        for source in sources.iter() {
-            if let Some(tokens) = &source.tokens {
-                let mut check = Check { line: source.line, faults: &mut faults };
-                issuers.extend(check.issuers(source, tokens));
-            }
-        }
-        if faults.is_empty() { Ok(Self(issuers)) } else { Err(faults) }
+    /// The issuers of these sources, in their order. What is wrong with what they say of their tokens is in `faults`.
+    pub(crate) fn of(sources: &Sources, faults: &Faults<'_>) -> Self {
+        let with_tokens = sources.iter().filter_map(|source| Some((source, source.tokens.as_ref()?)));
+        let issuers = with_tokens
+            .flat_map(|(source, tokens)| Check { line: source.line, faults }.issuers(source, tokens));
+        Self(issuers.collect())
     }
 
     /// The issuers, by the `iss` of their tokens, in the order of the policy.
@@ -79,23 +71,23 @@ impl Issuers {
     }
 }
 
-struct Check<'f> {
+struct Check<'f, 't> {
     line: usize,
-    faults: &'f mut Vec<Fault>,
+    faults: &'f Faults<'t>,
 }
 
-impl Check<'_> {
-    fn refuse(&mut self, message: String) {
-        self.faults.push(Fault { line: self.line, message });
+impl Check<'_, '_> {
+    fn refuse(&self, message: String) {
+        self.faults.add_at(self.line, message);
     }
 
-    fn issuers(&mut self, source: &Arc<SourceConfig>, tokens: &TokenDoor) -> Vec<Issuer> {
+    fn issuers(&self, source: &Arc<SourceConfig>, tokens: &TokenDoor) -> Vec<Issuer> {
         let algorithms = self.algorithms(tokens.algorithms.as_deref());
         let jwks_uri = tokens.jwks_uri.as_ref().map(|text| self.url("jwks_uri", text));
         if let Some(text) = &tokens.jwks {
             self.preloaded(text);
         }
-        let issuer = |check: &mut Self, name: &String| {
+        let issuer = |check: &Self, name: &String| {
             let url = check.url("issuer", name);
             if url.as_ref().is_some_and(|url| url.query().is_some()) {
                 check.refuse(format!("`issuer` {name} has a query: an issuer has none"));
@@ -120,7 +112,7 @@ impl Check<'_> {
         tokens.issuers.iter().filter_map(|name| issuer(self, name)).collect()
     }
 
-    fn algorithms(&mut self, names: Option<&[String]>) -> Vec<Algorithm> {
+    fn algorithms(&self, names: Option<&[String]>) -> Vec<Algorithm> {
         let Some(names) = names else { return Algorithm::ALL.to_vec() };
         let mut algorithms = Vec::with_capacity(names.len());
         for name in names {
@@ -138,7 +130,7 @@ impl Check<'_> {
         algorithms
     }
 
-    fn preloaded(&mut self, text: &str) {
+    fn preloaded(&self, text: &str) {
         match KeySet::parse(text.as_bytes()) {
             Ok(key_set) if key_set.usable() == 0 => {
                 self.refuse("`jwks`: no key in the set can verify a signature".to_owned());
@@ -148,7 +140,7 @@ impl Check<'_> {
         }
     }
 
-    fn url(&mut self, name: &str, text: &str) -> Option<Url> {
+    fn url(&self, name: &str, text: &str) -> Option<Url> {
         secure_url(text).map_err(|fault| self.refuse(format!("`{name}` {fault}"))).ok()
     }
 }

@@ -13,16 +13,19 @@ use serde_json::{Map, Value};
 
 use super::{
     algorithm::{Algorithm, NotAsymmetric},
-    json::{self, JsonFault},
     key::VerifyingKey,
     rejection::{Limit, Part, Rejection},
     rules,
 };
 use crate::domain::identity::Identity;
 use crate::domain::source::{Rejected, Sources};
+use crate::domain::strict_json::{self, JsonFault};
 
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
 pub const MAX_TOKEN: usize = 16 * 1024;
+
+/// The deepest nesting of arrays and objects in what a provider signs or publishes, the outermost object counted.
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// The longest `kid` that is looked up, in bytes. Providers' are under 100.
 pub const MAX_KID: usize = 512;
@@ -133,8 +136,8 @@ impl fmt::Debug for SignedToken {
 }
 
 fn object(part: &str, name: Part) -> Result<Map<String, Value>, Rejection> {
-    json::object(&decode(part, name)?).map_err(|fault| match fault {
-        JsonFault::Invalid => Rejection::JsonInvalid(name),
+    strict_json::object(&decode(part, name)?, MAX_DEPTH).map_err(|fault| match fault {
+        JsonFault::Invalid(_) => Rejection::JsonInvalid(name),
         JsonFault::NotAnObject => Rejection::JsonNotObject(name),
         JsonFault::DuplicateName => Rejection::JsonDuplicate(name),
         JsonFault::TooDeep => Rejection::JsonTooDeep(name),

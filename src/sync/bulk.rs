@@ -255,13 +255,14 @@ impl<'a> Run<'a> {
 
     /// Reads what Permit has.
     async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
-        let Self { permit, census, planner, observer, options, policy, .. } = self;
-        let (catalog, prefix) = (Arc::new(Catalog::new(policy)), options.sub_prefix.as_ref());
-        census.read(permit, &catalog, prefix, |address| planner.note_address(address), *observer).await?;
+        let Self { permit, census, planner, observer, options, policy, directory, .. } = self;
+        let catalog = Arc::new(Catalog::new(policy));
+        let prefix = options.sub_prefix.as_ref().map(|prefix| directory.keys_under(prefix));
+        let under = prefix.as_deref();
+        census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
-        let prefix = prefix.map(|prefix| prefix.as_str().to_owned());
         let applier = applier.with_listing(prefix, self.census.users()).with_looks(self.looks.clone());
         Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
     }

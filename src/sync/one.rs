@@ -16,7 +16,7 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
-use crate::domain::policy::{Desired, Policy};
+use crate::domain::policy::{Desired, Flaw, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
@@ -72,12 +72,9 @@ pub enum LeftOut {
     /// Permit does not take it for an address.
     #[error("Permit refused the e-mail's form: the user was synced without it")]
     EmailRefused,
-    /// An attribute whose value has control characters.
-    #[error(
-        "the attribute {0} has control characters: it is not copied, and no role is granted or taken away by it; \
-         correct it in the directory"
-    )]
-    Unclean(String),
+    /// Something of the person that the policy would use, and cannot.
+    #[error(transparent)]
+    Flaw(#[from] Flaw),
     /// A grant that names what does not exist.
     #[error("{grant} was not granted: {missing}; {}", missing.remedy())]
     Grant {
@@ -94,7 +91,7 @@ impl LeftOut {
         match self {
             Self::EmailTaken => "DUPLICATE_ENTITY",
             Self::EmailRefused => "INVALID_INPUT",
-            Self::Unclean(_) => "CONTROL_CHARACTERS",
+            Self::Flaw(flaw) => flaw.code(),
             Self::Grant { .. } => "NOT_FOUND",
         }
     }
@@ -416,14 +413,6 @@ impl<'a> Sync<'a> {
         }
         Ok(())
     }
-}
-
-/// The attributes that the policy would use, and that decide over nothing.
-pub fn unclean(policy: &Policy, identity: &Identity) -> impl Iterator<Item = LeftOut> {
-    identity
-        .unclean()
-        .filter(|name| policy.uses_attribute(name))
-        .map(|name| LeftOut::Unclean(name.to_owned()))
 }
 
 /// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names: another writer

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use permit_handoff::aws::change::OF_ONE;
 use permit_handoff::aws::json_api::CallError;
 use permit_handoff::aws::runs::{Runs, Started};
-use permit_handoff::domain::directory::{Lookup, NotWhole};
+use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::entry::reconcile::{Directories, Reconcile};
@@ -46,9 +46,9 @@ impl Lookup for Pool {
         &SOURCE
     }
 
-    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole> {
+    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
         let found = self.0.lock().unwrap().get(key.as_str()).cloned();
-        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))))
+        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))).into())
     }
 }
 

@@ -29,10 +29,10 @@ enum Filter {
     Misunderstood,
 }
 
-struct Pool {
-    users: Vec<PoolUser>,
+pub(crate) struct Pool {
+    pub(crate) users: Vec<PoolUser>,
     /// By group, indices of users.
-    groups: BTreeMap<String, Vec<usize>>,
+    pub(crate) groups: BTreeMap<String, Vec<usize>>,
     filter: Filter,
     page: usize,
     /// What the next requests of a kind get instead of their page.
@@ -40,7 +40,7 @@ struct Pool {
     asked: Mutex<HashMap<&'static str, usize>>,
 }
 
-fn sub(index: usize) -> String {
+pub(crate) fn sub(index: usize) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &index.to_be_bytes()).to_string()
 }
 
@@ -53,7 +53,7 @@ fn user(index: usize) -> PoolUser {
     }
 }
 
-fn pool(users: usize) -> Pool {
+pub(crate) fn pool(users: usize) -> Pool {
     Pool {
         users: (0..users).map(user).collect(),
         groups: BTreeMap::new(),

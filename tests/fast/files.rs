@@ -144,6 +144,7 @@ folders! {
     firebase_is_read: "firebase",
     google_workspace_is_read: "google",
     keycloak_is_read: "keycloak",
+    a_changed_key_is_another_person: "keys",
     okta_is_read: "okta",
     records_end_where_they_end: "records",
     scim_is_read: "scim",

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::config::OnFailure;
 use permit_handoff::domain::SubPrefix;
-use permit_handoff::domain::directory::{Directory, Lookup, NotWhole, Record, Summary};
+use permit_handoff::domain::directory::{Directory, Looked, Lookup, NotWhole, Record, Summary};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::entry::reconcile::{Directories, Reconcile};
 use permit_handoff::permit::Permit;
@@ -63,8 +63,8 @@ impl Lookup for Pool {
         &self.source
     }
 
-    async fn person(&self, _: &UserKey) -> Result<Option<Identity>, NotWhole> {
-        Ok(Some(self.read()))
+    async fn person(&self, _: &UserKey) -> Result<Looked, NotWhole> {
+        Ok(Looked::There(self.read()))
     }
 }
 

@@ -15,6 +15,7 @@ mod support;
 mod alarms;
 mod bulk_sync;
 mod changes;
+mod cognito_doors;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;

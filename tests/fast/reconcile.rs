@@ -9,7 +9,7 @@ use crate::support::{MemoryQueue, arrive, permit, person, policy, sign_ins};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{DeadLetters, Lead, Message, QueueFailed, Waiting, Why};
-use permit_handoff::domain::directory::{Lookup, NotWhole};
+use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::entry::reconcile::{Answer, Directories, Reconcile};
 use permit_handoff::permit::{Environment, Limits as PermitLimits, Permit, Settings, StaticKey};
@@ -50,9 +50,9 @@ impl Lookup for Pool {
         &SOURCE
     }
 
-    async fn person(&self, key: &UserKey) -> Result<Option<Identity>, NotWhole> {
+    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
         let found = self.0.lock().unwrap().get(key.as_str()).cloned();
-        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))))
+        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))).into())
     }
 }
 

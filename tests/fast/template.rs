@@ -579,8 +579,12 @@ fn read(path: &str) -> String {
 }
 
 pub(crate) fn template() -> Value {
-    let text = read("template.yaml");
-    let documents = Yaml::load_from_str(&text).unwrap();
+    yaml(&read("template.yaml"))
+}
+
+/// The one document that `text` is.
+pub(crate) fn yaml(text: &str) -> Value {
+    let documents = Yaml::load_from_str(text).unwrap();
     assert_eq!(documents.len(), 1);
     to_json(&documents[0])
 }

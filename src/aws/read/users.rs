@@ -193,8 +193,9 @@ impl<'r> Sink<'r> {
                 Record::Identity(identity.on(self.evidence))
             }
             Err(reason) => {
+                let key = sub.as_deref().and_then(|sub| self.source.key_of_sub(sub));
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
-                Record::Invalid { user, key: None, reason: reason.to_string() }
+                Record::Invalid { user, key, reason: reason.to_string() }
             }
         }
     }

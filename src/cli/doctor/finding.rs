@@ -73,6 +73,12 @@ pub(super) enum Check {
     Everyone,
     /// Several directories with one key space
     Issuers,
+    /// Keys that people can change
+    Keys,
+    /// Rules that one door of a source alone can tell
+    Doors,
+    /// Attributes that look like lists and are not declared
+    Lists,
 }
 
 impl Check {

@@ -9,7 +9,7 @@ use aws_types::region::Region;
 use super::TIMEOUT;
 use super::finding::{Check, Finding};
 use crate::aws::UserPoolId;
-use crate::aws::pool::{PoolError, UserPool as _};
+use crate::aws::pool::{PoolError, PoolUser, UserPool as _};
 use crate::aws::sdk::{CognitoPool, IdentityProvider};
 use crate::cli::attach::Event;
 use crate::domain::policy::{Condition, Policy, Rule};
@@ -54,6 +54,8 @@ pub(super) struct Seen {
     pub(super) providers: Option<Vec<IdentityProvider>>,
     /// Some of its groups.
     pub(super) groups: Vec<String>,
+    /// Some of its users.
+    pub(super) users: Vec<PoolUser>,
 }
 
 /// No pool is set.
@@ -88,8 +90,9 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
         seen.findings.push(unreadable(error));
         return seen;
     }
-    let (found, members, groups_of, settings) = tokio::join!(
+    let (found, users, members, groups_of, settings) = tokio::join!(
         pool.contains(NOBODY),
+        pool.users(None, None),
         pool.members(NOBODY, None),
         pool.groups_of(NOBODY, None),
         pool.describe(),
@@ -97,6 +100,8 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     let (groups, groups_error) = parted(groups);
     let (settings, settings_error) = parted(settings);
     seen.groups = groups.map(|page| page.items).unwrap_or_default();
+    // That it may not be asked is said by the one before it.
+    seen.users = users.map(|page| page.items).unwrap_or_default();
     let asks_clients = policy.is_some_and(|policy| !granting_attributes(policy).is_empty());
     let clients = if asks_clients { Some(pool.app_clients().await) } else { None };
     let (clients, clients_error) = clients.map_or((None, None), parted);

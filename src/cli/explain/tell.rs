@@ -112,7 +112,7 @@ impl Explained<'_> {
             let cause = Cause::of_part(&part);
             match part {
                 LeftOut::Grant { grant, .. } => Some((grant, cause)),
-                LeftOut::EmailTaken | LeftOut::EmailRefused | LeftOut::Unclean(_) => None,
+                LeftOut::EmailTaken | LeftOut::EmailRefused | LeftOut::Flaw(_) => None,
             }
         });
         Next { plan: Plan::new(&desired, self.actual()), blocked: blocked.collect() }

@@ -1,6 +1,9 @@
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::identity::{Email, Source, UserKey};
 use crate::domain::told::Told;
 
 const EXAMPLE: &str = r#"
@@ -149,6 +152,110 @@ fn attributes_are_copied_without_custom() {
 }
 
 #[test]
+fn an_attribute_may_have_another_name_and_a_type() {
+    let policy = policy(
+        r#"
+        [user]
+        attributes = [
+          "locale",
+          { from = "custom:age", to = "age", type = "number" },
+          { from = "custom:vip", type = "bool" },
+          { from = "custom:prefs", to = "prefs", type = "json" },
+          { from = "custom:teams", to = "teams", type = "list" },
+          { from = "app_metadata.org", to = "org" },
+        ]
+        "#,
+    );
+    let right = person(
+        &[
+            ("custom:age", "42"),
+            ("custom:vip", "Yes"),
+            ("custom:prefs", r#"{"a":1}"#),
+            ("custom:teams", "red"),
+        ],
+        Some(&[]),
+    );
+    let expected = [
+        ("age", json!(42)),
+        ("locale", Value::Null),
+        ("org", Value::Null),
+        ("prefs", json!({"a": 1})),
+        ("teams", json!(["red"])),
+        ("vip", json!(true)),
+    ];
+    let expected: BTreeMap<_, _> = expected
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Some(value).filter(|value| !value.is_null())))
+        .collect();
+    assert_eq!(policy.evaluate(&right).attributes, expected);
+    assert!(policy.flaws(&right).is_empty());
+
+    let wrong = person(
+        &[
+            ("custom:age", "forty"),
+            ("custom:vip", "perhaps"),
+            ("custom:prefs", "{"),
+            ("custom:teams", "red, blue"),
+            ("locale", "en"),
+        ],
+        Some(&[]),
+    );
+    let copied = policy.evaluate(&wrong).attributes;
+    assert_eq!(
+        copied.keys().collect::<Vec<_>>(),
+        ["locale", "org"],
+        "what is wrong is left as Permit has it"
+    );
+    let flaws: Vec<String> = policy.flaws(&wrong).iter().map(ToString::to_string).collect();
+    assert_eq!(flaws.len(), 4, "{flaws:?}");
+    for words in [
+        "custom:age is not of the type number",
+        "custom:vip is not of the type bool",
+        "of the type json",
+        "of the type list",
+    ] {
+        assert!(flaws.iter().any(|flaw| flaw.contains(words)), "{words}: {flaws:?}");
+    }
+    assert!(!flaws.iter().any(|flaw| flaw.contains("forty") || flaw.contains("blue")), "no value is told");
+}
+
+#[test]
+fn a_wrong_attribute_is_refused_with_what_to_do() {
+    for (attribute, words) in [
+        (r#"{ from = "custom:type" }"#, "cannot be called `type`: give it another name"),
+        (r#"{ from = "a", to = "type" }"#, "cannot be called `type`"),
+        (r#"{ from = "a", to = "handoff" }"#, "own ledger"),
+        (r#"{ from = "a", type = "numer" }"#, "did you mean `number`?"),
+        (r#"{ to = "a" }"#, "no `from`"),
+        (r#"{ from = "a", as = "b" }"#, "no field `as`"),
+        ("7", "an attribute is a name"),
+        (r#"{ from = "x", to = "locale" }, "locale""#, "both be copied to `locale`"),
+    ] {
+        let text = format!("[user]\nattributes = [{attribute}]\n");
+        let told = text.parse::<Policy>().unwrap_err().to_string();
+        assert!(told.starts_with("line 2: ") && told.contains(words), "{attribute}: {told}");
+    }
+}
+
+#[test]
+fn an_undeclared_list_is_told_where_it_matters() {
+    let policy = policy(EXAMPLE);
+    let flaws = |orgs: &str| -> Vec<String> {
+        policy.flaws(&person(&[("custom:org", orgs)], Some(&[]))).iter().map(ToString::to_string).collect()
+    };
+    assert!(flaws("acme, beta")[0].starts_with("custom:org may hold several values in one text"));
+    assert_eq!(flaws("acme"), [""; 0]);
+    assert_eq!(flaws("ä, ö"), [""; 0], "no part of it could be a tenant");
+    let mut plain = person(&[("custom:org", "acme, beta")], Some(&[]));
+    plain.plain.insert("custom:org".to_owned());
+    assert!(policy.flaws(&plain).is_empty(), "it is declared to be one text");
+    let mut unsplit = person(&[], Some(&[]));
+    unsplit.unsplit_groups.insert("[admins, readers]".to_owned(), "custom:groups".to_owned());
+    let told: Vec<String> = policy.flaws(&unsplit).iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("custom:groups may hold several"), "{told:?}");
+}
+
+#[test]
 fn disabled_people_have_no_grants_unless_they_are_kept() {
     let mut identity = person(&[], None);
     identity.enabled = false;
@@ -202,7 +309,7 @@ fn faults_are_all_told_at_once_with_their_lines() {
                 [deprovision]\nmax_percent = 101\ngrace_hours = -1\n";
     let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
     let lines: Vec<usize> = faults.iter().map(|fault| fault.line).collect();
-    assert_eq!(lines, [1, 2, 7, 11, 10], "{faults:?}");
+    assert_eq!(lines, [1, 2, 7, 10, 11], "{faults:?}");
 }
 
 /// Each fixture breaks one rule; its first line says which line is at fault and what must be said of it.

@@ -30,6 +30,16 @@ pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Resul
     }
 }
 
+/// What the source calls the person with this key; `None`: it makes no such key.
+pub(super) fn name_of(prefix: &str, key: &UserKey, encoding: KeyEncoding) -> Option<String> {
+    let rest = key.as_str().strip_prefix(prefix)?;
+    let name = match encoding {
+        KeyEncoding::None => rest.to_owned(),
+        KeyEncoding::Percent => decode(rest)?,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
 fn is_kept(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"|@+-_".contains(&byte)
 }
@@ -106,6 +116,14 @@ mod tests {
                 prop_assert_eq!(decode(key.as_str()), Some(name));
             } else {
                 prop_assert!(name.trim() != name || name.chars().any(char::is_control) || name.len() > 85);
+            }
+        }
+
+        #[test]
+        fn a_key_leads_back_to_its_name(name in "[ -~]{1,20}", prefix in "[a-z.]{0,3}", percent in any::<bool>()) {
+            let encoding = if percent { KeyEncoding::Percent } else { KeyEncoding::None };
+            if let Ok(key) = user_key(&prefix, &name, encoding) {
+                prop_assert_eq!(name_of(&prefix, &key, encoding), Some(name));
             }
         }
 

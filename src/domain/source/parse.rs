@@ -6,8 +6,6 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use toml::de::{DeTable, DeValue};
-
 pub(super) use self::forms::forms;
 use self::forms::overlay;
 use super::provider::{PROVIDERS, file_of, load};
@@ -24,30 +22,18 @@ const LEEWAY_SECONDS: u64 = 10;
 /// What stands for the tenant in an issuer's name.
 const TENANT_ID: &str = "{tenant_id}";
 
-/// The sources of the policy `text`, and what is wrong with them. Its other tables are not looked at.
-pub(super) fn sources(text: &str) -> (Sources, Vec<Fault>) {
-    let faults = Faults::of(text);
-    // What is no TOML at all is the policy's fault, and told there.
-    let (document, _) = DeTable::parse_recoverable(text);
+/// The sources of these tables, as far as they can be read.
+pub(super) fn sources(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Sources {
     let mut declared: Vec<SourceConfig> = Vec::new();
-    if let Some(tables) = document.get_ref().get("source") {
-        for value in one_or_many(tables) {
-            match value.get_ref() {
-                DeValue::Table(table) => {
-                    let table = Table::new("[[source]]", table, value.span(), &faults);
-                    declared.extend(source(table, &declared));
-                }
-                _ => faults.add(&value.span(), "a source is a table: write [[source]]"),
-            }
-        }
+    for table in tables {
+        declared.extend(source(table, &declared, faults));
     }
-    let declared = declared.into_iter().map(Arc::new).collect();
-    (Sources { declared }, faults.into_inner())
+    Sources { declared: declared.into_iter().map(Arc::new).collect() }
 }
 
 /// `None`: what it is called cannot be told.
-fn source(mut table: Table<'_, '_>, others: &[SourceConfig]) -> Option<SourceConfig> {
-    let (at, faults) = (table.at.clone(), table.faults);
+fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>) -> Option<SourceConfig> {
+    let at = table.at.clone();
     let named = table.text("name");
     let user_pool = table.text("user_pool");
     let is_cognitos = table.peek("issuer").is_some_and(|issuers| {
@@ -89,6 +75,17 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig]) -> Option<SourceCon
     };
     let line = faults.line(&at);
     let user_pool = user_pool.map(|(id, _)| id.to_owned());
+    if (user_pool.is_some() || name.is_user_pool()) && read.claims.key != ["sub"] {
+        faults.add(
+            &at,
+            format!(
+                "the key of a user pool's people is `sub`, not `{}`: what tells of one of them names the `sub`, and by most \
+                 other attributes a pool cannot be asked for a person before something is taken from them. Leave `key` out; \
+                 `key_prefix` may be put before it, and an attribute can be copied, [user] attributes",
+                read.claims.key.join("`, `")
+            ),
+        );
+    }
     let source = SourceConfig { line, name, provider, user_pool, tokens, fresh_seconds, adopt, forms: read };
     for other in others {
         clash(&source, other, faults, &at);

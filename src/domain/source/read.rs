@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Asks, Test, Unclear};
-use super::{Claims, FileForms, Forms, ListForm, SourceConfig, TokenKind};
+use super::{Claims, FileForms, Forms, ListForm, OneOrganization, SourceConfig, Tells, TokenKind};
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
 use crate::domain::path::{self, values};
-use crate::domain::told::Told;
+use crate::domain::told::{Told, covers};
 
 /// The name under which the groups of a user pool stand among a person's claims.
 pub const POOL_GROUPS: &str = "cognito:groups";
@@ -42,6 +42,12 @@ pub enum Rejected {
         "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
     )]
     UnknownWord(String),
+    /// A word that does not say whether an address is verified.
+    #[error(
+        "`{0}` is neither yes nor no, so whether the address is verified is unsure: write true or false, or say in \
+         [source.claims] what tells it, as in email_verified = {{ present = \"email_confirmed_at\" }}"
+    )]
+    UnclearVerified(String),
     /// No time.
     #[error("`{0}` is not a time: write it as in 2026-01-31T12:00:00Z")]
     NotATime(String),
@@ -167,21 +173,15 @@ struct Record<'s> {
 #[derive(Default)]
 struct Groups {
     names: BTreeSet<String>,
-    /// Texts that may hold several.
-    unsplit: BTreeSet<String>,
+    /// Texts that may hold several, with where each is.
+    unsplit: BTreeMap<String, String>,
     /// Whether there are no others.
     whole: bool,
 }
 
 impl<'s> Record<'s> {
     fn new(forms: &'s Forms, door: &Door, claims: Map<String, Value>) -> Self {
-        let told = match door {
-            Door::Pool => Told::only(forms.tells.pool.iter().cloned().chain([POOL_GROUPS.to_owned()])),
-            Door::Trigger => Told::only(forms.tells.pool.iter().cloned()),
-            Door::Token(TokenKind::Id) => Told::all_but(forms.tells.id_token_hides.iter().cloned()),
-            Door::Token(TokenKind::Access) => Told::only(forms.tells.access_token.iter().cloned()),
-            Door::File(told) => told.clone(),
-        };
+        let told = forms.told(door);
         let is_file = matches!(door, Door::File(_));
         let mut claims: BTreeMap<String, Value> =
             claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
@@ -202,6 +202,10 @@ impl<'s> Record<'s> {
         for (path, form) in &forms.lists {
             split(&mut claims, path, form, &mut hidden);
         }
+        let told = match door {
+            Door::Token(_) => forms.tells.shown(told, &claims, &forms.claims.groups),
+            _ => told,
+        };
         Self { at: &forms.claims, is_file, claims, told, plain: plain(forms.lists.iter()), names, hidden }
     }
 
@@ -265,17 +269,22 @@ impl<'s> Record<'s> {
         for test in &self.at.email_verified {
             // A token says it by `true`, and Cognito by "true"; what else is there proves nothing.
             if !self.is_file && test.asks == Asks::Says {
-                let is_true = |value: &Value| *value == true || *value == "true";
-                if values(&self.claims, &test.path).into_iter().any(is_true) == test.may {
+                let found = values(&self.claims, &test.path);
+                let says =
+                    |flag: bool, word: &str| found.iter().any(|value| **value == flag || **value == word);
+                let is_told =
+                    if test.may { says(true, "true") } else { says(false, "false") && !says(true, "true") };
+                if is_told {
                     return Ok(true);
                 }
                 continue;
             }
-            if test
-                .ask(&self.claims, &forms.words, email, now)
-                .map_err(|unclear| unclear_at(test, &unclear))?
-                == Some(true)
-            {
+            let answer = test.ask(&self.claims, &forms.words, email, now);
+            let unclear = |unclear| match unclear {
+                Unclear::Word => Rejected::UnclearVerified(test.path.clone()),
+                Unclear::Time => Rejected::NotATime(test.path.clone()),
+            };
+            if answer.map_err(unclear)? == Some(true) {
                 return Ok(true);
             }
         }
@@ -298,7 +307,9 @@ impl<'s> Record<'s> {
         let mut groups = Groups { whole: !self.at.groups.is_empty(), ..Groups::default() };
         for path in &self.at.groups {
             let values = values(&self.claims, path);
-            groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || told.tells(path));
+            // Of one organization, what there is is known whole: that there may be others, `told` says.
+            let is_told = || told.tells(path) || told.is_of_one(path);
+            groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || is_told());
             if self.is_file && self.hidden.contains(path) {
                 let mut columns = self.names.get(path).into_iter().flatten();
                 let column = columns.find(|column| self.hidden.contains(*column)).unwrap_or(path);
@@ -326,7 +337,7 @@ impl<'s> Record<'s> {
                         return Err(Rejected::UnsureList(path.clone()));
                     }
                     Value::String(text) => {
-                        groups.unsplit.insert(text.clone());
+                        groups.unsplit.insert(text.clone(), path.clone());
                     }
                     _ => return Err(Rejected::NotAGroup(path.clone())),
                 }
@@ -400,6 +411,42 @@ fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidd
     }
 }
 
+impl SourceConfig {
+    /// What this door tells, whoever comes by it: a claim that is not there is absent.
+    pub fn told(&self, door: &Door) -> Told {
+        self.forms.told(door)
+    }
+}
+
+impl Forms {
+    fn told(&self, door: &Door) -> Told {
+        let tells = &self.tells;
+        match door {
+            Door::Pool => Told::only(tells.pool.iter().cloned().chain([POOL_GROUPS.to_owned()])),
+            Door::Trigger => Told::only(tells.pool.iter().cloned()),
+            Door::Token(TokenKind::Id) => Told::all_but(tells.id_token_hides.iter().cloned()),
+            Door::Token(TokenKind::Access) => Told::only(tells.access_token.iter().cloned()),
+            Door::File(told) => told.clone(),
+        }
+    }
+}
+
+impl Tells {
+    /// What a token with these claims tells, beside what every token of its kind does.
+    fn shown(&self, told: Told, claims: &BTreeMap<String, Value>, groups: &[String]) -> Told {
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            self.whole.iter().cloned().partition(|name| claims.get(name).is_some_and(Value::is_object));
+        let told = told.and(here).hiding(elsewhere);
+        let Some(OneOrganization { with, shows }) = &self.one_of else { return told };
+        if with.as_ref().is_some_and(|claim| path::value(claims, claim).is_none()) {
+            return told;
+        }
+        let mut shows = shows.clone();
+        shows.groups |= groups.iter().any(|path| shows.claims.iter().any(|claim| covers(claim, path)));
+        told.showing(shows)
+    }
+}
+
 impl FileForms {
     /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
     fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
@@ -413,6 +460,9 @@ impl FileForms {
 impl Forms {
     /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
     fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
+        if let Some(mark) = &self.file.text_mark {
+            unmark(claims, mark, &self.file.claims.key);
+        }
         for name in &self.file.pairs {
             let Some(Value::Array(pairs)) = claims.remove(name) else { continue };
             for pair in pairs {
@@ -460,6 +510,20 @@ impl Forms {
             leaves(name, value, &mut fields);
         }
         fields
+    }
+}
+
+/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of them, as is seen by
+/// the key, which begins with no such mark itself; else before those that it would run.
+fn unmark(claims: &mut BTreeMap<String, Value>, mark: &str, key: &[String]) {
+    let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
+    let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);
+    for value in claims.values_mut() {
+        let Value::String(text) = value else { continue };
+        let Some(rest) = text.strip_prefix(mark) else { continue };
+        if all || rest.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            *text = rest.to_owned();
+        }
     }
 }
 

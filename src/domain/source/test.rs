@@ -105,7 +105,7 @@ fn says(value: &Value, words: &Words) -> Result<bool, Unclear> {
 }
 
 /// The usual spellings of yes and no, in lower case.
-fn flag(text: &str) -> Option<bool> {
+pub(in crate::domain) fn flag(text: &str) -> Option<bool> {
     match text {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),

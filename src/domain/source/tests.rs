@@ -109,26 +109,26 @@ user_pool = "pool"
     let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
     let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
+    line 1: the source has no name: give `name`, `user_pool` or `issuer`
     line 2: `auth` is not a known provider; did you mean `auth0`?
     line 3: [[source]] has no field `issuers`; did you mean `issuer`?
-    line 1: the source has no name: give `name`, `user_pool` or `issuer`
-    line 8: `tokens` is "id" or "access", or "auto", not `idd`
     line 4: the source needs `audiences` or `client_ids`: without them a token for any other application would do
     line 4: `algorithms` is empty: name at least one, or leave it out to allow every public-key one
     line 7: {tenant_id} stands for the tenants that are trusted: name them, tenants = ["..."]
+    line 8: `tokens` is "id" or "access", or "auto", not `idd`
     line 10: `fresh_seconds` is a whole number from 0 to 315360000
     line 11: `key` names no claim: nobody would have a key
+    line 12: [source.claims] has no field `emial`; did you mean `email`?
     line 14: `key_encoding` is "none" or "percent", not `base64`
     line 15: the test has no field `presnt`; did you mean `present`?
     line 15: a test in `email_verified` asks one thing: says, present, future or contains, each with a claim
     line 16: `status` is a claim, or { present = "claim" }
-    line 12: [source.claims] has no field `emial`; did you mean `email`?
     line 18: `comma` is not a form of a list: use "brackets", "json", "dn", "text", or a separator such as "," or "|"
     line 19: `a` is both in may_sign_in and in may_not: take it out of one
-    line 25: `pool` is not a user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI
-    line 24: `audiences` takes exact texts, without blanks and wildcards, not `*`
     line 22: `audiences` says how tokens are checked, and there is no `issuer`: name it
     line 22: the source `b` is there twice, see line 4: what a ledger names must be one directory
+    line 24: `audiences` takes exact texts, without blanks and wildcards, not `*`
+    line 25: `pool` is not a user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI
     "#);
 }
 
@@ -367,6 +367,187 @@ fn an_address_is_a_key_only_where_it_is_verified_and_in_one_spelling() {
         json!({"sub": "u"}),
     ] {
         assert!(key(unverified).is_err());
+    }
+}
+
+#[test]
+fn nothing_that_is_silent_verifies_an_address() {
+    let source = source(
+        "[source.claims]\nemail_verified = [{ says = \"unverified\", may = false }, \"email_verified\"]\n",
+    );
+    let verified = |claims: Value| read(&source, &ID, claims).unwrap().verified_email.is_some();
+    for none in [
+        json!({}),
+        json!({"unverified": true}),
+        json!({"unverified": "no"}),
+        json!({"email_verified": "yes"}),
+    ] {
+        let mut claims = json!({"sub": "u", "email": "a@acme.com"});
+        claims.as_object_mut().unwrap().extend(object(none.clone()));
+        assert!(!verified(claims), "{none}");
+    }
+    assert!(verified(json!({"sub": "u", "email": "a@acme.com", "unverified": false})));
+    let file = read(
+        &self::source(""),
+        &file(&["sub"]),
+        json!({"sub": "u", "email": "a@acme.com", "email_verified": "maybe"}),
+    );
+    let told = file.unwrap_err().to_string();
+    assert!(told.contains("whether the address is verified") && !told.contains("may_sign_in"), "{told}");
+}
+
+#[test]
+fn the_key_of_a_pools_people_is_their_sub_perhaps_with_a_prefix() {
+    let faults = |claims: &str| {
+        let text = format!("[[source]]\nuser_pool = \"eu-west-1_a\"\n[source.claims]\n{claims}\n");
+        text.parse::<Policy>().err().map(|InvalidPolicy(faults)| faults[0].to_string()).unwrap_or_default()
+    };
+    for refused in ["key = \"email\"", "key = \"custom:legacy_id\"", "key = [\"custom:legacy_id\", \"sub\"]"]
+    {
+        let told = faults(refused);
+        assert!(told.starts_with("line 1: the key of a user pool's people is `sub`"), "{told}");
+    }
+    assert_eq!(faults("key_prefix = \"crm.\"\nkey_encoding = \"percent\""), "");
+    // Its tokens alone: the source is the pool's all the same.
+    let tokens = "[[source]]\nissuer = \"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a\"\nclient_ids = [\"c\"]\nclaims.key = \"email\"\n";
+    assert!(tokens.parse::<Policy>().unwrap_err().to_string().contains("a user pool's people"));
+}
+
+#[test]
+fn a_claim_that_a_token_may_leave_out_is_whole_where_it_is_there() {
+    let policy = "[[grant]]\nwhen = { group = \"{role}\" }\ntenant = \"t\"\n";
+    let supabase = source("provider = \"supabase\"\n");
+    let token = |more: Value| {
+        let mut claims = json!({"sub": "4-1", "role": "authenticated"});
+        claims.as_object_mut().unwrap().extend(object(more));
+        grants(policy, &read(&supabase, &ACCESS, claims).unwrap())
+    };
+    assert_eq!(token(json!({"app_metadata": {"roles": ["editor"]}})), granted(&["t/editor"]));
+    assert_eq!(token(json!({"app_metadata": {"provider": "email"}})), granted(&[]), "the roles are gone");
+    assert_eq!(token(json!({})), (vec![], 1), "a hook took all of it out");
+    assert_eq!(token(json!({"app_metadata": "x"})), (vec![], 1));
+}
+
+#[test]
+fn the_mark_before_texts_of_a_csv_goes_and_no_other_quote() {
+    let auth0 = source("provider = \"auth0\"\n");
+    let row = |row: Value| {
+        read(&auth0, &file(&["user_id", "email", "given_name", "app_metadata.roles"]), row).unwrap()
+    };
+    let all = row(
+        json!({"user_id": "'auth0|1", "email": "'ann@acme.com", "given_name": "''t Hooft", "app_metadata.roles": "'[\"admin\"]", "email_verified": "true"}),
+    );
+    assert_eq!((all.key.as_str(), all.first_name.as_deref()), ("auth0|1", Some("'t Hooft")));
+    assert!(all.verified_email.is_some() && all.known_groups == ["admin".to_owned()].into());
+    let some = row(
+        json!({"user_id": "auth0|2", "email": "'+bob@acme.com", "given_name": "'t Hooft", "app_metadata.roles": "'staff"}),
+    );
+    assert_eq!(some.email.unwrap().as_str(), "+bob@acme.com");
+    assert_eq!(
+        (some.first_name.as_deref(), some.known_groups),
+        (Some("'t Hooft"), ["'staff".to_owned()].into())
+    );
+}
+
+/// Tokens that show one organization of several.
+mod one_organization {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::domain::grant::Grant;
+
+    const CLERK: &str =
+        "[[grant]]\nwhen = { group = \"{role}\", attribute = \"o.slg\", equals = \"{tenant}\" }\n";
+    const OF_ACME: &str = "[[grant]]\nwhen = { group = \"admin\", attribute = \"o.slg\", equals = \"acme\" }\ntenant = \"ops\"\nrole = \"operator\"\n";
+    const OF_ANY: &str = "[[grant]]\nwhen = { group = \"admin\" }\ntenant = \"default\"\nrole = \"staff\"\n";
+
+    /// What stays of `before`, and what comes.
+    fn after(policy: &str, identity: &Identity, before: &[&str]) -> Vec<String> {
+        let desired = self::policy(policy).evaluate(identity);
+        let before: Vec<Grant> = before.iter().map(|grant| grant.parse().unwrap()).collect();
+        let kept = before.into_iter().filter(|grant| desired.untold.iter().any(|untold| untold.fits(grant)));
+        let all: BTreeSet<Grant> = desired.grants.iter().cloned().chain(kept).collect();
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_session_tells_of_its_organization_and_of_no_other() {
+        let clerk = source("provider = \"clerk\"\n");
+        let token = |o: Value| {
+            let mut claims = object(json!({"sub": "user_1", "v": 2}));
+            if !o.is_null() {
+                claims.insert("o".to_owned(), o);
+            }
+            read(&clerk, &ACCESS, Value::Object(claims)).unwrap()
+        };
+        let before = ["acme/admin", "acme/member", "beta/admin"];
+        let acme = |role: &str| token(json!({"id": "org_1", "slg": "acme", "rol": role}));
+        let beta = token(json!({"id": "org_2", "slg": "beta", "rol": "member"}));
+        assert_eq!(after(CLERK, &acme("member"), &before), ["acme/member", "beta/admin"]);
+        assert_eq!(after(CLERK, &acme("admin"), &before), ["acme/admin", "beta/admin"]);
+        assert_eq!(after(CLERK, &beta, &before), ["acme/admin", "acme/member", "beta/member"]);
+        assert_eq!(after(CLERK, &token(Value::Null), &before), before, "no organization is active");
+        // Of one organization that the rule names: its token tells all, and others' tokens nothing.
+        assert_eq!(after(OF_ACME, &acme("member"), &["ops/operator"]), [""; 0]);
+        assert_eq!(after(OF_ACME, &acme("admin"), &[]), ["ops/operator"]);
+        assert_eq!(after(OF_ACME, &beta, &["ops/operator"]), ["ops/operator"]);
+        // Whatever the organization is: no token tells that it is none.
+        assert_eq!(after(OF_ANY, &beta, &["default/staff"]), ["default/staff"]);
+        let v1 = read(&clerk, &ACCESS, json!({"sub": "user_1", "org_slug": "acme", "org_role": "org:admin"}))
+            .unwrap();
+        let by_v1 =
+            "[[grant]]\nwhen = { group = \"org:{role}\", attribute = \"org_slug\", equals = \"{tenant}\" }\n";
+        assert_eq!(after(by_v1, &v1, &["acme/member", "beta/member"]), ["acme/admin", "beta/member"]);
+    }
+
+    #[test]
+    fn others_show_one_organization_too() {
+        let workos = source("provider = \"workos\"\n");
+        let by_id =
+            "[[grant]]\nwhen = { group = \"{role}\", attribute = \"org_id\", equals = \"{tenant}\" }\n";
+        let token = read(
+            &workos,
+            &ACCESS,
+            json!({"sub": "u", "org_id": "org_01", "role": "member", "roles": ["member"]}),
+        );
+        assert_eq!(
+            after(by_id, &token.unwrap(), &["org_01/admin", "org_02/admin"]),
+            ["org_01/member", "org_02/admin"]
+        );
+        let auth0 =
+            source("provider = \"auth0\"\n[source.claims]\ngroups = \"https://acme.example/roles\"\n");
+        let token = |claims| read(&auth0, &ID, claims).unwrap();
+        let inside = token(json!({"sub": "a", "org_id": "org_1", "https://acme.example/roles": ["member"]}));
+        assert_eq!(after(by_id, &inside, &["org_1/admin", "org_2/admin"]), ["org_1/member", "org_2/admin"]);
+        let outside = token(json!({"sub": "a", "https://acme.example/roles": ["member"]}));
+        let plain = "[[grant]]\nwhen = { group = \"{role}\" }\ntenant = \"default\"\n";
+        assert_eq!(
+            after(plain, &outside, &["default/admin"]),
+            ["default/member"],
+            "no organization, all is told"
+        );
+    }
+
+    proptest! {
+        /// Sign-ins into one organization after the other: each changes its own, and leaves what the others gave.
+        #[test]
+        fn sessions_in_several_organizations_do_not_undo_each_other(
+            sessions in prop::collection::vec((select(vec!["acme", "beta", "gamma"]), select(vec!["admin", "member"])), 1..8),
+        ) {
+            let clerk = source("provider = \"clerk\"\n");
+            let policy = "[[grant]]\nwhen = { group = \"{role}\", attribute = \"o.slg\", equals = \"{tenant}\" }\n";
+            let mut has: Vec<String> = Vec::new();
+            let mut last = BTreeMap::new();
+            for (slug, role) in sessions {
+                let token = json!({"sub": "u", "o": {"id": slug, "slg": slug, "rol": role}});
+                let before: Vec<&str> = has.iter().map(String::as_str).collect();
+                has = after(policy, &read(&clerk, &ACCESS, token).unwrap(), &before);
+                last.insert(slug, role);
+            }
+            let expected: Vec<String> = last.iter().map(|(slug, role)| format!("{slug}/{role}")).collect();
+            prop_assert_eq!(has, expected);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use futures::stream;
 use jiff::Timestamp;
 
 use crate::aws::queue::{Lead, Message, Waiting, Why};
-use crate::domain::directory::{Lookup, NotWhole};
+use crate::domain::directory::{Looked, Lookup, NotWhole};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, Source, UserKey};
 use crate::sync::many::{Item, Target};
@@ -25,6 +25,8 @@ pub(super) enum Found {
         /// An event says that they were deleted.
         deleted: bool,
     },
+    /// Their record is no identity: they keep what they have.
+    Unclear(String),
     /// It did not say.
     Unread(NotWhole),
 }
@@ -102,8 +104,9 @@ impl People {
         let asked = left.map(|(key, person)| async move {
             person.source = Some(lookup.source().clone());
             person.found = Some(match lookup.person(key).await {
-                Ok(Some(identity)) => Found::There(identity),
-                Ok(None) => Found::Gone { key: key.clone(), deleted: person.deleted },
+                Ok(Looked::There(identity)) => Found::There(identity),
+                Ok(Looked::Unclear(reason)) => Found::Unclear(reason),
+                Ok(Looked::Gone) => Found::Gone { key: key.clone(), deleted: person.deleted },
                 Err(error) => Found::Unread(error),
             });
         });

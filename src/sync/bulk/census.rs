@@ -10,7 +10,6 @@ use self::facts_store::FactsStore;
 pub(super) use self::facts_store::{Place, State};
 use self::listing::{Listing, list_users};
 use super::observer::Observer;
-use crate::domain::SubPrefix;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, Source, UserKey};
@@ -46,17 +45,17 @@ impl Census {
         }
     }
 
-    /// Reads what Permit has: users, roles, tenants. `address` is told who has which e-mail address, and `None` when
+    /// Reads what Permit has: users, or those whose keys begin with `prefix`, roles, tenants. `address` is told who has which e-mail address, and `None` when
     /// the list is read again from its start.
     pub(super) async fn read(
         &mut self,
         permit: &Permit,
         catalog: &Catalog,
-        prefix: Option<&SubPrefix>,
+        prefix: Option<&str>,
         address: impl FnMut(Option<(&Email, Place)>) + Send,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let users = list_users(permit, prefix.map(SubPrefix::as_str), &mut self.store, address, observer);
+        let users = list_users(permit, prefix, &mut self.store, address, observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
         for resource in catalog.resources() {

@@ -16,7 +16,7 @@ use crate::domain::plan::{Change, Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::permit::Error;
 use crate::sync::many::{Item, Target};
-use crate::sync::one::{LeftOut, SyncError, leave_out, unclean};
+use crate::sync::one::{LeftOut, SyncError, leave_out};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
 const WAITING: usize = 50_000;
@@ -124,7 +124,8 @@ impl<'a> Planner<'a> {
         let mut desired = self.policy.evaluate(identity);
         desired.takes_over.clone_from(&self.takes_over);
         let missing = leave_out(&self.policy, census.known(), &mut desired);
-        for left_out in missing.into_iter().chain(unclean(&self.policy, identity)) {
+        let flaws = self.policy.flaws(identity).into_iter().map(LeftOut::Flaw);
+        for left_out in missing.into_iter().chain(flaws) {
             report.reject_part(&desired, &left_out, self.observer);
         }
         self.consider(place, desired, identity.enabled, false, census, report)

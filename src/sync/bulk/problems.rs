@@ -54,10 +54,7 @@ impl Cause {
                 "Permit refuses the form of the e-mail address".to_owned(),
                 "the person is synced without it; correct the address in the directory",
             ),
-            LeftOut::Unclean(name) => (
-                format!("the attribute {name} has control characters"),
-                "it is not copied, and no role is granted or taken away by it; correct it in the directory",
-            ),
+            LeftOut::Flaw(flaw) => return Self::of_text(flaw.code(), &flaw.to_string(), ""),
             LeftOut::Grant { grant: _, missing } => (missing.to_string(), missing.remedy()),
         };
         Self { code: part.code().to_owned(), what, remedy: remedy.to_owned() }

@@ -112,7 +112,7 @@ impl Report {
             self.reject_part(&desired, &part, observer);
             match &part {
                 LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
-                LeftOut::Unclean(_) => {}
+                LeftOut::Flaw(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);
                 }

@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out, unclean};
+use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out};
 use crate::aws::queue::{Queue, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
@@ -282,7 +282,7 @@ impl SignIn {
             }
             synced => synced?,
         };
-        synced.left_out.extend(unclean(&self.policy, identity));
+        synced.left_out.extend(self.policy.flaws(identity).into_iter().map(LeftOut::Flaw));
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
             self.seen.note(identity, &self.policy, Some(&synced.roles));

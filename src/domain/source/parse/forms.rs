@@ -7,8 +7,11 @@ use toml::de::DeValue;
 
 use super::kind;
 use crate::domain::identity::UserKey;
-use crate::domain::source::{Asks, Claims, FileForms, Forms, KeyEncoding, ListForm, Tells, Test, Words};
+use crate::domain::source::{
+    Asks, Claims, FileForms, Forms, KeyEncoding, ListForm, OneOrganization, Tells, Test, Words,
+};
 use crate::domain::table::{Faults, Table, Text, one_or_many};
+use crate::domain::told::OneOf;
 
 /// What a provider's file says.
 pub(in crate::domain::source) fn forms(read: &mut Forms, mut table: Table<'_, '_>) {
@@ -23,7 +26,9 @@ pub(in crate::domain::source) fn forms(read: &mut Forms, mut table: Table<'_, '_
         };
         let (pool, id_token_hides, access_token) =
             (names("pool"), names("id_token_hides"), names("access_token"));
-        read.tells = Tells { pool, id_token_hides, access_token };
+        let whole = names("whole");
+        let one_of = tells.table("one_organization", "[tells.one_organization]").map(one_organization);
+        read.tells = Tells { pool, id_token_hides, access_token, whole, one_of };
         tells.finish();
     }
     read.file.claims = read.claims.clone();
@@ -34,6 +39,16 @@ pub(in crate::domain::source) fn forms(read: &mut Forms, mut table: Table<'_, '_
     default_separators(&mut read.lists);
     default_separators(&mut read.file.lists);
     table.finish();
+}
+
+fn one_organization(mut table: Table<'_, '_>) -> OneOrganization {
+    let with = table.text("with").map(|(claim, _)| claim.to_owned());
+    let mut names =
+        |name| table.texts(name).unwrap_or_default().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let (claims, named) = (names("claims"), names("named"));
+    let groups = table.flag("groups").unwrap_or(false);
+    table.finish();
+    OneOrganization { with, shows: OneOf { claims, named, groups } }
 }
 
 /// A provider's separators are defaults: a text that has none of them may yet be a list of another form.
@@ -69,6 +84,7 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
     };
     (file.spread, file.pairs) = (names("spread"), names("pairs"));
     (file.columns, file.people, file.ignored) = (names("columns"), names("people"), names("ignored"));
+    file.text_mark = table.text("text_mark").map(|(mark, _)| mark.to_owned());
 }
 
 /// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for files too.

@@ -1,46 +1,48 @@
-//! JSON objects, read strictly.
+//! JSON that no two parsers read differently.
 //!
 //! Parsers differ in what they make of `{"sub": "a", "sub": "b"}`, and an attacker lives in such differences. RFC 7515 §4 and RFC
 //! 7519 §4 let a verifier refuse duplicate names: this one does, at every level and after escapes are resolved. Depth is
-//! bounded, since nothing that a claim needs is nested deeply.
+//! bounded by the caller, since nothing that says something of a person is nested deeply.
 
 use std::{cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The deepest nesting of arrays and objects, the outermost object counted.
-pub(super) const MAX_DEPTH: usize = 16;
-
-/// Why a text is not an object that is read here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JsonFault {
+/// Why a text is not read. The messages quote nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
     /// Not UTF-8, not JSON, a number past what a double can hold, or something after the end
-    Invalid,
+    #[error("not JSON: {0}")]
+    Invalid(String),
     /// JSON, but no object
+    #[error("not a JSON object")]
     NotAnObject,
     /// An object with the same name twice
+    #[error("it has the same name twice")]
     DuplicateName,
-    /// Nested deeper than [`MAX_DEPTH`]
+    /// Nested deeper than the caller takes
+    #[error("it is nested too deeply")]
     TooDeep,
 }
 
-/// The one object that `text` is.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, JsonFault> {
-    match value(text)? {
+/// The one object that `text` is. `deepest` counts the outermost object.
+pub fn object(text: &[u8], deepest: usize) -> Result<Map<String, Value>, JsonFault> {
+    match value(text, deepest)? {
         Value::Object(map) => Ok(map),
         _ => Err(JsonFault::NotAnObject),
     }
 }
 
-/// The one value that `text` is.
-pub(super) fn value(text: &[u8]) -> Result<Value, JsonFault> {
-    let fault = Cell::new(JsonFault::Invalid);
+/// The one value that `text` is, with arrays and objects nested `deepest` deep at most.
+pub fn value(text: &[u8], deepest: usize) -> Result<Value, JsonFault> {
+    let fault = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth_left: MAX_DEPTH, fault: &fault }
-        .deserialize(&mut deserializer)
-        .map_err(|_| fault.get())?;
-    deserializer.end().map_err(|_| JsonFault::Invalid)?;
+    // serde's own message quotes nothing of the text.
+    let invalid = |error: serde_json::Error| fault.take().unwrap_or(JsonFault::Invalid(error.to_string()));
+    let value =
+        Strict { depth_left: deepest, fault: &fault }.deserialize(&mut deserializer).map_err(invalid)?;
+    deserializer.end().map_err(|error| JsonFault::Invalid(error.to_string()))?;
     Ok(value)
 }
 
@@ -48,7 +50,7 @@ pub(super) fn value(text: &[u8]) -> Result<Value, JsonFault> {
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     depth_left: usize,
-    fault: &'a Cell<JsonFault>,
+    fault: &'a Cell<Option<JsonFault>>,
 }
 
 impl Strict<'_> {
@@ -60,7 +62,7 @@ impl Strict<'_> {
     }
 
     fn refuse<E: serde::de::Error>(self, fault: JsonFault) -> E {
-        self.fault.set(fault);
+        self.fault.set(Some(fault));
         E::custom("refused")
     }
 }
@@ -134,14 +136,16 @@ impl<'de> Visitor<'de> for Strict<'_> {
 mod tests {
     use super::*;
 
+    const DEEPEST: usize = 16;
+
     fn fault(text: &str) -> Option<JsonFault> {
-        object(text.as_bytes()).err()
+        object(text.as_bytes(), DEEPEST).err()
     }
 
     #[test]
     fn what_serde_json_reads_is_read_alike() {
         let text = r#" {"a":[1,-2,3.5,1e3,18446744073709551615,true,null,"\u0041\ud83d\ude00"],"$serde_json::private::RawValue":"x","":{}} "#;
-        let read = object(text.as_bytes()).unwrap();
+        let read = object(text.as_bytes(), DEEPEST).unwrap();
         assert_eq!(read["a"][7], "A😀");
         assert_eq!(read["a"][4], u64::MAX);
         assert_eq!(read["$serde_json::private::RawValue"], "x");
@@ -165,16 +169,16 @@ mod tests {
             r#"{"a":"\ud800"}"#,
             "\u{feff}{}",
         ] {
-            assert_eq!(fault(invalid), Some(JsonFault::Invalid), "{invalid}");
+            assert!(matches!(fault(invalid), Some(JsonFault::Invalid(_))), "{invalid}");
         }
-        assert_eq!(object(b"{\"a\":\"\xff\"}").err(), Some(JsonFault::Invalid));
+        assert!(matches!(object(b"{\"a\":\"\xff\"}", DEEPEST), Err(JsonFault::Invalid(_))));
     }
 
     #[test]
     fn depth_is_bounded_at_its_very_limit() {
         let nested = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
-        assert_eq!(fault(&nested(MAX_DEPTH)), None);
-        assert_eq!(fault(&nested(MAX_DEPTH + 1)), Some(JsonFault::TooDeep));
+        assert_eq!(fault(&nested(DEEPEST)), None);
+        assert_eq!(fault(&nested(DEEPEST + 1)), Some(JsonFault::TooDeep));
         assert_eq!(fault(&nested(5_000)), Some(JsonFault::TooDeep));
     }
 }

@@ -1,0 +1,266 @@
+//! The sources of the policy: keys that people can change, rules that one door alone can tell, texts that look like lists.
+
+use std::collections::BTreeMap;
+
+use super::finding::{Check, Finding};
+use crate::aws::UserPoolId;
+use crate::aws::pool::PoolUser;
+use crate::domain::policy::{Condition, Kind, Policy, Rule};
+use crate::domain::source::{Door, POOL_GROUPS, SourceConfig, TokenKind, could_be_a_list};
+
+/// Claims and columns that people change, or that an administrator gives to another person.
+const CHANGEABLE: [&str; 21] = [
+    "email",
+    "mail",
+    "emailaddress",
+    "primaryemail",
+    "preferred_username",
+    "username",
+    "cognito:username",
+    "nickname",
+    "name",
+    "given_name",
+    "family_name",
+    "phone_number",
+    "phonenumber",
+    "upn",
+    "userprincipalname",
+    "unique_name",
+    "login",
+    "samaccountname",
+    "displayname",
+    "profile.login",
+    "profile.email",
+];
+
+/// What is to be said of the sources, the pool's own among them. `users`: some of its people.
+pub(super) fn look(policy: &Policy, pool: Option<&UserPoolId>, users: &[PoolUser]) -> Vec<Finding> {
+    let of_pool = pool.map(|id| policy.sources.of_user_pool(id.as_str()));
+    let undeclared = of_pool.iter().filter(|source| source.line == 0);
+    let sources: Vec<&SourceConfig> = policy.sources.iter().chain(undeclared).map(AsRef::as_ref).collect();
+    let mut findings: Vec<Finding> = sources.iter().filter_map(|source| keys(source)).collect();
+    findings.extend(sources.iter().flat_map(|source| doors(policy, source)));
+    findings.extend(of_pool.iter().flat_map(|source| lists(policy, source, users)));
+    findings
+}
+
+/// Keys that lead to another Permit user once the person changes them.
+fn keys(source: &SourceConfig) -> Option<Finding> {
+    let paths = source.forms.claims.key.iter();
+    let changeable: Vec<&str> = paths
+        .map(String::as_str)
+        .filter(|path| {
+            CHANGEABLE.contains(&path.to_lowercase().as_str())
+                || source.forms.claims.email.iter().any(|email| email == path)
+        })
+        .collect();
+    if changeable.is_empty() {
+        return None;
+    }
+    Some(Finding::warning(
+        Check::Keys,
+        format!(
+            "the key of people of the source {} is `{}`, which can be changed",
+            source.name,
+            changeable.join("`, `")
+        ),
+        "who changes it is a new Permit user, and the old one keeps its roles until a file without them is synced; who \
+         gets a value that somebody else had, gets that user and what others gave it",
+        "use a key that stays, such as `sub`, `oid` or an employee number; or sync whole files with `missing = \"unassign\"`",
+    ))
+}
+
+/// The doors of a source that can be known without looking through them, as people call them.
+fn doors_of(source: &SourceConfig) -> Vec<(&'static str, Door)> {
+    let mut doors = Vec::new();
+    if source.user_pool.is_some() {
+        doors.push(("the pool's list", Door::Pool));
+        doors.push(("its trigger events", Door::Trigger));
+    }
+    if let Some(tokens) = &source.tokens {
+        let kind = tokens.kind.or(tokens.token_use).or(source.forms.kind);
+        if kind != Some(TokenKind::Access) {
+            doors.push(("ID tokens", Door::Token(TokenKind::Id)));
+        }
+        if kind != Some(TokenKind::Id) {
+            doors.push(("access tokens", Door::Token(TokenKind::Access)));
+        }
+    }
+    doors
+}
+
+/// Whether silence at this door says that the condition does not hold.
+fn tells(source: &SourceConfig, door: &Door, condition: &Condition) -> bool {
+    let told = source.told(door);
+    // They are looked up at a sign-in.
+    let told = if *door == Door::Trigger { told.and([POOL_GROUPS.to_owned()]) } else { told };
+    let claims = &source.forms.claims;
+    match condition {
+        Condition::Group(_) => !claims.groups.is_empty() && claims.groups.iter().all(|path| told.tells(path)),
+        Condition::EmailDomain(_) => {
+            let tests = claims.email_verified.iter().map(|test| &test.path);
+            claims.email.iter().chain(tests).all(|path| told.tells(path))
+        }
+        Condition::Attribute { name, .. } => told.tells(name),
+    }
+}
+
+/// Rules that one door alone can tell, and rules that none can.
+fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
+    let doors = doors_of(source);
+    if doors.is_empty() {
+        return Vec::new();
+    }
+    let mut by_doors: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+    for rule in policy.rules.iter().filter(|rule| !rule.conditions.is_empty()) {
+        let telling = doors.iter().filter(|(_, door)| rule.conditions.iter().all(|c| tells(source, door, c)));
+        let telling: Vec<&str> = telling.map(|(name, _)| *name).collect();
+        if telling.is_empty() || (telling.len() == 1 && doors.len() > 1) {
+            by_doors.entry(telling).or_default().push(Rule::to_string(rule));
+        }
+    }
+    let finding = |(telling, rules): (Vec<&str>, Vec<String>)| {
+        let (name, rules) = (&source.name, rules.join("; "));
+        match telling.first() {
+            Some(door) => Finding::note(
+                Check::Doors,
+                format!("of the source {name}, {door} alone can tell: {rules}"),
+                "by its other doors this is granted where they show it, and never taken back",
+                "see that people come by that door too, or that a bulk sync or a file does",
+            ),
+            None => Finding::note(
+                Check::Doors,
+                format!("no door of the source {name} can tell: {rules}"),
+                "it is granted where a token shows it, and never taken back",
+                "sync a file of the directory that has it, or grant from something that the tokens always have",
+            ),
+        }
+    };
+    by_doors.into_iter().map(finding).collect()
+}
+
+/// Attributes of people that look like lists, that the policy would use and that nobody has declared.
+fn lists(policy: &Policy, source: &SourceConfig, users: &[PoolUser]) -> Vec<Finding> {
+    let asked =
+        policy.rules.iter().flat_map(|rule| &rule.conditions).filter_map(|condition| match condition {
+            Condition::Attribute { name, .. } => Some(name),
+            Condition::Group(_) | Condition::EmailDomain(_) => None,
+        });
+    let copied = policy.attributes.iter().filter(|attribute| attribute.kind == Some(Kind::List));
+    let mut names: Vec<&String> =
+        asked.chain(copied.map(|attribute| &attribute.from)).chain(&source.forms.claims.groups).collect();
+    names.sort();
+    names.dedup();
+    let undeclared = names.into_iter().filter(|name| !source.forms.lists.contains_key(*name));
+    let alike = |name: &String| {
+        let has = |user: &&PoolUser| {
+            let mut texts = user.attributes.iter().filter(|(attribute, _)| attribute == name);
+            texts.any(|(_, text)| could_be_a_list(text))
+        };
+        users.iter().filter(has).count()
+    };
+    let finding = |name: &String| {
+        let count = alike(name);
+        (count > 0).then(|| {
+            Finding::warning(
+                Check::Lists,
+                format!("{name} looks like a list in {count} of the first {} users, and is not declared", users.len()),
+                "as one text it neither grants nor takes away what a part of it would",
+                format!(
+                    "give the pool a [[source]] in the policy, with [source.lists] \"{name}\" = \"brackets\" (as Cognito \
+                     writes a SAML attribute), \"json\", \",\" or \"text\""
+                ),
+            )
+        })
+    };
+    undeclared.filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(text: &str) -> Policy {
+        text.parse().unwrap()
+    }
+
+    fn found(policy: &Policy, users: &[PoolUser]) -> Vec<String> {
+        let pool = "eu-west-1_AbCdEfGhI".parse().unwrap();
+        look(policy, Some(&pool), users).into_iter().map(|finding| finding.what).collect()
+    }
+
+    const RULES: &str = r#"
+[[grant]]
+tenant = "t"
+role = "everyone"
+[[grant]]
+when = { group = "admins" }
+tenant = "t"
+role = "admin"
+[[grant]]
+when = { attribute = "custom:orgs", equals = "{tenant}" }
+role = "member"
+"#;
+
+    #[test]
+    fn a_key_that_people_can_change_is_named() {
+        let source = |key: &str| format!("[[source]]\nname = \"s\"\n[source.claims]\nkey = {key}\n{RULES}");
+        for (key, named) in [
+            ("\"email\"", "`email`"),
+            ("[\"employee_id\", \"preferred_username\"]", "`preferred_username`"),
+            ("\"userPrincipalName\"", "`userPrincipalName`"),
+        ] {
+            let told = found(&policy(&source(key)), &[]);
+            assert!(told.iter().any(|what| what.contains(named)), "{key}: {told:?}");
+        }
+        assert_eq!(found(&policy(&source("\"oid\"")), &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_that_one_door_alone_can_tell_is_named() {
+        assert_eq!(found(&policy(RULES), &[]), [""; 0], "the list and the trigger tell the same");
+        let with_tokens = format!(
+            "[[source]]\nuser_pool = \"eu-west-1_AbCdEfGhI\"\nissuer = \"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI\"\n\
+             client_ids = [\"c\"]\n{RULES}"
+        );
+        assert_eq!(found(&policy(&with_tokens), &[]), [""; 0], "two of three doors do");
+        let tokens = format!(
+            "[[source]]\nname = \"e\"\nprovider = \"entra\"\nissuer = \"https://i.example\"\naudiences = [\"a\"]\n{RULES}\
+             [[grant]]\nwhen = {{ attribute = \"department\", equals = \"Sales\" }}\ntenant = \"t\"\nrole = \"sales\"\n"
+        );
+        let told = found(&policy(&tokens), &[]);
+        assert!(
+            told.iter().any(|what| what.starts_with("of the source e, ID tokens alone can tell: ")
+                && what.contains("t/admin")
+                && what.contains("{tenant}/member")),
+            "{told:?}"
+        );
+        assert!(
+            told.iter().any(
+                |what| what.starts_with("no door of the source e can tell: ") && what.contains("t/sales")
+            ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn an_attribute_that_looks_like_an_undeclared_list_is_named() {
+        let user = |name: &str, orgs: &str| PoolUser {
+            username: name.to_owned(),
+            attributes: vec![
+                ("custom:orgs".to_owned(), orgs.to_owned()),
+                ("address".to_owned(), "a, b".to_owned()),
+            ],
+            enabled: true,
+        };
+        let users = [user("a", "[acme, beta]"), user("b", "acme"), user("c", "acme,beta")];
+        assert_eq!(
+            found(&policy(RULES), &users),
+            ["custom:orgs looks like a list in 2 of the first 3 users, and is not declared"]
+        );
+        let declared = format!(
+            "[[source]]\nuser_pool = \"eu-west-1_AbCdEfGhI\"\n[source.lists]\n\"custom:orgs\" = \"brackets\"\n{RULES}"
+        );
+        assert_eq!(found(&policy(&declared), &users), [""; 0]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Values as they come: which are clean, and what of a text counts.
+
+use serde_json::Value;
+
+/// Whether the value has no control character (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
+/// other characters, as in a postal address.
+///
+/// What a value with one means is unsure: without the character it is another value, and perhaps one that grants. So it grants
+/// nothing, takes nothing away and is not copied.
+pub fn is_clean(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => is_clean_text(text),
+        Value::Array(items) => items.iter().all(is_clean),
+        Value::Object(members) => members.iter().all(|(name, value)| is_clean_text(name) && is_clean(value)),
+    }
+}
+
+fn is_clean_text(text: &str) -> bool {
+    let is_break = |c: char| matches!(c, '\n' | '\r' | '\t');
+    let inner = text.trim_matches(|c: char| c.is_whitespace() && !is_break(c));
+    !text.contains(|c: char| c.is_control() && !is_break(c))
+        && !inner.starts_with(is_break)
+        && !inner.ends_with(is_break)
+}
+
+/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it is.
+pub(in crate::domain) fn trimmed(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        value if !is_clean(&value) => Some(value),
+        Value::String(text) => {
+            let text = text.trim();
+            (!text.is_empty()).then(|| Value::String(text.to_owned()))
+        }
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(trimmed).collect())),
+        Value::Object(members) => Some(Value::Object(
+            members.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect(),
+        )),
+        Value::Bool(_) | Value::Number(_) => Some(value),
+    }
+}
+
+/// A name as people read it: it decides over nothing, so control characters may just go.
+pub(in crate::domain) fn readable(name: &str) -> Option<String> {
+    let name = name.replace(char::is_control, "");
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}

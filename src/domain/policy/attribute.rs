@@ -1,0 +1,168 @@
+//! `[user] attributes`: what is copied to the Permit user, under which name and as what.
+
+use std::fmt;
+
+use serde_json::{Number, Value};
+
+use crate::domain::identity::{Identity, is_clean};
+use crate::domain::path;
+use crate::domain::source::{could_be_a_list, flag};
+use crate::domain::strict_json;
+
+/// The deepest JSON that is copied.
+const DEEPEST: usize = 32;
+
+/// An attribute that is copied to the Permit user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopiedAttribute {
+    /// The directory's name, `custom:department`.
+    pub from: String,
+    /// Permit's name, `department`.
+    pub to: String,
+    /// What it is copied as; `None`: as it is.
+    pub kind: Option<Kind>,
+}
+
+/// What an attribute is in Permit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// One text.
+    Text,
+    /// A number.
+    Number,
+    /// Yes or no.
+    Bool,
+    /// Whatever the JSON in the text is.
+    Json,
+    /// A list.
+    List,
+}
+
+impl Kind {
+    /// Each with its name in the policy.
+    pub const NAMES: [(&str, Self); 5] = [
+        ("text", Self::Text),
+        ("number", Self::Number),
+        ("bool", Self::Bool),
+        ("json", Self::Json),
+        ("list", Self::List),
+    ];
+
+    /// `value` as this; `None`: it cannot be read so. `is_plain`: a text is declared to be one value.
+    fn read(self, value: &Value, is_plain: bool) -> Option<Value> {
+        match (self, value) {
+            // Keycloak writes one value as a list of one.
+            (Self::Text | Self::Number | Self::Bool, Value::Array(items)) => match items.as_slice() {
+                [one] if !one.is_array() => self.read(one, is_plain),
+                _ => None,
+            },
+            (Self::Text, Value::Number(_) | Value::Bool(_)) => Some(value.to_string().into()),
+            (Self::Number, Value::String(text)) => number(text).map(Value::Number),
+            (Self::Bool, Value::String(text)) => flag(&text.to_lowercase()).map(Value::Bool),
+            (Self::Bool, Value::Number(number)) => flag(&number.to_string()).map(Value::Bool),
+            (Self::Json, Value::String(text)) => strict_json::value(text.as_bytes(), DEEPEST).ok(),
+            (Self::Json, _)
+            | (Self::List, Value::Array(_))
+            | (Self::Text, Value::String(_))
+            | (Self::Number, Value::Number(_))
+            | (Self::Bool, Value::Bool(_)) => Some(value.clone()),
+            (Self::List, Value::String(text)) if could_be_a_list(text) && !is_plain => None,
+            (Self::List, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+                Some(Value::Array(vec![value.clone()]))
+            }
+            (Self::Text | Self::Number | Self::Bool | Self::List, _) => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// The number that `text` is in JSON's writing. One that no 64 bits hold exactly is none: it would be another one.
+fn number(text: &str) -> Option<Number> {
+    let number: Number = serde_json::from_str(text.trim()).ok()?;
+    let is_whole = !text.contains(['.', 'e', 'E']);
+    (!is_whole || !number.is_f64()).then_some(number)
+}
+
+/// What becomes of an attribute of one person.
+pub(super) enum Copy {
+    /// It is this; `None`: they do not have it.
+    Is(Option<Value>),
+    /// Nobody can tell: what Permit has stays.
+    Untold,
+    /// It is not of its type: what Permit has stays, and it is reported.
+    NotOfItsType(Kind),
+}
+
+impl CopiedAttribute {
+    pub(super) fn of(&self, identity: &Identity) -> Copy {
+        match path::value(&identity.attributes, &self.from) {
+            None if !identity.told.tells(&self.from) => Copy::Untold,
+            Some(value) if !is_clean(value) => Copy::Untold,
+            None => Copy::Is(None),
+            Some(value) => match self.kind {
+                None => Copy::Is(Some(value.clone())),
+                Some(kind) => match kind.read(value, identity.plain.contains(&self.from)) {
+                    Some(Value::Null) => Copy::Is(None),
+                    Some(value) if is_clean(&value) => Copy::Is(Some(value)),
+                    _ => Copy::NotOfItsType(kind),
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_as_its_type_or_not_at_all() {
+        let table = [
+            (Kind::Text, json!("7"), Some(json!("7"))),
+            (Kind::Text, json!(7), Some(json!("7"))),
+            (Kind::Text, json!(["a"]), Some(json!("a"))),
+            (Kind::Text, json!(["a", "b"]), None),
+            (Kind::Text, json!({"a": 1}), None),
+            (Kind::Number, json!("42"), Some(json!(42))),
+            (Kind::Number, json!("-1.5e3"), Some(json!(-1500.0))),
+            (Kind::Number, json!(["42"]), Some(json!(42))),
+            (Kind::Number, json!(4.5), Some(json!(4.5))),
+            (Kind::Number, json!("18446744073709551615"), Some(json!(u64::MAX))),
+            (Kind::Number, json!("18446744073709551616"), None),
+            (Kind::Number, json!("007"), None),
+            (Kind::Number, json!("1,5"), None),
+            (Kind::Number, json!("1 000"), None),
+            (Kind::Number, json!("NaN"), None),
+            (Kind::Number, json!("1e999"), None),
+            (Kind::Number, json!("٧"), None),
+            (Kind::Number, json!(true), None),
+            (Kind::Bool, json!("Yes"), Some(json!(true))),
+            (Kind::Bool, json!("0"), Some(json!(false))),
+            (Kind::Bool, json!(1), Some(json!(true))),
+            (Kind::Bool, json!("on"), None),
+            (Kind::Bool, json!(2), None),
+            (Kind::Json, json!(r#"{"a":[1]}"#), Some(json!({"a": [1]}))),
+            (Kind::Json, json!({"a": 1}), Some(json!({"a": 1}))),
+            (Kind::Json, json!(r#"{"a":1,"a":2}"#), None),
+            (Kind::Json, json!("pro"), None),
+            (Kind::List, json!(["a"]), Some(json!(["a"]))),
+            (Kind::List, json!("a"), Some(json!(["a"]))),
+            (Kind::List, json!("a, b"), None),
+            (Kind::List, json!({"a": 1}), None),
+        ];
+        for (kind, value, expected) in table {
+            assert_eq!(kind.read(&value, false), expected, "{kind} {value}");
+        }
+        assert_eq!(Kind::List.read(&json!("a, b"), true), Some(json!(["a, b"])), "declared to be one text");
+        let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+        assert_eq!(Kind::Json.read(&json!(deep), false), None);
+    }
+}
