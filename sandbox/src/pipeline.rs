@@ -234,6 +234,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     (call.query, call.body) = shared.contract.check(&parts.method, &path, &query, &body, is_json)?;
 
     let mut world = lock(&shared.world);
+    world.takes_emails(&call.body)?;
     Ok(match answerer {
         Answerer::Environment(answer) if kind == Kind::Read => {
             if world.semantics().list_depth == ListDepth::Limited && call.reaches() > MOST_ROWS {

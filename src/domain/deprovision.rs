@@ -156,6 +156,7 @@ mod tests {
     use super::super::identity::{Source, UserKey};
     use super::super::policy::WhenDisabled;
     use super::*;
+    use crate::domain::facts::Names;
 
     fn rule(missing: WhenMissing, grace_hours: u32) -> Deprovision {
         Deprovision { missing, disabled: WhenDisabled::Unassign, grace_hours, max_percent: 5.0 }
@@ -170,6 +171,8 @@ mod tests {
             missing_since: missing_since.map(|time| time.parse().unwrap()),
             as_of: None,
             adopted,
+            refused_email: None,
+            names: Names::default(),
         });
         facts
     }
