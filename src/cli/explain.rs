@@ -10,14 +10,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 use self::tell::{Asked, Explained, Origin, Person};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
-use crate::aws::pool::{PoolError, PoolUser, UserPool as _, groups_of};
+use crate::aws::groups_of;
+use crate::aws::pool::{PoolError, PoolUser, UserPool as _};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
 use crate::domain::grant::Grant;
