@@ -21,6 +21,7 @@ mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
+mod house;
 mod http;
 mod instances;
 mod interleavings;
