@@ -20,6 +20,8 @@ mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
+#[cfg(feature = "file")]
+mod fuzz;
 mod http;
 mod instances;
 mod interleavings;
