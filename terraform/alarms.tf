@@ -72,6 +72,12 @@ locals {
       dimensions  = { function = local.function_name["bulk-sync"] }
       threshold   = 1, comparison = "GreaterThanOrEqualToThreshold"
     }
+    pdp-lag = {
+      description = "The PDP did not know within a minute what a bulk sync had changed in Permit; permission checks are out of date"
+      namespace   = "PermitHandoff", metric = "PdpLag", statistic = "Maximum", period = 3600, periods = 1, missing = "ignore"
+      dimensions  = { function = local.function_name["bulk-sync"] }
+      threshold   = 60, comparison = "GreaterThanOrEqualToThreshold"
+    }
   }
 
   # On a sum or a ratio of metrics.

@@ -71,6 +71,7 @@ locals {
       timeout = 900
       environment = {
         USER_POOL_ID         = var.user_pool_id
+        PERMIT_PDP_URL       = var.permit_pdp_url
         BULK_SHARE           = local.bulk_share[var.shard_concurrency]
         RECONCILE_QUEUE_URL  = aws_sqs_queue.this["overflow"].url
         TRIGGER_FUNCTION_ARN = var.watch_triggers ? "${local.arn}:lambda:${local.place}:function:${var.name}-post-authentication" : ""

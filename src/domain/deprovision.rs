@@ -115,7 +115,7 @@ pub enum Refusal {
         owned: usize,
     },
     /// More than the policy allows.
-    #[error("deprovisioning {percent}% of the owned users is past max_percent = {max}")]
+    #[error("{percent}% of the users of this directory would lose something, and max_percent is {max}")]
     TooMany {
         /// What the run would have done, rounded up to a tenth.
         percent: f64,
@@ -156,6 +156,7 @@ mod tests {
     use super::super::identity::{Source, UserKey};
     use super::super::policy::WhenDisabled;
     use super::*;
+    use crate::domain::facts::Names;
 
     fn rule(missing: WhenMissing, grace_hours: u32) -> Deprovision {
         Deprovision { missing, disabled: WhenDisabled::Unassign, grace_hours, max_percent: 5.0 }
@@ -170,6 +171,8 @@ mod tests {
             missing_since: missing_since.map(|time| time.parse().unwrap()),
             as_of: None,
             adopted,
+            refused_email: None,
+            names: Names::default(),
         });
         facts
     }
@@ -247,7 +250,10 @@ mod tests {
         let rule = rule(WhenMissing::Delete, 24);
         assert_eq!(breaker(&rule, 95, 100, 5), Ok(()));
         let refusal = breaker(&rule, 60, 100, 40).unwrap_err();
-        assert_eq!(refusal.to_string(), "deprovisioning 40% of the owned users is past max_percent = 5");
+        assert_eq!(
+            refusal.to_string(),
+            "40% of the users of this directory would lose something, and max_percent is 5"
+        );
         assert!(breaker(&rule, 95, 100, 6).is_err());
         assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyDirectory { owned: 100 }));
         assert_eq!(breaker(&rule, 0, 0, 0), Ok(()));

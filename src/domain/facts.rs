@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,6 +30,101 @@ pub struct Ledger {
     /// The user stood in Permit before this project knew them, and so is never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// The address that Permit refused last: it is not tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_email: Option<RefusedEmail>,
+    /// The names that this project wrote. Those it clears, and those alone.
+    #[serde(default)]
+    pub names: Names,
+}
+
+/// The first name, the last name, or both.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+pub struct Names {
+    /// The first name.
+    pub first: bool,
+    /// The last name.
+    pub last: bool,
+}
+
+impl Names {
+    const FIRST: &str = "first_name";
+    const LAST: &str = "last_name";
+
+    /// Whether it is neither.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    fn read(value: Option<&Value>) -> Self {
+        let has = |name| value.and_then(Value::as_array).is_some_and(|names| names.iter().any(|n| n == name));
+        Self { first: has(Self::FIRST), last: has(Self::LAST) }
+    }
+
+    fn to_value(self) -> Value {
+        let names = [(self.first, Self::FIRST), (self.last, Self::LAST)];
+        names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect()
+    }
+}
+
+/// An address that Permit refused, and why. Which one it was is told by its hash alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RefusedEmail {
+    /// Why.
+    pub why: WhyRefused,
+    hash: u64,
+}
+
+/// Why Permit refuses an address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum WhyRefused {
+    /// Another user has it.
+    Taken,
+    /// Permit takes nothing for an address that looks so.
+    Form,
+}
+
+impl RefusedEmail {
+    /// Permit refused `email`.
+    pub fn new(why: WhyRefused, email: &Email) -> Self {
+        let hash = digest(&SHA256, email.normal().as_bytes());
+        Self { why, hash: hash.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)) }
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, email: &Email) -> bool {
+        *self == Self::new(self.why, email)
+    }
+}
+
+impl From<RefusedEmail> for String {
+    fn from(RefusedEmail { why, hash }: RefusedEmail) -> Self {
+        let why = match why {
+            WhyRefused::Taken => "taken",
+            WhyRefused::Form => "form",
+        };
+        format!("{why}:{hash:016x}")
+    }
+}
+
+/// The text names no refused address.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not a reason, a colon and 16 hexadecimal digits")]
+pub struct NoRefusedEmail;
+
+impl TryFrom<String> for RefusedEmail {
+    type Error = NoRefusedEmail;
+
+    fn try_from(text: String) -> Result<Self, NoRefusedEmail> {
+        let (why, hash) = text.split_once(':').ok_or(NoRefusedEmail)?;
+        let why = match why {
+            "taken" => WhyRefused::Taken,
+            "form" => WhyRefused::Form,
+            _ => return Err(NoRefusedEmail),
+        };
+        Ok(Self { why, hash: u64::from_str_radix(hash, 16).map_err(|_| NoRefusedEmail)? })
+    }
 }
 
 impl Ledger {
@@ -43,12 +139,14 @@ impl Ledger {
             missing_since: value.get("missing_since").and_then(text).and_then(|time| time.parse().ok()),
             as_of: value.get("as_of").and_then(text).and_then(|time| time.parse().ok()),
             adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
+            names: Names::read(value.get("names")),
+            refused_email: value.get("refused_email").and_then(text).and_then(|text| text.try_into().ok()),
         })
     }
 
     /// The attribute's value.
     pub fn to_value(&self) -> Value {
-        let Self { source, grants, missing_since, as_of, adopted } = self;
+        let Self { source, grants, missing_since, as_of, adopted, refused_email, names } = self;
         let mut members = Map::new();
         members.insert("source".into(), source.as_str().into());
         members.insert("grants".into(), grants.iter().map(Grant::to_string).collect());
@@ -60,6 +158,12 @@ impl Ledger {
         }
         if *adopted {
             members.insert("adopted".into(), true.into());
+        }
+        if let Some(refused) = refused_email {
+            members.insert("refused_email".into(), String::from(*refused).into());
+        }
+        if !names.is_none() {
+            members.insert("names".into(), names.to_value());
         }
         Value::Object(members)
     }
@@ -152,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_mark_survives() {
-        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "as_of": "2026-11-24T08:00:00.123Z", "adopted": true});
+        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "as_of": "2026-11-24T08:00:00.123Z", "adopted": true,
+            "refused_email": "taken:00ff00ff00ff00ff", "names": ["last_name"]});
         assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
     }
 

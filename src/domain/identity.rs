@@ -17,6 +17,7 @@ pub use self::clean::is_clean;
 pub(super) use self::clean::{readable, trimmed};
 pub use self::email::{Email, VerifiedEmail};
 pub use self::evidence::Evidence;
+use super::facts::Names;
 use super::redacted_debug;
 use super::told::Told;
 
@@ -127,6 +128,9 @@ impl fmt::Display for Source {
 pub struct Identity {
     /// The `sub`.
     pub key: UserKey,
+    /// What the directory calls them, where that is another name than the key. Shown to operators, and nothing else rests on it.
+    #[serde(skip)]
+    pub user_name: Option<String>,
     /// Who vouches.
     pub source: Source,
     /// Since when, and how far.
@@ -141,6 +145,9 @@ pub struct Identity {
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
+    /// Those that are not there, and do not exist: the view tells it.
+    #[serde(default)]
+    pub lacks: Names,
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
@@ -215,6 +222,8 @@ impl Identity {
             attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let text = |name: &str| attributes.get(name).and_then(Value::as_str);
         let email = text("email").and_then(Email::new);
+        // One that is there and cannot be read is not absent.
+        let lacks = |name: &str| told.tells(name) && !attributes.contains_key(name);
         let is_email_clean = attributes.get("email").is_none_or(is_clean);
         let (first_name, last_name) =
             (text("given_name").and_then(readable), text("family_name").and_then(readable));
@@ -223,7 +232,9 @@ impl Identity {
             email,
             first_name,
             last_name,
+            lacks: Names { first: lacks("given_name"), last: lacks("family_name") },
             key,
+            user_name: None,
             source,
             evidence: Evidence::default(),
             attributes,
@@ -245,6 +256,14 @@ impl Identity {
 }
 
 impl Identity {
+    /// What people call them where they have no address: their user name, as the directory or a claim has it.
+    pub fn called(&self) -> Option<&str> {
+        const NAMES: [&str; 6] =
+            ["preferred_username", "username", "userName", "login", "userPrincipalName", "cognito:username"];
+        let claimed = || NAMES.iter().find_map(|name| self.attributes.get(*name).and_then(Value::as_str));
+        self.user_name.as_deref().or_else(claimed).filter(|name| *name != self.key.as_str())
+    }
+
     /// The attributes whose values are not clean, by name.
     pub fn unclean(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().filter(|(_, value)| !is_clean(value)).map(|(name, _)| name.as_str())

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 pub use self::diff::{Diff, FieldChange};
-use super::facts::{Facts, LEDGER, Ledger};
+use super::facts::{Facts, LEDGER, Ledger, Names, RefusedEmail};
 use super::grant::Grant;
 use super::identity::{Email, Source, UserKey};
 use super::policy::Desired;
@@ -107,6 +107,8 @@ pub struct UserWrite {
     pub attributes: Map<String, Value>,
     /// The ledger.
     pub ledger: Ledger,
+    /// Names that Permit has, and should not have.
+    pub clears: Names,
 }
 
 redacted_debug!(UserWrite);
@@ -123,7 +125,8 @@ impl UserWrite {
     pub(super) fn with_ledger(facts: &Facts, ledger: Ledger) -> Self {
         let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _, updated_at: _ } =
             facts.clone();
-        Self { key, email, first_name, last_name, attributes, ledger }
+        let clears = Names::default();
+        Self { key, email, first_name, last_name, attributes, ledger, clears }
     }
 }
 
@@ -202,8 +205,12 @@ fn create(desired: &Desired) -> NewUser {
         missing_since: None,
         as_of: evidence.as_of,
         adopted: false,
+        refused_email: refused_email(desired, None),
+        names: Names { first: first_name.is_some(), last: last_name.is_some() },
     };
-    NewUser { user: UserWrite { key, email, first_name, last_name, attributes, ledger }, grants }
+    let email = email.filter(|_| ledger.refused_email.is_none());
+    let clears = Names::default();
+    NewUser { user: UserWrite { key, email, first_name, last_name, attributes, ledger, clears }, grants }
 }
 
 fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option<Change> {
@@ -224,6 +231,8 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
         // Evidence that changes nothing is not noted: it would cost a write.
         as_of: actual.ledger.as_ref().and_then(|ledger| ledger.as_of),
         adopted: actual.ledger.as_ref().is_none_or(|ledger| ledger.adopted),
+        refused_email: refused_email(desired, actual.ledger.as_ref()),
+        names: actual.ledger.as_ref().map_or_else(Names::default, |ledger| ledger.names),
     };
 
     let write = replacement(desired, actual, ledger);
@@ -231,8 +240,30 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
     (!change.is_empty()).then_some(change)
 }
 
+/// What the ledger is to say of the address: a refusal of another one is forgotten.
+fn refused_email(desired: &Desired, ledger: Option<&Ledger>) -> Option<RefusedEmail> {
+    match &desired.email {
+        Some(email) => desired.refused_email(ledger).map(|why| RefusedEmail::new(why, email)),
+        None => ledger.and_then(|ledger| ledger.refused_email),
+    }
+}
+
 /// The user as it is to stand; `None` where it stands so already.
 fn replacement(desired: &Desired, actual: &Facts, ledger: Ledger) -> Option<UserWrite> {
+    let Desired { first_name, last_name, lacks, .. } = desired;
+    let email = desired.new_email(Some(actual));
+    let ours = ledger.names;
+    let clears = Names {
+        first: lacks.first && ours.first && actual.first_name.is_some(),
+        last: lacks.last && ours.last && actual.last_name.is_some(),
+    };
+    let is_new = |wanted: &Option<String>, has: &Option<String>| wanted.is_some() && wanted != has;
+    let writes =
+        Names { first: is_new(first_name, &actual.first_name), last: is_new(last_name, &actual.last_name) };
+    let names = Names {
+        first: (ours.first || writes.first) && !clears.first,
+        last: (ours.last || writes.last) && !clears.last,
+    };
     let mut attributes = actual.attributes.clone();
     for (name, value) in &desired.attributes {
         match value {
@@ -240,18 +271,19 @@ fn replacement(desired: &Desired, actual: &Facts, ledger: Ledger) -> Option<User
             None => attributes.remove(name),
         };
     }
-    let same = desired.email.as_ref().is_none_or(|email| actual.email.as_ref() == Some(email))
-        && desired.first_name.as_ref().is_none_or(|name| actual.first_name.as_ref() == Some(name))
-        && desired.last_name.as_ref().is_none_or(|name| actual.last_name.as_ref() == Some(name))
+    let same = email.is_none()
+        && clears.is_none()
+        && writes.is_none()
         && attributes == actual.attributes
         && actual.ledger.as_ref() == Some(&ledger);
     (!same).then(|| UserWrite {
         key: actual.key.clone(),
-        email: desired.email.clone().or_else(|| actual.email.clone()),
-        first_name: desired.first_name.clone().or_else(|| actual.first_name.clone()),
-        last_name: desired.last_name.clone().or_else(|| actual.last_name.clone()),
+        email: email.or(actual.email.as_ref()).cloned(),
+        first_name: first_name.clone().or_else(|| actual.first_name.clone()).filter(|_| !clears.first),
+        last_name: last_name.clone().or_else(|| actual.last_name.clone()).filter(|_| !clears.last),
         attributes,
-        ledger: Ledger { as_of: desired.evidence.as_of, ..ledger },
+        ledger: Ledger { as_of: desired.evidence.as_of, names, ..ledger },
+        clears,
     })
 }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use self::attribute::Copy;
 pub use self::attribute::{CopiedAttribute, Kind};
-pub use self::desired::{Desired, Untold};
+pub use self::desired::{Attempt, Desired, Untold};
 pub use self::flaw::Flaw;
 use self::judge::Judged;
 pub use self::judge::Verdict;
@@ -166,8 +166,10 @@ impl Policy {
             evidence: identity.evidence,
             takes_over: None,
             email: identity.email.clone(),
+            attempt: Attempt::First,
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),
+            lacks: identity.lacks,
             attributes,
             grants,
             untold,

@@ -74,6 +74,9 @@ impl Invocations {
                 duration: Duration::from_secs_f64(report.seconds),
             });
         }
+        if let Some(at_pdp) = report.verified.at_pdp {
+            metrics::pdp_lag(at_pdp.seconds);
+        }
         if !report.dry_run {
             self.note_triggers().await;
         }
@@ -160,6 +163,8 @@ fn log(report: &Report) {
         revocations_refused,
         checked = verified.checked,
         drifted = verified.drifted,
+        pdp_asked = verified.at_pdp.map(|at_pdp| at_pdp.asked),
+        pdp_agreed = verified.at_pdp.map(|at_pdp| at_pdp.agreed),
         reads = permit_requests.read,
         writes = permit_requests.write,
         bulk_calls = permit_requests.bulk,

@@ -28,7 +28,7 @@ use crate::domain::policy::Policy;
 use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
-use crate::sync::many::{Applied, Applier, Settled, Target};
+use crate::sync::many::{Applied, Applier, Recent, Settled, Target};
 use crate::sync::one::{SyncError, leave_out};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
@@ -65,6 +65,8 @@ pub struct Reconcile {
     dead_letters: Option<Box<dyn DeadLetters>>,
     runs: Option<Box<dyn Runs>>,
     breaker: Breaker,
+    /// What was written just now, and may be seen late.
+    recent: Arc<Recent>,
 }
 
 impl Reconcile {
@@ -82,8 +84,8 @@ impl Reconcile {
         let policy = Arc::new(policy);
         let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
         let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
-        let (runs, breaker) = (None, Breaker::default());
-        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker }
+        let (runs, breaker, recent) = (None, Breaker::default(), Arc::default());
+        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker, recent }
     }
 
     /// The same, and a change that names nobody starts a bulk sync.
@@ -241,7 +243,7 @@ impl Reconcile {
             return Ok(());
         }
         let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        let mut applier = applier.with_looks(self.looks.clone());
+        let mut applier = applier.with_looks(self.looks.clone()).remembering(self.recent.clone());
         if keys.len() >= MANY {
             applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
         }

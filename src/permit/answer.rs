@@ -11,26 +11,43 @@ use super::error::{Error, ErrorCode};
 /// The largest body read. A page of 100 users stays below it with 160 KiB of attributes each.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// The most read of a body that only says why a request failed.
-const MAX_ERROR_BODY: usize = 64 * 1024;
+/// The most read of a body that only says why a request failed: it may say it of each of 3,000 users.
+const MAX_ERROR_BODY: usize = 2 * 1024 * 1024;
+
+/// The most fields of a request that are told to be at fault: three of each user of a bulk call.
+const MOST_FIELDS: usize = 9_000;
 
 /// The longest wait that Permit can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The body of a 2xx, or why there is none. `by_pdp`: a PDP answers, and passes Permit's errors on with their code.
-pub(super) async fn read(response: Response, by_pdp: bool) -> Result<Vec<u8>, Error> {
+/// What a response says, and whether that is Permit's own word.
+pub(super) struct Answer {
+    /// The body of a 2xx, or why there is none.
+    pub(super) outcome: Result<Vec<u8>, Error>,
+    /// It is an error with one of Permit's codes.
+    pub(super) has_code: bool,
+}
+
+/// Reads a response. `by_pdp`: a PDP answers, and passes Permit's errors on with their code.
+pub(super) async fn read(response: Response, by_pdp: bool) -> Answer {
     let status = response.status();
-    if status.is_success() {
-        return success(response).await;
-    }
-    if status.is_redirection() {
-        return Err(Error::Redirected);
-    }
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Error::RateLimited { retry_after: retry_after(response.headers(), SystemTime::now()) });
-    }
-    let body = refusal(response).await;
-    Err(error(status, &body, by_pdp))
+    let outcome = if status.is_success() {
+        success(response).await
+    } else if status.is_redirection() {
+        Err(Error::Redirected)
+    } else if status == StatusCode::TOO_MANY_REQUESTS {
+        Err(Error::RateLimited { retry_after: retry_after(response.headers(), SystemTime::now()) })
+    } else {
+        let body = refusal(response).await;
+        let has_code = serde_json::from_slice(&body).is_ok_and(|json: Value| code(&json).is_some());
+        return Answer { outcome: Err(error(status, &body, by_pdp)), has_code };
+    };
+    Answer { outcome, has_code: false }
+}
+
+/// Permit's code.
+fn code(json: &Value) -> Option<ErrorCode> {
+    json.get("error_code").and_then(Value::as_str).and_then(ErrorCode::new)
 }
 
 async fn success(mut response: Response) -> Result<Vec<u8>, Error> {
@@ -76,7 +93,7 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     let body = body.trim_ascii();
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let text = |name| json.as_ref().and_then(|json: &Value| json.get(name)).and_then(Value::as_str);
-    let code = text("error_code").and_then(ErrorCode::new);
+    let code = json.as_ref().and_then(code);
     let message = text("message").or(text("title")).unwrap_or_default();
 
     // Another write to the same entity is under way: nothing was applied, and the request is as good as before.
@@ -117,7 +134,7 @@ fn speaks_of_email(message: &str) -> bool {
 fn fields(json: Option<&Value>) -> Vec<String> {
     let details = json.and_then(|json| json.get("detail")).and_then(Value::as_array);
     let locs = details.into_iter().flatten().filter_map(|detail| detail.get("loc")?.as_array());
-    locs.map(|loc| loc.iter().map(part).collect::<Vec<_>>().join(".")).take(20).collect()
+    locs.map(|loc| loc.iter().map(part).collect::<Vec<_>>().join(".")).take(MOST_FIELDS).collect()
 }
 
 /// One part of a `loc`: an index or a field's name. What has not a name's form could be anybody's text.

@@ -134,7 +134,7 @@ impl fmt::Debug for Permit {
 }
 
 /// The longest that Permit is waited for to show what a bulk call wrote.
-const LATE: Duration = Duration::from_secs(90);
+pub const LATE: Duration = Duration::from_secs(90);
 
 /// The pauses between readings of what may be late, [`LATE`] in all.
 pub const LATE_PAUSES: [Duration; 9] = [
@@ -158,6 +158,8 @@ pub(super) struct Call {
     pub(super) by_pdp: bool,
     /// Whether a 401 means that the key is refused, and not only that it may not do this.
     pub(super) renews_key: bool,
+    /// Its last answer was an error with one of Permit's codes.
+    pub(super) has_code: AtomicBool,
     /// When its last attempt was sent, its turn waited for.
     pub(super) sent: Mutex<Option<Instant>>,
 }
@@ -165,7 +167,16 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(method: Method, url: Url, repeat: Repeat) -> Self {
         let request = Request::new(method, url);
-        Self { request, bulk: false, repeat, by_pdp: false, renews_key: true, sent: Mutex::default() }
+        let has_code = AtomicBool::new(false);
+        Self {
+            request,
+            bulk: false,
+            repeat,
+            by_pdp: false,
+            renews_key: true,
+            has_code,
+            sent: Mutex::default(),
+        }
     }
 
     /// When its last attempt was sent, its turn waited for.
@@ -273,6 +284,15 @@ impl Permit {
         latest.is_some_and(|latest| latest.elapsed() < LATE)
     }
 
+    /// Waits. A pause that would outlast the handle's deadline is not begun.
+    pub async fn pause(&self, pause: Duration) -> Result<(), Error> {
+        if !self.outlasts(Instant::now() + pause) {
+            return Err(Error::DeadlineExceeded);
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
     /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.
     pub fn waits(&self) -> Option<(&'static str, Instant)> {
         self.pacer.as_ref()?.waits()
@@ -355,7 +375,11 @@ impl Permit {
 
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
-            Ok(response) => answer::read(response, call.by_pdp).await,
+            Ok(response) => {
+                let answer = answer::read(response, call.by_pdp).await;
+                call.has_code.store(answer.has_code, Ordering::Relaxed);
+                answer.outcome
+            }
             Err(error) if error.is_connect() => {
                 Err(Error::Unavailable { status: None, may_be_applied: false })
             }

@@ -157,8 +157,16 @@ fn in_brackets(code: Option<&ErrorCode>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
+/// Fields that a message names.
+const NAMED: usize = 20;
+
 fn listed(fields: &[String]) -> String {
-    if fields.is_empty() { String::new() } else { format!(", at fault: {}", fields.join(", ")) }
+    let (named, more) = fields.split_at(fields.len().min(NAMED));
+    match (named, more.len()) {
+        ([], _) => String::new(),
+        (named, 0) => format!(", at fault: {}", named.join(", ")),
+        (named, more) => format!(", at fault: {} and {more} more", named.join(", ")),
+    }
 }
 
 /// Permit's `error_code`, such as `DUPLICATE_ENTITY`.

@@ -5,12 +5,14 @@
 //! in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That is
 //! harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::address::Address;
@@ -18,8 +20,10 @@ use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
 use super::users::facts;
-use super::wire::UserCreate;
+use super::wire::{UserCreate, read};
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
+use crate::domain::identity::UserKey;
 use crate::domain::plan::NewUser;
 
 /// How long a PDP that has failed is left alone, so that not every write of every sign-in waits for it.
@@ -105,6 +109,8 @@ impl Permit {
         match self.exchange(&call, &key, Duration::from_secs(wait) + ROUND_TRIP).await {
             Ok(answer) => Some(Ok(answer)),
             Err(error) if is_passed_on(&error) => Some(Err(error)),
+            // Permit itself does not work: the PDP is well, and the API may do better when it is asked again.
+            Err(_) if call.has_code.load(Ordering::Relaxed) => None,
             Err(error) => {
                 tracing::warn!(
                     code = error.code(),
@@ -114,6 +120,68 @@ impl Permit {
                 None
             }
         }
+    }
+}
+
+/// What a PDP says that a user may do, and where. Names of roles are in it since PDP 0.8.
+#[derive(Deserialize)]
+struct Place {
+    roles: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Query<'a> {
+    user: Asked<'a>,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    key: &'a str,
+}
+
+/// What a PDP knows of a user's roles.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AtPdp {
+    /// By `__tenant:TENANT` or `RESOURCE:INSTANCE`; `None`: the PDP does not name roles there.
+    places: BTreeMap<String, Option<BTreeSet<String>>>,
+}
+
+impl AtPdp {
+    fn read(body: &[u8]) -> Result<Self, Error> {
+        let places: BTreeMap<String, Place> = read(body)?;
+        let roles = |Place { roles }: Place| roles.map(|roles| roles.into_iter().collect());
+        Ok(Self { places: places.into_iter().map(|(place, at)| (place, roles(at))).collect() })
+    }
+
+    /// Whether it knows of the role assignment; `None`: it does not tell.
+    pub fn knows(&self, grant: &Grant) -> Option<bool> {
+        let place = match &grant.instance {
+            None => format!("__tenant:{}", grant.tenant.as_str()),
+            Some(instance) => instance.to_string(),
+        };
+        match self.places.get(&place) {
+            None => Some(false),
+            Some(roles) => roles.as_ref().map(|roles| roles.contains(grant.role.as_str())),
+        }
+    }
+}
+
+impl Permit {
+    /// Whether there is a PDP.
+    pub fn has_pdp(&self) -> bool {
+        self.shared.pdp.is_some()
+    }
+
+    /// What the PDP knows of a user's roles; `None`: there is no PDP. To Permit this is a check, which makes the user one of
+    /// the month's active ones.
+    pub async fn at_pdp(&self, key: &UserKey) -> Result<Option<AtPdp>, Error> {
+        let Some(pdp) = &self.shared.pdp else { return Ok(None) };
+        let secret = self.key().await?;
+        let url = pdp.address.below(["user-permissions"]);
+        let query = Query { user: Asked { key: key.as_str() } };
+        let call = Call { by_pdp: true, ..Call::new(Method::POST, url, Repeat::Always) }.json(&query);
+        let body = self.exchange(&call, &secret, Duration::from_secs(LONGEST_WAIT)).await?;
+        AtPdp::read(&body).map(Some)
     }
 }
 
@@ -129,5 +197,30 @@ fn is_passed_on(error: &Error) -> bool {
         Error::Rejected { status, code, fields } => *status != 424 && (code.is_some() || !fields.is_empty()),
         Error::Forbidden { code } => code.is_some(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pdp_does_not_tell_proves_nothing() {
+        let body = r#"{
+            "__tenant:acme": {"tenant": {"key": "acme", "attributes": {}}, "permissions": ["doc:read"], "roles": ["editor"]},
+            "project:apollo": {"resource": {"key": "apollo"}, "permissions": [], "roles": null},
+            "__tenant:old": {"permissions": ["doc:read"]}
+        }"#;
+        let pdp = AtPdp::read(body.as_bytes()).unwrap();
+        let knows = |grant: &str| pdp.knows(&grant.parse().unwrap());
+        assert_eq!((knows("acme/editor"), knows("acme/viewer")), (Some(true), Some(false)));
+        assert_eq!((knows("old/editor"), knows("acme/project:apollo#reader")), (None, None));
+        assert_eq!(
+            (knows("default/viewer"), knows("acme/project:gemini#reader")),
+            (Some(false), Some(false))
+        );
+        for body in ["[]", "{\"x\": 1}", "<html>"] {
+            assert_eq!(AtPdp::read(body.as_bytes()), Err(Error::Garbled), "{body}");
+        }
     }
 }

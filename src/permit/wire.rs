@@ -17,23 +17,34 @@ pub(super) struct UserCreate<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    first_name: Option<&'a str>,
+    first_name: Option<Name<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_name: Option<&'a str>,
+    last_name: Option<Name<'a>>,
     attributes: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     role_assignments: Vec<UserRole<'a>>,
 }
 
+/// A name; `null` takes away the one that is there.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Name<'a>(Option<&'a str>);
+
+impl<'a> Name<'a> {
+    fn new(name: Option<&'a str>, clears: bool) -> Option<Self> {
+        (name.is_some() || clears).then_some(Self(name))
+    }
+}
+
 impl<'a> UserCreate<'a> {
     /// The user with the whole of its attributes and no role assignments.
     pub(super) fn without_roles(user: &'a UserWrite) -> Self {
-        let UserWrite { key, email, first_name, last_name, attributes: _, ledger: _ } = user;
+        let UserWrite { key, email, first_name, last_name, attributes: _, ledger: _, clears } = user;
         Self {
             key: key.as_str(),
             email: email.as_ref().map(Email::as_str),
-            first_name: first_name.as_deref(),
-            last_name: last_name.as_deref(),
+            first_name: Name::new(first_name.as_deref(), clears.first),
+            last_name: Name::new(last_name.as_deref(), clears.last),
             attributes: user.attributes_with_ledger(),
             role_assignments: Vec::new(),
         }

@@ -10,6 +10,7 @@
 //!
 //! [`Run`] feeds them, and [`proof`] reads back what was changed. In a dry run the applier writes nothing.
 
+mod at_pdp;
 mod census;
 mod departures;
 mod observer;
@@ -250,6 +251,9 @@ impl<'a> Run<'a> {
         self.write_waiting(true, &mut writer).await?;
         self.report.converged =
             if self.options.dry_run { self.report.changes() == 0 } else { self.prove(&applier).await? };
+        if !self.options.dry_run {
+            self.report.verified.at_pdp = self.census.sample.prove(&self.permit, self.options.deadline).await;
+        }
         Ok(whole.map(drop))
     }
 

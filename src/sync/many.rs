@@ -9,8 +9,10 @@
 //! changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users, as with a single one: past it they are read and planned
 //! again, once the turn for the call has come.
 
+mod addresses;
 mod calls;
 mod deletion;
+mod late;
 mod reading;
 mod target;
 mod tenants;
@@ -25,10 +27,12 @@ use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::addresses::Addresses;
 use self::calls::{Failed, Sent};
 pub use self::deletion::Deleted;
+pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
-pub use self::target::{Item, Target};
+pub use self::target::{Item, Second, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
@@ -36,7 +40,7 @@ use super::one::{Snapshot, Sync, SyncError, Synced};
 use crate::domain::grant::Grant;
 use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Permit, Turn};
+use crate::permit::{Error, LATE, LATE_PAUSES, Permit, Turn};
 
 /// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
 const FEW: usize = 5;
@@ -49,8 +53,6 @@ const WINDOWS: u32 = 8;
 /// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
-/// Changes of address in one batch of a part that are made one by one.
-const ADDRESSES: usize = 100;
 /// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below it.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Single calls at a time.
@@ -67,8 +69,12 @@ pub struct Applier {
     listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
     embedded: Mutex<Option<bool>>,
+    /// What Permit was found to do with addresses.
+    addresses: Addresses,
     /// Where looks are sent ahead of changes.
     looks: Option<Arc<Looks>>,
+    /// What bulk calls wrote a moment ago; `None`: nobody is settled twice.
+    recent: Option<Arc<Recent>>,
     /// One batch of changes is read and written at a time.
     changing: Mutex<()>,
     /// Nothing is written.
@@ -99,17 +105,25 @@ struct Batch {
     items: Vec<Item>,
     /// A handle that has waited for the turn of the next call.
     paid: Option<Permit>,
-    /// How often that was needed in a row.
+    count: Count,
+}
+
+/// What a batch has been through.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// How often in a row it had to wait for the turn of its call first.
     windows: u32,
     /// Failures in a row that left everything as it was.
     tries: u32,
     /// Failures in all.
     rounds: u32,
+    /// A refusal of it was waited out: readings show all that there is.
+    waited: bool,
 }
 
 impl Batch {
     fn new(items: Vec<Item>) -> Self {
-        Self { items, paid: None, windows: 0, tries: 0, rounds: 0 }
+        Self { items, paid: None, count: Count::default() }
     }
 }
 
@@ -123,7 +137,9 @@ impl Applier {
             prefix: None,
             listed: AtomicU64::new(u64::MAX),
             embedded: Mutex::new(None),
+            addresses: Addresses::default(),
             looks: None,
+            recent: None,
             changing: Mutex::default(),
             is_dry: false,
             tenants: Mutex::new(None),
@@ -142,6 +158,12 @@ impl Applier {
     #[must_use]
     pub fn with_looks(self, looks: Option<Arc<Looks>>) -> Self {
         Self { looks, ..self }
+    }
+
+    /// Keeps in mind what bulk calls wrote, with others who do.
+    #[must_use]
+    pub fn remembering(self, recent: Arc<Recent>) -> Self {
+        Self { recent: Some(recent), ..self }
     }
 
     /// Whether what this wrote may be seen late.
@@ -179,11 +201,13 @@ impl Applier {
             applied.stopped = Some(error);
             return applied;
         }
-        let (items, doubtful) = self.doubtful(items);
-        if let Err(error) = self.few(doubtful, &mut applied.settled).await {
-            applied.stopped = Some(error);
-            return applied;
-        }
+        let items = match self.try_addresses(items, &mut applied.settled).await {
+            Ok(items) => items,
+            Err(error) => {
+                applied.stopped = Some(error);
+                return applied;
+            }
+        };
         let mut todo: Vec<Batch> = by_size(items).into_iter().map(Batch::new).collect();
         while let Some(batch) = todo.pop() {
             if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
@@ -194,33 +218,18 @@ impl Applier {
         applied
     }
 
-    /// Sets apart whoever is likely to be refused for their address, and would be again in every run. Where only a part
-    /// of Permit's users was listed, it is not known who of the others holds the address; a single call asks for less
-    /// than cutting a batch up.
-    fn doubtful(&self, items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
-        let doubtful = |item: &Item| match (&item.target, &item.actual) {
-            (Target::Present(desired), Some(facts)) => {
-                desired.email.is_some() && desired.email != facts.email
-            }
-            _ => false,
-        };
-        if self.prefix.is_none() || items.iter().filter(|item| doubtful(item)).count() > ADDRESSES {
-            return (items, Vec::new());
-        }
-        items.into_iter().partition(|item| !doubtful(item))
-    }
-
     async fn step(
         &self,
         batch: Batch,
         todo: &mut Vec<Batch>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), Error> {
-        let Batch { items, paid, windows, tries, rounds } = batch;
+        let Batch { items, paid, count } = batch;
         if items.len() < FEW {
             return self.few(items, settled).await;
         }
         let (mut items, later) = self.within_reach(items);
+        self.withhold_special_use(&mut items);
         if !later.is_empty() {
             todo.push(Batch::new(later));
         }
@@ -233,51 +242,52 @@ impl Applier {
             None => self.permit.clone(),
         };
         self.freshen(permit, &mut items).await?;
-        let mut plans: Vec<Plan> = Vec::with_capacity(items.len());
-        let mut left = Vec::with_capacity(items.len());
-        for item in items {
-            match item.plan() {
-                idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
-                plan => {
-                    plans.push(plan);
-                    left.push(item);
-                }
-            }
-        }
-        let mut items = left;
+        let (mut items, plans) = planned(items, settled);
         let until = items.iter().filter_map(Item::good_until).min();
         self.announce(&mut items, &plans).await;
-        let Failed { error, culprits, turn } = match self.send(permit, &plans, until).await {
-            Ok(Sent { roles_too }) => {
+        match self.send(permit, &plans, until).await {
+            Ok(sent) => {
                 self.faults.store(0, Ordering::Relaxed);
-                let mut unassigned = Vec::new();
-                for (mut item, plan) in items.into_iter().zip(plans) {
-                    // Whose the user is that stands now, a read must tell before their roles are assigned.
-                    if let Plan::Create(user) = &plan
-                        && !roles_too
-                    {
-                        item.was_created(user);
-                        unassigned.push(item);
-                    } else {
-                        settled.push(item.settled(plan));
-                    }
-                }
+                self.wrote(&plans, sent.roles_too);
+                let unassigned = applied(items, plans, &sent, settled);
                 if !unassigned.is_empty() {
                     todo.push(Batch::new(unassigned));
                 }
-                return Ok(());
+                Ok(())
             }
-            Err(failed) => failed,
-        };
+            Err(failed) => self.after_failure(failed, items, plans, until, count, todo, settled).await,
+        }
+    }
+
+    /// What follows a call that failed:
+    ///
+    /// | it failed | then |
+    /// | --- | --- |
+    /// | too late after its read | wait for the turn, read, try again; past `WINDOWS` times, halve |
+    /// | and Permit cannot bear more | the run ends with the error |
+    /// | and Permit has changed since, or the fault may pass | the same batch again, `ROUNDS` and `TRIES` times |
+    /// | for a reason that may pass, and did not | the run ends with the error |
+    /// | for a record's sake | the culprits alone, or halves |
+    #[expect(clippy::too_many_arguments, reason = "the second half of `step`")]
+    async fn after_failure(
+        &self,
+        Failed { error, culprits, addresses, turn }: Failed,
+        mut items: Vec<Item>,
+        plans: Vec<Plan>,
+        until: Option<Instant>,
+        Count { windows, tries, rounds, waited }: Count,
+        todo: &mut Vec<Batch>,
+        settled: &mut Vec<Settled>,
+    ) -> Result<(), Error> {
         if error == Error::DeadlineExceeded && until.is_some_and(|until| self.permit.outlasts(until)) {
             items.iter_mut().zip(plans).for_each(|(item, plan)| item.begun(plan));
             if windows == WINDOWS {
-                todo.extend(cut(items, &[]));
+                todo.extend(cut(items, &[], waited));
                 return Ok(());
             }
             // Wait for the turn first, and then read.
             let paid = Some(self.permit.turn(turn).await?);
-            todo.push(Batch { items, paid, windows: windows + 1, tries, rounds });
+            todo.push(Batch { items, paid, count: Count { windows: windows + 1, tries, rounds, waited } });
             return Ok(());
         }
         if !self.bears(&error) {
@@ -287,20 +297,23 @@ impl Applier {
         if error.is_transient() && tries < TRIES {
             pause(tries).await;
         }
-        let Refreshed { items, moved } = self.refresh(items, plans, settled).await?;
+        self.refused_addresses(&mut items, &addresses);
+        let waits = !waited && may_be_unseen(&error);
+        let Refreshed { items, moved } = self.refresh(items, plans, settled, waits).await?;
+        let waited = waited || (waits && !moved);
         if items.is_empty() {
             return Ok(());
         }
         // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
         let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
         if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
-            todo.push(Batch { tries, rounds, ..Batch::new(items) });
+            todo.push(Batch { count: Count { windows: 0, tries, rounds, waited }, ..Batch::new(items) });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
             return Err(error);
         }
-        todo.extend(cut(items, if moved { &[] } else { &culprits }));
+        todo.extend(cut(items, if moved { &[] } else { &culprits }, waited));
         Ok(())
     }
 
@@ -340,14 +353,28 @@ impl Applier {
     }
 
     /// Reads what Permit knows now. Those for whom that is what it should be are settled by the plan that was tried.
+    ///
+    /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they are repeated
+    /// until one tells something new.
     async fn refresh(
         &self,
         items: Vec<Item>,
         plans: Vec<Plan>,
         settled: &mut Vec<Settled>,
+        waits: bool,
     ) -> Result<Refreshed, Error> {
-        let taken = Instant::now();
-        let mut found = self.read(items.iter().map(|item| item.target.key())).await?;
+        let began = Instant::now();
+        let mut pauses = LATE_PAUSES.iter().filter(|_| waits && began.elapsed() < LATE);
+        let (taken, mut found) = loop {
+            let taken = Instant::now();
+            let found = self.read(items.iter().map(|item| item.target.key())).await?;
+            let is_news =
+                |(item, tried): (&Item, &Plan)| item.would_plan(found.get(item.target.key())) != *tried;
+            match pauses.next() {
+                Some(pause) if !items.iter().zip(&plans).any(is_news) => self.permit.pause(*pause).await?,
+                _ => break (taken, found),
+            }
+        };
         let mut refreshed = Refreshed { items: Vec::new(), moved: false };
         for (mut item, tried) in items.into_iter().zip(plans) {
             let actual = found.remove(item.target.key());
@@ -384,11 +411,11 @@ impl Applier {
         stopped
     }
 
-    async fn one(&self, item: Item) -> Result<Settled, Error> {
+    async fn one(&self, mut item: Item) -> Result<Settled, Error> {
         let was_made = item.was_made();
         let mut seen = match item.snapshot() {
             Some(seen) => seen,
-            None => Snapshot::read(&self.permit, item.target.key()).await?,
+            None => self.read_one(&mut item).await?,
         };
         let ahead = self.looks.as_deref().map(|looks| item.ahead(looks));
         let mut tries = 0;
@@ -404,6 +431,9 @@ impl Applier {
                 Err(SyncError::Permit(error)) if !error.is_refusal() => error,
                 outcome => {
                     self.faults.store(0, Ordering::Relaxed);
+                    if let Ok(synced) = &outcome {
+                        self.note_refusal(&item, &synced.left_out);
+                    }
                     return Ok(item.finished(outcome, was_made));
                 }
             };
@@ -417,6 +447,15 @@ impl Applier {
             pause(tries).await;
             seen = Snapshot::read(&self.permit, item.target.key()).await?;
         }
+    }
+
+    async fn read_one(&self, item: &mut Item) -> Result<Snapshot, Error> {
+        let seen = Snapshot::read(&self.permit, item.target.key()).await?;
+        if !self.is_late(item, seen.facts.as_ref()) {
+            return Ok(seen);
+        }
+        self.wait_for(&[item]).await?;
+        Snapshot::read(&self.permit, item.target.key()).await
     }
 
     /// Takes from one who left what they are to lose.
@@ -483,8 +522,46 @@ async fn pause(tries: u32) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
 }
 
+/// The plans of those who are to be changed; the others are settled.
+fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item>, Vec<Plan>) {
+    let mut plans = Vec::with_capacity(items.len());
+    let mut left = Vec::with_capacity(items.len());
+    for item in items {
+        match item.plan() {
+            idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
+            plan => {
+                plans.push(plan);
+                left.push(item);
+            }
+        }
+    }
+    (left, plans)
+}
+
+/// After a call that went well: settles all but the users who were made without their roles. A read must tell whose a user
+/// is who stands now, before roles are assigned.
+fn applied(items: Vec<Item>, plans: Vec<Plan>, sent: &Sent, settled: &mut Vec<Settled>) -> Vec<Item> {
+    let mut unassigned = Vec::new();
+    for (mut item, plan) in items.into_iter().zip(plans) {
+        if let Plan::Create(user) = &plan
+            && !sent.roles_too
+        {
+            item.was_created(user);
+            unassigned.push(item);
+        } else {
+            settled.push(item.settled(plan));
+        }
+    }
+    unassigned
+}
+
+/// Whether what a bulk call wrote may be why Permit refuses this, though readings do not show it yet.
+fn may_be_unseen(error: &Error) -> bool {
+    matches!(error, Error::Conflict { .. } | Error::NotFound) && !error.names_email()
+}
+
 /// The culprits each alone and the others together, where Permit has named them; otherwise halves.
-fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
+fn cut(items: Vec<Item>, culprits: &[usize], waited: bool) -> Vec<Batch> {
     let mut alone = Vec::new();
     let mut others = Vec::new();
     if culprits.is_empty() {
@@ -496,5 +573,6 @@ fn cut(items: Vec<Item>, culprits: &[usize]) -> Vec<Batch> {
         }
     }
     alone.push(others);
-    alone.into_iter().filter(|items| !items.is_empty()).map(Batch::new).collect()
+    let parts = alone.into_iter().filter(|items| !items.is_empty());
+    parts.map(|items| Batch { count: Count { waited, ..Count::default() }, ..Batch::new(items) }).collect()
 }

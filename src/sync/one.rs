@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::catalog::{Catalog, Known, Missing};
 use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan, Refused};
-use crate::domain::policy::{Desired, Flaw, Policy};
+use crate::domain::policy::{Attempt, Desired, Flaw, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
@@ -86,6 +86,14 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
+    /// An address that Permit refused.
+    pub fn email(why: WhyRefused) -> Self {
+        match why {
+            WhyRefused::Taken => Self::EmailTaken,
+            WhyRefused::Form => Self::EmailRefused,
+        }
+    }
+
     /// Permit's code for it, as in the report.
     pub fn code(&self) -> &'static str {
         match self {
@@ -166,6 +174,8 @@ pub struct Sync<'a> {
     claims: BTreeSet<Grant>,
     ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
+    /// How the address was tried that was left out since Permit refused to make the user.
+    withheld: Option<Attempt>,
     /// What the step that ran last has to wait its turn for.
     turn: Turn,
     done: Synced,
@@ -198,6 +208,7 @@ impl<'a> Sync<'a> {
             claims: BTreeSet::new(),
             ahead: None,
             announced: None,
+            withheld: None,
             turn: Turn::Write,
             done: Synced::default(),
         }
@@ -251,7 +262,7 @@ impl<'a> Sync<'a> {
                 }
                 Err(SyncError::Permit(error)) if round + 1 < ROUNDS && self.may_settle(&error) => {
                     let stood = seen.facts.is_some();
-                    seen = self.read_late(&error, stood).await?;
+                    seen = self.read_after(&error, stood).await?;
                     self.learn(&error, stood, seen.facts.as_ref()).await?;
                     // Two instances that met once must not meet again in step.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20 << round))).await;
@@ -301,11 +312,12 @@ impl<'a> Sync<'a> {
             self.done.changed = true;
             self.done.granted.extend(user.grants);
         }
-        // It may also leave the roles out of its answer: then a read, which costs no write, tells.
+        // It may also leave the roles out of its answer: then a read, which costs no write, tells. One whom a bulk call made
+        // may be shown late.
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }
-        Ok(Step::Read(self.read().await?))
+        Ok(Step::Read(self.read_until(|facts| facts.is_some()).await?))
     }
 
     async fn change(&mut self, change: Change, seen: &Snapshot) -> Result<Step, Error> {
@@ -331,9 +343,13 @@ impl<'a> Sync<'a> {
         if grant.is_empty() && (is_sure || !replaces) {
             return Ok(Step::Done);
         }
+        let after = self.read_granted(&grant).await;
         self.done.granted.extend(grant);
-
-        let after = self.read().await?;
+        let after = match after {
+            // Somebody looks again, and the time is over: a sign-in does not wait for what is shown late.
+            Err(Error::DeadlineExceeded) if is_sure => return Ok(Step::Done),
+            after => after?,
+        };
         let Some(facts) = &after.facts else { return Ok(Step::Done) };
         if !is_sure && replaces {
             self.claims.extend(appeared(self.policy, seen.facts.as_ref(), facts));
@@ -356,25 +372,52 @@ impl<'a> Sync<'a> {
         self.announced = Some(Announced { at, grants, is_sure });
     }
 
-    /// Reads the user after `error`. Permit may refuse to create a user whom a bulk call made, and not show them yet.
-    async fn read_late(&self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
-        let is_there = matches!(error, Error::Conflict { .. }) && !stood && !error.names_email();
+    /// Reads the user after `error`. Permit may refuse to make a user whom a bulk call made, and not show them yet: so it is
+    /// where it refuses them without an address too.
+    async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
+        let seen = self.read().await?;
+        let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
+        if !is_conflict || stood || seen.facts.is_some() || self.tries_email() {
+            return Ok(seen);
+        }
+        if let Some(attempt) = self.withheld.take() {
+            self.desired.attempt = attempt;
+            self.done.left_out.remove(&LeftOut::EmailTaken);
+        }
+        self.read_until(|facts| facts.is_some()).await
+    }
+
+    /// Reads the user after `granted` were assigned. What a bulk call did may be shown late.
+    async fn read_granted(&self, granted: &BTreeSet<Grant>) -> Result<Snapshot, Error> {
+        if granted.len() < MANY {
+            return self.read().await;
+        }
+        self.read_until(|facts| facts.is_none_or(|facts| granted.is_subset(&facts.roles))).await
+    }
+
+    /// Reads the user until `is_shown`, or until Permit has had its time to show what a bulk call wrote.
+    async fn read_until(&self, is_shown: impl Fn(Option<&Facts>) -> bool) -> Result<Snapshot, Error> {
         let mut pauses = LATE_PAUSES.iter();
         loop {
             let seen = self.read().await?;
-            if seen.facts.is_some() || !is_there || !self.permit.may_be_late() {
+            if is_shown(seen.facts.as_ref()) {
                 return Ok(seen);
             }
             let Some(pause) = pauses.next() else { return Ok(seen) };
-            tokio::time::sleep(*pause).await;
+            self.permit.pause(*pause).await?;
         }
+    }
+
+    /// Whether an address is written, if the ledger does not stand against it.
+    fn tries_email(&self) -> bool {
+        self.desired.email.is_some() && !matches!(self.desired.attempt, Attempt::Refused(_))
     }
 
     /// Whether reading and planning again may settle what failed.
     fn may_settle(&self, error: &Error) -> bool {
         match error {
             Error::Conflict { .. } | Error::NotFound | Error::Lost => true,
-            Error::Rejected { .. } => self.desired.email.is_some() && error.names_email(),
+            Error::Rejected { .. } => self.tries_email() && error.names_email(),
             _ => false,
         }
     }
@@ -382,19 +425,18 @@ impl<'a> Sync<'a> {
     /// Takes out of what is desired what Permit cannot hold, as `error` and what it knows now tell.
     /// `stood`: the plan that failed took the user to stand in Permit.
     async fn learn(&mut self, error: &Error, stood: bool, actual: Option<&Facts>) -> Result<(), Error> {
-        let has = actual.and_then(|facts| facts.email.as_ref());
         match error {
             // Not the key, which is still free or still this user's: so it is the address that is taken.
             Error::Conflict { .. }
-                if stood == actual.is_some()
-                    && self.desired.email.is_some()
-                    && self.desired.email.as_ref() != has =>
+                if stood == actual.is_some() && self.desired.new_email(actual).is_some() =>
             {
-                self.desired.email = None;
+                let attempt =
+                    std::mem::replace(&mut self.desired.attempt, Attempt::Refused(WhyRefused::Taken));
+                self.withheld = Some(attempt).filter(|_| !stood && !error.names_email());
                 self.done.left_out.insert(LeftOut::EmailTaken);
             }
             Error::Rejected { .. } => {
-                self.desired.email = None;
+                self.desired.attempt = Attempt::Refused(WhyRefused::Form);
                 self.done.left_out.insert(LeftOut::EmailRefused);
             }
             Error::NotFound => {

@@ -189,6 +189,11 @@ pub fn bulk_sync(run: BulkSyncRun) {
     histogram!("BulkSyncSeconds").record(duration.as_secs_f64());
 }
 
+/// How long the PDP took to know what a run had changed: `PdpLag`. One that never does is given up after a minute.
+pub fn pdp_lag(seconds: f64) {
+    histogram!("PdpLag").record(seconds);
+}
+
 /// Permit's monthly active users, and how many the plan allows: `PermitMau`, `PermitMauLimit`.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 people")]
 pub fn permit_mau(mau: u64, limit: Option<u64>) {
@@ -223,6 +228,7 @@ pub(super) fn describe() {
     describe_counter!("BulkSyncRejected", Unit::Count, "users who could not be synced");
     describe_counter!("BulkSyncDrifted", Unit::Count, "users who, read back, were not as wanted");
     describe_histogram!("BulkSyncSeconds", Unit::Seconds, "how long a run took");
+    describe_histogram!("PdpLag", Unit::Seconds, "until the PDP knew what a run had changed");
     describe_histogram!("PermitMau", Unit::Count, "monthly active users");
     describe_histogram!("PermitMauLimit", Unit::Count, "monthly active users that the plan allows");
     describe_histogram!("TriggersMissing", Unit::Count, "triggers of the pool that do not call the stack");

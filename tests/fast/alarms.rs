@@ -137,6 +137,13 @@ const ALARMS: &[Expected<'_>] = &[
         neutral: &[],
     },
     Expected {
+        alarm: "PdpLagAlarm",
+        trouble: &[&[("", 60.0)], &[("", 75.0)]],
+        well: &[&[("", 0.1)], &[("", 59.0)]],
+        stays: true,
+        neutral: &[],
+    },
+    Expected {
         alarm: "PermitThrottledAlarm",
         trouble: &[
             &[("trigger", 10.0)],

@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test ends at the first surprise"
 )]
+#![allow(clippy::too_many_lines, reason = "a test tells one story")]
 #![allow(dead_code, reason = "helpers of which some builds use a part")]
 
 mod provider;

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use permit_handoff::domain::facts::Ledger;
+use permit_handoff::domain::facts::{Ledger, Names};
 use permit_handoff::domain::grant::Grant;
 use permit_handoff::domain::identity::{Email, Source, UserKey};
 use permit_handoff::domain::plan::{NewUser, UserWrite};
@@ -60,6 +60,8 @@ fn user(text: &str, roles: &[&str]) -> UserWrite {
         missing_since: None,
         as_of: None,
         adopted: false,
+        refused_email: None,
+        names: Names::default(),
     };
     UserWrite {
         key: key(text),
@@ -68,6 +70,7 @@ fn user(text: &str, roles: &[&str]) -> UserWrite {
         last_name: None,
         attributes: serde_json::Map::from_iter([("locale".to_owned(), "en".into())]),
         ledger,
+        clears: Names::default(),
     }
 }
 

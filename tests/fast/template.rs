@@ -21,7 +21,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("PERMIT_LIMITS", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("HANDOFF_POLICY_FILE", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("RUST_LOG", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
-    ("PERMIT_PDP_URL", &["post-authentication", "handoff", "reconcile"]),
+    ("PERMIT_PDP_URL", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("SIGN_IN_GROUPS", &["post-authentication"]),
     ("SIGN_IN_ON_FAILURE", &["post-authentication", "handoff"]),
     ("SIGN_IN_BUDGET_MS", &["post-authentication", "handoff"]),
@@ -53,6 +53,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("PermitMau", "", &[]),
     ("PermitMauLimit", "", &[]),
     ("TriggersMissing", "", &[]),
+    ("PdpLag", "", &[]),
     ("ReconcileDeadLettered", "", &[]),
 ];
 

@@ -16,7 +16,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use permit_handoff::domain::facts::{Facts, LEDGER, Ledger};
+use permit_handoff::domain::facts::{Facts, LEDGER, Ledger, Names};
 use permit_handoff::domain::grant::Grant;
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::plan::{Change, NewUser, Plan, Refused, UserWrite};
@@ -182,6 +182,8 @@ impl Planner {
                 missing_since: None,
                 as_of: Some(time(as_of)),
                 adopted: false,
+                refused_email: None,
+                names: Names::default(),
             });
             let attributes = ledger.map(|ledger| (LEDGER.to_owned(), ledger.to_value()));
             Facts::new(key.clone(), None, None, None, attributes.into_iter().collect(), grants(roles))

@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test ends at the first surprise"
 )]
+#![allow(clippy::too_many_lines, reason = "a test tells one story")]
 
 mod cli;
 mod cognito_moto;

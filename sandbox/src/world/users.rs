@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::{Change, World, now_ms};
 use crate::error::{ApiError, Issue};
@@ -42,7 +42,7 @@ impl World {
     }
 
     pub(crate) fn add_user(&mut self, key: &str, profile: Profile) -> Result<u32, ApiError> {
-        let profile = self.as_kept(profile)?;
+        let profile = self.as_kept(profile);
         if self.user_keys.contains_key(key) {
             return Err(ApiError::duplicate(format!("There is a user with the key '{key}'")));
         }
@@ -66,7 +66,7 @@ impl World {
     }
 
     pub(crate) fn set_profile(&mut self, serial: u32, profile: Profile) -> Result<(), ApiError> {
-        let profile = self.as_kept(profile)?;
+        let profile = self.as_kept(profile);
         self.email_is_free(serial, profile.email.as_deref())?;
         let email = profile.email.clone();
         let Some(user) = self.users.get_mut(serial) else { return Ok(()) };
@@ -89,24 +89,38 @@ impl World {
         self.changes.push(Change::UserRemoved(serial, Box::new(user)));
     }
 
-    /// The profile with its e-mail as it is kept.
-    fn as_kept(&self, mut profile: Profile) -> Result<Profile, ApiError> {
+    /// Refuses a request in which a user has an e-mail that is none, naming each.
+    pub(crate) fn takes_emails(&self, body: &Value) -> Result<(), ApiError> {
         if self.semantics.email_form == EmailForm::AsGiven {
-            return Ok(profile);
+            return Ok(());
+        }
+        let operations = body["operations"].as_array().into_iter().flatten().enumerate();
+        let operations =
+            operations.map(|(n, user)| (vec![json!("body"), json!("operations"), json!(n)], user));
+        let users = std::iter::once((vec![json!("body")], body)).chain(operations);
+        let is_refused = |user: &Value| {
+            let last = user["email"].as_str().and_then(|email| email.rsplit('.').next()).unwrap_or_default();
+            ["arpa", "invalid", "local", "localhost", "onion", "test"].contains(&last)
+        };
+        let issues = users.filter(|(_, user)| is_refused(user)).map(|(mut loc, _)| {
+            loc.push(json!("email"));
+            let msg = "value is not a valid email address: a special-use or reserved name".to_owned();
+            Issue { loc, msg, kind: "value_error.email".to_owned() }
+        });
+        let issues: Vec<Issue> = issues.collect();
+        if issues.is_empty() { Ok(()) } else { Err(ApiError::Invalid(issues)) }
+    }
+
+    /// The profile with its e-mail as it is kept.
+    fn as_kept(&self, mut profile: Profile) -> Profile {
+        if self.semantics.email_form == EmailForm::AsGiven {
+            return profile;
         }
         if let Some((local, domain)) = profile.email.as_deref().and_then(|email| email.rsplit_once('@')) {
             let domain = idna::domain_to_unicode(domain).0;
-            let last = domain.rsplit('.').next().unwrap_or_default();
-            if ["arpa", "invalid", "local", "localhost", "onion", "test"].contains(&last) {
-                return Err(ApiError::Invalid(vec![Issue {
-                    loc: vec![json!("body"), json!("email")],
-                    msg: "value is not a valid email address: a special-use or reserved name".to_owned(),
-                    kind: "value_error.email".to_owned(),
-                }]));
-            }
             profile.email = Some(format!("{local}@{domain}").into());
         }
-        Ok(profile)
+        profile
     }
 
     fn email_is_free(&self, serial: u32, email: Option<&str>) -> Result<(), ApiError> {

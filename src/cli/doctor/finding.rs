@@ -39,6 +39,8 @@ pub(super) enum Check {
     Limits,
     /// Monthly active users against the plan
     Usage,
+    /// The PDP knows what Permit has of one user
+    Pdp,
     /// The pool is in the region of the functions
     Region,
     /// The user pool can be read

@@ -1,5 +1,7 @@
 //! Permit: the key, the roles and tenants that the policy names, the limits, the usage.
 
+mod pdp;
+
 use std::collections::BTreeSet;
 
 use super::finding::{Check, Finding};
@@ -60,6 +62,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             Err(error) => findings.push(refused("the tenants", &error)),
         }
     }
+    findings.extend(pdp::look(permit).await);
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
         Err(error) => Finding::warning(

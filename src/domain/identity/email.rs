@@ -41,15 +41,39 @@ impl Email {
         &self.0
     }
 
-    /// What two spellings of one address share: Permit's documents leave open whether it keeps the case.
+    /// In lower case.
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
+    }
+
+    /// What two spellings of one address share. Permit's documents leave open whether it keeps the case; and it may give a
+    /// domain back as people read it (`bücher.example`) that was written for machines (`xn--bcher-kva.example`).
+    pub fn normal(&self) -> String {
+        match self.0.rsplit_once('@') {
+            Some((local, domain)) if self.is_international() => {
+                format!("{}@{}", local.to_lowercase(), idna::domain_to_unicode(domain).0)
+            }
+            _ => self.folded(),
+        }
+    }
+
+    fn is_international(&self) -> bool {
+        !self.0.is_ascii() || self.0.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xn--"))
+    }
+
+    /// Whether the domain is none of the Internet's (RFC 6761): those Permit may refuse.
+    pub fn is_special_use(&self) -> bool {
+        let domain = self.0.rsplit('.').next().unwrap_or_default();
+        ["arpa", "invalid", "local", "localhost", "onion", "test"]
+            .iter()
+            .any(|name| domain.eq_ignore_ascii_case(name))
     }
 }
 
 impl PartialEq for Email {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0 || self.folded() == other.folded()
+        let differs = || self.is_international() || other.is_international();
+        self.0.eq_ignore_ascii_case(&other.0) || (differs() && self.normal() == other.normal())
     }
 }
 
@@ -57,7 +81,7 @@ impl Eq for Email {}
 
 impl std::hash::Hash for Email {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.folded().hash(state);
+        self.normal().hash(state);
     }
 }
 

@@ -64,7 +64,7 @@ impl Diff<'_> {
     /// The fields of the user that differ, the ledger apart.
     pub fn fields(&self) -> Vec<FieldChange> {
         let Some(user) = self.write() else { return Vec::new() };
-        let UserWrite { key: _, email, first_name, last_name, attributes, ledger: _ } = user;
+        let UserWrite { key: _, email, first_name, last_name, attributes, ledger: _, clears: _ } = user;
         let actual = self.actual;
         let text = |value: Option<&str>| value.map(Value::from);
         let email_of = |email: Option<&super::Email>| text(email.map(super::Email::as_str));

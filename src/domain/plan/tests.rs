@@ -145,7 +145,7 @@ fn a_new_person_is_one_create_with_their_roles() {
       email: "jane@example.com"
       first_name: "Jane"
       attributes.locale: "en"
-      attributes.handoff: {"as_of":"2026-11-24T08:00:10Z","grants":["acme/editor","default/viewer"],"source":"pool"}
+      attributes.handoff: {"as_of":"2026-11-24T08:00:10Z","grants":["acme/editor","default/viewer"],"names":["first_name"],"source":"pool"}
       + acme/editor
       + default/viewer
     "#);
@@ -253,7 +253,7 @@ prop_compose! {
         }
         if let Some((grants, adopted, source, seconds)) = ledger {
             let source = Source::user_pool(source);
-            let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted };
+            let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted, refused_email: None, names: Names::default() };
             attributes.insert(LEDGER.into(), ledger.to_value());
         }
         (attributes.into(), roles)

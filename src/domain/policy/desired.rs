@@ -1,11 +1,13 @@
 //! What should be of one person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rule, RuleResource};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, Ledger, Names, WhyRefused};
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::{Email, Evidence, Source, UserKey};
 use crate::domain::redacted_debug;
@@ -23,10 +25,14 @@ pub struct Desired {
     pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
-    /// `None`: what Permit has is left.
+    /// Whether the address is written.
+    pub attempt: Attempt,
+    /// `None`: what Permit has is left, unless it is lacking.
     pub first_name: Option<String>,
-    /// `None`: what Permit has is left.
+    /// `None`: what Permit has is left, unless it is lacking.
     pub last_name: Option<String>,
+    /// Names that do not exist, and should not stand in Permit either where they are ours.
+    pub lacks: Names,
     /// Every attribute that the policy names, by Permit's name; `None`: it should not be there. One that
     /// is not told is missing here, and is left as it is.
     pub attributes: BTreeMap<String, Option<Value>>,
@@ -37,6 +43,18 @@ pub struct Desired {
 }
 
 redacted_debug!(Desired);
+
+/// Whether an address is written, which Permit may refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+pub enum Attempt {
+    /// It is, unless the ledger says that Permit refused this very one.
+    #[default]
+    First,
+    /// It is, whatever the ledger says: what stood against it is gone.
+    Again,
+    /// It is not: Permit refused it just now, and the ledger is to say so.
+    Refused(WhyRefused),
+}
 
 impl Desired {
     /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users is still
@@ -51,6 +69,25 @@ impl Desired {
             key(tenant) + on + key(role) + 2
         };
         self.grants.iter().map(size).sum()
+    }
+
+    /// Why the address is not written, to a user with this ledger; `None`: it is, if there is one.
+    pub fn refused_email(&self, ledger: Option<&Ledger>) -> Option<WhyRefused> {
+        let email = self.email.as_ref()?;
+        match self.attempt {
+            Attempt::Refused(why) => Some(why),
+            Attempt::Again => None,
+            Attempt::First => {
+                ledger?.refused_email.as_ref().filter(|refused| refused.is(email)).map(|refused| refused.why)
+            }
+        }
+    }
+
+    /// The address, where it is written to a user of whom Permit knows `actual`, and is not theirs already.
+    pub fn new_email(&self, actual: Option<&Facts>) -> Option<&Email> {
+        let has = actual.and_then(|facts| facts.email.as_ref());
+        let ledger = actual.and_then(|facts| facts.ledger.as_ref());
+        self.email.as_ref().filter(|email| Some(*email) != has && self.refused_email(ledger).is_none())
     }
 
     /// The same, and they keep what they have by us.
@@ -79,6 +116,11 @@ impl Untold {
         Self { tenant, resource, role, told_in }
     }
 
+    /// The one tenant in which it is told.
+    pub fn told_in(&self) -> Option<&Key> {
+        self.told_in.as_ref()
+    }
+
     /// Whether the rule might grant this.
     pub fn fits(&self, grant: &Grant) -> bool {
         let is_on = match (&self.resource, &grant.instance) {
@@ -92,5 +134,17 @@ impl Untold {
             && self.tenant.as_ref().is_none_or(|tenant| *tenant == grant.tenant)
             && self.role.as_ref().is_none_or(|role| *role == grant.role)
             && self.told_in.as_ref() != Some(&grant.tenant)
+    }
+}
+
+/// As in `acme/*` or `default/project:*#viewer`.
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();
+        write!(f, "{}/", any(&self.tenant))?;
+        if let Some(RuleResource { resource, key }) = &self.resource {
+            write!(f, "{resource}:{}#", any(key))?;
+        }
+        f.write_str(&any(&self.role))
     }
 }

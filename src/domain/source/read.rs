@@ -9,6 +9,7 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::test::{Asks, Test, Unclear};
 use super::{Claims, FileForms, Forms, ListForm, OneOrganization, SourceConfig, Tells, TokenKind};
+use crate::domain::facts::Names;
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
@@ -118,17 +119,26 @@ impl SourceConfig {
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
         let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
+        // A token shows names as the client asked for them: without the scope `profile` everybody would lose theirs.
+        let lacks = match door {
+            Door::Token(_) => Names::default(),
+            Door::Pool | Door::Trigger | Door::File(_) => {
+                Names { first: record.lacks(&at.first_name), last: record.lacks(&at.last_name) }
+            }
+        };
         Ok(Identity {
             tells_email: record.tells_email(),
             told: record.told(),
             plain: record.plain,
             key,
+            user_name: None,
             source: self.name.clone(),
             evidence: Evidence::default(),
             email,
             verified_email,
             first_name,
             last_name,
+            lacks,
             attributes: record.claims,
             groups: groups.whole.then(|| groups.names.clone()),
             known_groups: if groups.whole { BTreeSet::new() } else { groups.names },
@@ -228,6 +238,13 @@ impl<'s> Record<'s> {
     /// The text at the first of these paths that has one.
     fn text(&self, paths: &[String]) -> Option<String> {
         paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
+    }
+
+    /// Whether there is nothing at these paths, and the view would show it.
+    fn lacks(&self, paths: &[String]) -> bool {
+        let told = self.told();
+        !paths.is_empty()
+            && paths.iter().all(|path| values(&self.claims, path).is_empty() && told.tells(path))
     }
 
     /// A name, as people can read it.

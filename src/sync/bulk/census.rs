@@ -9,6 +9,7 @@ use std::sync::Arc;
 use self::facts_store::FactsStore;
 pub(super) use self::facts_store::{Place, State};
 use self::listing::{Listing, list_users};
+use super::at_pdp::Sample;
 use super::observer::Observer;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
@@ -24,6 +25,8 @@ pub(super) struct Census {
     known: Arc<Known>,
     /// What was planned for people who left.
     departed: BTreeMap<UserKey, Departure>,
+    /// A few of those whose roles were changed.
+    pub(super) sample: Sample,
 }
 
 /// What the run wants of a user, for the proof.
@@ -42,6 +45,7 @@ impl Census {
             listing: Listing::default(),
             known: Arc::default(),
             departed: BTreeMap::new(),
+            sample: Sample::default(),
         }
     }
 
@@ -111,10 +115,6 @@ impl Census {
         self.store.place(key)
     }
 
-    pub(super) fn state(&self, place: Place) -> Option<State> {
-        self.store.state(place)
-    }
-
     pub(super) fn set_state(&mut self, place: Place, state: State) {
         self.store.set_state(place, state);
     }
@@ -122,6 +122,12 @@ impl Census {
     /// What Permit knows of them; `None`: nothing, or they were sent a change.
     pub(super) fn facts(&self, place: Place) -> Option<Facts> {
         self.store.facts(place)
+    }
+
+    /// The address that they have, or are to have.
+    pub(super) fn email(&self, place: Place) -> Option<Email> {
+        let wanted = || self.store.wanted(place).and_then(|desired| desired.email);
+        self.store.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
     /// Notes what is wanted of somebody whom the directory named.

@@ -10,12 +10,12 @@ use super::census::{Census, Place, State};
 use super::observer::{Observer, Planned};
 use super::problems::Cause;
 use super::report::Report;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::identity::{Email, Identity, Source};
 use crate::domain::plan::{Change, Diff, Plan};
-use crate::domain::policy::{Desired, Policy, WhenDisabled};
+use crate::domain::policy::{Attempt, Desired, Policy, WhenDisabled};
 use crate::permit::Error;
-use crate::sync::many::{Item, Target};
+use crate::sync::many::{Item, Second, Target};
 use crate::sync::one::{LeftOut, SyncError, leave_out};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
@@ -28,6 +28,8 @@ pub(super) struct Planner<'a> {
     /// Keeps no more people who lose something than the breaker lets pass.
     approved: bool,
     takes_over: Option<Source>,
+    /// Only a part of Permit's users is known, and so of their addresses.
+    is_part: bool,
     emails: Emails,
     /// People who want an e-mail address that another user is about to give up.
     waiting: Vec<Wait>,
@@ -64,6 +66,7 @@ impl<'a> Planner<'a> {
             observer,
             approved: options.approve_deprovision,
             takes_over: options.take_over.clone(),
+            is_part: options.sub_prefix.is_some(),
             emails: Emails::default(),
             waiting: Vec::new(),
             losing: Losing::default(),
@@ -118,7 +121,9 @@ impl<'a> Planner<'a> {
         self.observer.met(identity);
         if census.is_unreadable(&identity.key) {
             let error = SyncError::Permit(Error::Unreadable);
-            report.reject(identity.key.as_str(), &error, Cause::of_error(&error));
+            let cause = Cause::of_error(&error);
+            self.observer.rejected(identity.key.as_str(), identity.email.as_ref(), &cause);
+            report.reject(identity.key.as_str(), &error, cause);
             return None;
         }
         let mut desired = self.policy.evaluate(identity);
@@ -177,6 +182,7 @@ impl<'a> Planner<'a> {
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             report.count_idle(&desired, &plan, self.observer);
+            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
         Some(self.send(desired, actual, &plan, census))
@@ -196,22 +202,31 @@ impl<'a> Planner<'a> {
         let disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
         let loses = disabled && actual.as_ref().is_some_and(has_ours);
 
+        let ledger = actual.as_ref().and_then(|facts| facts.ledger.as_ref());
+        let mut second = None;
         if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
             let may_wait = !last && self.waiting.len() < WAITING;
+            let refused = desired.refused_email(ledger);
             match self.emails.check(email, place) {
+                Address::Free if refused == Some(WhyRefused::Taken) && self.knows_all(census) => {
+                    desired.attempt = Attempt::Again;
+                }
                 Address::Free => {}
+                _ if refused.is_some() => {}
                 // What they lose cannot wait for an address.
                 _ if loses => desired.email = None,
                 Address::Freed if self.waiting.len() < WAITING => {
                     return self.wait(place, desired, enabled, census);
                 }
-                Address::Taken(holder) if may_wait && may_give_up(holder, census) => {
+                // The holder may give it up yet; and if not, it is tried when nothing else is in flight.
+                Address::Taken(_) if may_wait => {
                     return self.wait(place, desired, enabled, census);
                 }
-                Address::Freed | Address::Taken(_) => {
-                    report.reject_part(&desired, &LeftOut::EmailTaken, self.observer);
-                    desired.email = None;
-                }
+                Address::Freed => {}
+                Address::Taken(holder) => second = Some(spelling(email, census.email(holder).as_ref())),
+            }
+            if let Some(why) = desired.refused_email(ledger) {
+                report.reject_part(&desired, &LeftOut::email(why), self.observer);
             }
         }
         let plan = Plan::new(&desired, actual.as_ref());
@@ -225,10 +240,15 @@ impl<'a> Planner<'a> {
         if loses || revokes {
             return self.hold_back(Loser { place, desired, is_disabled: disabled }, census, report);
         }
-        if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
+        if let Some(email) = desired.new_email(actual.as_ref()).filter(|_| second.is_none()) {
             self.emails.planned(place, has, email);
         }
-        Some(self.send(desired, actual, &plan, census))
+        Some(self.send(desired, actual, &plan, census).second(second))
+    }
+
+    /// Whether it is known who has which address.
+    fn knows_all(&self, census: &Census) -> bool {
+        !self.is_part && census.is_whole()
     }
 
     fn wait(&mut self, place: Place, desired: Desired, enabled: bool, census: &mut Census) -> Option<Item> {
@@ -259,9 +279,12 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Whether a user of ours may have another address in the directory: the run has not looked at them yet.
-fn may_give_up(holder: Place, census: &Census) -> bool {
-    matches!(census.state(holder), Some(State::Unseen { owned: true } | State::Waiting))
+fn spelling(email: &Email, holders: Option<&Email>) -> Second {
+    if holders.is_some_and(|holders| holders.as_str() == email.as_str()) {
+        Second::Same
+    } else {
+        Second::Other
+    }
 }
 
 /// Whether a user has anything that this project gave them.

@@ -82,12 +82,26 @@ pub struct PermitTotals {
 }
 
 /// What was read back.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
 pub struct Verified {
     /// Users whose facts were read again after they had been written.
     pub checked: u64,
     /// Those of them that were not as they should be, and were planned again.
     pub drifted: u64,
+    /// The proof at the PDP; `None`: there is no PDP, nobody's roles were changed, or time ran out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_pdp: Option<AtPdpTotals>,
+}
+
+/// What the PDP said of a sample of those whose roles were changed.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
+pub struct AtPdpTotals {
+    /// Users it was asked about.
+    pub asked: u64,
+    /// Those of whose roles it knew in the end.
+    pub agreed: u64,
+    /// How long it took until it knew of all, or was given up.
+    pub seconds: f64,
 }
 
 /// A user, or a part of one, that was not synced.

@@ -6,9 +6,10 @@ use super::observer::Observer;
 use super::problems::Cause;
 use super::report::Report;
 use crate::domain::deprovision::Departure;
+use crate::domain::facts::WhyRefused;
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Plan, Refused};
-use crate::domain::policy::Desired;
+use crate::domain::policy::{Attempt, Desired};
 use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
 
@@ -59,6 +60,7 @@ impl Report {
                     continue;
                 }
             };
+            census.sample.note(target.key(), &synced);
             if is_first {
                 self.count_one(census.departure(target.key()), &synced);
             }
@@ -111,7 +113,8 @@ impl Report {
         for part in left_out {
             self.reject_part(&desired, &part, observer);
             match &part {
-                LeftOut::EmailTaken | LeftOut::EmailRefused => desired.email = None,
+                LeftOut::EmailTaken => desired.attempt = Attempt::Refused(WhyRefused::Taken),
+                LeftOut::EmailRefused => desired.attempt = Attempt::Refused(WhyRefused::Form),
                 LeftOut::Flaw(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
                     desired.grants.remove(grant);

@@ -21,6 +21,8 @@ pub(super) struct Failed {
     pub(super) error: Error,
     /// The plans at fault, by their index, where Permit named them.
     pub(super) culprits: Vec<usize>,
+    /// Those of them whose address is.
+    pub(super) addresses: Vec<usize>,
     /// What such a call waits its turn for.
     pub(super) turn: Turn,
 }
@@ -203,10 +205,15 @@ async fn replace(permit: &Permit, users: &Indexed<UserWrite>) -> Result<(), Fail
 /// The plans that a 422 of a bulk call names, by the places in the body: `body.operations.17.email`, `body.17.role`.
 fn failed(error: Error, plans: &[usize], turn: Turn) -> Failed {
     let fields: &[String] = if let Error::Rejected { fields, .. } = &error { fields } else { &[] };
-    let place = |field: &String| field.split('.').find_map(|part| part.parse::<usize>().ok());
-    let culprits: BTreeSet<usize> =
-        fields.iter().filter_map(place).filter_map(|place| plans.get(place)).copied().collect();
-    Failed { culprits: culprits.into_iter().collect(), error, turn }
+    let plan = |field: &&String| {
+        let place = field.split('.').find_map(|part| part.parse::<usize>().ok())?;
+        plans.get(place).copied()
+    };
+    let sorted = |plans: BTreeSet<usize>| plans.into_iter().collect();
+    let culprits = sorted(fields.iter().filter_map(|field| plan(&field)).collect());
+    let is_address = |field: &&String| field.split('.').any(|part| part == "email");
+    let addresses = sorted(fields.iter().filter(is_address).filter_map(|field| plan(&field)).collect());
+    Failed { culprits, addresses, error, turn }
 }
 
 #[cfg(test)]

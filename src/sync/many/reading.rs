@@ -82,12 +82,20 @@ impl Applier {
     /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
     /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.
     pub(super) async fn freshen(&self, permit: &Permit, items: &mut [Item]) -> Result<(), Error> {
-        let stale: Vec<&mut Item> = items.iter_mut().filter(|item| item.is_stale()).collect();
+        let mut stale: Vec<&mut Item> = items.iter_mut().filter(|item| item.is_stale()).collect();
         if stale.is_empty() {
             return Ok(());
         }
-        let taken = Instant::now();
+        let mut taken = Instant::now();
         let mut found = self.read_with(permit, stale.iter().map(|item| item.target.key())).await?;
+        let is_late = |item: &Item| self.is_late(item, found.get(item.target.key()));
+        stale.sort_by_key(|item| !is_late(item));
+        let late = stale.partition_point(|item| is_late(item));
+        if late > 0 {
+            self.wait_for(&stale[..late]).await?;
+            taken = Instant::now();
+            found = self.read_with(permit, stale.iter().map(|item| item.target.key())).await?;
+        }
         for item in stale {
             let actual = found.remove(item.target.key());
             item.see(actual, taken);

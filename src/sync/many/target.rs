@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::Settled;
 use crate::domain::deprovision::Departure;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Identity, UserKey};
+use crate::domain::identity::{Email, Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
-use crate::domain::policy::{Deprovision, Desired};
+use crate::domain::policy::{Attempt, Deprovision, Desired};
 use crate::domain::redacted_debug;
 use crate::sync::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
 use crate::sync::one::{Ahead, LeftOut, Snapshot, SyncError, Synced};
@@ -51,6 +51,8 @@ pub struct Item {
     taken: Option<Instant>,
     /// Nobody knows what Permit has of them.
     is_unread: bool,
+    /// Another user has the address.
+    pub(super) second: Option<Second>,
     /// The first plan of them that was begun, and may be done in part.
     begun: Option<Plan>,
     /// The roles of a user who was made, and may lack them.
@@ -61,6 +63,15 @@ pub struct Item {
     voucher: Option<Identity>,
     /// How many looks led here.
     count: u8,
+}
+
+/// How an address is spelled that another user has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Second {
+    /// As theirs.
+    Same,
+    /// Otherwise: in another case, or with the domain in another form.
+    Other,
 }
 
 /// How old a reading may be that a call begins with. The call has the rest of the window.
@@ -104,6 +115,7 @@ impl Item {
             is_new,
             taken: None,
             is_unread: false,
+            second: None,
             begun: None,
             made: None,
             told: None,
@@ -121,6 +133,28 @@ impl Item {
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }
+    }
+
+    /// The same, whose address another user has.
+    #[must_use]
+    pub fn second(self, second: Option<Second>) -> Self {
+        Self { second, ..self }
+    }
+
+    /// Permit refuses the address: the user is written without it, and the ledger says so.
+    pub(super) fn refuse_email(&mut self, why: WhyRefused) {
+        if let Target::Present(desired) = &mut self.target {
+            desired.attempt = Attempt::Refused(why);
+            self.left_out.insert(LeftOut::email(why));
+        }
+    }
+
+    /// The address that a call for them would write, and that Permit may refuse.
+    pub(super) fn new_email(&self) -> Option<&Email> {
+        match &self.target {
+            Target::Present(desired) => desired.new_email(self.actual.as_ref()),
+            Target::Absent { .. } => None,
+        }
     }
 
     /// Takes in what Permit has, and since when.
@@ -143,6 +177,11 @@ impl Item {
     pub(super) fn was_created(&mut self, user: &NewUser) {
         self.made = Some(user.grants.clone());
         self.outdate();
+    }
+
+    /// Whether a call has made them, if nobody else had: then they stand, whatever a reading shows.
+    pub(super) fn was_sent(&self) -> bool {
+        self.made.is_some()
     }
 
     /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is refused where there is
@@ -200,7 +239,12 @@ impl Item {
 
     /// What to do.
     pub fn plan(&self) -> Plan {
-        self.target.claiming(self.actual.as_ref(), &self.claims)
+        self.would_plan(self.actual.as_ref())
+    }
+
+    /// What to do if Permit knows this of them.
+    pub(super) fn would_plan(&self, actual: Option<&Facts>) -> Plan {
+        self.target.claiming(actual, &self.claims)
     }
 
     /// What the user's grants take in the ledger, in bytes.

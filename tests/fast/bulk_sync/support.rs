@@ -10,7 +10,7 @@ use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
-use permit_handoff::permit::{self, Environment, Permit, StaticKey};
+use permit_handoff::permit::{self, Address, Environment, Permit, StaticKey};
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
 use permit_sandbox::Sandbox;
@@ -193,12 +193,22 @@ pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
     permit_within(sandbox, Duration::from_secs(5))
 }
 
+/// The same, and the sandbox is the PDP too.
+pub(crate) fn permit_at_pdp(sandbox: &Sandbox) -> Permit {
+    permit_with(sandbox, Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
+}
+
 /// The same with another time for an attempt.
 pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
+    permit_with(sandbox, timeout, None)
+}
+
+fn permit_with(sandbox: &Sandbox, timeout: Duration, pdp_url: Option<Address>) -> Permit {
     let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
     settings.environment =
         Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
     settings.timeout = timeout;
+    settings.pdp_url = pdp_url;
     settings.limits = "all=1000000,write=1000000,delete=1000000,bulk=1000000".parse().unwrap();
     let key = Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()));
     Permit::new(settings, key).unwrap().patient(1.0)

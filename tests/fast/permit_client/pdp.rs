@@ -65,6 +65,38 @@ async fn a_pdp_that_is_not_up_to_it_is_left_alone_and_the_api_is_asked() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_api_that_the_pdp_passes_on_is_not_the_pdps_fault() {
+    // With one of Permit's codes it is Permit's word; a page is the PDP's own.
+    for (fault, goes_on) in
+        [(Fault::status(503), true), (Fault::status(500), true), (Fault::html(503), false)]
+    {
+        let sandbox = sandbox(0).await;
+        let permit = through_pdp(&sandbox);
+        sandbox.inject(fault.clone().on("*", "/facts/*").nth(1));
+        permit.assign(&key("u1"), &grant("default/viewer")).await.unwrap();
+        assert_eq!(asked(&sandbox), (1, 1), "{fault:?}: the API is asked at once");
+        permit.assign(&key("u1"), &grant("acme/editor")).await.unwrap();
+        let expected = if goes_on { (2, 1) } else { (1, 2) };
+        assert_eq!(asked(&sandbox), expected, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pdp_tells_what_it_knows_of_a_user() {
+    let sandbox = sandbox(0).await;
+    let permit = through_pdp(&sandbox);
+    permit.assign(&key("u1"), &grant("default/viewer")).await.unwrap();
+    let pdp = permit.at_pdp(&key("u1")).await.unwrap().unwrap();
+    assert_eq!(
+        (pdp.knows(&grant("default/viewer")), pdp.knows(&grant("acme/editor"))),
+        (Some(true), Some(false))
+    );
+    assert_eq!(client(&sandbox, |_| {}).at_pdp(&key("u1")).await, Ok(None));
+    sandbox.inject(Fault::html(200).on("*", "/user-permissions"));
+    assert_eq!(permit.at_pdp(&key("u1")).await, Err(Error::Garbled));
+}
+
+#[tokio::test]
 async fn a_page_in_the_name_of_the_pdp_is_no_success() {
     let sandbox = sandbox(0).await;
     sandbox.inject(Fault::html(200).on("*", "/facts/*"));

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::facts::{Facts, Ledger};
+use crate::domain::facts::{Facts, Ledger, Names, RefusedEmail};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Evidence, Source, UserKey};
-use crate::domain::policy::{Desired, Untold};
+use crate::domain::policy::{Attempt, Desired, Untold};
 
 /// A user's place in the store. It never changes within a run.
 pub(in crate::sync::bulk) type Place = u32;
@@ -70,11 +70,15 @@ struct PackedLedger<'a> {
     missing_since: Option<i128>,
     as_of: Option<i128>,
     adopted: bool,
+    refused_email: Option<RefusedEmail>,
+    names: Names,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PackedDesired<'a> {
     email: Option<&'a str>,
+    attempt: Attempt,
+    lacks: Names,
     first_name: Option<&'a str>,
     last_name: Option<&'a str>,
     attributes: &'a str,
@@ -187,15 +191,19 @@ impl FactsStore {
             last_name: last_name.as_deref(),
             attributes: &attributes,
             roles: self.grants.numbers(roles),
-            ledger: ledger.as_ref().map(|Ledger { source, grants, missing_since, as_of, adopted }| {
-                PackedLedger {
-                    source: (*source != self.source).then(|| source.as_str()),
-                    grants: (grants != roles).then(|| self.grants.numbers(grants)),
-                    missing_since: missing_since.map(Timestamp::as_nanosecond),
-                    as_of: as_of.map(Timestamp::as_nanosecond),
-                    adopted: *adopted,
-                }
-            }),
+            ledger: ledger.as_ref().map(
+                |Ledger { source, grants, missing_since, as_of, adopted, refused_email, names }| {
+                    PackedLedger {
+                        source: (*source != self.source).then(|| source.as_str()),
+                        grants: (grants != roles).then(|| self.grants.numbers(grants)),
+                        missing_since: missing_since.map(Timestamp::as_nanosecond),
+                        as_of: as_of.map(Timestamp::as_nanosecond),
+                        adopted: *adopted,
+                        refused_email: *refused_email,
+                        names: *names,
+                    }
+                },
+            ),
         };
         as_block(&packed)
     }
@@ -204,13 +212,17 @@ impl FactsStore {
         let Packed { email, first_name, last_name, attributes, roles, ledger } =
             postcard::from_bytes(block).ok()?;
         let roles = self.grants.values(&roles);
-        let ledger = ledger.map(|PackedLedger { source, grants, missing_since, as_of, adopted }| Ledger {
-            source: source.map_or_else(|| self.source.clone(), Source::user_pool),
-            grants: grants.map_or_else(|| roles.clone(), |grants| self.grants.values(&grants)),
-            missing_since: time(missing_since),
-            as_of: time(as_of),
-            adopted,
-        });
+        let ledger = ledger.map(
+            |PackedLedger { source, grants, missing_since, as_of, adopted, refused_email, names }| Ledger {
+                source: source.map_or_else(|| self.source.clone(), Source::user_pool),
+                grants: grants.map_or_else(|| roles.clone(), |grants| self.grants.values(&grants)),
+                missing_since: time(missing_since),
+                as_of: time(as_of),
+                adopted,
+                refused_email,
+                names,
+            },
+        );
         let name = |name: Option<&str>| name.map(str::to_owned);
         let attributes: Map<String, Value> = from_json(attributes);
         let facts = Facts::new(key.clone(), email, name(first_name), name(last_name), attributes, roles);
@@ -224,8 +236,10 @@ impl FactsStore {
             evidence,
             takes_over: _,
             email,
+            attempt,
             first_name,
             last_name,
+            lacks,
             attributes,
             grants,
             untold,
@@ -237,6 +251,8 @@ impl FactsStore {
         });
         let packed = PackedDesired {
             email: email.as_ref().map(Email::as_str),
+            attempt: *attempt,
+            lacks: *lacks,
             first_name: first_name.as_deref(),
             last_name: last_name.as_deref(),
             attributes: &attributes,
@@ -249,8 +265,18 @@ impl FactsStore {
     }
 
     fn unpack_desired(&self, key: &UserKey, block: &[u8]) -> Option<Desired> {
-        let PackedDesired { email, first_name, last_name, attributes, grants, untold, as_of, adopts } =
-            postcard::from_bytes(block).ok()?;
+        let PackedDesired {
+            email,
+            attempt,
+            lacks,
+            first_name,
+            last_name,
+            attributes,
+            grants,
+            untold,
+            as_of,
+            adopts,
+        } = postcard::from_bytes(block).ok()?;
         let attributes: BTreeMap<String, Option<Value>> = from_json(attributes);
         Some(Desired {
             key: key.clone(),
@@ -258,8 +284,10 @@ impl FactsStore {
             evidence: Evidence { as_of: time(as_of), adopts, creates: true, fresh_seconds: 0 },
             takes_over: self.takes_over.clone(),
             email: email.map(Email::as_returned),
+            attempt,
             first_name: first_name.map(str::to_owned),
             last_name: last_name.map(str::to_owned),
+            lacks,
             attributes,
             grants: self.grants.values(&grants),
             untold: self.untold.get(untold as usize).cloned().unwrap_or_default(),

@@ -37,7 +37,7 @@ impl Emails {
     }
 
     fn hash(&self, email: &Email) -> u64 {
-        self.hasher.hash_one(email.folded())
+        self.hasher.hash_one(email)
     }
 
     /// Permit has given `email` to the user at `place`.

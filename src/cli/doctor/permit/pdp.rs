@@ -1,0 +1,72 @@
+//! Whether the PDP knows what Permit has.
+
+use std::time::Duration;
+
+use crate::cli::doctor::finding::{Check, Finding, Severity};
+use crate::domain::facts::Facts;
+use crate::permit::{AtPdp, Error, Permit};
+
+/// The pauses between questions: what was changed a moment ago may be on its way.
+const PAUSES: [u64; 3] = [1, 2, 4];
+
+/// Asks the PDP about one user who has a role; `None`: there is no PDP.
+pub(super) async fn look(permit: &Permit) -> Option<Finding> {
+    if !permit.has_pdp() {
+        return None;
+    }
+    let page = match permit.users_page(1, None).await {
+        Ok(page) => page,
+        Err(error) => {
+            let what = format!("the PDP was not asked, since Permit does not tell its users: {error}");
+            return Some(Finding::note(
+                Check::Pdp,
+                what,
+                "whether permission checks are up to date is not known",
+                "",
+            ));
+        }
+    };
+    let Some(facts) = page.users.into_iter().find(|facts| !facts.roles.is_empty()) else {
+        let why = "no user on the first page of Permit's list has a role";
+        return Some(Finding::note(Check::Pdp, "the PDP was not asked", why, ""));
+    };
+    let mut pauses = PAUSES.into_iter().map(Duration::from_secs);
+    loop {
+        let answer = permit.at_pdp(&facts.key).await;
+        let finding = match &answer {
+            Ok(Some(pdp)) => told(&facts, pdp),
+            Ok(None) => return None,
+            Err(error) => silent(error),
+        };
+        match pauses.next() {
+            Some(pause) if finding.severity != Severity::Good => tokio::time::sleep(pause).await,
+            _ => return Some(finding),
+        }
+    }
+}
+
+fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
+    let unknown = facts.roles.iter().filter(|grant| pdp.knows(grant) == Some(false)).count();
+    let key = facts.key.as_str();
+    if unknown == 0 {
+        return Finding::good(Check::Pdp, format!("the PDP knows what Permit has of the user {key}"));
+    }
+    Finding::error(
+        Check::Pdp,
+        format!(
+            "the PDP lacks {unknown} of the {} roles that Permit has of the user {key}",
+            facts.roles.len()
+        ),
+        "its permission checks are out of date: people are refused what they may do",
+        "restart the PDP, and see in its log whether it reaches Permit and has the key of this environment",
+    )
+}
+
+fn silent(error: &Error) -> Finding {
+    Finding::error(
+        Check::Pdp,
+        format!("the PDP does not tell what a user may do: {error}"),
+        "whether permission checks are up to date is not known, and sign-ins go past it to Permit",
+        "see PERMIT_PDP_URL, and the network between here and the PDP; then try again",
+    )
+}
