@@ -258,7 +258,7 @@ def policy(stack):
     run_or_fail([*program, "policy", "check", str(file)], f"{file} is wrong")
     cases = stack.policy / "cases.toml"
     if cases.exists():
-        run_or_fail([*program, "policy", "test", str(cases)], f"{cases} fails")
+        run_or_fail([*program, "policy", "test", str(cases), "--policy-file", str(file)], f"{cases} fails")
 
 
 def command_line():

@@ -76,10 +76,10 @@ impl CognitoPool {
     }
 
     /// The pool's name, and about how many users it has (DescribeUserPool); `None`: it does not say.
-    pub async fn name_and_size(&self) -> Option<(Option<String>, Option<u64>)> {
-        let pool = self.describe().await.ok()?;
+    pub async fn name_and_size(&self) -> Result<(Option<String>, Option<u64>), PoolError> {
+        let pool = self.describe().await?;
         let users = u64::try_from(pool.estimated_number_of_users).ok().filter(|users| *users > 0);
-        Some((pool.name, users))
+        Ok((pool.name, users))
     }
 
     /// The settings of all app clients (ListUserPoolClients, DescribeUserPoolClient).

@@ -3,7 +3,6 @@
 //! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what Permit has,
 //! and the difference (`tell`).
 
-mod reasons;
 mod tell;
 
 use std::collections::BTreeSet;
@@ -25,6 +24,7 @@ use crate::aws::{Patience, UserPoolId};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, UserKey};
 use crate::domain::source::{Door, Sources};
+use crate::oidc::explain::unverified_identity;
 use crate::oidc::unverified::UnverifiedToken;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::Catalog;
@@ -142,6 +142,7 @@ impl Args {
         };
         let source = settings.policy.sources.of_user_pool(event.user_pool_id.as_str());
         let identity = event.identity(&source, groups).map_err(Failed::usage)?;
+        let identity = Identity { user_name: Some(event.user_name.clone()), ..identity };
         let identity = identity.on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Event, identity))
     }
@@ -155,7 +156,7 @@ impl Args {
         let sources = &settings.policy.sources;
         let issuer = token.unverified_issuer().to_owned();
         let is_trusted = sources.of_issuer(&issuer).is_some();
-        let identity = token.unverified_identity(sources).map_err(refused)?.map_err(Failed::usage)?;
+        let identity = unverified_identity(token, sources).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
         // What a token that was made now would do.
         let evidence = Evidence::read_at(Timestamp::now());
@@ -185,10 +186,12 @@ impl Args {
             Some(groups) => groups,
             None => groups_of(&pool, &found.username, Patience::SIGN_IN).await.map_err(Failed::failed)?,
         };
-        let enabled = found.enabled;
+        let (enabled, user_name) = (found.enabled, found.username);
         let identity = source.identity_of_user(&Door::Pool, found.attributes, Some(groups), Timestamp::now());
-        let identity = identity.map(|identity| Identity { enabled: identity.enabled && enabled, ..identity });
-        let identity = identity.map_err(Failed::usage)?.on(Evidence::read_at(Timestamp::now()));
+        let identity = identity.map_err(Failed::usage)?;
+        let enabled = identity.enabled && enabled;
+        let identity = Identity { enabled, user_name: Some(user_name), ..identity }
+            .on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Pool, identity))
     }
 }
