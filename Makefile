@@ -24,7 +24,7 @@ quick: ## Run the tests that need no install and little time (for every edit)
 	fi
 
 .PHONY: test
-test: stand-ins linters browser ## Run all tests, the end-to-end ones among them
+test: stand-ins providers linters browser ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -55,6 +55,10 @@ deploy: ## Deploy it to AWS: asks on the first run, checks, builds, deploys (ENV
 outputs: ## Print the deployed stack's next steps and addresses again
 	@scripts/deploy.py --env $(ENV) outputs
 
+.PHONY: rollback
+rollback: ## Back to the deployment before, without a build (under a minute)
+	@scripts/deploy.py --env $(ENV) $(DEPLOY_FLAGS) rollback
+
 .PHONY: enable-schedule
 enable-schedule: ## Turn the stack's nightly bulk sync on, once the plan was looked at
 	@scripts/deploy.py --env $(ENV) enable-schedule
@@ -78,6 +82,10 @@ build: ## Build everything for this machine
 .PHONY: stand-ins
 stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)
 	@scripts/install-stand-ins.sh
+
+.PHONY: providers
+providers: ## Install what stands for identity providers into .local/ (once; needs Node)
+	@scripts/install-providers.sh
 
 .PHONY: linters
 linters: ## Install the linters and the local engine of the state machine into .local/ (once)

@@ -1,6 +1,6 @@
 //! Which form a file has, by its first lines.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::path::Path;
 
@@ -54,8 +54,12 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     };
     drop(reader);
     let first = header_text(&first);
-    let named = reading.columns.as_ref().map_or(forms.columns.len(), Vec::len);
-    let separator = given.unwrap_or_else(|| separator(first, (named > 0).then_some(named)));
+    let widths = match &reading.columns {
+        Some(columns) => vec![columns.len()],
+        None if forms.widths.is_empty() && !forms.columns.is_empty() => vec![forms.columns.len()],
+        None => forms.widths.clone(),
+    };
+    let separator = given.unwrap_or_else(|| separator(first, &widths));
     let row = first_row(open(path)?, separator, prelude)?;
     let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
 
@@ -65,19 +69,33 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     }
     let is_header = forms.columns.is_empty() || header.iter().any(|name| forms.columns.contains(name));
     if !is_header {
-        let (columns, width) = (forms.columns.clone(), forms.columns.len());
+        // Which version wrote it: with a separator at the end of each line, or without.
+        let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
+        let width = widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
+        let columns = forms.columns.iter().take(width).cloned().collect();
         return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
     }
-    let mut columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let mut columns: Vec<String> =
+        header.iter().map(|name| name.trim().trim_matches('\u{feff}').trim().to_owned()).collect();
     if columns.last().is_some_and(String::is_empty) {
         columns.pop();
     }
     for (place, name) in columns.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
         *name = format!("column {}", place + 1);
     }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = columns.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(format!("the column `{twice}` comes twice: rename one of them"));
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for name in &columns {
+        match seen.insert(name.to_lowercase(), name) {
+            None => {}
+            Some(other) if other == name => {
+                return Err(format!("the column `{name}` comes twice: rename one of them"));
+            }
+            Some(other) => {
+                return Err(format!(
+                    "the columns `{other}` and `{name}` differ in case alone: rename the one that is not meant"
+                ));
+            }
+        }
     }
     let width = columns.len();
     Ok(Form::Csv { columns, separator, prelude, has_header: true, width })

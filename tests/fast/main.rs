@@ -21,6 +21,9 @@ mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
+#[cfg(feature = "file")]
+mod fuzz;
+mod house;
 mod http;
 mod instances;
 mod interleavings;

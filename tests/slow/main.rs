@@ -10,4 +10,5 @@
 mod cli;
 mod cognito_moto;
 mod end_to_end;
+mod providers;
 mod state_machine;
