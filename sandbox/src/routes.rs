@@ -13,29 +13,24 @@ mod users;
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::{MethodFilter, on};
 
-use crate::call::{Call, Reply};
-use crate::error::ApiError;
+use crate::answerer::Answerer;
+use crate::error::{ApiError, Issue};
 use crate::pipeline::{Shared, serve};
-use crate::settings::Settings;
-use crate::world::World;
 
-pub(crate) use self::pdp::Wait;
-
-/// Who answers a request that passed all checks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Answerer {
-    /// Something of the environment that the path names.
-    Environment(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
-    /// Something above environments.
-    Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
-    /// A PDP, which writes what is seen in so many milliseconds.
-    Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
-    /// Nobody: the framework's own answer.
-    Nobody(u16, &'static str),
+/// Refuses a call of too many items; `field` is where they stand in the body.
+fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
+    if items <= most {
+        return Ok(());
+    }
+    let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
+    let msg = format!("ensure this value has at most {most} items");
+    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
 }
 
 /// Every path of the contract.

@@ -8,6 +8,9 @@ use crate::error::ApiError;
 use crate::semantics::{BulkAssignExisting, BulkUnassignMissing};
 use crate::world::{Assignment, Profile, Size, Target, World};
 
+/// The most role assignments a call may have.
+const MOST_ASSIGNMENTS: usize = 2_000;
+
 /// `UserRoleCreate`, `UserRoleRemove`: a role, of a user that the path names.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserRoleCreate {
@@ -169,7 +172,7 @@ fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u3
 
 pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing_user = call.text("missing_user_policy").unwrap_or("fail").to_owned();
     let existing = world.semantics().bulk_assign_existing;
     let created = world.change(Size::Bulk, |world| {
@@ -198,7 +201,7 @@ pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, A
 
 pub(super) fn bulk_unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing = world.semantics().bulk_unassign_missing;
     let removed = world.change(Size::Bulk, |world| {
         let mut removed = 0;
