@@ -8,6 +8,7 @@ mod bulk;
 mod orgs;
 mod pdp;
 mod schema;
+mod size;
 mod tenants;
 mod users;
 
@@ -34,6 +35,8 @@ pub(crate) enum Answerer {
     Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
     /// A PDP, which writes what is seen in so many milliseconds.
     Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
+    /// The API, to which a PDP passes the request on as it is.
+    Passed(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
     /// Nobody: the framework's own answer.
     Nobody(u16, &'static str),
 }
@@ -91,7 +94,18 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         (POST, "/user-permissions", Pdp(pdp::user_permissions)),
     ];
     let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
+    let by_pdp = |method, path: &str| {
+        others.iter().any(|(of, own, _)| (*of, own.strip_prefix("/facts/")) == (method, Some(path)))
+    };
+    let passed = facts.into_iter().filter(|(method, path, _)| !by_pdp(*method, path));
+    let passed: Vec<_> = passed
+        .filter_map(|(method, path, by)| match by {
+            Environment(answer) => Some((method, path, Answerer::Passed(answer))),
+            _ => None,
+        })
+        .collect();
     let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))
+        .chain(passed.into_iter().map(under("/facts/")))
         .chain(schema.into_iter().map(under("/v2/schema/{proj_id}/{env_id}/")))
         .chain(others.into_iter().map(under("")));
 

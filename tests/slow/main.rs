@@ -9,4 +9,5 @@
 mod cli;
 mod cognito_moto;
 mod end_to_end;
+mod sdks;
 mod state_machine;

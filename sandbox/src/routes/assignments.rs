@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::size::{MOST_ASSIGNMENTS, fits};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{BulkAssignExisting, BulkUnassignMissing};
@@ -169,7 +170,7 @@ fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u3
 
 pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing_user = call.text("missing_user_policy").unwrap_or("fail").to_owned();
     let existing = world.semantics().bulk_assign_existing;
     let created = world.change(Size::Bulk, |world| {
@@ -198,7 +199,7 @@ pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, A
 
 pub(super) fn bulk_unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::bulk::fits("body", items.len(), super::bulk::MOST_ASSIGNMENTS)?;
+    fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing = world.semantics().bulk_unassign_missing;
     let removed = world.change(Size::Bulk, |world| {
         let mut removed = 0;

@@ -3,19 +3,13 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::size::{MOST_TENANTS, MOST_USERS, fits};
 use super::tenants::TenantCreate;
 use super::users::{self, UserCreate};
 use crate::call::{Call, Reply};
-use crate::error::{ApiError, Issue};
+use crate::error::ApiError;
 use crate::semantics::{BulkRoleAssignments, BulkUnassignMissing};
 use crate::world::{Size, World};
-
-/// The most users a call may have.
-pub(super) const MOST_USERS: usize = 3_000;
-/// The most role assignments a call may have.
-pub(super) const MOST_ASSIGNMENTS: usize = 2_000;
-/// The most tenants a call may have.
-pub(super) const MOST_TENANTS: usize = 2_000;
 
 #[derive(Debug, Deserialize)]
 struct Operations<T> {
@@ -25,16 +19,6 @@ struct Operations<T> {
 #[derive(Debug, Deserialize)]
 struct Idents {
     idents: Vec<String>,
-}
-
-/// Refuses a call of too many items; `field` is where they stand in the body.
-pub(super) fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
-    if items <= most {
-        return Ok(());
-    }
-    let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
-    let msg = format!("ensure this value has at most {most} items");
-    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
 }
 
 pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
