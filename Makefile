@@ -24,7 +24,7 @@ quick: ## Run the tests that need no install and little time (for every edit)
 	fi
 
 .PHONY: test
-test: stand-ins sdks linters browser ## Run all tests, the end-to-end ones among them
+test: stand-ins providers sdks linters browser ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -82,6 +82,10 @@ sdks: # Permit's own SDKs, for the test that runs them against the sandbox
 .PHONY: stand-ins
 stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)
 	@scripts/install-stand-ins.sh
+
+.PHONY: providers
+providers: ## Install what stands for identity providers into .local/ (once; needs Node)
+	@scripts/install-providers.sh
 
 .PHONY: linters
 linters: ## Install the linters and the local engine of the state machine into .local/ (once)

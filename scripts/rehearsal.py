@@ -33,13 +33,14 @@ if __name__ == "__main__" and Path(sys.prefix) != ROOT / ".local/venv":
 import boto3  # noqa: E402
 from botocore.config import Config  # noqa: E402
 
+import deploy  # noqa: E402
+
 REGION = "eu-west-1"
-KEY = "permit_key_rehearsal"
+# A key of each level that Permit has.
+KEYS = {"environment": "permit_key_rehearsal", "project": "permit_key_project", "organization": "permit_key_organization"}
 FUNCTIONS = ["post-authentication", "bulk-sync", "reconcile", "handoff"]
 # What this rehearsal cannot provoke: the state machine's clock and Permit's disobedience. tests/slow does.
 NOT_PROVOKED = {
-    # The rehearsal sends messages of the queue, and no EventBridge event yet.
-    ("ChangeLag", None), ("Changes", "refused"), ("Changes", "unread"),
     ("BulkSyncRuns", "incomplete"), ("BulkSyncRuns", "not_converged"), ("BulkSyncDrifted", None),
 }  # fmt: skip
 
@@ -47,23 +48,27 @@ started = []
 
 
 def main():
-    folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
-    try:
-        Rehearsal(folder).run()
-    finally:
-        for process in reversed(started):
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+    for level in KEYS:
+        folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+        try:
+            Rehearsal(folder, level).run()
+        finally:
+            for process in reversed(started):
+                process.terminate()
+            for process in started:
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            started.clear()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Rehearsal:
-    def __init__(self, folder):
+    def __init__(self, folder, level):
         self.folder = folder
+        self.level = level
+        self.key = KEYS[level]
         self.checkout = folder / "checkout"
         self.moto = f"http://127.0.0.1:{free_port()}"
         self.permit = f"http://127.0.0.1:{free_port()}"
@@ -74,6 +79,9 @@ class Rehearsal:
         self.stand_ins()
         self.clean_checkout()
         pool = self.user_pool()
+        if self.level != "environment":
+            self.wider_key(pool)
+            return
         said = self.sh("make deploy", answers=[pool, "", "eu", "rehearsal"])
         say("make deploy asked four questions, and ended with the next steps")
         steps = re.findall(r"^(\d)\. [^\n]*\n([^\n]+)$", said, re.M)
@@ -85,7 +93,7 @@ class Rehearsal:
 
         before = self.sh(doctor, expect=(1,))
         check("put the" in before.lower() or "is empty" in before, f"the doctor says that the secret is empty: {before}")
-        self.sh(put_key, typed=KEY)
+        self.sh(put_key, typed=self.key)
         self.sh(doctor, expect=(0, 1))
         self.sh(plan, expect=(0, 1))
         check(self.permit_users() == [], "a plan writes nothing")
@@ -98,7 +106,7 @@ class Rehearsal:
         check(config.get("PostAuthentication") == config.get("PostConfirmation") == arn, f"both triggers call it: {config}")
         say("attach attached both triggers to the pool")
         self.sign_in(pool)
-        self.sh(f"{sync} --yes" if "--yes" in self.sh("permit-handoff sync --help") else sync, expect=(0, 1))
+        self.sh(f"{sync} --yes", expect=(0, 1))
         check(len(self.permit_users()) == 3, f"everybody is in Permit: {self.permit_users()}")
         say("a sign-in and a sync brought everybody in")
         self.schedule(enable)
@@ -110,6 +118,30 @@ class Rehearsal:
         check(not config.get("PostAuthentication"), f"the triggers are gone: {config}")
         say("detach took them away again")
 
+    def wider_key(self, pool):
+        """A key that reaches more than one environment: from CI, without questions, with the environment in samconfig.toml."""
+        deploy.CONFIG = self.checkout / "samconfig.toml"
+        parameters = {"UserPoolId": pool, "PermitApiUrl": "https://api.permit.io", "Architecture": "x86_64"}
+        environment = {"PermitProject": "default", "PermitEnvironment": "dev"}
+        deploy.write("default", {"stack_name": "rehearsal", "region": REGION}, parameters | environment)
+        said = self.sh("make deploy DEPLOY_FLAGS=--yes")
+        put_key, doctor, plan, _, sync, _ = (command for _, command in re.findall(r"^(\d)\. [^\n]*\n([^\n]+)$", said, re.M))
+        self.sh(put_key, typed=self.key)
+        self.sh(doctor, expect=(0, 1))
+        self.sh(plan, expect=(0, 1))
+        self.sh(f"{sync} --yes", expect=(0, 1))
+        check(len(self.permit_users()) == 3, f"everybody is in Permit: {self.permit_users()}")
+        self.lambda_service()
+        self.function("bulk-sync")
+        status, report = self.invoke("bulk-sync", {})
+        check(status == 200 and report["complete"], f"the function reads the same settings: {report}")
+        self.stop("bulk-sync")
+        self.function("bulk-sync", {"PERMIT_PROJECT": "", "PERMIT_ENVIRONMENT": ""})
+        status, report = self.invoke("bulk-sync", {})
+        check(status != 200 and "PERMIT_PROJECT" in json.dumps(report), f"without them the error names them: {report}")
+        self.stop("bulk-sync")
+        say(f"a key of {self.level} level does the same, and says which settings it needs")
+
     # ------------------------------------------------------------ What stands for the world
 
     def stand_ins(self):
@@ -117,7 +149,8 @@ class Rehearsal:
         self.start("moto", [VENV / "moto_server", "-H", "127.0.0.1", "-p", port], port)
         port = self.permit.rsplit(":", 1)[1]
         binary = BUILT / "permit-sandbox"
-        self.start("permit", [binary, "--port", port, "--key", KEY, "--no-table"], port)
+        self.start("permit", [binary, "--port", port, "--key", KEYS["environment"], "--project-key", KEYS["project"],
+                               "--organization-key", KEYS["organization"], "--no-table"], port)  # fmt: skip
         self.door = Door(self)
         for name in ["aws", "sam", "cargo", "zig"]:
             shim = self.folder / "bin" / name
@@ -147,6 +180,12 @@ class Rehearsal:
                 (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.checkout / name)
 
+        # Step 1 of the guide: who gets which role, and who loses it.
+        policy = self.checkout / "policy/policy.toml"
+        text = policy.read_text()
+        check(text.count('missing = "keep"') == 1, "the policy keeps the people who left, as shipped")
+        policy.write_text(text.replace('missing = "keep"', 'missing = "unassign"'))
+
     def user_pool(self):
         cognito = self.client("cognito-idp")
         pool = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
@@ -157,8 +196,11 @@ class Rehearsal:
             cognito.admin_create_user(UserPoolId=pool, Username=name, UserAttributes=attributes)
         cognito.admin_add_user_to_group(UserPoolId=pool, Username="jane", GroupName="acme/editor")
         cognito.admin_add_user_to_group(UserPoolId=pool, Username="kim", GroupName="nowhere/editor")
-        self.call("POST", f"{self.permit}/_sandbox/seed", {"tenants": ["acme"]}, may_fail=True)
+        self.tenant()
         return pool
+
+    def tenant(self):
+        self.call("POST", f"{self.permit}/_sandbox/seed", {"tenants": ["acme"]})
 
     # ------------------------------------------------------------ What is looked at
 
@@ -192,6 +234,7 @@ class Rehearsal:
         event = self.event(pool)
         self.function("bulk-sync")
         self.call("POST", f"{self.permit}/_sandbox/reset")
+        self.tenant()
         # Many at once go by bulk calls, one by a write.
         cognito = self.client("cognito-idp")
         for number in range(30):
@@ -229,6 +272,7 @@ class Rehearsal:
         check(self.invoke(trigger, event)[0] == 200, "a bad deployment lets people in")
         self.stop(trigger)
         self.queue()
+        self.change_events(pool)
         if self.configuration("handoff") is not None:
             self.function("handoff")
             request = json.loads((ROOT / "events/http-api.json").read_text())
@@ -238,14 +282,64 @@ class Rehearsal:
             self.stop("handoff")
         say("each function ran with the environment that the stack gives it")
 
+    def change_events(self, pool):
+        """What CloudTrail would tell, by the rule that the stack made, to its queue, and from there to `reconcile`."""
+        cognito, events = self.client("cognito-idp"), self.client("events")
+        subs = {user["Username"]: {pair["Name"]: pair["Value"] for pair in user["Attributes"]}["sub"]
+                for user in cognito.list_users(UserPoolId=pool)["Users"]}  # fmt: skip
+        # moto would give the messages to the code itself, which it cannot run.
+        functions = self.client("lambda")
+        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        self.function("reconcile")
+
+        def tell(call, *people, **more):
+            entries = []
+            for sub in people:
+                detail = {"eventSource": "cognito-idp.amazonaws.com", "eventName": call, "additionalEventData": {"sub": sub},
+                          "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "managementEvent": True,
+                          "requestParameters": {"userPoolId": pool, "username": "HIDDEN_DUE_TO_SECURITY_REASONS"}}  # fmt: skip
+                entry = {"Source": "aws.cognito-idp", "DetailType": "AWS API Call via CloudTrail", "Detail": json.dumps(detail | more)}
+                entries.append(entry)
+            for start in range(0, len(entries), 10):
+                events.put_events(Entries=entries[start : start + 10])
+            records = self.waiting()
+            check(len(records) == len(people), f"{call}: the rule brings {len(people)} events to the queue: {len(records)}")
+            status, answer = self.invoke("reconcile", {"Records": records})
+            check(status == 200, f"reconcile takes them: {answer}")
+
+        cognito.admin_add_user_to_group(UserPoolId=pool, Username="lee", GroupName="acme/editor")
+        tell("AdminAddUserToGroup", subs["lee"])
+        lee = self.call("GET", f"{self.permit}/_sandbox/state")[1]["users"][subs["lee"]]
+        check("acme/editor" in lee["roles"], f"a change is in Permit at once: {lee}")
+        tell("AdminDisableUser", "HIDDEN_DUE_TO_SECURITY_REASONS")
+        gone = [f"p{number}" for number in range(30)]
+        for name in gone:
+            cognito.admin_delete_user(UserPoolId=pool, Username=name)
+        tell("AdminDeleteUser", *(subs[name] for name in gone))
+        users = self.call("GET", f"{self.permit}/_sandbox/state")[1]["users"]
+        kept = [sub for name, sub in subs.items() if name in gone and users[sub].get("roles")]
+        check(0 < len(kept) < 30, f"the breaker lets a few of those leave who were deleted all at once: {len(kept)} stay")
+        self.stop("reconcile")
+        say("a change event went from the rule to Permit; too many departures at once were refused")
+
+    def waiting(self):
+        """All messages of the queue, as Lambda hands them over."""
+        sqs = self.client("sqs")
+        url = self.configuration("post-authentication")["Environment"]["Variables"]["RECONCILE_QUEUE_URL"]
+        records = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                records.append({"messageId": message["MessageId"], "body": message["Body"], "eventSource": "aws:sqs", "attributes": {}})
+        return records
+
     def queue(self):
         """What the sign-ins above have queued, to `reconcile`; and one message that nobody can read."""
         sqs = self.client("sqs")
         url = self.configuration("post-authentication")["Environment"]["Variables"]["RECONCILE_QUEUE_URL"]
         sqs.send_message(QueueUrl=url, MessageBody="not JSON")
-        records = []
-        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            records += [{"messageId": m["MessageId"], "body": m["Body"], "eventSource": "aws:sqs", "attributes": {}} for m in messages]
+        records = self.waiting()
         check(len(records) >= 2, f"sign-ins waited in the queue: {len(records)}")
         self.function("reconcile")
         status, answer = self.invoke("reconcile", {"Records": records})

@@ -26,5 +26,5 @@ pub mod triggers;
 mod user_pool_id;
 
 pub use self::function_arn::{FunctionArn, InvalidFunctionArn};
-pub use self::retry::Patience;
+pub use self::retry::{Patience, groups_of};
 pub use self::user_pool_id::{InvalidUserPoolId, UserPoolId};

@@ -11,6 +11,7 @@ mod page;
 mod people;
 pub mod plan;
 pub mod policy;
+mod reasons;
 mod run;
 mod screen;
 mod settings;

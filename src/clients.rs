@@ -3,10 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::future::ProvideCredentials as ProvideFuture;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::aws::UserPoolId;
 use crate::aws::http::AwsHttp;
@@ -24,24 +30,60 @@ use crate::tls::{self, InvalidTrust, NoClient, Peer};
 ///
 /// # Errors
 /// Where the certificates that it is to trust cannot be read.
+#[cfg(feature = "cli")]
 pub async fn aws() -> Result<SdkConfig, InvalidTrust> {
-    Ok(aws_loader()?.load().await)
+    tls::settings(Peer::Aws)?;
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(AwsHttp::default()).load().await)
 }
 
-/// The same for a Lambda, which has its region and its credentials in variables. To build the other ways to credentials, a
-/// client of STS and one of EC2's metadata among them, took a fifth of a cold start.
+/// The same for a Lambda, which has its region and its credentials in variables. The other ways to credentials, a client
+/// of STS and one of EC2's metadata among them, were half a megabyte and a fifth of a cold start.
 ///
 /// # Errors
 /// Where the certificates that it is to trust cannot be read.
-pub async fn aws_in_lambda() -> Result<SdkConfig, InvalidTrust> {
-    let region = EnvironmentVariableRegionProvider::new();
-    let credentials = EnvironmentVariableCredentialsProvider::new();
-    Ok(aws_loader()?.region(region).credentials_provider(credentials).load().await)
+pub fn aws_in_lambda() -> Result<SdkConfig, InvalidTrust> {
+    tls::settings(Peer::Aws)?;
+    let is_on = |name: &str| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let mut aws = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(AwsHttp::default())
+        .service_config(Variables);
+    aws.set_region(variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).map(Region::new))
+        .set_endpoint_url(variable("AWS_ENDPOINT_URL"))
+        .set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
+        .set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"))
+        .set_credentials_provider(Some(SharedCredentialsProvider::new(Variables)));
+    Ok(aws.build())
 }
 
-fn aws_loader() -> Result<ConfigLoader, InvalidTrust> {
-    tls::settings(Peer::Aws)?;
-    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(AwsHttp::default()))
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What Lambda, or whoever runs a function on their machine, sets in the environment.
+#[derive(Debug)]
+struct Variables;
+
+impl LoadServiceConfig for Variables {
+    /// `AWS_ENDPOINT_URL_SQS` and its kind.
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        variable(&format!("{}_{}", key.env(), key.service_id().to_uppercase().replace(' ', "_")))
+    }
+}
+
+impl ProvideCredentials for Variables {
+    fn provide_credentials<'a>(&'a self) -> ProvideFuture<'a>
+    where
+        Self: 'a,
+    {
+        let missing = |name| CredentialsError::not_loaded(format!("{name} is not set"));
+        let credentials = || {
+            let id = variable("AWS_ACCESS_KEY_ID").ok_or_else(|| missing("AWS_ACCESS_KEY_ID"))?;
+            let secret = variable("AWS_SECRET_ACCESS_KEY").ok_or_else(|| missing("AWS_SECRET_ACCESS_KEY"))?;
+            Ok(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "variables"))
+        };
+        ProvideFuture::ready(credentials())
+    }
 }
 
 /// The Permit client. `timeout` bounds one attempt of a request, and reading the secret.

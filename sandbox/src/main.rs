@@ -65,6 +65,9 @@ struct Arguments {
     /// One more API key, of the organization: its scope names no project
     #[arg(long, value_name = "KEY")]
     organization_key: Option<String>,
+    /// One more API key, of the project: its scope names no environment
+    #[arg(long, value_name = "KEY")]
+    project_key: Option<String>,
     /// Key of the project
     #[arg(long, default_value = "default")]
     project: String,
@@ -149,6 +152,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
         port,
         key,
         organization_key,
+        project_key,
         project,
         environment,
         seed,
@@ -183,6 +187,9 @@ async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
     }
     if let Some(key) = organization_key {
         builder = builder.key(&key, KeyScope::Organization);
+    }
+    if let Some(key) = project_key {
+        builder = builder.key(&key, KeyScope::Project);
     }
     if let Some(path) = seed {
         let text = tokio::fs::read_to_string(&path)

@@ -91,85 +91,91 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
     let kind = Kind::of(&parts.method, &path);
 
     let strike = lock(&shared.faults).strike(parts.method.as_str(), &asked);
-    let action = strike.action;
-    let (number, noted) = {
-        let mut log = lock(&shared.log);
-        let body = log.keep_bodies.then(|| String::from_utf8_lossy(&body).into_owned());
-        let fault = action.as_ref().map(Action::name).or((strike.latency_ms > 0).then_some("latency"));
-        let noted = requests::Request {
-            at_ms: now_ms(),
-            method: parts.method.to_string(),
-            path: asked,
-            endpoint: endpoint(parts.method.as_str(), &path),
-            kind,
-            status: None,
-            fault: fault.map(str::to_owned),
-            body,
-        };
-        (log.came(noted.clone()), noted)
+    let fault = strike.action.as_ref().map(Action::name).or((strike.latency_ms > 0).then_some("latency"));
+    let noted = requests::Request {
+        at_ms: now_ms(),
+        method: parts.method.to_string(),
+        path: asked,
+        endpoint: endpoint(parts.method.as_str(), &path),
+        kind,
+        status: None,
+        fault: fault.map(str::to_owned),
+        body: None,
     };
+    let (number, noted) = note(shared, noted, &body);
     let mut stop = lock(&shared.hooks).stop(&noted);
-    let hold = async |stop: &mut Option<Stop>, moment| {
-        if let Some(stop) = stop {
-            tokio::select! {
-                () = stop.at(moment) => {}
-                () = shared.end() => {}
-            }
-        }
-    };
 
     let connection = ConnectInfo::<Connection>::from_request_parts(&mut parts, &()).await.ok();
-    let cut = |how| {
-        if let Some(ConnectInfo(connection)) = &connection {
-            connection.cut(how);
-        }
-        // Never sent: the connection is cut as soon as something is to be written.
-        Response::new(Body::empty())
-    };
     let asked = Asked { parts, body, path, noted };
-    hold(&mut stop, Moment::Before).await;
-    let response = match action {
-        None | Some(Action::Latency { .. }) => answer(shared, answerer, asked).await,
-        Some(Action::Status { status, headers, body }) => answers::fixed(status, &headers, body),
-        Some(Action::Html { status }) => answers::html(status),
-        Some(Action::Redirect { location }) => answers::redirect(&location),
-        Some(Action::Garbage) => {
-            answer(shared, answerer, asked).await;
-            answers::garbage()
-        }
-        Some(Action::Trickle { every_ms }) => {
-            answers::trickle(answer(shared, answerer, asked).await, Duration::from_millis(every_ms)).await
-        }
-        Some(Action::Huge { bytes }) => {
-            answer(shared, answerer, asked).await;
-            answers::huge(bytes)
-        }
-        Some(Action::Reset { applied }) => {
-            if applied {
-                answer(shared, answerer, asked).await;
+    hold_at(shared, &mut stop, Moment::Before).await;
+    let response = match act(shared, answerer, asked, strike.action).await {
+        Ok(response) => response,
+        Err(how) => {
+            if let Some(ConnectInfo(connection)) = &connection {
+                connection.cut(how);
             }
-            return cut(Cut::Reset);
-        }
-        Some(Action::Close { applied }) => {
-            if applied {
-                answer(shared, answerer, asked).await;
-            }
-            return cut(Cut::Close);
-        }
-        Some(Action::Hang { applied }) => {
-            if applied {
-                answer(shared, answerer, asked).await;
-            }
-            shared.end().await;
-            return cut(Cut::Close);
+            // Never sent: the connection is cut as soon as something is to be written.
+            return Response::new(Body::empty());
         }
     };
-    hold(&mut stop, Moment::After).await;
+    hold_at(shared, &mut stop, Moment::After).await;
     if strike.latency_ms > 0 {
         shared.pause(Duration::from_millis(strike.latency_ms)).await;
     }
     lock(&shared.log).answered(number, response.status().as_u16());
     response
+}
+
+/// Puts the request into the log, and gives its number there.
+fn note(shared: &Shared, mut noted: requests::Request, body: &Bytes) -> (u64, requests::Request) {
+    let mut log = lock(&shared.log);
+    noted.body = log.keep_bodies.then(|| String::from_utf8_lossy(body).into_owned());
+    (log.came(noted.clone()), noted)
+}
+
+/// Waits while a test holds the request up at this moment.
+async fn hold_at(shared: &Shared, stop: &mut Option<Stop>, moment: Moment) {
+    if let Some(stop) = stop {
+        tokio::select! {
+            () = stop.at(moment) => {}
+            () = shared.end() => {}
+        }
+    }
+}
+
+/// The answer, or a fault in its place; how the connection is to be cut, where that is the fault.
+async fn act(
+    shared: &Shared,
+    answerer: Answerer,
+    asked: Asked,
+    action: Option<Action>,
+) -> Result<Response, Cut> {
+    let applies = match &action {
+        None
+        | Some(Action::Latency { .. } | Action::Garbage | Action::Trickle { .. } | Action::Huge { .. }) => {
+            true
+        }
+        Some(Action::Status { .. } | Action::Html { .. } | Action::Redirect { .. }) => false,
+        Some(Action::Reset { applied } | Action::Close { applied } | Action::Hang { applied }) => *applied,
+    };
+    let answered = if applies { Some(answer(shared, answerer, asked).await) } else { None };
+    Ok(match action {
+        None | Some(Action::Latency { .. }) => answered.unwrap_or_default(),
+        Some(Action::Trickle { every_ms }) => {
+            answers::trickle(answered.unwrap_or_default(), Duration::from_millis(every_ms)).await
+        }
+        Some(Action::Status { status, headers, body }) => answers::fixed(status, &headers, body),
+        Some(Action::Html { status }) => answers::html(status),
+        Some(Action::Redirect { location }) => answers::redirect(&location),
+        Some(Action::Garbage) => answers::garbage(),
+        Some(Action::Huge { bytes }) => answers::huge(bytes),
+        Some(Action::Reset { .. }) => return Err(Cut::Reset),
+        Some(Action::Close { .. }) => return Err(Cut::Close),
+        Some(Action::Hang { .. }) => {
+            shared.end().await;
+            return Err(Cut::Close);
+        }
+    })
 }
 
 /// The answer to a request that no fault stopped.
@@ -218,7 +224,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
         Answerer::Environment(_) => settings.reaches(scope, call.param("proj_id"), call.param("env_id"))?,
         // A PDP is of one environment.
         Answerer::Pdp(_) | Answerer::Passed(_) => {
-            settings.reaches(scope, &settings.project, &settings.environment)?
+            settings.reaches(scope, &settings.project, &settings.environment)?;
         }
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }

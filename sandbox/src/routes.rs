@@ -42,6 +42,7 @@ pub(crate) enum Answerer {
 }
 
 /// Every path of the contract.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     use Answerer::{Account, Environment, Nobody, Pdp};
     const GET: MethodFilter = MethodFilter::GET;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 
-use super::pool::{PoolError, PoolUser, UserPool, groups_of};
-use super::retry::Patience;
+use super::pool::{PoolError, PoolUser, UserPool};
+use super::retry::{Patience, groups_of};
 use crate::domain::directory::{Looked, Lookup, NotWhole};
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::source::{Door, SourceConfig};

@@ -1,11 +1,8 @@
 //! The user pool, page by page: what is asked of it and how it may fail.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
-
-use super::retry::{Patience, all_pages};
 
 /// A page; a short one is not the end, only a missing token is.
 pub struct Page<T> {
@@ -125,14 +122,4 @@ pub trait UserPool: Send + Sync {
     async fn contains(&self, sub: &str) -> Result<bool, PoolError> {
         Ok(self.user(sub).await?.is_some())
     }
-}
-
-/// All groups that `username` is in, for a sign-in: there are 100 at most, on two pages.
-pub async fn groups_of(
-    pool: &dyn UserPool,
-    username: &str,
-    patience: Patience,
-) -> Result<BTreeSet<String>, PoolError> {
-    let groups = all_pages(patience, |token| async move { pool.groups_of(username, token.as_deref()).await });
-    Ok(groups.await?.into_iter().collect())
 }

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use self::users::Sink;
+pub(crate) use self::users::View;
 use super::UserPoolId;
 use super::memberships::Memberships;
 use super::pool::{PoolError, PoolUser, UserPool};
@@ -127,12 +128,22 @@ impl PoolReader {
         matters: impl Fn(&str) -> bool,
         records: &mpsc::Sender<Record>,
     ) -> Result<Summary, ReadError> {
+        self.read_for(prefix, matters, &[View { source: &self.source, records }]).await
+    }
+
+    /// The same for several sources: each has every user as it sees them.
+    async fn read_for(
+        &self,
+        prefix: Option<&SubPrefix>,
+        matters: impl Fn(&str) -> bool,
+        views: &[View<'_>],
+    ) -> Result<Summary, ReadError> {
         // What is read later is so at least since now.
         let evidence = Evidence::read_at(Timestamp::now());
         let names = self.group_names().await?;
         let groups = names.len() as u64;
         let memberships = self.memberships(names.into_iter().filter(|name| matters(name)), prefix).await?;
-        let users = self.users(prefix, &Sink::new(&self.source, evidence, &memberships, records)).await?;
+        let users = self.users(prefix, &Sink::new(views, evidence, &memberships)).await?;
         Ok(Summary { users: users as u64, groups, doubt: None })
     }
 
@@ -199,6 +210,23 @@ impl UserPoolDirectory {
     pub fn new(pool: Arc<dyn UserPool>, id: &UserPoolId, policy: Arc<Policy>) -> Self {
         let source = policy.sources.of_user_pool(id.as_str());
         Self { reader: PoolReader::new(pool, source, Pace::DEFAULT, Patience::BULK), policy }
+    }
+
+    /// Reads the pool once for two sources: what this directory's own source sees goes to the first of `records`, and what `other`
+    /// sees to the second.
+    ///
+    /// # Errors
+    /// As [`Directory::read`].
+    pub async fn read_for_two(
+        &self,
+        other: &SourceConfig,
+        records: [mpsc::Sender<Record>; 2],
+    ) -> Result<Summary, NotWhole> {
+        let matters = |group: &str| matched_by(&self.policy, group);
+        let [own, others] = &records;
+        let views =
+            [View { source: &self.reader.source, records: own }, View { source: other, records: others }];
+        self.reader.read_for(None, matters, &views).await.map_err(|error| NotWhole(error.to_string()))
     }
 }
 

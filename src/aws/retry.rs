@@ -1,10 +1,11 @@
 //! Pages that fail and tokens that expire.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 
-use super::pool::{Page, PoolError};
+use super::pool::{Page, PoolError, UserPool};
 
 /// How often a page is asked for again, and after how long.
 #[derive(Clone, Copy, Debug)]
@@ -110,4 +111,14 @@ where
             Pull::End => return Ok(all),
         }
     }
+}
+
+/// All groups that `username` is in, for a sign-in: there are 100 at most, on two pages.
+pub async fn groups_of(
+    pool: &dyn UserPool,
+    username: &str,
+    patience: Patience,
+) -> Result<BTreeSet<String>, PoolError> {
+    let groups = all_pages(patience, |token| async move { pool.groups_of(username, token.as_deref()).await });
+    Ok(groups.await?.into_iter().collect())
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::Builder;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{
     GroupType, IdentityProviderTypeType, UserPoolClientType, UserPoolType, UserType,
 };
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 
 use super::UserPoolId;
 use super::fault::AwsFault;
@@ -76,10 +76,10 @@ impl CognitoPool {
     }
 
     /// The pool's name, and about how many users it has (DescribeUserPool); `None`: it does not say.
-    pub async fn name_and_size(&self) -> Option<(Option<String>, Option<u64>)> {
-        let pool = self.describe().await.ok()?;
+    pub async fn name_and_size(&self) -> Result<(Option<String>, Option<u64>), PoolError> {
+        let pool = self.describe().await?;
         let users = u64::try_from(pool.estimated_number_of_users).ok().filter(|users| *users > 0);
-        Some((pool.name, users))
+        Ok((pool.name, users))
     }
 
     /// The settings of all app clients (ListUserPoolClients, DescribeUserPoolClient).

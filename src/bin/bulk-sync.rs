@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("bulk-sync", Format::Json, variable)?;
     let config::BulkSync { common, user_pool_id, share, queue_url, trigger } =
         config::BulkSync::new(variable)?;
-    let aws = clients::aws_in_lambda().await?;
+    let aws = clients::aws_in_lambda()?;
     let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT)?.patient(share);
     let policy = Arc::new(common.policy);
     let pool = Arc::new(CognitoPool::new(&aws, user_pool_id.clone(), COGNITO_TIMEOUT));

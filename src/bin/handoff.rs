@@ -26,8 +26,8 @@ async fn main() -> anyhow::Result<()> {
 
     let verifier = Arc::new(Verifier::new(issuers).context("no client for the issuers can be made")?);
     // Awaited: a task in the background would be frozen with the process.
-    let (aws, ()) = tokio::join!(clients::aws_in_lambda(), verifier.warm_up());
-    let aws = aws?;
+    verifier.warm_up().await;
+    let aws = clients::aws_in_lambda()?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

@@ -28,7 +28,7 @@ fn variable(name: &str) -> Option<String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let metrics = telemetry()?;
-    let served = match trigger().await {
+    let served = match trigger() {
         Ok(trigger) => {
             let trigger = &trigger;
             lambda::serve(metrics, async |event, _| {
@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
             .await
         }
         Err(error) => {
-            let trigger = &bad_deployment(&error).await;
+            let trigger = &bad_deployment(&error);
             lambda::serve(metrics, async |event, _| {
                 let started = Instant::now();
                 trigger.handle(started, event.get()).await.map(|()| event)
@@ -62,9 +62,9 @@ fn telemetry() -> anyhow::Result<Metrics> {
     }
 }
 
-async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
+fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
     let config::BadDeployment { on_failure, queue } = config::BadDeployment::new(variable);
-    let queue = match clients::aws_in_lambda().await {
+    let queue = match clients::aws_in_lambda() {
         Ok(aws) => queue.map(|(url, pool)| {
             let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
             (queue, pool)
@@ -75,10 +75,10 @@ async fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
     BadDeployment::new(on_failure, queue, error)
 }
 
-async fn trigger() -> anyhow::Result<Trigger> {
+fn trigger() -> anyhow::Result<Trigger> {
     let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
         config::SignIn::new(variable)?;
-    let aws = clients::aws_in_lambda().await?;
+    let aws = clients::aws_in_lambda()?;
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);

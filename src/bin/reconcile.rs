@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let metrics = telemetry::init("reconcile", Format::Json, variable)?;
     let config::Reconcile { common, user_pool_id, queue_url, dead_letter_queue_url, state_machine_arn } =
         config::Reconcile::new(variable)?;
-    let aws = clients::aws_in_lambda().await?;
+    let aws = clients::aws_in_lambda()?;
     let permit = &clients::permit(&common.permit, &aws, TIMEOUT)?.patient(SHARE);
     let queue = queue_url.map(|url| Arc::new(clients::queue(&aws, url, TIMEOUT)) as Arc<dyn Queue>);
     let dead_letters =

@@ -8,10 +8,11 @@ mod settings;
 mod triggers;
 
 use anstyle::AnsiColor;
-use aws_config::{Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use serde_json::json;
 
 use self::triggers::Change;
@@ -165,21 +166,7 @@ impl Target {
                 terminal.line(format!("kept: {event} calls {function}"))?;
             }
         }
-        if let Some(foreign) = change.refused().next() {
-            if foreign.event == Event::PreTokenGeneration {
-                return Err(Failed::usage(format!(
-                    "PreTokenGeneration calls another function, {}, and that is not replaced: it may decide what stands in \
-                     tokens. Call this one from there, or leave --pre-token-generation out",
-                    foreign.before.as_deref().unwrap_or_default()
-                )));
-            }
-            return Err(Failed::usage(format!(
-                "{} calls another function, {}: the pool has room for one. Call this one from there, or give \
-                 --replace to take its place",
-                foreign.event,
-                foreign.before.as_deref().unwrap_or_default()
-            )));
-        }
+        refused(&change)?;
         if !change.changes() {
             report(terminal, &user_pool_id, &change, &others, None, managed::by(&before).as_ref())?;
             return Ok(Exit::Done);
@@ -206,33 +193,59 @@ impl Target {
                 ));
             }
         }
-
-        let triggers = change.apply(before.lambda_config());
-        let call = settings::repeat(client.update_user_pool(), &before);
-        let call = call.user_pool_id(user_pool_id.as_str()).lambda_config(triggers.clone()).customize();
-        let call = call.mutate_request(|request| {
-            if let Some(body) = request.body().bytes().and_then(settings::without_unset_days) {
-                request.headers_mut().insert("content-length", body.len().to_string());
-                *request.body_mut() = body.into();
-            }
-        });
-        call.send().await.map_err(|error| explain("UpdateUserPool", &user_pool_id, &error))?;
-
-        let after = describe(&client, &user_pool_id).await.map_err(|failed| Failed {
-            message: format!(
-                "the triggers were changed, but the pool could not be read back: {}",
-                failed.message
-            ),
-            ..failed
-        })?;
-        let mut differences = settings::differences(&before, &after);
-        if after.lambda_config() != Some(&triggers) {
-            differences.push("LambdaConfig (not what was sent)");
-        }
+        let differences = send(&client, &user_pool_id, &before, &change).await?;
         let is_clean = differences.is_empty();
         report(terminal, &user_pool_id, &change, &others, Some(&differences), manager.as_ref())?;
         Ok(if is_clean { Exit::Done } else { Exit::Look })
     }
+}
+
+/// A trigger that calls another function, which is to stay.
+fn refused(change: &Change) -> Result<(), Failed> {
+    let Some(foreign) = change.refused().next() else { return Ok(()) };
+    let other = foreign.before.as_deref().unwrap_or_default();
+    Err(Failed::usage(match foreign.event {
+        Event::PreTokenGeneration => format!(
+            "PreTokenGeneration calls another function, {other}, and that is not replaced: it may decide what stands in \
+             tokens. Call this one from there, or leave --pre-token-generation out"
+        ),
+        event => format!(
+            "{event} calls another function, {other}: the pool has room for one. Call this one from there, or give \
+             --replace to take its place"
+        ),
+    }))
+}
+
+/// Changes the triggers, and gives what else differs in the pool afterwards.
+async fn send(
+    client: &Client,
+    pool: &UserPoolId,
+    before: &UserPoolType,
+    change: &Change,
+) -> Result<Vec<&'static str>, Failed> {
+    let triggers = change.apply(before.lambda_config());
+    let call = settings::repeat(client.update_user_pool(), before);
+    let call = call.user_pool_id(pool.as_str()).lambda_config(triggers.clone()).customize();
+    let call = call.mutate_request(|request| {
+        if let Some(body) = request.body().bytes().and_then(settings::without_unset_days) {
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = body.into();
+        }
+    });
+    call.send().await.map_err(|error| explain("UpdateUserPool", pool, &error))?;
+
+    let after = describe(client, pool).await.map_err(|failed| Failed {
+        message: format!(
+            "the triggers were changed, but the pool could not be read back: {}",
+            failed.message
+        ),
+        ..failed
+    })?;
+    let mut differences = settings::differences(before, &after);
+    if after.lambda_config() != Some(&triggers) {
+        differences.push("LambdaConfig (not what was sent)");
+    }
+    Ok(differences)
 }
 
 /// A client for the region that the pool is in, whatever `AWS_REGION` says.

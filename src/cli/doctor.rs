@@ -13,18 +13,22 @@ mod queue;
 mod sources;
 mod trust;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_cognitoidentityprovider::config::ProvideCredentials as _;
+use aws_types::SdkConfig;
 use tokio::time::Instant;
 
 use self::finding::{Check, Finding, Findings};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
+use crate::aws::UserPoolId;
 use crate::clients;
 use crate::config::{self, KeySetting, SettingFault};
+use crate::domain::grant::Key;
+use crate::domain::policy::Policy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,26 +107,6 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     let refusal = if needs_aws { without_credentials(aws).await } else { None };
     let has_aws = refusal.is_none();
     findings.extend(refusal);
-    let client = permit.as_ref().map(|settings| clients::permit(settings, aws, TIMEOUT));
-    let asks_permit = async {
-        match &client {
-            Some(Ok(permit)) => permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
-            Some(Err(error)) => {
-                let finding = Finding::error(
-                    Check::ApiKey,
-                    format!("Permit was not asked: {error}"),
-                    "nothing can be synced from here",
-                    "see this machine's TLS certificates",
-                );
-                permit::Seen { findings: vec![finding], roles: None }
-            }
-            None => {
-                let why = "a setting that says how to reach it is wrong";
-                let finding = Finding::note(Check::ApiKey, "Permit was not asked", why, "");
-                permit::Seen { findings: vec![finding], roles: None }
-            }
-        }
-    };
     let asks_pool = async {
         match user_pool_id {
             Some(id) if has_aws => pool::look(aws, id, policy).await,
@@ -142,8 +126,8 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
             _ => Vec::new(),
         }
     };
-    let (of_permit, of_pool, of_queue, of_changes) =
-        tokio::join!(asks_permit, asks_pool, asks_queue, asks_changes);
+    let (of_permit, mut of_pool, of_queue, of_changes) =
+        tokio::join!(look_at_permit(permit.as_ref(), policy, aws), asks_pool, asks_queue, asks_changes);
 
     findings.extend(of_permit.findings);
     if let Some(permit) = permit
@@ -151,7 +135,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     {
         findings.push(permit::limits(&permit.limits));
     }
-    findings.extend(of_pool.findings);
+    findings.append(&mut of_pool.findings);
     findings.extend(of_changes);
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
         findings.push(pool::none(
@@ -160,28 +144,58 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     }
     // Where the address is wrong, that is said already.
     findings.extend(of_queue.into_iter().filter(|finding| queue_is_right || finding.check != Check::Queue));
-    if policy.is_none() {
+    findings.extend(look_at_trust(policy, user_pool_id.as_ref(), &of_pool, of_permit.roles.as_ref()));
+    findings
+}
+
+/// Who could grant themselves a role, and which sources a person could come by.
+fn look_at_trust(
+    policy: Option<&Policy>,
+    user_pool_id: Option<&UserPoolId>,
+    seen: &pool::Seen,
+    roles: Option<&BTreeSet<Key>>,
+) -> Vec<Finding> {
+    let Some(policy) = policy else {
         let what = "who could grant themselves a role was not looked at";
-        findings.push(Finding::note(
+        return vec![Finding::note(
             Check::WritableAttributes,
             what,
             "there is no policy that can be read",
             "",
-        ));
-    }
-    if let Some(policy) = policy {
-        let pool = user_pool_id.as_ref().map(|id| trust::Pool {
-            id,
-            settings: of_pool.settings.as_ref(),
-            clients: of_pool.clients.as_deref(),
-            providers: of_pool.providers.as_deref().unwrap_or_default(),
-            groups: &of_pool.groups,
-        });
-        findings.extend(trust::look(policy, pool, of_permit.roles.as_ref()));
-        findings.extend(sources::look(policy, user_pool_id.as_ref(), &of_pool.users));
-    }
-    findings.extend(policy.and_then(|policy| trust::sources(&policy.sources, user_pool_id.as_ref())));
+        )];
+    };
+    let pool = user_pool_id.map(|id| trust::Pool {
+        id,
+        settings: seen.settings.as_ref(),
+        clients: seen.clients.as_deref(),
+        providers: seen.providers.as_deref().unwrap_or_default(),
+        groups: &seen.groups,
+    });
+    let mut findings = trust::look(policy, pool, roles);
+    findings.extend(sources::look(policy, user_pool_id, &seen.users));
+    findings.extend(trust::sources(&policy.sources, user_pool_id));
     findings
+}
+
+async fn look_at_permit(
+    settings: Option<&config::PermitSettings>,
+    policy: Option<&Policy>,
+    aws: &SdkConfig,
+) -> permit::Seen {
+    let finding = match settings.map(|settings| clients::permit(settings, aws, TIMEOUT)) {
+        Some(Ok(permit)) => return permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
+        Some(Err(error)) => Finding::error(
+            Check::ApiKey,
+            format!("Permit was not asked: {error}"),
+            "nothing can be synced from here",
+            "see this machine's TLS certificates",
+        ),
+        None => {
+            let why = "a setting that says how to reach it is wrong";
+            Finding::note(Check::ApiKey, "Permit was not asked", why, "")
+        }
+    };
+    permit::Seen { findings: vec![finding], roles: None }
 }
 
 async fn without_credentials(aws: &SdkConfig) -> Option<Finding> {

@@ -3,7 +3,6 @@
 //! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what Permit has,
 //! and the difference (`tell`).
 
-mod reasons;
 mod tell;
 
 use std::collections::BTreeSet;
@@ -11,14 +10,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 use self::tell::{Asked, Explained, Origin, Person};
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
-use crate::aws::pool::{PoolError, PoolUser, UserPool as _, groups_of};
+use crate::aws::groups_of;
+use crate::aws::pool::{PoolError, PoolUser, UserPool as _};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
 use crate::domain::grant::Grant;
@@ -141,6 +141,7 @@ impl Args {
         };
         let source = settings.policy.sources.of_user_pool(event.user_pool_id.as_str());
         let identity = event.identity(&source, groups).map_err(Failed::usage)?;
+        let identity = Identity { user_name: Some(event.user_name.clone()), ..identity };
         let identity = identity.on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Event, identity))
     }
@@ -184,10 +185,12 @@ impl Args {
             Some(groups) => groups,
             None => groups_of(&pool, &found.username, Patience::SIGN_IN).await.map_err(Failed::failed)?,
         };
-        let enabled = found.enabled;
+        let (enabled, user_name) = (found.enabled, found.username);
         let identity = source.identity_of_user(&Door::Pool, found.attributes, Some(groups), Timestamp::now());
-        let identity = identity.map(|identity| Identity { enabled: identity.enabled && enabled, ..identity });
-        let identity = identity.map_err(Failed::usage)?.on(Evidence::read_at(Timestamp::now()));
+        let identity = identity.map_err(Failed::usage)?;
+        let enabled = identity.enabled && enabled;
+        let identity = Identity { enabled, user_name: Some(user_name), ..identity }
+            .on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Pool, identity))
     }
 }

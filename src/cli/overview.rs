@@ -56,6 +56,8 @@ pub(super) struct Person {
     pub(super) key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_name: Option<String>,
     pub(super) change: Kind,
     pub(super) lost: Vec<String>,
     pub(super) gained: Vec<String>,
@@ -70,9 +72,9 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// The address, or the key where there is none.
+    /// The address; where there is none, the user name; where there is none either, the key.
     pub(super) fn name(&self) -> &str {
-        self.email.as_deref().unwrap_or(&self.key)
+        self.email.as_deref().or(self.user_name.as_deref()).unwrap_or(&self.key)
     }
 
     fn loses(&self) -> bool {
@@ -106,8 +108,40 @@ impl Totals {
     }
 }
 
-/// The address, and the problems, each by its code and what is wrong.
-type HasProblems = (Option<String>, Vec<(String, String)>);
+/// Somebody who has problems.
+#[derive(Default)]
+struct HasProblems {
+    email: Option<String>,
+    user_name: Option<String>,
+    /// Each by its code and what is wrong.
+    problems: Vec<(String, String)>,
+}
+
+/// User names of people who have no address, by key.
+#[derive(Default)]
+struct UserNames {
+    /// Who was read last, and is planned next.
+    last: (String, String),
+    /// Those who may be planned or rejected later. A pool without addresses may have millions.
+    others: HashMap<String, String>,
+}
+
+impl UserNames {
+    fn note(&mut self, identity: &Identity) {
+        if let (None, Some(name)) = (&identity.email, identity.called()) {
+            let (key, name) = (identity.key.as_str().to_owned(), name.to_owned());
+            if self.others.len() < MET {
+                self.others.insert(key.clone(), name.clone());
+            }
+            self.last = (key, name);
+        }
+    }
+
+    fn of(&self, key: &str) -> Option<&str> {
+        let (last, name) = &self.last;
+        if last == key { Some(name) } else { self.others.get(key).map(String::as_str) }
+    }
+}
 
 /// All of it.
 pub(super) struct Overview {
@@ -118,6 +152,7 @@ pub(super) struct Overview {
     reasons: Option<Arc<Policy>>,
     /// Reasons of people who were read and are not planned yet.
     met: HashMap<String, Vec<Why>>,
+    user_names: UserNames,
     /// The problems of the first people who have any, each by its code and what is wrong.
     problems_of: IndexMap<String, HasProblems>,
     pub(super) totals: Totals,
@@ -139,6 +174,7 @@ impl Overview {
             details,
             reasons: None,
             met: HashMap::new(),
+            user_names: UserNames::default(),
             problems_of: IndexMap::new(),
             totals: Totals::default(),
             roles: BTreeMap::new(),
@@ -157,34 +193,27 @@ impl Overview {
 
     /// Notes who was read.
     pub(super) fn met(&mut self, identity: &Identity) {
-        let Some(policy) = &self.reasons else { return };
-        let grants = |(rule, verdict): (&Rule, Verdict<'_>)| {
-            let grants = verdict.granted()?.iter().map(ToString::to_string).collect();
-            Some(Why { rule: rule.to_string(), grants })
-        };
-        // A disabled person has no role by any rule, unless the policy keeps disabled people's.
-        let why = if identity.enabled || policy.deprovision.disabled == WhenDisabled::Keep {
-            policy.explain(identity).into_iter().filter_map(grants).collect()
-        } else {
-            Vec::new()
-        };
-        if self.met.len() < MET {
-            self.met.insert(identity.key.as_str().to_owned(), why);
+        self.user_names.note(identity);
+        if let Some(policy) = &self.reasons
+            && self.met.len() < MET
+        {
+            self.met.insert(identity.key.as_str().to_owned(), reasons(policy, identity));
         }
     }
 
     /// The problems of one of the first people, each by its code and what is wrong.
     pub(super) fn problems_of(&self, key: &str) -> &[(String, String)] {
-        self.problems_of.get(key).map_or(&[], |(_, problems)| problems)
+        self.problems_of.get(key).map_or(&[], |has| &has.problems)
     }
 
     /// The first people for whom nothing is planned, and who have a problem.
     pub(super) fn blocked(&self) -> Vec<Person> {
         let planned: HashSet<&str> = self.people().map(|person| person.key.as_str()).collect();
         let blocked = self.problems_of.iter().filter(|(key, _)| !planned.contains(key.as_str()));
-        let person = |(key, (email, _)): (&String, &(Option<String>, _))| Person {
+        let person = |(key, has): (&String, &HasProblems)| Person {
             key: key.clone(),
-            email: email.clone(),
+            email: has.email.clone(),
+            user_name: has.user_name.clone(),
             change: Kind::Blocked,
             lost: Vec::new(),
             gained: Vec::new(),
@@ -206,14 +235,18 @@ impl Overview {
         if self.blocked.insert(self.hasher.hash_one(user)) {
             self.totals.blocked += 1;
         }
-        self.problems.add(email.map_or(user, Email::as_str), cause.clone());
+        let user_name = self.user_names.of(user);
+        let called = email.map(Email::as_str).or(user_name).unwrap_or(user);
+        self.problems.add(called, cause.clone());
         if self.reasons.is_some()
             && (self.problems_of.len() < self.limit || self.problems_of.contains_key(user))
         {
-            let of = self.problems_of.entry(user.to_owned());
-            let (_, problems) =
-                of.or_insert_with(|| (email.map(|email| email.as_str().to_owned()), Vec::new()));
-            problems.push((cause.code.clone(), cause.what.clone()));
+            let has = self.problems_of.entry(user.to_owned()).or_insert_with(|| HasProblems {
+                email: email.map(|email| email.as_str().to_owned()),
+                user_name: user_name.map(str::to_owned),
+                problems: Vec::new(),
+            });
+            has.problems.push((cause.code.clone(), cause.what.clone()));
         }
     }
 
@@ -262,7 +295,8 @@ impl Overview {
                 Planned::Sync(diff) => (diff.fields(), diff.ledger().filter(|_| self.details)),
                 Planned::Depart { .. } => (Vec::new(), None),
             };
-            let person = Person { key, email, change, lost, gained, kept, fields, ledger, why };
+            let user_name = self.user_names.of(&key).filter(|_| email.is_none()).map(str::to_owned);
+            let person = Person { key, email, user_name, change, lost, gained, kept, fields, ledger, why };
             if person.loses() { self.losing.push(person) } else { self.others.push(person) }
         }
     }
@@ -270,6 +304,19 @@ impl Overview {
     fn moves(&mut self, role: String) -> &mut Moves {
         self.roles.entry(role).or_default()
     }
+}
+
+/// The rules that grant the person anything.
+fn reasons(policy: &Policy, identity: &Identity) -> Vec<Why> {
+    // A disabled person has no role by any rule, unless the policy keeps disabled people's.
+    if !identity.enabled && policy.deprovision.disabled != WhenDisabled::Keep {
+        return Vec::new();
+    }
+    let grants = |(rule, verdict): (&Rule, Verdict<'_>)| {
+        let grants = verdict.granted()?.iter().map(ToString::to_string).collect();
+        Some(Why { rule: rule.to_string(), grants })
+    };
+    policy.explain(identity).into_iter().filter_map(grants).collect()
 }
 
 fn ours(actual: &Facts) -> Vec<String> {

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 
 use super::Failed;
 use crate::aws::UserPoolId;
+use crate::aws::pool::PoolError;
 use crate::aws::read::UserPoolDirectory;
 use crate::aws::sdk::CognitoPool;
 use crate::domain::directory::Directory;
 use crate::domain::policy::Policy;
+use crate::domain::source::SourceConfig;
 use crate::file::{FileDirectory, Format, Reading};
 
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,6 +65,29 @@ impl From<FormatName> for Format {
     }
 }
 
+impl FileArgs {
+    /// The source of the file, by this policy.
+    pub(super) fn source_by(&self, policy: &Policy) -> Result<Arc<SourceConfig>, Failed> {
+        policy.sources.of_file(self.source.as_deref().unwrap_or_default()).map_err(Failed::usage)
+    }
+
+    /// The file as this policy reads it, and what it is called.
+    pub(super) fn open(&self, policy: &Policy) -> Result<(FileDirectory, String), Failed> {
+        let Self { file, format, source: _, map, ignore, columns, people } = self;
+        let path = file.clone().unwrap_or_default();
+        let reading = Reading {
+            format: format.map(Format::from),
+            mapped: map.clone(),
+            columns: columns.clone(),
+            people: people.clone(),
+            ignored: ignore.clone(),
+        };
+        let source = self.source_by(policy)?;
+        let directory = FileDirectory::open(&path, &source, &reading, policy).map_err(Failed::usage)?;
+        Ok((directory, format!("{} (source {})", path.display(), source.name)))
+    }
+}
+
 fn mapping(text: &str) -> Result<(String, String), String> {
     let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
     Ok((column.to_owned(), claim.to_owned()))
@@ -78,49 +103,38 @@ pub(super) struct People {
 }
 
 impl People {
-    /// The file's people, or those of the pool `pool`.
-    pub(super) async fn open(
-        file: &FileArgs,
-        pool: Option<String>,
-        policy: &Policy,
-        aws: &SdkConfig,
-    ) -> Result<Self, Failed> {
-        if file.file.is_some() {
-            return Self::of_file(file, policy);
-        }
-        let pool = pool.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
-            Failed::usage("whose people? Set USER_POOL_ID, or give --file FILE --source NAME")
-        })?;
-        Self::of_pool(pool.trim().parse().map_err(Failed::usage)?, policy, aws).await
-    }
-
     /// The people of a file.
     pub(super) fn of_file(args: &FileArgs, policy: &Policy) -> Result<Self, Failed> {
-        let FileArgs { file, format, source, map, ignore, columns, people } = args;
-        let path = file.clone().unwrap_or_default();
-        let reading = Reading {
-            format: format.map(Format::from),
-            mapped: map.clone(),
-            columns: columns.clone(),
-            people: people.clone(),
-            ignored: ignore.clone(),
-        };
-        let source = policy.sources.of_file(source.as_deref().unwrap_or_default()).map_err(Failed::usage)?;
-        let directory = FileDirectory::open(&path, &source, &reading, policy).map_err(Failed::usage)?;
-        let name = format!("{} (source {})", path.display(), source.name);
+        let (directory, name) = args.open(policy)?;
         let expected = Some(directory.records());
         Ok(Self { directory: Arc::new(directory), name, expected })
     }
 
     /// The people of a user pool.
     pub(super) async fn of_pool(id: UserPoolId, policy: &Policy, aws: &SdkConfig) -> Result<Self, Failed> {
-        let pool = Arc::new(CognitoPool::new(aws, id.clone(), COGNITO_TIMEOUT));
-        let (named, expected) = pool.name_and_size().await.unwrap_or_default();
-        let name = match named {
-            Some(name) => format!("user pool {name} ({id})"),
-            None => format!("user pool {id}"),
-        };
-        let directory = UserPoolDirectory::new(pool, &id, Arc::new(policy.clone()));
+        let (directory, name, expected) = pool_of(&id, policy, aws).await?;
         Ok(Self { directory: Arc::new(directory), name, expected })
     }
+}
+
+/// The directory of a user pool, its name, and about how many it has.
+pub(super) async fn pool_of(
+    id: &UserPoolId,
+    policy: &Policy,
+    aws: &SdkConfig,
+) -> Result<(UserPoolDirectory, String, Option<u64>), Failed> {
+    let pool = Arc::new(CognitoPool::new(aws, id.clone(), COGNITO_TIMEOUT));
+    let (named, expected) = match pool.name_and_size().await {
+        Ok(known) => known,
+        Err(error @ (PoolError::NoSuchPool(_) | PoolError::WrongRegion { .. })) => {
+            return Err(Failed::usage(format!("{error}. Nothing was written.")));
+        }
+        // Whether the pool can be read, the reading tells; the right to describe it may be missing.
+        Err(_) => (None, None),
+    };
+    let name = match named {
+        Some(name) => format!("user pool {name} ({id})"),
+        None => format!("user pool {id}"),
+    };
+    Ok((UserPoolDirectory::new(pool, id, Arc::new(policy.clone())), name, expected))
 }

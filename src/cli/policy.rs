@@ -1,6 +1,9 @@
 //! `policy`: look at a policy before it is deployed.
 
+mod cases;
 mod diff;
+mod test;
+mod views;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,7 @@ Exits with 2 if anything is wrong.";
 const EXAMPLES: &str = "\
 Examples:
   permit-handoff policy check policy/policy.toml
+  permit-handoff policy test policy/cases.toml
   permit-handoff policy diff policy/policy.toml new.toml";
 
 /// Arguments of `policy`.
@@ -40,6 +44,8 @@ enum Action {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Try a policy on made-up people, and say who does not get what is expected
+    Test(test::Args),
     /// Show who gains and who loses what by another policy, over the user pool or a file
     Diff(Box<diff::Args>),
 }
@@ -53,6 +59,7 @@ impl Args {
     ) -> Result<Exit, Failed> {
         match self.action {
             Action::Check { file } => check(file, terminal, variable),
+            Action::Test(args) => args.run(terminal, variable),
             Action::Diff(args) => args.run(terminal, variable).await,
         }
     }
@@ -67,7 +74,7 @@ fn check(
     let file =
         file.ok_or_else(|| Failed::usage("which policy? Give its file, or set HANDOFF_POLICY_FILE"))?;
     let name = file.display().to_string();
-    let parsed = text(&file)?.parse::<Policy>();
+    let parsed = text(&file, "the policy")?.parse::<Policy>();
     let faults = parsed.as_ref().err().map_or(&[][..], |InvalidPolicy(faults)| faults.as_slice());
     let exit = if faults.is_empty() { Exit::Done } else { Exit::Usage };
     if terminal.json {
@@ -91,17 +98,21 @@ fn check(
     Ok(exit)
 }
 
-/// A policy's text.
-fn text(file: &Path) -> Result<String, Failed> {
+/// The text of a file. `what` it is, for people.
+fn text(file: &Path, what: &str) -> Result<String, Failed> {
     std::fs::read_to_string(file)
-        .map_err(|error| Failed::usage(format!("the policy {} cannot be read: {error}", file.display())))
+        .map_err(|error| Failed::usage(format!("{what} {} cannot be read: {error}", file.display())))
 }
 
 /// A policy that must be right.
 fn read(file: &Path) -> Result<Policy, Failed> {
-    text(file)?.parse().map_err(|InvalidPolicy(faults)| {
-        let name = file.display();
-        let lines = faults.iter().map(|Fault { line, message }| format!("{name}:{line}: {message}"));
-        Failed::usage(lines.collect::<Vec<_>>().join("\n"))
-    })
+    let name = file.display().to_string();
+    let parsed = text(file, "the policy")?.parse();
+    parsed.map_err(|InvalidPolicy(faults)| Failed::usage(faults_of(&name, &faults)))
+}
+
+/// The faults of a file, a line each.
+fn faults_of(name: &str, faults: &[Fault]) -> String {
+    let lines = faults.iter().map(|Fault { line, message }| format!("{name}:{line}: {message}"));
+    lines.collect::<Vec<_>>().join("\n")
 }

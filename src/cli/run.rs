@@ -140,7 +140,7 @@ impl Prepared {
             None => Overview::new(shown, details),
         };
         let progress = Progress::new(terminal.interactive, terminal.json);
-        let watch = Watch::new(progress, self.expected, self.permit.clone(), overview);
+        let watch = Watch::new(progress, terminal.columns, self.expected, self.permit.clone(), overview);
         let done = self.sync.run(options, &watch).await;
         let Sight { overview, samples, waited } = watch.done();
         let (report, error) = match done {
@@ -194,7 +194,9 @@ impl Prepared {
         let stands = summary::what_stands(report);
         match error {
             BulkSyncError::Directory { source, .. } => {
-                format!("{source}.{stands} Nobody is deprovisioned on a partial view; run it again")
+                format!(
+                    "{source}.{stands} Nobody loses anything while a part is unknown. Run it again once that is solved"
+                )
             }
             BulkSyncError::Permit { source, .. } => {
                 let address = &self.address;

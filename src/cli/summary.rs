@@ -97,7 +97,14 @@ impl View<'_> {
             lines.push(Line::new(2).text(format!("{}{}.", first.collect::<String>(), letters.as_str())));
         }
         if let Some(refused) = &report.refused {
-            lines.push(Line::new(2).colour(Red, "Nobody is deprovisioned: ").text(refused));
+            lines.push(Line::new(2).colour(Red, "Why: ").text(refused).text("."));
+        }
+        if report.revocations_refused > 0 {
+            let people = counted(report.revocations_refused, "person", "people");
+            let keep = if report.revocations_refused == 1 { "keeps" } else { "keep" };
+            let text =
+                format!("{people} in the directory {keep} roles that the policy no longer gives them.");
+            lines.push(Line::new(2).colour(Red, text));
         }
         if !report.dry_run {
             lines.push(self.cost());
@@ -115,7 +122,10 @@ impl View<'_> {
         }
         if !report.complete {
             let line = line.colour(Yellow, "Stopped before the end.");
-            return line.text(what_stands(report)).text(" Run it again, and it goes on.");
+            return line.text(what_stands(report));
+        }
+        if report.refused.is_some() {
+            return self.refused();
         }
         if !report.dry_run {
             let checked = counted(report.verified.checked, "user", "users");
@@ -149,6 +159,36 @@ impl View<'_> {
                 let text = format!("{} {loses} something", figure(losing));
                 let of = format!(" of {} who would change.", figure(touched));
                 line.colour(Red, "Plan. ").colour(Red, text).text(of).text(blocked)
+            }
+        }
+    }
+
+    /// The verdict where the breaker let nobody lose anything.
+    fn refused(&self) -> Line {
+        let Self { report, overview, .. } = self;
+        let Totals { losing, .. } = overview.totals;
+        let touched = overview.totals.touched();
+        // A directory that may have more people than it named: the breaker is not what stands against it.
+        let nobody = match (losing, report.dry_run) {
+            (0, true) => "Refused: nobody would lose anything.",
+            (0, false) => "Refused: nobody lost anything.",
+            _ => "Refused: nobody counts as missing.",
+        };
+        let line = Line::new(2).colour(Red, nobody);
+        if report.dry_run {
+            let loses = counted(losing, "person would lose something", "people would lose something");
+            let line = if losing > 0 { line.text(format!(" {loses}.")) } else { line };
+            let others = counted(touched - losing, "other person would change", "other people would change");
+            return if touched > losing { line.text(format!(" {others}.")) } else { line };
+        }
+        let checked = counted(report.verified.checked, "user", "users");
+        match (report.converged, report.verified.checked) {
+            (true, 0) => line.text(" Nothing was written."),
+            (true, _) => line
+                .text(format!(" The rest is done, and proven: {checked} read back, all as they should be.")),
+            (false, _) => {
+                let drifted = figure(report.verified.drifted);
+                line.text(format!(" Of the rest, {checked} read back, {drifted} are not as they should be."))
             }
         }
     }
@@ -216,3 +256,6 @@ fn done(report: &Report) -> Vec<String> {
     ];
     counts.into_iter().flatten().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,10 +159,15 @@ fn next(
     let plans = ["--all", "--details", "--json", "--dry-run", "--yes"];
     let typed = |instead: &str| terminal.typed(command, instead, &plans);
     if report.refused.is_some() {
-        return Some((format!("{} --approve-deprovision", typed("sync")), "If these people really left"));
+        let why = if terminal.interactive {
+            "If this is right (it shows who loses what, and asks first)"
+        } else {
+            "If this is right (with --dry-run it only shows who loses what)"
+        };
+        return Some((format!("{} --approve-deprovision", typed("sync")), why));
     }
     if !report.complete {
-        return Some((typed(command), "It goes on from where it stopped"));
+        return Some((typed(command), "Run it again; it goes on from where it stopped"));
     }
     if report.dry_run && touched > 0 {
         return Some((typed("sync"), ""));

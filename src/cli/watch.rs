@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::overview::Overview;
+use super::screen::Line;
 use crate::domain::identity::{Email, Identity};
 use crate::permit::{Counts, Permit};
 use crate::sync::bulk::problems::Cause;
@@ -87,7 +88,13 @@ pub(super) struct Sight {
 
 impl Watch {
     /// Counts the requests of `permit`, and listens to Ctrl-C until it is dropped or done.
-    pub(super) fn new(progress: Progress, expected: Option<u64>, permit: Permit, overview: Overview) -> Self {
+    pub(super) fn new(
+        progress: Progress,
+        columns: usize,
+        expected: Option<u64>,
+        permit: Permit,
+        overview: Overview,
+    ) -> Self {
         let called_off = Arc::new(AtomicBool::new(false));
         let flag = called_off.clone();
         let interrupt = tokio::spawn(async move {
@@ -96,7 +103,8 @@ impl Watch {
                     // Cut off anywhere, the next run goes on.
                     std::process::exit(130);
                 }
-                say("stopping after what is under way; Ctrl-C again stops at once");
+                let text = "Stopping after what is under way. Ctrl-C again stops at once.";
+                Line::plain(text).rendered(columns, false).iter().for_each(|line| say(line));
             }
         });
         let waited = Arc::new(AtomicBool::new(false));

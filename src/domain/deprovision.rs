@@ -115,7 +115,7 @@ pub enum Refusal {
         owned: usize,
     },
     /// More than the policy allows.
-    #[error("deprovisioning {percent}% of the owned users is past max_percent = {max}")]
+    #[error("{percent}% of the users of this directory would lose something, and max_percent is {max}")]
     TooMany {
         /// What the run would have done, rounded up to a tenth.
         percent: f64,
@@ -250,7 +250,10 @@ mod tests {
         let rule = rule(WhenMissing::Delete, 24);
         assert_eq!(breaker(&rule, 95, 100, 5), Ok(()));
         let refusal = breaker(&rule, 60, 100, 40).unwrap_err();
-        assert_eq!(refusal.to_string(), "deprovisioning 40% of the owned users is past max_percent = 5");
+        assert_eq!(
+            refusal.to_string(),
+            "40% of the users of this directory would lose something, and max_percent is 5"
+        );
         assert!(breaker(&rule, 95, 100, 6).is_err());
         assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyDirectory { owned: 100 }));
         assert_eq!(breaker(&rule, 0, 0, 0), Ok(()));

@@ -128,6 +128,9 @@ impl fmt::Display for Source {
 pub struct Identity {
     /// The `sub`.
     pub key: UserKey,
+    /// What the directory calls them, where that is another name than the key. Shown to operators, and nothing else rests on it.
+    #[serde(skip)]
+    pub user_name: Option<String>,
     /// Who vouches.
     pub source: Source,
     /// Since when, and how far.
@@ -231,6 +234,7 @@ impl Identity {
             last_name,
             lacks: Names { first: lacks("given_name"), last: lacks("family_name") },
             key,
+            user_name: None,
             source,
             evidence: Evidence::default(),
             attributes,
@@ -252,6 +256,14 @@ impl Identity {
 }
 
 impl Identity {
+    /// What people call them where they have no address: their user name, as the directory or a claim has it.
+    pub fn called(&self) -> Option<&str> {
+        const NAMES: [&str; 6] =
+            ["preferred_username", "username", "userName", "login", "userPrincipalName", "cognito:username"];
+        let claimed = || NAMES.iter().find_map(|name| self.attributes.get(*name).and_then(Value::as_str));
+        self.user_name.as_deref().or_else(claimed).filter(|name| *name != self.key.as_str())
+    }
+
     /// The attributes whose values are not clean, by name.
     pub fn unclean(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().filter(|(_, value)| !is_clean(value)).map(|(name, _)| name.as_str())

@@ -176,6 +176,8 @@ pub struct FileForms {
     pub pairs: Vec<String>,
     /// The columns of a CSV file that has no header line.
     pub columns: Vec<String>,
+    /// How many of them the exporter's versions write; empty: all.
+    pub widths: Vec<usize>,
     /// The array in a JSON document that holds the people.
     pub people: Vec<String>,
     /// Columns that look like a status and say nothing of who may sign in.

@@ -151,6 +151,19 @@ impl<'d, 't> Table<'d, 't> {
         Some(texts)
     }
 
+    /// A list of whole numbers.
+    pub(crate) fn numbers(&mut self, name: &'static str) -> Vec<usize> {
+        let Some(value) = self.take(name) else { return Vec::new() };
+        let mut numbers = Vec::new();
+        for one in one_or_many(value) {
+            match one.get_ref().as_integer().and_then(|number| number.as_str().parse().ok()) {
+                Some(number) => numbers.push(number),
+                None => self.expected(name, one, "a list of whole numbers"),
+            }
+        }
+        numbers
+    }
+
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
         let value = self.take(name)?;
         let flag = value.get_ref().as_bool();

@@ -8,6 +8,7 @@
 //! | [`bearer`] | the token of a request |
 //! | [`answer`] | what becomes of a token, as statuses and problems (RFC 9457) |
 //! | [`cors`] | which browser apps may ask |
+//! | [`question`] | an authorizer's event and answers, in AWS's forms |
 //! | [`authorizer`] | what becomes of a token, as an authorizer says it |
 
 mod answer;
@@ -15,6 +16,7 @@ mod authorizer;
 mod bearer;
 mod cors;
 mod event;
+mod question;
 mod route;
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::aws::event::{Kind, TriggerEvent};
-use crate::aws::pool::{UserPool, groups_of};
-use crate::aws::{Patience, UserPoolId};
+use crate::aws::pool::UserPool;
+use crate::aws::{Patience, UserPoolId, groups_of};
 use crate::domain::identity::Evidence;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;

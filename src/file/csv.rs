@@ -164,8 +164,8 @@ fn after<'t>(text: &'t [u8], field: &[u8]) -> Option<&'t [u8]> {
 }
 
 /// What is between the fields of a file that begins with `first`: that of comma, semicolon and tab which is there most often
-/// outside of quotes, and makes `width` fields of it where that is known.
-pub(super) fn separator(first: &str, width: Option<usize>) -> u8 {
+/// outside of quotes, and makes one of these numbers of fields of it, where any are known.
+pub(super) fn separator(first: &str, widths: &[usize]) -> u8 {
     let count = |separator: u8| {
         let mut quoted = false;
         let outside = first.bytes().filter(|byte| {
@@ -177,7 +177,7 @@ pub(super) fn separator(first: &str, width: Option<usize>) -> u8 {
     let rank = |separator: &u8| {
         let count = count(*separator);
         let trails = first.ends_with(char::from(*separator));
-        (width.is_some_and(|width| count + 1 == width || (count == width && trails)), count)
+        (widths.iter().any(|width| count + 1 == *width || (count == *width && trails)), count)
     };
     // Of equals, the last one is the greatest.
     [b'\t', b';', b','].into_iter().max_by_key(rank).unwrap_or(b',')
@@ -260,15 +260,11 @@ mod tests {
         for (first, expected) in
             [("a,b;c,d", b','), ("a;b;c, d", b';'), ("a\tb,c\td", b'\t'), ("id", b','), ("\"a,b,c\";d", b';')]
         {
-            assert_eq!(separator(first, None), expected, "{first}");
+            assert_eq!(separator(first, &[]), expected, "{first}");
         }
-        assert_eq!(separator("f1,x;y;z;w,c", None), b';');
-        assert_eq!(
-            separator("f1,x;y;z;w,c", Some(3)),
-            b',',
-            "a line of values, of which the number is known"
-        );
-        assert_eq!(separator("f1,x;y;z;w,", Some(2)), b',', "with one more at its end");
+        assert_eq!(separator("f1,x;y;z;w,c", &[]), b';');
+        assert_eq!(separator("f1,x;y;z;w,c", &[3]), b',', "a line of values, of which the number is known");
+        assert_eq!(separator("f1,x;y;z;w,", &[2, 9]), b',', "with one more at its end");
     }
 
     const TOKENS: &[&[u8]] = &[b"\"", b"\"", b",", b"\n", b"\r\n", b"\0", b"\xe9", b"a "];

@@ -54,8 +54,12 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     };
     drop(reader);
     let first = header_text(&first);
-    let named = reading.columns.as_ref().map_or(forms.columns.len(), Vec::len);
-    let separator = given.unwrap_or_else(|| separator(first, (named > 0).then_some(named)));
+    let widths = match &reading.columns {
+        Some(columns) => vec![columns.len()],
+        None if forms.widths.is_empty() && !forms.columns.is_empty() => vec![forms.columns.len()],
+        None => forms.widths.clone(),
+    };
+    let separator = given.unwrap_or_else(|| separator(first, &widths));
     let row = first_row(open(path)?, separator, prelude)?;
     let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
 
@@ -65,7 +69,10 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     }
     let is_header = forms.columns.is_empty() || header.iter().any(|name| forms.columns.contains(name));
     if !is_header {
-        let (columns, width) = (forms.columns.clone(), forms.columns.len());
+        // Which version wrote it: with a separator at the end of each line, or without.
+        let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
+        let width = widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
+        let columns = forms.columns.iter().take(width).cloned().collect();
         return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
     }
     let mut columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();

@@ -3,9 +3,11 @@
 //! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with duplicate names, headers that
 //! bring their own key. What is left can be asked three things: who claims to have issued it, which key and which algorithm
 //! it says to check it with. All else waits for the signature.
-//! One thing reads more: [`UnverifiedToken::unverified_identity`], by which the command line explains a policy. Nothing that grants may call it.
+//! Two things read more: [`UnverifiedToken::unverified_identity`] and [`assumed_identity`], by which the command line explains and tries a policy.
+//! Nothing that grants may call them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -18,7 +20,7 @@ use super::{
     rules,
 };
 use crate::domain::identity::Identity;
-use crate::domain::source::{Rejected, Sources};
+use crate::domain::source::{Rejected, SourceConfig, Sources};
 use crate::domain::strict_json::{self, JsonFault};
 
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
@@ -121,6 +123,19 @@ impl<'a> UnverifiedToken<'a> {
         key.check(algorithm, signing_input.as_bytes(), &signature)?;
         Ok(SignedToken { issuer, typ, payload })
     }
+}
+
+/// The person of claims that somebody wrote down, as a token of `source` would show them: to try a policy. Nothing that grants may
+/// call it.
+///
+/// # Errors
+/// Where no such token would be accepted; inside, where the source cannot say who it is.
+pub fn assumed_identity(
+    claims: Map<String, Value>,
+    source: &Arc<SourceConfig>,
+) -> Result<Result<Identity, Rejected>, Rejection> {
+    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(rules::read(issuer, TokenType::Jwt, claims, source)?.identity(Timestamp::now()))
 }
 
 impl fmt::Debug for UnverifiedToken<'_> {

@@ -33,31 +33,35 @@ pub enum Side {
 }
 
 impl Comparison<'_> {
-    /// What Permit has of this person after a sync by the old policy, and what a sync by the new one does then.
-    pub fn of(&self, identity: &Identity) -> (Facts, Plan) {
-        let wanted = |policy: &Policy| {
-            let mut desired: Desired = policy.evaluate(identity);
-            if let Some(known) = self.known {
-                leave_out(policy, known, &mut desired);
-            }
-            desired
-        };
-        let facts = match Plan::new(&wanted(self.old), None) {
-            Plan::Create(NewUser { user, grants }) => Facts::new(
+    /// What Permit has of this person after a sync by the old policy, and what a sync by the new one does then. `None` for `old`: by the
+    /// old policy's sources nobody can tell who it is, so Permit lacks them.
+    pub fn of(&self, old: Option<&Identity>, new: &Identity) -> (Option<Facts>, Plan) {
+        let facts = old.and_then(|old| self.before(old));
+        let plan = Plan::new(&self.wanted(self.new, new), facts.as_ref());
+        (facts, plan)
+    }
+
+    /// What Permit has of this person after a sync by the old policy.
+    pub fn before(&self, old: &Identity) -> Option<Facts> {
+        match Plan::new(&self.wanted(self.old, old), None) {
+            Plan::Create(NewUser { user, grants }) => Some(Facts::new(
                 user.key.clone(),
                 user.email.as_ref().map(Email::as_str),
                 user.first_name.clone(),
                 user.last_name.clone(),
                 user.attributes_with_ledger(),
                 grants,
-            ),
-            // Somebody whom Permit lacks is always created.
-            Plan::Unchanged | Plan::Change(_) | Plan::Refused(_) => {
-                Facts::new(identity.key.clone(), None, None, None, serde_json::Map::new(), [].into())
-            }
-        };
-        let plan = Plan::new(&wanted(self.new), Some(&facts));
-        (facts, plan)
+            )),
+            Plan::Unchanged | Plan::Change(_) | Plan::Refused(_) => None,
+        }
+    }
+
+    fn wanted(&self, policy: &Policy, identity: &Identity) -> Desired {
+        let mut desired: Desired = policy.evaluate(identity);
+        if let Some(known) = self.known {
+            leave_out(policy, known, &mut desired);
+        }
+        desired
     }
 
     /// The rules by which this person had or has each of these grants: which policy, and the line.

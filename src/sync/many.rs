@@ -105,7 +105,13 @@ struct Batch {
     items: Vec<Item>,
     /// A handle that has waited for the turn of the next call.
     paid: Option<Permit>,
-    /// How often that was needed in a row.
+    count: Count,
+}
+
+/// What a batch has been through.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// How often in a row it had to wait for the turn of its call first.
     windows: u32,
     /// Failures in a row that left everything as it was.
     tries: u32,
@@ -117,7 +123,7 @@ struct Batch {
 
 impl Batch {
     fn new(items: Vec<Item>) -> Self {
-        Self { items, paid: None, windows: 0, tries: 0, rounds: 0, waited: false }
+        Self { items, paid: None, count: Count::default() }
     }
 }
 
@@ -218,7 +224,7 @@ impl Applier {
         todo: &mut Vec<Batch>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), Error> {
-        let Batch { items, paid, windows, tries, rounds, waited } = batch;
+        let Batch { items, paid, count } = batch;
         if items.len() < FEW {
             return self.few(items, settled).await;
         }
@@ -236,43 +242,43 @@ impl Applier {
             None => self.permit.clone(),
         };
         self.freshen(permit, &mut items).await?;
-        let mut plans: Vec<Plan> = Vec::with_capacity(items.len());
-        let mut left = Vec::with_capacity(items.len());
-        for item in items {
-            match item.plan() {
-                idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
-                plan => {
-                    plans.push(plan);
-                    left.push(item);
-                }
-            }
-        }
-        let mut items = left;
+        let (mut items, plans) = planned(items, settled);
         let until = items.iter().filter_map(Item::good_until).min();
         self.announce(&mut items, &plans).await;
-        let Failed { error, culprits, addresses, turn } = match self.send(permit, &plans, until).await {
-            Ok(Sent { roles_too }) => {
+        match self.send(permit, &plans, until).await {
+            Ok(sent) => {
                 self.faults.store(0, Ordering::Relaxed);
-                self.wrote(&plans, roles_too);
-                let mut unassigned = Vec::new();
-                for (mut item, plan) in items.into_iter().zip(plans) {
-                    // Whose the user is that stands now, a read must tell before their roles are assigned.
-                    if let Plan::Create(user) = &plan
-                        && !roles_too
-                    {
-                        item.was_created(user);
-                        unassigned.push(item);
-                    } else {
-                        settled.push(item.settled(plan));
-                    }
-                }
+                self.wrote(&plans, sent.roles_too);
+                let unassigned = applied(items, plans, &sent, settled);
                 if !unassigned.is_empty() {
                     todo.push(Batch::new(unassigned));
                 }
-                return Ok(());
+                Ok(())
             }
-            Err(failed) => failed,
-        };
+            Err(failed) => self.after_failure(failed, items, plans, until, count, todo, settled).await,
+        }
+    }
+
+    /// What follows a call that failed:
+    ///
+    /// | it failed | then |
+    /// | --- | --- |
+    /// | too late after its read | wait for the turn, read, try again; past `WINDOWS` times, halve |
+    /// | and Permit cannot bear more | the run ends with the error |
+    /// | and Permit has changed since, or the fault may pass | the same batch again, `ROUNDS` and `TRIES` times |
+    /// | for a reason that may pass, and did not | the run ends with the error |
+    /// | for a record's sake | the culprits alone, or halves |
+    #[expect(clippy::too_many_arguments, reason = "the second half of `step`")]
+    async fn after_failure(
+        &self,
+        Failed { error, culprits, addresses, turn }: Failed,
+        mut items: Vec<Item>,
+        plans: Vec<Plan>,
+        until: Option<Instant>,
+        Count { windows, tries, rounds, waited }: Count,
+        todo: &mut Vec<Batch>,
+        settled: &mut Vec<Settled>,
+    ) -> Result<(), Error> {
         if error == Error::DeadlineExceeded && until.is_some_and(|until| self.permit.outlasts(until)) {
             items.iter_mut().zip(plans).for_each(|(item, plan)| item.begun(plan));
             if windows == WINDOWS {
@@ -281,7 +287,7 @@ impl Applier {
             }
             // Wait for the turn first, and then read.
             let paid = Some(self.permit.turn(turn).await?);
-            todo.push(Batch { items, paid, windows: windows + 1, tries, rounds, waited });
+            todo.push(Batch { items, paid, count: Count { windows: windows + 1, tries, rounds, waited } });
             return Ok(());
         }
         if !self.bears(&error) {
@@ -301,7 +307,7 @@ impl Applier {
         // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
         let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
         if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
-            todo.push(Batch { tries, rounds, waited, ..Batch::new(items) });
+            todo.push(Batch { count: Count { windows: 0, tries, rounds, waited }, ..Batch::new(items) });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
@@ -516,6 +522,39 @@ async fn pause(tries: u32) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
 }
 
+/// The plans of those who are to be changed; the others are settled.
+fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item>, Vec<Plan>) {
+    let mut plans = Vec::with_capacity(items.len());
+    let mut left = Vec::with_capacity(items.len());
+    for item in items {
+        match item.plan() {
+            idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
+            plan => {
+                plans.push(plan);
+                left.push(item);
+            }
+        }
+    }
+    (left, plans)
+}
+
+/// After a call that went well: settles all but the users who were made without their roles. A read must tell whose a user
+/// is who stands now, before roles are assigned.
+fn applied(items: Vec<Item>, plans: Vec<Plan>, sent: &Sent, settled: &mut Vec<Settled>) -> Vec<Item> {
+    let mut unassigned = Vec::new();
+    for (mut item, plan) in items.into_iter().zip(plans) {
+        if let Plan::Create(user) = &plan
+            && !sent.roles_too
+        {
+            item.was_created(user);
+            unassigned.push(item);
+        } else {
+            settled.push(item.settled(plan));
+        }
+    }
+    unassigned
+}
+
 /// Whether what a bulk call wrote may be why Permit refuses this, though readings do not show it yet.
 fn may_be_unseen(error: &Error) -> bool {
     matches!(error, Error::Conflict { .. } | Error::NotFound) && !error.names_email()
@@ -535,5 +574,5 @@ fn cut(items: Vec<Item>, culprits: &[usize], waited: bool) -> Vec<Batch> {
     }
     alone.push(others);
     let parts = alone.into_iter().filter(|items| !items.is_empty());
-    parts.map(|items| Batch { waited, ..Batch::new(items) }).collect()
+    parts.map(|items| Batch { count: Count { waited, ..Count::default() }, ..Batch::new(items) }).collect()
 }

@@ -11,6 +11,11 @@ pub enum Error {
         /// The missing program, as a path in the project.
         program: String,
     },
+    /// `scripts/install-providers.sh` was not run to its end.
+    #[error(
+        "the stand-ins of identity providers are not installed in .local/providers: run `make providers`"
+    )]
+    NoProviders,
     /// The operating system refused to start it.
     #[error("{name} could not be started: {source}")]
     Spawn {

@@ -20,3 +20,12 @@ pub(crate) fn program(path: &str) -> Result<PathBuf, Error> {
     }
     Ok(program)
 }
+
+/// The folder of the stand-ins of identity providers.
+pub(crate) fn providers() -> Result<PathBuf, Error> {
+    let folder = project_root().join(".local/providers");
+    if !folder.join("stamp").exists() {
+        return Err(Error::NoProviders);
+    }
+    Ok(folder)
+}

@@ -7,7 +7,10 @@
 //! | cognito-local | a user pool that people sign in to, and that fires triggers | [`CognitoLocal`] |
 //! | cargo-lambda | the Lambda service that a built function attaches to | [`CargoLambda`], [`Function`] |
 //!
-//! All are installed by `scripts/install-stand-ins.sh` (`make stand-ins`) into `.local/`. Each picks a free port, is
+//! | emulate, firebase-tools | Okta, Clerk and Firebase | [`Provider`] |
+//!
+//! All but the last are installed by `scripts/install-stand-ins.sh` (`make stand-ins`) into `.local/`, those by `scripts/install-providers.sh`
+//! (`make providers`). Each picks a free port, is
 //! waited for until it answers, and ends with its handle, or with this process however that ends (see [`Process`]).
 //!
 //! ```no_run
@@ -39,6 +42,7 @@ mod error;
 mod installed;
 mod moto;
 mod process;
+mod provider;
 mod user_pool;
 
 pub use aws::{AwsApi, REGION};
@@ -48,6 +52,7 @@ pub use error::Error;
 pub use installed::project_root;
 pub use moto::Moto;
 pub use process::Process;
+pub use provider::Provider;
 pub use user_pool::{PASSWORD, Person, UserPool, people};
 
 /// Settings of a function, as the environment variables that it is started with.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use permit_handoff::aws::Patience;
-use permit_handoff::aws::pool::{Page, PoolError, PoolUser, UserPool, groups_of};
+use permit_handoff::aws::groups_of;
+use permit_handoff::aws::pool::{Page, PoolError, PoolUser, UserPool};
 use permit_handoff::aws::read::{Pace, Part, PoolReader, ReadError, matched_by};
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Record, Summary};

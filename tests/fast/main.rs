@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test ends at the first surprise"
 )]
+#![allow(clippy::too_many_lines, reason = "a test tells one story")]
 #![allow(dead_code, reason = "helpers of which some builds use a part")]
 
 mod provider;
@@ -20,6 +21,8 @@ mod cognito_pool;
 mod cognito_read;
 #[cfg(feature = "file")]
 mod files;
+#[cfg(feature = "file")]
+mod fuzz;
 mod http;
 mod instances;
 mod interleavings;

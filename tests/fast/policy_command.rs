@@ -1,4 +1,4 @@
-//! `policy check` and `policy diff` of the built command line.
+//! `policy check`, `policy test` and `policy diff` of the built command line.
 
 use std::path::Path;
 use std::process::Command;
@@ -65,4 +65,89 @@ fn diff_says_who_loses_what_by_which_line() {
     assert!(exit == 2 && text.contains("bad.toml:"), "{text}");
     let (exit, text) = run(folder.path(), &["policy", "diff", "old.toml", "new.toml"]);
     assert!(exit == 2 && text.contains("USER_POOL_ID"), "{text}");
+}
+
+/// The cases that are shipped hold for the policy that is shipped.
+#[test]
+fn the_shipped_cases_hold() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (exit, text) = run(root, &["policy", "test", "policy/cases.toml"]);
+    assert_eq!((exit, text.as_str()), (0, "Good. 5 people get what is expected, by policy/policy.toml.\n"));
+}
+
+const CASES: &str = r#"
+[[person]]
+name = "an editor of acme"
+groups = ["acme/editor"]
+grants = ["default/viewer", "acme/editor"]
+
+[[person]]
+claims = { email = "sam@example.com", email_verified = true }
+groups = ["acme/viewer"]
+grants = ["default/viewer", "acme/editor"]
+
+[[person]]
+name = "a sign-in without groups"
+door = "trigger"
+grants = []
+unknown = ["acme/*", "default/viewer"]
+
+[[person]]
+name = "a token"
+door = "token"
+source = "workforce"
+claims = { sub = "u1", scope = "openid" }
+grants = ["default/viewer"]
+unknown = []
+
+[[person]]
+name = "a broken record"
+door = "file"
+source = "crm"
+claims = { sub = "u 1" }
+grants = []
+
+[[person]]
+name = "nobody knows the source"
+source = "workfroce"
+door = "token"
+grants = []
+"#;
+
+const SOURCES: &str = r#"
+[[source]]
+name = "workforce"
+provider = "okta"
+issuer = "https://login.example.com"
+audiences = ["app"]
+"#;
+
+#[test]
+fn policy_test_says_who_differs_and_why() {
+    let folder = folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("policy.toml", &format!("{OLD}{SOURCES}"));
+    write("cases.toml", CASES);
+    let (exit, text) = run(folder.path(), &["policy", "test", "cases.toml"]);
+    assert_eq!(exit, 1, "{text}");
+    insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("policy_test", text);
+    });
+    let (exit, json) = run(folder.path(), &["policy", "test", "cases.toml", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((exit, &json["people"], &json["failed"]), (1, &6.into(), &5.into()), "{json}");
+    assert_eq!(json["cases"][1]["missing"][0]["grant"], "acme/editor", "{json}");
+
+    // The flag goes before the setting, and the setting before the file beside the cases.
+    let (exit, text) = run(folder.path(), &["policy", "test", "cases.toml", "--policy-file", "new.toml"]);
+    assert!(exit == 1 && text.contains("by new.toml"), "{text}");
+    write("bad-cases.toml", "[[person]]\ngrant = []\n");
+    let (exit, text) = run(folder.path(), &["policy", "test", "bad-cases.toml"]);
+    assert!(exit == 2 && text.contains("bad-cases.toml:1: it has no `grants`"), "{text}");
+    assert!(text.contains("bad-cases.toml:2: ") && text.contains("did you mean `grants`?"), "{text}");
+    std::fs::remove_file(folder.path().join("policy.toml")).unwrap();
+    let (exit, text) = run(folder.path(), &["policy", "test", "cases.toml"]);
+    assert!(exit == 2 && text.contains("--policy-file"), "{text}");
+    let (exit, text) = run(folder.path(), &["policy", "test", "nowhere.toml", "--policy-file", "old.toml"]);
+    assert!(exit == 2 && text.contains("nowhere.toml"), "{text}");
 }

@@ -1,9 +1,12 @@
 //! The screens of the built command line, at 80 and at 40 columns, with colours and without.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use permit_sandbox::Sandbox;
+use permit_sandbox::{Fault, Sandbox};
 
 const POLICY: &str = r#"
 [user]
@@ -124,6 +127,210 @@ async fn forty_people_with_problems() {
     std::fs::write(folder.path().join("people.csv"), left.join("\n") + "\n").unwrap();
     let refused = looks("refusal", 4, || run(&["plan", "--file", "people.csv", "--source", "crm"])).await;
     assert!(refused.contains("--approve-deprovision"), "{refused}");
+}
+
+/// People who stay in the directory and are to lose roles count too: they keep them, and the screen and the page say so.
+#[tokio::test]
+async fn present_people_who_would_lose_too_much() {
+    let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
+    let people = |group: &str| -> String {
+        let lines = (0..10).map(|n| format!("u{n},u{n}@example.com,{group}\n"));
+        format!("sub,email,groups\n{}u9x,,acme/editor\n", lines.collect::<String>())
+    };
+    let file = folder.path().join("people.csv");
+    std::fs::write(&file, people("acme/editor")).unwrap();
+    let run = |arguments: &'static [&'static str]| {
+        let mut command = command(&sandbox.url(), &sandbox, arguments);
+        command.current_dir(folder.path());
+        command
+    };
+    let (exit, text) = printed(run(&["sync", "--file", "people.csv", "--source", "crm"]), 80, false).await;
+    assert_eq!(exit, 0, "{text}");
+    std::fs::write(&file, people("")).unwrap();
+    let plan = &["plan", "--file", "people.csv", "--source", "crm", "--report", "plan.html"];
+    let text = looks("present_refusal", 4, || run(plan)).await;
+    assert!(text.contains("10 people in the directory keep roles"), "{text}");
+    assert!(text.contains("11 unchanged"), "who keeps a role is counted: {text}");
+    let page = std::fs::read_to_string(folder.path().join("plan.html")).unwrap();
+    assert!(page.contains("10 people in the directory keep roles") && page.contains("Refused"), "{page}");
+    let sync = ["sync", "--file", "people.csv", "--source", "crm", "--approve-deprovision"];
+    let (exit, text) = printed(command_in(folder.path(), &sandbox, &sync), 80, false).await;
+    assert!(exit == 0 && text.contains("10 roles taken back"), "{text}");
+}
+
+fn command_in(folder: &Path, sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = command(&sandbox.url(), sandbox, arguments);
+    command.current_dir(folder);
+    command
+}
+
+/// Somebody without an address is shown by the user name; two of one name by their keys too.
+#[tokio::test]
+async fn people_are_called_by_their_names() {
+    let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
+    let people =
+        "sub,email,preferred_username\nk-1,,jane\nk-2,,\nk-3,ann@example.com,ann\nk-4,,sam\nk-5,,sam\n";
+    std::fs::write(folder.path().join("people.csv"), people).unwrap();
+    let plan = ["plan", "--file", "people.csv", "--source", "crm"];
+    let (exit, text) = printed(command_in(folder.path(), &sandbox, &plan), 80, false).await;
+    assert_eq!(exit, 1, "{text}");
+    let (_, shown) = text.split_once("People\n").unwrap();
+    let names: Vec<&str> = shown.lines().take(5).collect();
+    let expected = ["jane", "k-2", "ann@example.com", "sam (k-4)", "sam (k-5)"];
+    assert_eq!(names, expected.map(|name| format!("  + {name}  +default/viewer")));
+}
+
+/// What Cognito answers where there is no such pool.
+fn no_pool() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut request, mut buffer) = (Vec::<u8>::new(), [0_u8; 4096]);
+            // The body of each of these requests is shorter than one read.
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(read) if read > 0 => request.extend(&buffer[..read]),
+                    _ => break,
+                }
+            }
+            let body = r#"{"__type":"ResourceNotFoundException","message":"User pool eu-west-1_WrOnGpOoL does not exist."}"#;
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_wrong_pool() {
+    let sandbox = sandbox().await;
+    let address = no_pool();
+    let text = looks("wrong_pool", 2, || {
+        let mut command = command(&sandbox.url(), &sandbox, &["sync"]);
+        command.env("USER_POOL_ID", "eu-west-1_WrOnGpOoL").env("AWS_ENDPOINT_URL", &address);
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_REGION", "eu-west-1");
+        command
+    });
+    let text = text.await;
+    assert!(text.contains("eu-west-1_WrOnGpOoL") && text.contains("Nothing was written"), "{text}");
+}
+
+/// Ctrl-C while the run reads what Permit has.
+#[tokio::test]
+async fn an_interrupted_run() {
+    let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
+    forty(&folder.path().join("people.csv"));
+    sandbox.inject(Fault::latency(1_500));
+    for columns in [80, 40] {
+        for colours in [false, true] {
+            sandbox.clear_requests();
+            let sync = ["sync", "--file", "people.csv", "--source", "crm"];
+            let mut command = command_in(folder.path(), &sandbox, &sync);
+            command.env("COLUMNS", columns.to_string());
+            command.args(["--color", if colours { "always" } else { "never" }]);
+            let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            while sandbox.requests().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let pid = running.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+            let output =
+                tokio::task::spawn_blocking(move || running.wait_with_output().unwrap()).await.unwrap();
+            let text = masked(&String::from_utf8([output.stdout, output.stderr].concat()).unwrap());
+            assert_eq!(output.status.code(), Some(4), "{text}");
+            for line in uncoloured(&text).lines() {
+                assert!(line.chars().count() <= columns, "wider than {columns}: {line:?}");
+            }
+            let colour = if colours { "coloured" } else { "plain" };
+            insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+                insta::assert_snapshot!(format!("interrupted_{columns}_{colour}"), text);
+            });
+        }
+    }
+    assert_eq!(sandbox.user_count(), 0);
+}
+
+/// What a person at a terminal sees who types `answer`, and how it ends. `script` is a part of every Debian.
+async fn at_a_terminal(command: Command, answer: &'static str) -> (i32, String) {
+    let mut words = vec![command.get_program().to_str().unwrap().to_owned()];
+    words.extend(command.get_args().map(|argument| argument.to_str().unwrap().to_owned()));
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &format!("stty -echo cols 80 rows 24; exec {}", words.join(" ")), "/dev/null"]);
+    terminal.env_clear().env("TERM", "xterm-256color").env("NO_COLOR", "1");
+    terminal.env("PATH", std::env::var("PATH").unwrap());
+    terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.current_dir(command.get_current_dir().unwrap());
+    let terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = tokio::task::spawn_blocking({
+        let mut running = terminal.spawn().unwrap();
+        move || {
+            let mut input = running.stdin.take().unwrap();
+            let mut output = running.stdout.take().unwrap();
+            let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+            let mut has_answered = false;
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                text.extend(&buffer[..read]);
+                if !has_answered && String::from_utf8_lossy(&text).contains("[y/N]") {
+                    input.write_all(answer.as_bytes()).unwrap();
+                    input.flush().unwrap();
+                    has_answered = true;
+                }
+            }
+            (running.wait().unwrap(), text)
+        }
+    });
+    let (status, text) = ended.await.unwrap();
+    (status.code().unwrap(), String::from_utf8(text).unwrap().replace('\r', ""))
+}
+
+#[tokio::test]
+async fn at_a_terminal_sync_asks_before_it_takes_anything_away() {
+    let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("people.csv");
+    let lines: Vec<String> = (0..10).map(|n| format!("u{n},u{n}@example.com,acme/editor\n")).collect();
+    std::fs::write(&file, format!("sub,email,groups\n{}", lines.concat())).unwrap();
+    let sync = |more: &[&str]| {
+        command_in(
+            folder.path(),
+            &sandbox,
+            &[&["sync", "--file", "people.csv", "--source", "crm"], more].concat(),
+        )
+    };
+    // Nobody loses anything: nobody is asked.
+    let (exit, text) = at_a_terminal(sync(&[]), "").await;
+    assert!(exit == 0 && text.contains("Done, and proven.") && !text.contains("[y/N]"), "{text}");
+
+    let fewer = lines.concat().replace("u3@example.com,acme/editor", "u3@example.com,");
+    std::fs::write(&file, format!("sub,email,groups\n{fewer}")).unwrap();
+    sandbox.clear_requests();
+    for answer in ["n\n", "\n", "maybe\n", "\u{4}"] {
+        let (exit, text) = at_a_terminal(sync(&[]), answer).await;
+        assert!(exit == 1 && text.contains("Take something from 1 person? [y/N]"), "{answer:?}: {text}");
+        assert!(text.contains("- u3@example.com  -acme/editor"), "who loses what is shown first: {text}");
+        assert!(text.trim_end().ends_with("Nothing was written."), "{answer:?}: {text}");
+    }
+    assert_eq!(sandbox.counts().writes(), 0);
+    let (exit, text) = at_a_terminal(sync(&[]), "y\n").await;
+    assert!(exit == 0 && text.contains("1 role taken back"), "{text}");
+
+    let fewer = fewer.replace("u4@example.com,acme/editor", "u4@example.com,");
+    std::fs::write(&file, format!("sub,email,groups\n{fewer}")).unwrap();
+    let (exit, text) = at_a_terminal(sync(&["--yes"]), "").await;
+    assert!(exit == 0 && text.contains("1 role taken back") && !text.contains("[y/N]"), "{text}");
+    // Scripts are not asked.
+    let fewer = fewer.replace("u5@example.com,acme/editor", "u5@example.com,");
+    std::fs::write(&file, format!("sub,email,groups\n{fewer}")).unwrap();
+    let (exit, text) = printed(sync(&[]), 80, false).await;
+    assert!(exit == 0 && text.contains("1 role taken back"), "{text}");
 }
 
 #[tokio::test]

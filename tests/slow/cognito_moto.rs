@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use permit_handoff::aws::Patience;
+use permit_handoff::aws::groups_of;
 use permit_handoff::aws::http::AwsHttp;
-use permit_handoff::aws::pool::{PoolError, UserPool, groups_of};
+use permit_handoff::aws::pool::{PoolError, UserPool};
 use permit_handoff::aws::read::{Pace, PoolReader};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::SubPrefix;

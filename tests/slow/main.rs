@@ -5,9 +5,11 @@
     clippy::panic,
     reason = "a test ends at the first surprise"
 )]
+#![allow(clippy::too_many_lines, reason = "a test tells one story")]
 
 mod cli;
 mod cognito_moto;
 mod end_to_end;
+mod providers;
 mod sdks;
 mod state_machine;

@@ -114,7 +114,8 @@ async fn a_run_that_reads_back_something_else_fails() {
 async fn refusing_to_deprovision_and_rejected_users_fail_nothing() {
     let execution = run(&[], |_, _| {
         let mut report = report();
-        report["refused"] = json!("deprovisioning 40% of the owned users is past max_percent = 5");
+        report["refused"] =
+            json!("40% of the users of this directory would lose something, and max_percent is 5");
         report["rejected"] =
             json!([{"user": "u1", "reason": "a role that does not exist", "code": "NOT_FOUND"}]);
         Answer::Report(report)

@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let aws = clients::aws_in_lambda().await?;
+    let aws = clients::aws_in_lambda()?;
     let secret = &SecretsManagerKey::new(&aws, "permit/api-key".to_owned(), TIMEOUT);
     let queue = &clients::queue(&aws, "https://sqs.eu-central-1.amazonaws.com/1/q".to_owned(), TIMEOUT);
     let pool = &CognitoPool::new(&aws, "eu-central-1_Bench0000".parse()?, TIMEOUT);

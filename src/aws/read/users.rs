@@ -16,12 +16,18 @@ use crate::domain::identity::{Evidence, Identity};
 use crate::domain::source::{Door, SourceConfig};
 use crate::domain::{SubPrefix, as_uuid};
 
+/// Where a source's view of the users goes.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'r> {
+    pub(crate) source: &'r SourceConfig,
+    pub(crate) records: &'r mpsc::Sender<Record>,
+}
+
 /// Where the users of one reading go.
 pub(super) struct Sink<'r> {
-    source: &'r SourceConfig,
+    views: &'r [View<'r>],
     evidence: Evidence,
     memberships: &'r Memberships,
-    records: &'r mpsc::Sender<Record>,
     /// The first page's users, until each has come through a lane.
     awaited: Mutex<HashSet<String>>,
 }
@@ -156,13 +162,8 @@ fn failed(lane: &Lane, source: PoolError) -> ReadError {
 }
 
 impl<'r> Sink<'r> {
-    pub(super) fn new(
-        source: &'r SourceConfig,
-        evidence: Evidence,
-        memberships: &'r Memberships,
-        records: &'r mpsc::Sender<Record>,
-    ) -> Self {
-        Self { source, evidence, memberships, records, awaited: Mutex::default() }
+    pub(super) fn new(views: &'r [View<'r>], evidence: Evidence, memberships: &'r Memberships) -> Self {
+        Self { views, evidence, memberships, awaited: Mutex::default() }
     }
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -177,23 +178,32 @@ impl<'r> Sink<'r> {
             if let Some(sub) = user.sub() {
                 self.awaited().remove(sub);
             }
-            self.records.send(self.record(user)).await.map_err(|_| ReadError::CalledOff)?;
+            let Some((last, others)) = self.views.split_last() else { continue };
+            for view in others {
+                self.put(view, user.clone()).await?;
+            }
+            self.put(last, user).await?;
         }
         Ok(count)
     }
 
-    fn record(&self, user: PoolUser) -> Record {
+    async fn put(&self, View { source, records }: &View<'_>, user: PoolUser) -> Result<(), ReadError> {
+        records.send(self.record(source, user)).await.map_err(|_| ReadError::CalledOff)
+    }
+
+    fn record(&self, source: &SourceConfig, user: PoolUser) -> Record {
         let sub = user.sub().map(str::to_owned);
         let groups = sub.as_deref().map(|sub| self.memberships.of(sub)).unwrap_or_default();
         let PoolUser { username, attributes, enabled } = user;
-        let read = self.source.identity_of_user(&Door::Pool, attributes, Some(groups), Timestamp::now());
+        let read = source.identity_of_user(&Door::Pool, attributes, Some(groups), Timestamp::now());
         match read {
             Ok(identity) => {
-                let identity = Identity { enabled: identity.enabled && enabled, ..identity };
+                let enabled = identity.enabled && enabled;
+                let identity = Identity { enabled, user_name: Some(username), ..identity };
                 Record::Identity(identity.on(self.evidence))
             }
             Err(reason) => {
-                let key = sub.as_deref().and_then(|sub| self.source.key_of_sub(sub));
+                let key = sub.as_deref().and_then(|sub| source.key_of_sub(sub));
                 let user = sub.filter(|sub| !sub.is_empty()).unwrap_or(username);
                 Record::Invalid { user, key, reason: reason.to_string() }
             }

@@ -1,6 +1,6 @@
 //! What brings changes in the pool in seconds: a trail that logs management events, and the rule that sends them to the queue.
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use serde_json::{Value, json};
 
 use super::TIMEOUT;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aws_config::{Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::types::{LambdaConfigType, UserPoolClientType, UserPoolType};
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 
 use super::TIMEOUT;
 use super::finding::{Check, Finding};

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_types::SdkConfig;
 
 use super::TIMEOUT;
 use super::finding::{Check, Finding};

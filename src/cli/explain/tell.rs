@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anstyle::AnsiColor::{BrightBlack, Green, Red, Yellow};
 use serde_json::{Value, json};
 
-use super::reasons::{because, nearest, spoken};
+use crate::cli::reasons::{because, nearest, spoken};
 use crate::cli::screen::{Line, counted};
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::facts::{Facts, Ledger};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Identity, UserKey};
+use crate::domain::identity::{Email, Identity, UserKey};
 use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::domain::policy::{Desired, Policy, Rule, Verdict, WhenDisabled};
 use crate::domain::told::Told;
@@ -50,8 +50,8 @@ impl Person {
     }
 
     fn name(&self) -> &str {
-        let email = self.identity.as_ref().and_then(|identity| identity.email.as_ref());
-        email.map_or(&self.asked, |email| email.as_str())
+        let Some(identity) = &self.identity else { return &self.asked };
+        identity.email.as_ref().map(Email::as_str).or(identity.called()).unwrap_or(&self.asked)
     }
 }
 

@@ -5,8 +5,9 @@
   const at = id => document.getElementById(id);
   const names = {new: 'new', changed: 'changed', missing: 'missing: marked', leaving: 'left', deleted: 'left: deleted', blocked: 'blocked'};
   const body = document.querySelector('#people tbody');
+  const called = p => p.email || p.user_name || p.key;
   // What is searched, once for each person.
-  for (const p of people) p.text = [p.email || '', p.key, ...p.lost, ...p.gained, ...p.kept].join(' ').toLowerCase();
+  for (const p of people) p.text = [p.email || '', p.user_name || '', p.key, ...p.lost, ...p.gained, ...p.kept].join(' ').toLowerCase();
   const option = (select, value, text) => {
     const made = document.createElement('option');
     made.value = value;
@@ -30,7 +31,7 @@
   let found = people;
   const open = new Set();
   const keys = {
-    name: p => (p.email || p.key).toLowerCase(),
+    name: p => called(p).toLowerCase(),
     kind: p => Object.keys(names).indexOf(p.change),
     lost: p => -p.lost.length,
     gained: p => -p.gained.length,
@@ -71,7 +72,7 @@
     const row = element('tr');
     const cell = element('td', undefined, 'why');
     cell.colSpan = 4;
-    if (p.email) cell.append(element('p', 'Key: ' + p.key));
+    if (called(p) !== p.key) cell.append(element('p', 'Key: ' + p.key));
     cell.append(
       ...list('Why', p.why.map(w => `${w.grants.join(', ')}: ${w.rule}`)),
       ...list('Loses, because no rule grants it any more', p.change === 'changed' ? p.lost : [], 'bad'),
@@ -89,7 +90,7 @@
       const row = element('tr');
       const name = element('th');
       name.scope = 'row';
-      const button = element('button', p.email || p.key);
+      const button = element('button', called(p));
       button.type = 'button';
       button.setAttribute('aria-expanded', String(open.has(p)));
       button.addEventListener('click', () => {

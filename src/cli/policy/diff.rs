@@ -6,24 +6,24 @@ use std::path::PathBuf;
 
 use anstyle::AnsiColor::{Green, Red};
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::read;
+use super::views::Views;
 use crate::cli::overview::Overview;
-use crate::cli::people::{FileArgs, People};
+use crate::cli::people::FileArgs;
 use crate::cli::plan::Shown;
 use crate::cli::screen::{Line, counted, figure};
 use crate::cli::summary;
 use crate::cli::summary::sections::Section;
 use crate::cli::{Exit, Failed, Terminal};
-use crate::domain::directory::{NotWhole, Record};
+use crate::domain::directory::Record;
 use crate::domain::identity::Identity;
-use crate::domain::plan::{Change, Diff, Plan};
-use crate::domain::policy::Policy;
+use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::Cause;
 use crate::sync::catalog::Catalog;
 use crate::sync::compare::{Comparison, Side};
+use crate::sync::one::SyncError;
 use crate::{clients, config};
 
 const EXAMPLES: &str = "\
@@ -36,8 +36,6 @@ It is the difference between a bulk sync by OLD and one by NEW. Where Permit's s
 looked up in Permit; without them, each is taken to exist. Departures are left out: they do not depend on rules. Exits \
 with 1 if more than --max-losses people lose a role.";
 
-/// Records that are read ahead.
-const RECORDS: usize = 1_024;
 /// One request to Permit.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -75,10 +73,9 @@ impl Args {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
         let (old, new) = (read(&self.old)?, read(&self.new)?);
-        let asked = union(&old, &new);
         let aws = clients::aws().await.map_err(Failed::usage)?;
         let pool = self.user_pool_id.clone().or_else(|| variable("USER_POOL_ID"));
-        let people = People::open(&self.file, pool, &asked, &aws).await?;
+        let people = Views::open(&self.file, pool, (&old, &new), &aws).await?;
         let has_permit =
             ["PERMIT_API_KEY", "PERMIT_API_KEY_SECRET_ID"].iter().any(|name| variable(name).is_some());
         let known = if self.offline || !has_permit {
@@ -94,28 +91,22 @@ impl Args {
         };
         let comparison = Comparison { old: &old, new: &new, known: known.as_deref() };
         let mut found = Found::new(self.shown, terminal.json);
-        found
-            .read(&people, &comparison)
-            .await
-            .map_err(|error| Failed::failed(format!("{error}. The comparison is not whole: run it again")))?;
-        found.tell(terminal, &people.name, &self)?;
+        let read = people.read(&mut |old, new| found.compare(&comparison, old, new)).await;
+        read.map_err(|error| {
+            Failed::failed(format!("{error}. Nothing was compared to its end: run it again"))
+        })?;
+        found.tell(terminal, &people.name, new.deprovision.max_percent, &self)?;
         let losing = found.overview.totals.losing;
         Ok(if self.max_losses.is_some_and(|most| losing > most) { Exit::Look } else { Exit::Done })
     }
-}
-
-/// A policy that asks for all that either asks for.
-fn union(old: &Policy, new: &Policy) -> Policy {
-    let mut both = old.clone();
-    both.rules.extend(new.rules.iter().cloned());
-    both.attributes.extend(new.attributes.iter().cloned());
-    both
 }
 
 struct Found {
     overview: Overview,
     moved: Moved,
     read: u64,
+    /// People whom Permit has after a sync by the old policy.
+    has_any: u64,
     /// Who was read, as hashes: the first record of a person counts.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -127,49 +118,80 @@ impl Found {
             overview: Overview::new(shown.people(json), false),
             moved: Moved::new(),
             read: 0,
+            has_any: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
         }
     }
 
-    async fn read(&mut self, people: &People, comparison: &Comparison<'_>) -> Result<(), NotWhole> {
-        let (records, mut received) = mpsc::channel(RECORDS);
-        let reading = people.directory.read(None, records);
-        let taking = async {
-            while let Some(record) = received.recv().await {
-                match record {
-                    Record::Identity(identity) => self.compare(comparison, &identity),
-                    Record::Invalid { user, reason, .. } => {
-                        self.read += 1;
-                        self.overview.rejected(&user, None, &Cause::of_record(&reason));
-                    }
-                }
-            }
+    fn compare(&mut self, comparison: &Comparison<'_>, old: Option<&Record>, new: Option<&Record>) {
+        let Some(record) = new.or(old) else { return };
+        let who = match record {
+            Record::Identity(identity) => identity.key.as_str(),
+            Record::Invalid { user, key, .. } => key.as_ref().map_or(user.as_str(), |key| key.as_str()),
         };
-        let (read, ()) = tokio::join!(reading, taking);
-        read.map(drop)
-    }
-
-    fn compare(&mut self, comparison: &Comparison<'_>, identity: &Identity) {
-        if !self.seen.insert(self.hasher.hash_one(&identity.key)) {
+        if !self.seen.insert(self.hasher.hash_one(who)) {
             return;
         }
         self.read += 1;
-        let (facts, plan) = comparison.of(identity);
-        if let Plan::Change(Change { revoke, grant, .. }) = &plan {
-            for (side, moved) in [(Side::Old, revoke), (Side::New, grant)] {
-                let rules = if moved.is_empty() { BTreeMap::new() } else { comparison.rules(identity, side) };
-                for role in moved {
-                    for line in rules.get(role).into_iter().flatten() {
-                        *self.moved.entry((side, *line, role.to_string())).or_default() += 1;
-                    }
+        let old = match old {
+            Some(Record::Identity(identity)) => Some(identity),
+            Some(Record::Invalid { .. }) | None => None,
+        };
+        match new {
+            Some(Record::Identity(new)) => self.compare_person(comparison, old, new),
+            // By the new policy nobody can tell who they are: they keep what they have.
+            Some(Record::Invalid { reason, .. }) => {
+                self.overview.rejected(
+                    who,
+                    old.and_then(|old| old.email.as_ref()),
+                    &Cause::of_record(reason),
+                );
+                self.keeps(comparison, old);
+            }
+            None => self.keeps(comparison, old),
+        }
+    }
+
+    fn keeps(&mut self, comparison: &Comparison<'_>, old: Option<&Identity>) {
+        let facts = old.and_then(|old| comparison.before(old));
+        self.has_any += u64::from(facts.is_some());
+        self.overview.add(Planned::Sync(Diff { plan: &Plan::Unchanged, actual: facts.as_ref() }));
+    }
+
+    fn compare_person(&mut self, comparison: &Comparison<'_>, old: Option<&Identity>, new: &Identity) {
+        let (facts, plan) = comparison.of(old, new);
+        self.has_any += u64::from(facts.is_some());
+        self.overview.met(new);
+        let (lost, gained) = match &plan {
+            Plan::Change(Change { revoke, grant, .. }) => (Some(revoke), Some(grant)),
+            Plan::Create(NewUser { grants, .. }) => (None, Some(grants)),
+            Plan::Unchanged => (None, None),
+            Plan::Refused(refused) => {
+                let cause = Cause::of_error(&SyncError::Evidence(refused.clone()));
+                self.overview.rejected(new.key.as_str(), new.email.as_ref(), &cause);
+                (None, None)
+            }
+        };
+        for (side, identity, moved) in [(Side::Old, old, lost), (Side::New, Some(new), gained)] {
+            let (Some(identity), Some(moved)) = (identity, moved) else { continue };
+            let rules = if moved.is_empty() { BTreeMap::new() } else { comparison.rules(identity, side) };
+            for role in moved {
+                for line in rules.get(role).into_iter().flatten() {
+                    *self.moved.entry((side, *line, role.to_string())).or_default() += 1;
                 }
             }
         }
-        self.overview.add(Planned::Sync(Diff { plan: &plan, actual: Some(&facts) }));
+        self.overview.add(Planned::Sync(Diff { plan: &plan, actual: facts.as_ref() }));
     }
 
-    fn tell(&self, terminal: &mut Terminal<'_>, people: &str, args: &Args) -> Result<(), Failed> {
+    fn tell(
+        &self,
+        terminal: &mut Terminal<'_>,
+        people: &str,
+        max_percent: f64,
+        args: &Args,
+    ) -> Result<(), Failed> {
         let totals = &self.overview.totals;
         if terminal.json {
             let rules = self.moved.iter().map(|((side, line, role), count)| {
@@ -190,6 +212,14 @@ impl Found {
         lines.push(
             Line::new(2).text(format!("{read} read; {} would stay as they are.", figure(totals.unchanged))),
         );
+        #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
+        let is_too_much = totals.losing as f64 * 100.0 > max_percent * self.has_any.max(1) as f64;
+        if totals.losing > 0 && is_too_much {
+            let text = format!(
+                " more than max_percent = {max_percent} lose something. They keep it until `sync --approve-deprovision`."
+            );
+            lines.push(Line::new(2).colour(Red, "A sync refuses this:").text(text));
+        }
         let sections = vec![
             summary::sections::roles(&self.overview, args.shown.all),
             self.rules(args),

@@ -1,5 +1,7 @@
 //! People, one line each.
 
+use std::collections::HashMap;
+
 use anstyle::AnsiColor::{self, Green, Red, Yellow};
 
 use super::sections::Section;
@@ -13,20 +15,26 @@ pub(in crate::cli) const ON_A_SCREEN: usize = 30;
 pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize) -> Section {
     let Shown { all, details } = shown;
     let most = if all { usize::MAX } else { ON_A_SCREEN };
-    let people = overview.people().take(most);
-    let entries: Vec<Vec<Line>> = people.map(|person| entry(person, details, columns)).collect();
+    let people: Vec<&Person> = overview.people().take(most).collect();
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    people.iter().for_each(|person| *named.entry(person.name()).or_default() += 1);
+    // Two people of one name are told apart by their keys.
+    let entries: Vec<Vec<Line>> =
+        people.iter().map(|person| entry(person, named[person.name()] > 1, details, columns)).collect();
     let more = overview.totals.touched().saturating_sub(entries.len() as u64);
     Section { heading: vec![Line::plain("People")], entries, more, one: "person", many: "people", least: 1 }
 }
 
-fn entry(person: &Person, details: bool, columns: usize) -> Vec<Line> {
+fn entry(person: &Person, shares_name: bool, details: bool, columns: usize) -> Vec<Line> {
     let loses = !person.lost.is_empty() || person.change == Kind::Deleted;
     let (sign, colour) = match person.change {
         _ if loses => ("-", Red),
         Kind::New => ("+", Green),
         Kind::Changed | Kind::Missing | Kind::Leaving | Kind::Deleted | Kind::Blocked => ("~", Yellow),
     };
-    let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {} ", person.name()));
+    let key =
+        if shares_name && person.name() != person.key { format!("({}) ", person.key) } else { String::new() };
+    let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {} {key}", person.name()));
     let mut lines = vec![line.fitting(columns, &pieces(person))];
     if details {
         lines.push(Line::new(8).text(format!("      key: {}", person.key)));

@@ -35,10 +35,10 @@ impl Section {
 }
 
 /// As much of each section as there is room for, in turns, so that none takes it all.
-pub(in crate::cli) fn fitted(sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
+///
+/// Where not even the least of each has room, the last sections are left out.
+pub(in crate::cli) fn fitted(mut sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
     let height = |lines: &[Line]| lines.iter().map(|line| line.rendered(columns, false).len()).sum::<usize>();
-    let mut shown: Vec<usize> =
-        sections.iter().map(|section| section.least.min(section.entries.len())).collect();
     let size = |section: &Section, shown: usize| {
         if section.entries.is_empty() {
             return 0;
@@ -46,6 +46,14 @@ pub(in crate::cli) fn fitted(sections: Vec<Section>, room: usize, columns: usize
         let entries: usize = section.entries.iter().take(shown).map(|entry| height(entry)).sum();
         1 + height(&section.heading) + entries + usize::from(section.more(shown).is_some())
     };
+    let least = |section: &Section| section.least.min(section.entries.len());
+    let needed = |sections: &[Section]| -> usize {
+        sections.iter().map(|section| size(section, least(section))).sum()
+    };
+    while sections.len() > 1 && needed(&sections) > room {
+        sections.pop();
+    }
+    let mut shown: Vec<usize> = sections.iter().map(least).collect();
     let mut grows = true;
     while grows {
         grows = false;

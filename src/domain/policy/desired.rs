@@ -1,6 +1,7 @@
 //! What should be of one person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -115,6 +116,11 @@ impl Untold {
         Self { tenant, resource, role, told_in }
     }
 
+    /// The one tenant in which it is told.
+    pub fn told_in(&self) -> Option<&Key> {
+        self.told_in.as_ref()
+    }
+
     /// Whether the rule might grant this.
     pub fn fits(&self, grant: &Grant) -> bool {
         let is_on = match (&self.resource, &grant.instance) {
@@ -128,5 +134,17 @@ impl Untold {
             && self.tenant.as_ref().is_none_or(|tenant| *tenant == grant.tenant)
             && self.role.as_ref().is_none_or(|role| *role == grant.role)
             && self.told_in.as_ref() != Some(&grant.tenant)
+    }
+}
+
+/// As in `acme/*` or `default/project:*#viewer`.
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();
+        write!(f, "{}/", any(&self.tenant))?;
+        if let Some(RuleResource { resource, key }) = &self.resource {
+            write!(f, "{resource}:{}#", any(key))?;
+        }
+        f.write_str(&any(&self.role))
     }
 }

@@ -131,6 +131,7 @@ impl SourceConfig {
             told: record.told(),
             plain: record.plain,
             key,
+            user_name: None,
             source: self.name.clone(),
             evidence: Evidence::default(),
             email,

@@ -16,7 +16,7 @@ use lambda_http::request::LambdaRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::authorizer::{PolicyAnswer, Question, SimpleAnswer};
+use super::question::{PolicyAnswer, Question, SimpleAnswer};
 use super::route::{Place, Route};
 
 /// What the function is asked.

@@ -121,7 +121,9 @@ impl<'a> Planner<'a> {
         self.observer.met(identity);
         if census.is_unreadable(&identity.key) {
             let error = SyncError::Permit(Error::Unreadable);
-            report.reject(identity.key.as_str(), &error, Cause::of_error(&error));
+            let cause = Cause::of_error(&error);
+            self.observer.rejected(identity.key.as_str(), identity.email.as_ref(), &cause);
+            report.reject(identity.key.as_str(), &error, cause);
             return None;
         }
         let mut desired = self.policy.evaluate(identity);
@@ -180,6 +182,7 @@ impl<'a> Planner<'a> {
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             report.count_idle(&desired, &plan, self.observer);
+            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
         Some(self.send(desired, actual, &plan, census))

@@ -138,7 +138,7 @@ async fn more_than_the_policy_allows_is_refused_and_the_rest_goes_on() {
 
     let strict = policy_with(&[("max_percent = 50", "max_percent = 20")]);
     let report = bulk_sync(&sandbox, &directory, strict).run(options(), &Nobody).await.unwrap();
-    let refused = "deprovisioning 40% of the owned users is past max_percent = 20";
+    let refused = "40% of the users of this directory would lose something, and max_percent is 20";
     assert_eq!(report.refused.as_deref(), Some(refused));
     assert_eq!((report.tombstoned, report.unassigned), (0, 0), "{report:?}");
     assert_eq!((report.created, report.updated), (1, 1), "the rest goes on: {report:?}");

@@ -2,8 +2,10 @@
 
 use std::process::Output;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use clap::Parser as _;
 use permit_handoff::aws::http::AwsHttp;
 use permit_handoff::cli::{Cli, Command, Exit, Terminal};

@@ -140,20 +140,19 @@ async fn the_roles_of_a_resource_and_the_pdp_are_looked_at() {
     let answer = deployment.json(&[]).await;
     answer.says("roles", "error", "on the resource project, of which Permit has no role");
 
-    deployment.seed(&json!({
-        "resources": {"project": ["reader"]},
-        "users": {"jane": {"roles": ["default/project:apollo#reader", "default/viewer"]}},
-    }));
+    let seed =
+        json!({"resources": {"project": ["reader"]}, "users": {"jane": {"roles": ["default/viewer"]}}});
+    deployment.sandbox.seed(&serde_json::from_value(seed).unwrap()).unwrap();
     deployment.set("PERMIT_PDP_URL", &deployment.value("PERMIT_API_URL"));
     let answer = deployment.json(&["--all"]).await;
-    answer.says("roles", "good", "every role of the resource project that the policy names (1)");
+    answer.says("roles", "good", "every project role that the policy names (1)");
     answer.says("pdp", "good", "the PDP knows what Permit has of the user");
     deployment.set("HANDOFF_POLICY", &rule("pilot"));
     let answer = deployment.json(&[]).await;
-    answer.says("roles", "error", "the role of the resource project pilot (line 1), which Permit lacks");
-    deployment.set_pdp(permit_sandbox::Pdp { part_percent: 0, ..permit_sandbox::Pdp::default() });
+    answer.says("roles", "error", "the project role pilot (line 1), which Permit lacks");
+    deployment.sandbox.set_pdp(permit_sandbox::Pdp { part_percent: 0, ..permit_sandbox::Pdp::default() });
     let answer = deployment.json(&[]).await;
-    answer.says("pdp", "error", "of the 2 roles that Permit has of the user");
+    answer.says("pdp", "error", "1 of 1 roles that Permit has of the user");
 }
 
 #[tokio::test]

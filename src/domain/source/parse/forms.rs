@@ -84,6 +84,7 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
     };
     (file.spread, file.pairs) = (names("spread"), names("pairs"));
     (file.columns, file.people, file.ignored) = (names("columns"), names("people"), names("ignored"));
+    file.widths = table.numbers("widths");
     file.text_mark = table.text("text_mark").map(|(mark, _)| mark.to_owned());
 }
 

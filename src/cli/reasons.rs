@@ -12,7 +12,7 @@ use crate::domain::policy::{Condition, Policy, Rule, Verdict};
 const NAMED: usize = 5;
 
 /// A grant, as in `editor in acme`.
-pub(super) fn spoken(grant: &Grant) -> String {
+pub(in crate::cli) fn spoken(grant: &Grant) -> String {
     match &grant.instance {
         None => format!("{} in {}", grant.role, grant.tenant),
         Some(instance) => format!("{} on {instance} in {}", grant.role, grant.tenant),
@@ -20,7 +20,11 @@ pub(super) fn spoken(grant: &Grant) -> String {
 }
 
 /// The rules by which the person gets this grant, each with the reason.
-pub(super) fn because<'p>(policy: &'p Policy, identity: &Identity, grant: &Grant) -> Vec<(&'p Rule, String)> {
+pub(in crate::cli) fn because<'p>(
+    policy: &'p Policy,
+    identity: &Identity,
+    grant: &Grant,
+) -> Vec<(&'p Rule, String)> {
     let rules = policy.explain(identity).into_iter();
     let granting =
         rules.filter(|(_, verdict)| verdict.granted().is_some_and(|grants| grants.contains(grant)));
@@ -58,7 +62,7 @@ fn gives(rule: &Rule, identity: &Identity, group: &str, grant: &Grant) -> bool {
 }
 
 /// The rule that comes nearest to granting this, and what is missing. `None`: no rule can.
-pub(super) fn nearest<'p>(
+pub(in crate::cli) fn nearest<'p>(
     policy: &'p Policy,
     identity: &Identity,
     grant: &Grant,

@@ -1,0 +1,339 @@
+//! `cases.toml`: people, and what a policy is expected to grant them. Every fault at once, each with its line.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::domain::grant::{Grant, Key};
+use crate::domain::policy::Fault;
+use crate::domain::table::{Faults, Table, Text, did_you_mean, one_or_many};
+
+/// By which door a person comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DoorName {
+    /// A user pool's list.
+    Pool,
+    /// A trigger event.
+    Trigger,
+    /// A token.
+    Token,
+    /// A record of a file.
+    File,
+}
+
+const DOORS: [(&str, DoorName); 4] = [
+    ("pool", DoorName::Pool),
+    ("trigger", DoorName::Trigger),
+    ("token", DoorName::Token),
+    ("file", DoorName::File),
+];
+
+impl DoorName {
+    /// As the cases name it.
+    pub(super) fn name(self) -> &'static str {
+        DOORS.iter().find(|(_, door)| *door == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// One person, and what is expected.
+pub(super) struct Case {
+    /// Where it stands.
+    pub(super) line: usize,
+    /// What it is called; `None`: by its address or key.
+    pub(super) name: Option<String>,
+    /// The source by its name; `None`: the policy's only one with this door.
+    pub(super) source: Option<String>,
+    pub(super) door: DoorName,
+    /// Attributes of a pool or a trigger, claims of a token, columns of a file.
+    pub(super) claims: Map<String, Value>,
+    /// `None`: in a pool no group; at the other doors, not told beside the claims.
+    pub(super) groups: Option<BTreeSet<String>>,
+    /// Whether the pool lets them sign in.
+    pub(super) enabled: bool,
+    pub(super) grants: BTreeSet<Grant>,
+    /// What cannot be told at this door; `None`: it does not matter.
+    pub(super) unknown: Option<Vec<GrantPattern>>,
+}
+
+/// Grants by a pattern: `acme/*`, `*/viewer`, `default/project:*#viewer`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct GrantPattern {
+    tenant: Option<Key>,
+    /// The resource and the instance.
+    on: Option<(Option<Key>, Option<Key>)>,
+    role: Option<Key>,
+}
+
+impl GrantPattern {
+    /// `None`: it is not one.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let part = |text: &str| if text == "*" { Some(None) } else { Key::new(text).map(Some) };
+        let (tenant, rest) = text.split_once('/')?;
+        let (on, role) = match rest.split_once('#') {
+            None => (None, rest),
+            Some((instance, role)) => {
+                let (resource, key) = instance.split_once(':')?;
+                (Some((part(resource)?, part(key)?)), role)
+            }
+        };
+        Some(Self { tenant: part(tenant)?, on, role: part(role)? })
+    }
+
+    /// Whether all of it is in this tenant.
+    pub(super) fn is_in(&self, tenant: &Key) -> bool {
+        self.tenant.as_ref() == Some(tenant)
+    }
+
+    /// Whether it has every grant that `other` has.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.compare(other, |mine, theirs| mine.is_none() || mine == theirs)
+    }
+
+    /// Whether there may be a grant that both have.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.compare(other, |mine, theirs| mine.is_none() || theirs.is_none() || mine == theirs)
+    }
+
+    fn compare(&self, other: &Self, fits: fn(&Option<Key>, &Option<Key>) -> bool) -> bool {
+        let is_on = match (&self.on, &other.on) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => fits(&mine.0, &theirs.0) && fits(&mine.1, &theirs.1),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        is_on && fits(&self.tenant, &other.tenant) && fits(&self.role, &other.role)
+    }
+}
+
+impl std::fmt::Display for GrantPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();
+        write!(f, "{}/", any(&self.tenant))?;
+        if let Some((resource, key)) = &self.on {
+            write!(f, "{}:{}#", any(resource), any(key))?;
+        }
+        f.write_str(&any(&self.role))
+    }
+}
+
+/// The cases of a file.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(super) fn parse(text: &str) -> Result<Vec<Case>, Vec<Fault>> {
+    let faults = Faults::of(text);
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            faults.add(&error.span().unwrap_or_default(), error.message());
+            return Err(faults.into_inner());
+        }
+    };
+    let mut file = Table::new("the file", document.get_ref(), document.span(), &faults);
+    let people = file.take("person").map(one_or_many).unwrap_or_default();
+    let mut cases = Vec::new();
+    for value in &people {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                cases.extend(case(Table::new("[[person]]", table, value.span(), &faults)));
+            }
+            _ => faults.add(&value.span(), "a person is a table: write [[person]]"),
+        }
+    }
+    file.finish();
+    let has_nobody = people.is_empty();
+    drop(people);
+    let mut faults = faults.into_inner();
+    if has_nobody && faults.is_empty() {
+        faults.push(Fault { line: 1, message: "it has no [[person]]: nothing is tested".to_owned() });
+    }
+    faults.sort_by_key(|fault| fault.line);
+    if faults.is_empty() { Ok(cases) } else { Err(faults) }
+}
+
+/// `None`: something is wrong with it, and is noted.
+fn case(mut table: Table<'_, '_>) -> Option<Case> {
+    let (at, faults) = (table.at.clone(), table.faults);
+    let owned = |text: Option<Text<'_>>| text.map(|(text, _)| text.to_owned());
+    let (name, source) = (owned(table.text("name")), owned(table.text("source")));
+    let door = door(&mut table);
+    let claims = table.take("claims").map(|value| (value, json(value)));
+    if let Some((value, claims)) = &claims
+        && !claims.is_object()
+    {
+        faults.add(&value.span(), "`claims` is a table, as in { email = \"jane@example.com\" }");
+    }
+    let pool_groups = crate::domain::source::POOL_GROUPS;
+    let is_of_pool = matches!(door, Some(DoorName::Pool | DoorName::Trigger));
+    if let Some((value, claims)) = &claims
+        && is_of_pool
+        && claims.get(pool_groups).is_some()
+    {
+        faults.add(
+            &value.span(),
+            format!("the groups of a pool are not the claim `{pool_groups}`: write `groups`"),
+        );
+    }
+    let texts = |texts: Option<Vec<Text<'_>>>| {
+        texts.map(|texts| texts.into_iter().map(|(text, _)| text.to_owned()).collect::<BTreeSet<_>>())
+    };
+    let groups = texts(table.texts("groups"));
+    let enabled = table.flag("enabled");
+    if enabled.is_some() && door.is_some_and(|door| door != DoorName::Pool) {
+        faults.add(
+            &at,
+            "`enabled` is for the door \"pool\": at the others the claims say who may sign in".to_owned(),
+        );
+    }
+    let grants = grants(&mut table);
+    let unknown = unknown(&mut table);
+    table.finish();
+    Some(Case {
+        line: faults.line(&at),
+        name,
+        source,
+        door: door?,
+        claims: match claims.map(|(_, claims)| claims) {
+            Some(Value::Object(claims)) => claims,
+            _ => Map::new(),
+        },
+        groups,
+        enabled: enabled.unwrap_or(true),
+        grants: grants?,
+        unknown,
+    })
+}
+
+fn door(table: &mut Table<'_, '_>) -> Option<DoorName> {
+    let is_missing = table.peek("door").is_none();
+    let Some((name, at)) = table.text("door") else { return is_missing.then_some(DoorName::Pool) };
+    let door = DOORS.iter().find(|(known, _)| *known == name).map(|(_, door)| *door);
+    if door.is_none() {
+        let near = did_you_mean(name, DOORS.iter().map(|(name, _)| *name));
+        table.faults.add(&at, format!("`door` is pool, trigger, token or file, not `{name}`{near}"));
+    }
+    door
+}
+
+fn grants(table: &mut Table<'_, '_>) -> Option<BTreeSet<Grant>> {
+    let Some(texts) = table.texts("grants") else {
+        table.faults.add(&table.at, "it has no `grants`: name what is expected, or write grants = []");
+        return None;
+    };
+    let mut grants = BTreeSet::new();
+    for (text, at) in texts {
+        match text.parse::<Grant>() {
+            Ok(grant) => drop(grants.insert(grant)),
+            Err(error) => table.faults.add(&at, format!("`{text}` in `grants`: {error}")),
+        }
+    }
+    Some(grants)
+}
+
+fn unknown(table: &mut Table<'_, '_>) -> Option<Vec<GrantPattern>> {
+    let mut patterns = Vec::new();
+    for (text, at) in table.texts("unknown")? {
+        match GrantPattern::parse(text) {
+            Some(pattern) => patterns.push(pattern),
+            None => table.faults.add(
+                &at,
+                format!("`{text}` in `unknown` is not TENANT/ROLE with * for any, as in acme/* or */viewer"),
+            ),
+        }
+    }
+    Some(patterns)
+}
+
+/// The value as JSON. A date is a text, as in tokens.
+fn json(value: &Spanned<DeValue<'_>>) -> Value {
+    match value.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(flag) => Value::Bool(*flag),
+        DeValue::Datetime(time) => Value::String(time.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| Value::String(number.as_str().to_owned()), Value::from),
+        DeValue::Float(number) => {
+            let parsed = number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+            parsed.map_or_else(|| Value::String(number.as_str().to_owned()), Value::Number)
+        }
+        DeValue::Array(items) => items.iter().map(json).collect(),
+        DeValue::Table(members) => Value::Object(
+            members.iter().map(|(name, value)| (name.get_ref().to_string(), json(value))).collect(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_the_cases_is_told_with_its_line() {
+        let text = r#"
+[[person]]
+door = "tokn"
+claims = { sub = "u" }
+
+[[person]]
+claims = 7
+groups = [1]
+grants = ["editor"]
+unknown = ["acme"]
+
+[[person]]
+grant = ["acme/editor"]
+door = "file"
+enabled = false
+
+[[person]]
+claims = { "cognito:groups" = ["a"] }
+grants = []
+"#;
+        let told: Vec<String> = parse(text).err().unwrap().iter().map(Fault::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"));
+        let none: Vec<String> = parse("").err().unwrap().iter().map(Fault::to_string).collect();
+        assert_eq!(none, ["line 1: it has no [[person]]: nothing is tested"]);
+        assert_eq!(parse("[[person]\n").err().unwrap()[0].line, 1);
+    }
+
+    #[test]
+    fn a_case_is_read_as_it_is_documented() {
+        let cases = parse(
+            "[[person]]\ndoor = \"token\"\nsource = \"s\"\nclaims = { sub = \"u\", n = 7, at = 2026-01-31, app = { org = [\"a\"] } }\n\
+             grants = [\"acme/editor\", \"default/project:apollo#viewer\"]\nunknown = [\"acme/*\"]\n\
+             [[person]]\ngroups = []\ngrants = []\n",
+        )
+        .ok()
+        .unwrap();
+        let [token, pool] = &cases[..] else { panic!("{}", cases.len()) };
+        assert_eq!((token.line, token.door, token.source.as_deref()), (1, DoorName::Token, Some("s")));
+        assert_eq!(
+            Value::Object(token.claims.clone()),
+            serde_json::json!({"sub": "u", "n": 7, "at": "2026-01-31", "app": {"org": ["a"]}})
+        );
+        assert_eq!((token.grants.len(), token.groups.is_none(), token.enabled), (2, true, true));
+        assert_eq!((pool.line, pool.door, pool.groups.as_ref()), (7, DoorName::Pool, Some(&BTreeSet::new())));
+        assert!(pool.unknown.is_none());
+    }
+
+    #[test]
+    fn patterns_cover_and_meet() {
+        let pattern = |text| GrantPattern::parse(text).unwrap();
+        for (one, other, covers, meets) in [
+            ("*/*", "acme/*", true, true),
+            ("acme/*", "*/*", false, true),
+            ("acme/editor", "acme/editor", true, true),
+            ("acme/*", "default/*", false, false),
+            ("acme/*", "*/editor", false, true),
+            ("*/*", "acme/project:*#viewer", false, false),
+            ("acme/project:*#viewer", "acme/project:apollo#viewer", true, true),
+        ] {
+            let (one, other) = (pattern(one), pattern(other));
+            assert_eq!((one.covers(&other), one.meets(&other)), (covers, meets), "{one} {other}");
+        }
+        for text in ["acme", "acme/", "/x", "acme/p#r", "a c/x", "acme/x/y"] {
+            assert_eq!(GrantPattern::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the fuzz targets check (`fuzz/checks`), on their corpus and on what chance makes of it: without nightly Rust.
+
+use std::path::{Path, PathBuf};
+
+#[path = "../../fuzz/checks/files.rs"]
+mod files;
+#[path = "../../fuzz/checks/sources.rs"]
+mod sources;
+#[path = "../../fuzz/checks/token_parser.rs"]
+mod token_parser;
+
+/// Changed inputs for each of the corpus.
+const CHANGED: usize = 150;
+
+fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut inputs: Vec<_> = files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    inputs.sort();
+    inputs
+}
+
+/// Pieces that separate, quote, nest or end something.
+const PIECES: [&[u8]; 24] = [
+    b"\"",
+    b"\"\"",
+    b",",
+    b";",
+    b"|",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"\xff",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"'",
+    b"\\",
+    "\u{202e}".as_bytes(),
+    "\u{feff}".as_bytes(),
+    b":",
+    b"=",
+    b"\"sub\":\"u1\",",
+    b"#",
+    b"\t",
+];
+
+fn change(random: &mut fastrand::Rng, input: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(0..=bytes.len());
+        let end = (at + random.usize(0..12)).min(bytes.len());
+        let piece: &[u8] = match random.u8(0..4) {
+            0 => b"",
+            1 => &other[random.usize(0..=other.len())..],
+            _ => PIECES[random.usize(..PIECES.len())],
+        };
+        bytes.splice(at..end, piece.iter().copied());
+    }
+    bytes.truncate(4096);
+    bytes
+}
+
+/// Runs `check` on the corpus, and on what comes of changing it. A failure prints the input.
+fn run(name: &str, check: fn(&[u8])) {
+    let inputs = corpus(name);
+    assert!(inputs.len() >= 2, "{name} has no corpus");
+    let checked = |what: &str, bytes: &[u8]| {
+        let is_good = std::panic::catch_unwind(|| check(bytes)).is_ok();
+        assert!(is_good, "{name}, {what}: {}", bytes.escape_ascii());
+    };
+    inputs.iter().for_each(|(path, bytes)| checked(&path.display().to_string(), bytes));
+    let mut random = fastrand::Rng::with_seed(11);
+    for n in 0..inputs.len() * CHANGED {
+        let (_, input) = &inputs[n % inputs.len()];
+        let (_, other) = &inputs[random.usize(..inputs.len())];
+        checked("changed", &change(&mut random, input, other));
+    }
+}
+
+#[test]
+fn files_hold_what_their_fuzz_target_checks() {
+    run("files", files::check);
+}
+
+#[test]
+fn sources_hold_what_their_fuzz_target_checks() {
+    run("sources", sources::check);
+}
+
+#[test]
+fn tokens_hold_what_their_fuzz_target_checks() {
+    run("token_parser", token_parser::check);
+}
