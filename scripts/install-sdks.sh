@@ -19,5 +19,5 @@ for version in 2 3; do
   $into/python-$version/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement stand-ins/sdks/python-$version.txt
 done
 cp stand-ins/sdks/package.json stand-ins/sdks/package-lock.json $into/node/
-npm ci --prefix $into/node --ignore-scripts --no-fund --no-audit --loglevel=error >/dev/null
+(cd $into/node && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >/dev/null)
 cat "${pins[@]}" >$into/stamp

@@ -132,7 +132,8 @@ class Rehearsal:
         self.sh(f"{sync} --yes", expect=(0, 1))
         check(len(self.permit_users()) == 3, f"everybody is in Permit: {self.permit_users()}")
         self.lambda_service()
-        self.function("bulk-sync")
+        # The stand-in for Permit is a PDP too.
+        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
         status, report = self.invoke("bulk-sync", {})
         check(status == 200 and report["complete"], f"the function reads the same settings: {report}")
         self.stop("bulk-sync")
@@ -215,7 +216,8 @@ class Rehearsal:
     def trigger_missing(self, pool):
         """Before `attach`: a dry run counts nothing."""
         self.lambda_service()
-        self.function("bulk-sync")
+        # The stand-in for Permit is a PDP too.
+        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
         status, report = self.invoke("bulk-sync", {"dry_run": True})
         check(status == 200 and report["dry_run"], f"the dry run answers: {report}")
         self.stop("bulk-sync")
@@ -232,7 +234,8 @@ class Rehearsal:
     def functions(self, pool):
         """Each program as it is deployed, through what alarms and widgets count."""
         event = self.event(pool)
-        self.function("bulk-sync")
+        # The stand-in for Permit is a PDP too.
+        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
         self.call("POST", f"{self.permit}/_sandbox/reset")
         self.tenant()
         # Many at once go by bulk calls, one by a write.
