@@ -94,6 +94,7 @@ impl FileDirectory {
         let stamp = stamp(path).map_err(said)?;
         let mut source = source.clone();
         mapping::put(&reading.mapped, &mut source.forms.file, policy)?;
+        source.forms.file.claims.status.retain(|test| !reading.ignored.contains(&test.path));
         let form = form::form(path, reading, &source.forms.file).map_err(said)?;
         let survey = Survey::new(path, &form, &source, now).map_err(said)?;
         check(&survey, &form, &source, reading, policy).map_err(said)?;
@@ -268,7 +269,7 @@ impl Inner {
             match (self.survey.count(&key), read) {
                 ((_, 0 | 1), Ok(identity)) => each(Record::Identity(identity)),
                 ((_, 0 | 1), Err((key, reason))) => {
-                    let (user, reason) = (key.as_str().to_owned(), format!("{}: {reason}", entry.at));
+                    let user = format!("{}, {}", key.as_str(), entry.at);
                     each(Record::Invalid { user, key: Some(key), reason })
                 }
                 (count, read) => twice.take(count, entry.at, read).is_none_or(&mut *each),

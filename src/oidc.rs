@@ -17,6 +17,7 @@
 //! | [`verify`] | the order of the checks |
 //! | [`claims`] | what a verified token says |
 //! | [`identity`] | who that is, for the policy |
+//! | [`explain`] | the same of a token that nobody verified, for an operator |
 //! | [`rejection`] | why a token was refused: one stable code a cause |
 //!
 //! The rules are those of RFC 7515, 7518, 7519, 8037 and the best practices of RFC 8725.
@@ -24,6 +25,7 @@
 pub mod algorithm;
 pub mod claims;
 pub mod clock;
+pub mod explain;
 mod fetch;
 pub mod identity;
 pub mod key;

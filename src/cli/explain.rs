@@ -24,6 +24,7 @@ use crate::aws::{Patience, UserPoolId};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, UserKey};
 use crate::domain::source::{Door, Sources};
+use crate::oidc::explain::unverified_identity;
 use crate::oidc::unverified::UnverifiedToken;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::Catalog;
@@ -155,7 +156,7 @@ impl Args {
         let sources = &settings.policy.sources;
         let issuer = token.unverified_issuer().to_owned();
         let is_trusted = sources.of_issuer(&issuer).is_some();
-        let identity = token.unverified_identity(sources).map_err(refused)?.map_err(Failed::usage)?;
+        let identity = unverified_identity(token, sources).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
         // What a token that was made now would do.
         let evidence = Evidence::read_at(Timestamp::now());

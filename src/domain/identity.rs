@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::clean::is_clean;
-pub(super) use self::clean::{readable, trimmed};
+pub(super) use self::clean::{is_unseen, readable, trimmed};
 pub use self::email::{Email, VerifiedEmail};
 pub use self::evidence::Evidence;
 use super::facts::Names;

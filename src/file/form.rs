@@ -1,6 +1,6 @@
 //! Which form a file has, by its first lines.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::path::Path;
 
@@ -75,16 +75,27 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
         let columns = forms.columns.iter().take(width).cloned().collect();
         return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
     }
-    let mut columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let mut columns: Vec<String> =
+        header.iter().map(|name| name.trim().trim_matches('\u{feff}').trim().to_owned()).collect();
     if columns.last().is_some_and(String::is_empty) {
         columns.pop();
     }
     for (place, name) in columns.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
         *name = format!("column {}", place + 1);
     }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = columns.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(format!("the column `{twice}` comes twice: rename one of them"));
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for name in &columns {
+        match seen.insert(name.to_lowercase(), name) {
+            None => {}
+            Some(other) if other == name => {
+                return Err(format!("the column `{name}` comes twice: rename one of them"));
+            }
+            Some(other) => {
+                return Err(format!(
+                    "the columns `{other}` and `{name}` differ in case alone: rename the one that is not meant"
+                ));
+            }
+        }
     }
     let width = columns.len();
     Ok(Form::Csv { columns, separator, prelude, has_header: true, width })

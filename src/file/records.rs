@@ -65,9 +65,9 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
     if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0x1f, 0x8b]) {
         return Err("it is a spreadsheet or an archive: save it as CSV in UTF-8, or unpack it".to_owned());
     }
-    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
-        reader.consume(3);
-    }
+    // Some tools put one more before the one that is there.
+    let marks = start.chunks(3).take_while(|bytes| *bytes == [0xef, 0xbb, 0xbf]).count();
+    reader.consume(marks * 3);
     Ok(reader)
 }
 

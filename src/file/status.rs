@@ -24,8 +24,9 @@ const WORDS: [&str; 19] = [
 ];
 
 /// What may stand beside it and changes nothing.
-const BESIDE: [&str; 20] = [
+const BESIDE: [&str; 21] = [
     "is",
+    "of",
     "account",
     "user",
     "employee",
@@ -140,6 +141,7 @@ mod tests {
             "userAccountControl",
             "Account status",
             "is-deleted",
+            "STATE_OF_ACCOUNT",
         ] {
             assert_eq!(alike(&[name]), [name], "{name}");
         }

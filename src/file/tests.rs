@@ -76,7 +76,7 @@ async fn the_lines_of_one_person_wait_for_each_other_wherever_they_are() {
     assert_eq!(people[0].groups, Some(["a".to_owned(), "b".to_owned()].into()));
     let told: Vec<&str> = invalid.iter().map(|(text, _)| text.as_str()).collect();
     assert!(
-        told[0].starts_with("u3: line 4 and line 5: ") && told[1].starts_with("u2: line 2 and line 6: "),
+        told[0].starts_with("u3, line 4 and line 5: ") && told[1].starts_with("u2, line 2 and line 6: "),
         "{told:?}"
     );
     assert_eq!(summary.doubt, None, "all of them are known");

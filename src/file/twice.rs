@@ -60,8 +60,8 @@ impl<'s> Twice<'s> {
         Some(match together {
             Ok(identity) => Record::Identity(*identity),
             Err((key, reason)) => {
-                let reason = format!("{}: {reason}; they keep what they had", at.join(" and "));
-                Record::Invalid { user: key.as_str().to_owned(), key: Some(key), reason }
+                let user = format!("{}, {}", key.as_str(), at.join(" and "));
+                Record::Invalid { user, key: Some(key), reason: format!("{reason}; they keep what they had") }
             }
         })
     }

@@ -3,24 +3,18 @@
 //! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with duplicate names, headers that
 //! bring their own key. What is left can be asked three things: who claims to have issued it, which key and which algorithm
 //! it says to check it with. All else waits for the signature.
-//! Two things read more: [`UnverifiedToken::unverified_identity`] and [`assumed_identity`], by which the command line explains and tries a policy.
-//! Nothing that grants may call them.
+//! More is read by [`explain`](super::explain), by which the command line explains and tries a policy. Nothing that grants may call it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
     algorithm::{Algorithm, NotAsymmetric},
     key::VerifyingKey,
     rejection::{Limit, Part, Rejection},
-    rules,
 };
-use crate::domain::identity::Identity;
-use crate::domain::source::{Rejected, SourceConfig, Sources};
 use crate::domain::strict_json::{self, JsonFault};
 
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
@@ -106,15 +100,9 @@ impl<'a> UnverifiedToken<'a> {
         self.algorithm
     }
 
-    /// The person that the token would be about, were its signature good and its dates in order: to explain a policy to an
-    /// operator, and for nothing that grants. `sources` tells how the issuer's tokens are read.
-    ///
-    /// # Errors
-    /// Where a claim that decides is missing or of a wrong type, or the source cannot say who it is.
-    pub fn unverified_identity(self, sources: &Sources) -> Result<Result<Identity, Rejected>, Rejection> {
-        let Self { algorithm: _, kid: _, typ, issuer, payload, signing_input: _, signature: _ } = self;
-        let source = sources.of_any_issuer(&issuer);
-        Ok(rules::read(issuer, typ, payload, &source)?.identity(Timestamp::now()))
+    /// What it says, of which nothing is proven: to explain it to an operator, and for nothing that grants.
+    pub(super) fn unproven(self) -> (String, TokenType, Map<String, Value>) {
+        (self.issuer, self.typ, self.payload)
     }
 
     /// The token with its signature proven by `key`.
@@ -123,19 +111,6 @@ impl<'a> UnverifiedToken<'a> {
         key.check(algorithm, signing_input.as_bytes(), &signature)?;
         Ok(SignedToken { issuer, typ, payload })
     }
-}
-
-/// The person of claims that somebody wrote down, as a token of `source` would show them: to try a policy. Nothing that grants may
-/// call it.
-///
-/// # Errors
-/// Where no such token would be accepted; inside, where the source cannot say who it is.
-pub fn assumed_identity(
-    claims: Map<String, Value>,
-    source: &Arc<SourceConfig>,
-) -> Result<Result<Identity, Rejected>, Rejection> {
-    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(rules::read(issuer, TokenType::Jwt, claims, source)?.identity(Timestamp::now()))
 }
 
 impl fmt::Debug for UnverifiedToken<'_> {

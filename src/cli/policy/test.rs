@@ -20,7 +20,7 @@ use crate::domain::policy::{Policy, Untold};
 use crate::domain::source::{Door, SourceConfig};
 use crate::domain::table::did_you_mean;
 use crate::domain::told::Told;
-use crate::oidc::unverified::assumed_identity;
+use crate::oidc::explain::assumed_identity;
 
 const EXAMPLES: &str = "\
 Examples:

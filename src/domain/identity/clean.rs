@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Whether the value has no control character (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
+/// Whether the value has no control character, nor another that nobody sees (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
 /// other characters, as in a postal address.
 ///
 /// What a value with one means is unsure: without the character it is another value, and perhaps one that grants. So it grants
@@ -16,10 +16,17 @@ pub fn is_clean(value: &Value) -> bool {
     }
 }
 
+/// Whether nobody sees the character: a control character, or one that only directs how others are shown. Those that join letters (as
+/// in Persian, or in emoji) are a part of what is written.
+pub(in crate::domain) fn is_unseen(c: char) -> bool {
+    let directs = |c| matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || directs(c)
+}
+
 fn is_clean_text(text: &str) -> bool {
     let is_break = |c: char| matches!(c, '\n' | '\r' | '\t');
     let inner = text.trim_matches(|c: char| c.is_whitespace() && !is_break(c));
-    !text.contains(|c: char| c.is_control() && !is_break(c))
+    !text.contains(|c: char| is_unseen(c) && !is_break(c))
         && !inner.starts_with(is_break)
         && !inner.ends_with(is_break)
 }
@@ -43,7 +50,7 @@ pub(in crate::domain) fn trimmed(value: Value) -> Option<Value> {
 
 /// A name as people read it: it decides over nothing, so control characters may just go.
 pub(in crate::domain) fn readable(name: &str) -> Option<String> {
-    let name = name.replace(char::is_control, "");
+    let name = name.replace(is_unseen, "");
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }

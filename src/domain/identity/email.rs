@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clean::is_unseen;
 use crate::domain::redacted_debug;
 
 /// An e-mail address: one `@`, something before it, a domain after it, no blanks. Proves nothing.
@@ -15,7 +16,7 @@ impl Email {
 
     /// `None` where `text` has no e-mail's form; the person is then synced without one.
     pub fn new(text: &str) -> Option<Self> {
-        if text.contains(char::is_control) {
+        if text.contains(is_unseen) {
             return None;
         }
         let text = text.trim();

@@ -457,7 +457,10 @@ mod unclean {
 
     /// Control characters, anywhere in a text.
     fn spoiled(text: &'static str) -> impl Strategy<Value = String> {
-        let control = vec!['\u{0}', '\u{1}', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}', '\t', '\n', '\r'];
+        let control = vec![
+            '\u{0}', '\u{1}', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}', '\u{200b}', '\u{202e}', '\u{feff}',
+            '\t', '\n', '\r',
+        ];
         (0..=text.len(), select(control)).prop_map(move |(at, c)| {
             // A line break between other characters is one more of them: the value is another one, and not unsure.
             let at = if c.is_ascii_whitespace() && at < text.len() { 0 } else { at };

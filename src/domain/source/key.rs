@@ -1,6 +1,6 @@
 //! The Permit user's key, made of what a source calls a person.
 
-use crate::domain::identity::{InvalidIdentity, UserKey};
+use crate::domain::identity::{InvalidIdentity, UserKey, is_unseen};
 
 /// How what Permit's pattern does not take is written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -21,7 +21,7 @@ pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Resul
     if name.is_empty() {
         return Err(InvalidIdentity::NoKey);
     }
-    if name.trim() != name || name.chars().any(char::is_control) {
+    if name.trim() != name || name.contains(is_unseen) {
         return Err(InvalidIdentity::NotAKey);
     }
     match encoding {
@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(decode(key).as_deref(), Some(name));
         }
         assert_eq!(user_key("crm.", "7", KeyEncoding::None).unwrap().as_str(), "crm.7");
-        for name in ["", " u1", "u1\n", "u\u{0}1"] {
+        for name in ["", " u1", "u1\n", "u\u{0}1", "u1\u{202e}"] {
             assert!(percent(name).is_err(), "{name}");
             assert!(user_key("x", name, KeyEncoding::None).is_err(), "{name}");
         }
@@ -115,7 +115,7 @@ mod tests {
                 prop_assert!(UserKey::new(key.as_str()).is_ok());
                 prop_assert_eq!(decode(key.as_str()), Some(name));
             } else {
-                prop_assert!(name.trim() != name || name.chars().any(char::is_control) || name.len() > 85);
+                prop_assert!(name.trim() != name || name.contains(is_unseen) || name.len() > 85);
             }
         }
 

@@ -43,6 +43,11 @@ pub enum Rejected {
         "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
     )]
     UnknownWord(String),
+    /// A status that is there, and empty.
+    #[error(
+        "`{0}` is empty, so whether the person may sign in is unsure: fill it in; or, where it says nothing of that, --ignore {0}"
+    )]
+    NoStatus(String),
     /// A word that does not say whether an address is verified.
     #[error(
         "`{0}` is neither yes nor no, so whether the address is verified is unsure: write true or false, or say in \
@@ -177,6 +182,8 @@ struct Record<'s> {
     names: &'s BTreeMap<String, Vec<String>>,
     /// Claims that are there, and of which nothing is known: the text is not of its declared form.
     hidden: BTreeSet<String>,
+    /// Columns that are there, and empty.
+    blank: BTreeSet<String>,
 }
 
 /// The groups of a person.
@@ -193,8 +200,15 @@ impl<'s> Record<'s> {
     fn new(forms: &'s Forms, door: &Door, claims: Map<String, Value>) -> Self {
         let told = forms.told(door);
         let is_file = matches!(door, Door::File(_));
-        let mut claims: BTreeMap<String, Value> =
-            claims.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
+        let (mut all, mut blank) = (BTreeMap::new(), BTreeSet::new());
+        for (name, value) in claims {
+            match trimmed(value) {
+                Some(value) => drop(all.insert(name, value)),
+                None if is_file => drop(blank.insert(name)),
+                None => {}
+            }
+        }
+        let mut claims = all;
         let mut hidden = match door {
             Door::Token(_) => overage(&claims),
             _ => BTreeSet::new(),
@@ -207,7 +221,7 @@ impl<'s> Record<'s> {
                 names.iter().filter(|(_, columns)| is_told(columns)).map(|(name, _)| name.clone()).collect();
             let told = told.and(renamed);
             let plain = plain(forms.lists.iter().chain(&forms.file.lists));
-            return Self { at: &forms.file.claims, is_file, claims, told, plain, names, hidden };
+            return Self { at: &forms.file.claims, is_file, claims, told, plain, names, hidden, blank };
         }
         for (path, form) in &forms.lists {
             split(&mut claims, path, form, &mut hidden);
@@ -216,7 +230,8 @@ impl<'s> Record<'s> {
             Door::Token(_) => forms.tells.shown(told, &claims, &forms.claims.groups),
             _ => told,
         };
-        Self { at: &forms.claims, is_file, claims, told, plain: plain(forms.lists.iter()), names, hidden }
+        let plain = plain(forms.lists.iter());
+        Self { at: &forms.claims, is_file, claims, told, plain, names, hidden, blank }
     }
 
     fn told(&self) -> Told {
@@ -309,14 +324,22 @@ impl<'s> Record<'s> {
     }
 
     fn may_sign_in(&self, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
-        let mut may = true;
+        let (mut may, mut says_so, mut blank) = (true, false, None);
         for test in &self.at.status {
             let answer = test
                 .ask(&self.claims, &forms.words, None, now)
                 .map_err(|unclear| unclear_at(test, &unclear))?;
             may &= answer.unwrap_or(true);
+            // Nobody is `blocked` where that is empty; who is not said to be `active` may be anything.
+            if test.may && test.asks == Asks::Says {
+                says_so |= answer.is_some();
+                blank = blank.or(Some(&test.path).filter(|path| self.blank.contains(*path)));
+            }
         }
-        Ok(may)
+        match blank {
+            Some(path) if !says_so && may => Err(Rejected::NoStatus(path.clone())),
+            _ => Ok(may),
+        }
     }
 
     fn groups(&self) -> Result<Groups, Rejected> {

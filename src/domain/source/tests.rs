@@ -397,6 +397,22 @@ fn nothing_that_is_silent_verifies_an_address() {
 }
 
 #[test]
+fn an_empty_status_is_no_yes_and_an_empty_block_is_none() {
+    let plain = source("");
+    let may =
+        |row: Value| read(&plain, &file(&["sub", "status", "active", "blocked"]), row).map(|one| one.enabled);
+    assert_eq!(may(json!({"sub": "u", "status": ""})), Err(Rejected::NoStatus("status".to_owned())));
+    assert_eq!(
+        may(json!({"sub": "u", "status": null, "active": " "})),
+        Err(Rejected::NoStatus("status".to_owned()))
+    );
+    assert_eq!(may(json!({"sub": "u", "status": "", "active": "yes"})), Ok(true), "another column says it");
+    assert_eq!(may(json!({"sub": "u", "status": "", "blocked": "yes"})), Ok(false));
+    assert_eq!(may(json!({"sub": "u", "blocked": ""})), Ok(true));
+    assert_eq!(may(json!({"sub": "u"})), Ok(true), "there is no such column");
+}
+
+#[test]
 fn the_key_of_a_pools_people_is_their_sub_perhaps_with_a_prefix() {
     let faults = |claims: &str| {
         let text = format!("[[source]]\nuser_pool = \"eu-west-1_a\"\n[source.claims]\n{claims}\n");
