@@ -132,8 +132,7 @@ class Rehearsal:
         self.sh(f"{sync} --yes", expect=(0, 1))
         check(len(self.permit_users()) == 3, f"everybody is in Permit: {self.permit_users()}")
         self.lambda_service()
-        # The stand-in for Permit is a PDP too.
-        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
+        self.function("bulk-sync")
         status, report = self.invoke("bulk-sync", {})
         check(status == 200 and report["complete"], f"the function reads the same settings: {report}")
         self.stop("bulk-sync")
@@ -216,8 +215,7 @@ class Rehearsal:
     def trigger_missing(self, pool):
         """Before `attach`: a dry run counts nothing."""
         self.lambda_service()
-        # The stand-in for Permit is a PDP too.
-        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
+        self.function("bulk-sync")
         status, report = self.invoke("bulk-sync", {"dry_run": True})
         check(status == 200 and report["dry_run"], f"the dry run answers: {report}")
         self.stop("bulk-sync")
