@@ -55,6 +55,10 @@ deploy: ## Deploy it to AWS: asks on the first run, checks, builds, deploys (ENV
 outputs: ## Print the deployed stack's next steps and addresses again
 	@scripts/deploy.py --env $(ENV) outputs
 
+.PHONY: rollback
+rollback: ## Back to the deployment before, without a build (under a minute)
+	@scripts/deploy.py --env $(ENV) $(DEPLOY_FLAGS) rollback
+
 .PHONY: enable-schedule
 enable-schedule: ## Turn the stack's nightly bulk sync on, once the plan was looked at
 	@scripts/deploy.py --env $(ENV) enable-schedule

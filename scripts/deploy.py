@@ -3,6 +3,7 @@
 
   scripts/deploy.py [--env NAME] deploy [--yes]     what `make deploy` runs; --yes asks nothing (CI)
   scripts/deploy.py [--env NAME] check              the checks alone
+  scripts/deploy.py [--env NAME] rollback           back to the deployment before, without a build
   scripts/deploy.py [--env NAME] outputs            the next steps and addresses again
   scripts/deploy.py [--env NAME] enable-schedule    the nightly bulk sync on (disable-schedule: off)
 
@@ -17,12 +18,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "samconfig.toml"
 TEMPLATE = ROOT / ".deploy.template.yaml"
+# The latest two deployments of each stack, as they were built.
+KEPT = ROOT / ".deploy"
 FUNCTIONS = ["post-authentication", "handoff", "reconcile", "bulk-sync"]
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 POOL = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-[0-9]+)_[0-9A-Za-z]+$")
@@ -40,7 +44,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="default")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
-    parser.add_argument("command", choices=["deploy", "check", "outputs", "enable-schedule", "disable-schedule"])
+    parser.add_argument("command", choices=["deploy", "check", "rollback", "outputs", "enable-schedule", "disable-schedule"])
     arguments = parser.parse_args()
     os.chdir(ROOT)
     try:
@@ -71,13 +75,16 @@ def run(arguments):
     stack.check()
     if arguments.command == "outputs":
         outputs(stack)
+    elif arguments.command == "rollback":
+        rollback(stack, may_ask)
     elif arguments.command.endswith("-schedule"):
         schedule(stack, "ENABLED" if arguments.command == "enable-schedule" else "DISABLED")
     else:
         check(stack)
         if arguments.command == "deploy":
             build(stack)
-            deploy(stack, may_ask)
+            deploy(stack, may_ask, TEMPLATE)
+            keep(stack)
             outputs(stack)
 
 
@@ -286,13 +293,42 @@ def build(stack):
     TEMPLATE.write_text(template.replace("ContentUri: policy/\n", f"ContentUri: {stack.policy}/\n"))
 
 
-def deploy(stack, may_ask):
+def deploy(stack, may_ask, template):
     step("deploy")
-    command = ["sam", "deploy", "--config-file", str(CONFIG), "--config-env", stack.env, "--template-file", str(TEMPLATE)]
+    command = ["sam", "deploy", "--config-file", str(CONFIG), "--config-env", stack.env, "--template-file", str(template)]
     command += ["--stack-name", stack.name, "--region", stack.region]
     command += [] if may_ask else ["--no-confirm-changeset"]
     # SAM prints the outputs in a table as wide as the terminal, cut inside of words. Ours come after it.
     run_or_fail(command, "the deployment failed; CloudFormation has put back what was there before")
+
+
+def keep(stack):
+    """Keeps what was deployed, for a rollback. The one before it becomes `previous`."""
+    current, previous = KEPT / stack.env / "current", KEPT / stack.env / "previous"
+    if current.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        current.rename(previous)
+    parts = [*(f"target/lambda/{function}" for function in FUNCTIONS), str(stack.policy), "state-machine"]
+    for part in parts:
+        shutil.copytree(part, current / part)
+    shutil.copy(TEMPLATE, current / TEMPLATE.name)
+
+
+def rollback(stack, may_ask):
+    current, previous = KEPT / stack.env / "current", KEPT / stack.env / "previous"
+    if not previous.exists():
+        raise Wrong(
+            f"no earlier deployment of {stack.name} was made from this folder. Check its version out and run make deploy, "
+            "which builds it; until then the output DetachCommand takes the trigger out of the pool in seconds"
+        )
+    deployed = time.strftime("%Y-%m-%d %H:%M", time.localtime((previous / TEMPLATE.name).stat().st_mtime))
+    step(f"back to the deployment of {deployed}: its functions, policy and template; the parameters stay")
+    deploy(stack, may_ask, previous / TEMPLATE.name)
+    aside = previous.with_name("aside")
+    current.rename(aside)
+    previous.rename(current)
+    aside.rename(previous)
+    print(f"{stack.name} is as of {deployed}. `make rollback` again goes forward again.")
 
 
 def schedule(stack, state):

@@ -107,6 +107,39 @@ class Deploy(unittest.TestCase):
                 if "cargo install --path" in line:
                     self.assertIn("cargo install --path . --locked --bin permit-handoff", line, page)
 
+    def test_a_rollback_deploys_what_was_deployed_before_as_it_was_built(self):
+        folder = Path(self.folder.name)
+        before = os.getcwd(), deploy.KEPT, deploy.TEMPLATE, deploy.run_or_fail
+        os.chdir(folder)
+        deploy.KEPT, deploy.TEMPLATE = folder / ".deploy", folder / ".deploy.template.yaml"
+        deployed = []
+
+        def sam(command, _):
+            template = Path(command[command.index("--template-file") + 1])
+            files = [*(f"target/lambda/{name}/bootstrap" for name in deploy.FUNCTIONS), "policy/policy.toml", "state-machine/x.json"]
+            deployed.append([template.read_text(), *((template.parent / file).read_text() for file in files)])
+
+        deploy.run_or_fail = sam
+        try:
+            with self.assertRaises(deploy.Wrong) as caught:
+                deploy.rollback(stack(), False)
+            self.assertIn("DetachCommand", str(caught.exception))
+            for version in ("one", "two", "three"):
+                for part in [*(f"target/lambda/{name}" for name in deploy.FUNCTIONS), "policy", "state-machine"]:
+                    Path(part).mkdir(parents=True, exist_ok=True)
+                    name = {"policy": "policy.toml", "state-machine": "x.json"}.get(part, "bootstrap")
+                    (Path(part) / name).write_text(version)
+                deploy.TEMPLATE.write_text(version)
+                deploy.deploy(stack(), False, deploy.TEMPLATE)
+                deploy.keep(stack())
+            Path("policy/policy.toml").write_text("not deployed yet")
+            for version in ("two", "three", "two"):
+                deploy.rollback(stack(), False)
+                self.assertEqual(set(deployed[-1]), {version})
+        finally:
+            os.chdir(before[0])
+            deploy.KEPT, deploy.TEMPLATE, deploy.run_or_fail = before[1:]
+
     def test_without_a_terminal_nothing_is_asked(self):
         environment = {name: value for name, value in os.environ.items() if name != "DEPLOY_ANSWERS_ON_STDIN"}
         done = subprocess.run(

@@ -61,7 +61,7 @@ Exit codes:
   130  a second Ctrl-C: stopped at once; run it again, and it goes on
 
 Settings come from a deployed stack (--stack NAME), or are environment variables (PERMIT_API_KEY_SECRET_ID, \
-HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the same that the functions have. See README.md.";
+HANDOFF_POLICY_FILE, USER_POOL_ID, ...): the same that the functions have. See docs/settings.md.";
 
 const COMPLETIONS: &str = "\
 Examples:

@@ -6,8 +6,8 @@
 //!
 //! Start with [`Sandbox`].
 
+mod answerer;
 mod answers;
-mod builder;
 mod call;
 mod contract;
 mod control;
@@ -28,13 +28,12 @@ mod snapshot;
 mod views;
 mod world;
 
-pub use builder::{API_KEY, Builder, StartError};
 pub use contract::CONTRACT;
 pub use faults::{Action, At, Fault};
 pub use hooks::{Held, Moment};
 pub use limits::{Limits, LimitsError, RetryAfter};
 pub use requests::{Counts, Kind, Request};
-pub use sandbox::Sandbox;
+pub use sandbox::{API_KEY, Builder, Sandbox, StartError};
 pub use semantics::{
     BulkAssignExisting, BulkRoleAssignments, BulkSeen, BulkUnassignMissing, EmailCase, EmailForm,
     EmailUnique, FailedBulk, ListDepth, ListOrder, MissingInstance, PostExistingTenant, PostExistingUser,

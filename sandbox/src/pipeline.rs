@@ -12,6 +12,7 @@ use axum::response::Response;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::answerer::{Answerer, Wait};
 use crate::answers;
 use crate::call::{Call, Reply};
 use crate::contract::Contract;
@@ -20,7 +21,6 @@ use crate::faults::{Action, Faults};
 use crate::hooks::{Hooks, Moment, Stop};
 use crate::limits::{Limiter, RetryAfter, TooSoon};
 use crate::requests::{self, Kind, RequestLog};
-use crate::routes::{Answerer, Wait};
 use crate::semantics::ListDepth;
 use crate::server::{Connection, Cut};
 use crate::settings::Settings;

@@ -8,37 +8,44 @@ mod bulk;
 mod orgs;
 mod pdp;
 mod schema;
-mod size;
 mod tenants;
 mod users;
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::{MethodFilter, on};
 
-use crate::call::{Call, Reply};
-use crate::error::ApiError;
+use crate::answerer::Answerer;
+use crate::error::{ApiError, Issue};
 use crate::pipeline::{Shared, serve};
-use crate::settings::Settings;
-use crate::world::World;
 
-pub(crate) use self::pdp::Wait;
+/// Refuses a call of too many items; `field` is where they stand in the body.
+fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
+    if items <= most {
+        return Ok(());
+    }
+    let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
+    let msg = format!("ensure this value has at most {most} items");
+    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
+}
 
-/// Who answers a request that passed all checks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Answerer {
-    /// Something of the environment that the path names.
-    Environment(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
-    /// Something above environments.
-    Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
-    /// A PDP, which writes what is seen in so many milliseconds.
-    Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
-    /// The API, to which a PDP passes the request on as it is.
-    Passed(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
-    /// Nobody: the framework's own answer.
-    Nobody(u16, &'static str),
+type Route = (MethodFilter, &'static str, Answerer);
+
+/// The facts that a PDP does not answer itself: it passes these on to the API.
+fn passed_on(facts: &[Route], others: &[Route]) -> Vec<Route> {
+    let is_own = |method: MethodFilter, path: &str| {
+        others.iter().any(|(of, own, _)| *of == method && own.strip_prefix("/facts/") == Some(path))
+    };
+    let passed = facts.iter().filter(|(method, path, _)| !is_own(*method, path));
+    let passed = passed.filter_map(|(method, path, by)| match by {
+        Answerer::Environment(answer) => Some((*method, *path, Answerer::Passed(*answer))),
+        _ => None,
+    });
+    passed.collect()
 }
 
 /// Every path of the contract.
@@ -95,19 +102,9 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         (POST, "/user-permissions", Pdp(pdp::user_permissions)),
     ];
     let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
-    let by_pdp = |method, path: &str| {
-        others.iter().any(|(of, own, _)| (*of, own.strip_prefix("/facts/")) == (method, Some(path)))
-    };
-    let passed = facts.into_iter().filter(|(method, path, _)| !by_pdp(*method, path));
-    let passed: Vec<_> = passed
-        .filter_map(|(method, path, by)| match by {
-            Environment(answer) => Some((method, path, Answerer::Passed(answer))),
-            _ => None,
-        })
-        .collect();
     let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))
-        .chain(passed.into_iter().map(under("/facts/")))
         .chain(schema.into_iter().map(under("/v2/schema/{proj_id}/{env_id}/")))
+        .chain(passed_on(&facts, &others).into_iter().map(under("/facts/")))
         .chain(others.into_iter().map(under("")));
 
     let answered_by = |answerer: Answerer| {

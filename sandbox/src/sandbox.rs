@@ -1,5 +1,7 @@
 //! A sandbox that runs: looked at, and told to misbehave.
 
+mod builder;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::builder::{Builder, StartError};
+pub use self::builder::{API_KEY, Builder, StartError};
 use crate::faults::Fault;
 use crate::hooks::{Held, Moment};
 use crate::ids::{Kind, id};

@@ -271,7 +271,7 @@ where
     let message = metadata.and_then(|metadata| metadata.message()).unwrap_or_default();
     match metadata.and_then(|metadata| metadata.code()) {
         Some("AccessDeniedException" | "NotAuthorizedException") => Failed::failed(format!(
-            "{action} is not allowed: whoever runs this needs cognito-idp:{action} on {pool} (and iam:PassRole \
+            "{action} is not allowed: the caller needs cognito-idp:{action} on {pool} (and iam:PassRole \
              on its SMS role, where it has one): {message}"
         )),
         Some("ResourceNotFoundException") => Failed::usage(format!(
@@ -309,7 +309,7 @@ fn report(
         terminal.line(line)?;
     }
     match differences {
-        None => terminal.line("The triggers are so already; nothing was sent.")?,
+        None => terminal.line("The triggers are already set; nothing was sent.")?,
         Some([]) => terminal.line("Done. Read back: nothing but the triggers differs.")?,
         Some(differences) => {
             let label = terminal.paint("Look", AnsiColor::Yellow);

@@ -37,8 +37,8 @@ Examples:
   permit-handoff doctor --accept group-names  in CI, where administrators alone make groups
   permit-handoff doctor --json | jq '.findings[] | select(.severity == \"error\") | .check'
 
-Exits with 0 where nothing is to be looked at, with 1 where there is an error or a warning that is \
-not accepted, and with 2 where a setting is wrong; what can be looked at without it, is. \
+Exits with 0 if all is well, with 1 if there is an error or a warning that is not accepted, and with 2 if a \
+setting is wrong; it still checks what it can. \
 Writes nothing, anywhere.
 
 JSON: {\"errors\", \"warnings\", \"accepted\", \"findings\": [{\"check\", \"severity\", \"what\", \"why\", \"do\", \

@@ -50,7 +50,7 @@ pub(super) struct Why {
     pub(super) grants: Vec<String>,
 }
 
-/// A person for whom something is planned.
+/// A person with a plan.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(super) struct Person {
     pub(super) key: String,
@@ -102,7 +102,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// People for whom anything is planned.
+    /// People with a plan.
     pub(super) fn touched(&self) -> u64 {
         self.new + self.changed + self.missing + self.leaving + self.deleted
     }
@@ -206,7 +206,7 @@ impl Overview {
         self.problems_of.get(key).map_or(&[], |has| &has.problems)
     }
 
-    /// The first people for whom nothing is planned, and who have a problem.
+    /// The first people who have a problem and no plan.
     pub(super) fn blocked(&self) -> Vec<Person> {
         let planned: HashSet<&str> = self.people().map(|person| person.key.as_str()).collect();
         let blocked = self.problems_of.iter().filter(|(key, _)| !planned.contains(key.as_str()));

@@ -27,7 +27,7 @@ const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 /// Roles that the page shows.
 const ROLES: usize = 2_000;
-/// People whom a problem names.
+/// People that a problem names.
 const NAMED: usize = 20;
 
 /// What a page shows.

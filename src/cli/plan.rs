@@ -16,7 +16,7 @@ Examples:
 What takes something away comes first. What Permit cannot take is shown as blocked. Exits with 1 if anything would \
 change, and with 4 if it would refuse to deprovision.";
 
-/// People whom `--json` names without `--all`.
+/// People that `--json` names without `--all`.
 const IN_JSON: usize = 1_000;
 
 /// Arguments of `plan`.

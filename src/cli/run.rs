@@ -24,7 +24,7 @@ use crate::{clients, config};
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
-/// People whom a page shows.
+/// People that a page shows.
 const ON_THE_PAGE: usize = 10_000;
 
 /// What `plan` and `sync` have in common.

@@ -1,4 +1,4 @@
-//! The main settings as flags, for whoever tries one thing without changing the environment.
+//! The main settings as flags, to try one thing without changing the environment.
 
 /// Settings that go before the environment's.
 #[derive(clap::Args, Debug, Default)]

@@ -80,7 +80,8 @@ pub(super) fn whole_number(text: &str, range: RangeInclusive<u64>, unit: &str) -
 }
 
 pub(super) fn share(text: &str) -> Result<f64, String> {
-    let fault = || format!("`{text}` is no share: give a number above 0, and 1 at most, as in 0.7");
+    let fault =
+        || format!("`{text}` is not a valid share: use a number above 0 and at most 1, for example 0.7");
     text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or_else(fault)
 }
 
@@ -90,12 +91,13 @@ pub(super) fn user_pool_id(text: &str) -> Result<UserPoolId, String> {
 
 /// A project's or environment's id or key: it becomes a part of a path.
 pub(super) fn permit_name(text: &str) -> Result<String, String> {
-    let fault = || format!("`{text}` is neither an id nor a key: only letters, digits, - and _ are");
+    let fault = || format!("`{text}` is not an id or a key: use letters, digits, - and _");
     Key::new(text).map(|key| key.to_string()).ok_or_else(fault)
 }
 
 pub(super) fn api_key(text: &str) -> Result<SecretString, String> {
-    let fault = || "the key has a blank or a character that no HTTP header carries: copy it again".to_owned();
+    let fault =
+        || "it is not a valid API key: it contains a space or an illegal character; copy it again".to_owned();
     secrets::api_key(text).ok_or_else(fault)
 }
 

@@ -45,8 +45,7 @@ where
 
 /// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.
 ///
-/// A deadline that is past is none: cargo-lambda says one that was over half a century ago. Lambda gives no
-/// invocation longer than [`LONGEST`].
+/// cargo-lambda sends a deadline in 1970: a past one counts as [`LONGEST`], the most that Lambda gives an invocation.
 pub fn deadline(context: &Context) -> Instant {
     Instant::now() + working_time(context.deadline().duration_since(SystemTime::now()).ok())
 }

@@ -119,8 +119,8 @@ rejections! {
 impl std::error::Error for Rejection {}
 
 impl Rejection {
-    /// How long to wait before the same token may be tried again: there is no telling yet whether it is good.
-    /// `None` where the token itself is at fault.
+    /// How long to wait before the same token is tried again, if its issuer's keys could not be fetched.
+    /// `None` if the token itself is bad.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeyUnconfirmed { retry_after } | Self::KeysUnavailable { retry_after } => {

@@ -174,7 +174,7 @@ fn listed(fields: &[String]) -> String {
 pub struct ErrorCode(Box<str>);
 
 impl ErrorCode {
-    /// `None` where `text` has not a code's form: it could be anything, personal data too.
+    /// `None` unless `text` looks like a code: other text may hold personal data.
     pub(super) fn new(text: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         (!text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)).then(|| Self(text.into()))

@@ -50,7 +50,7 @@ const TRIES: u32 = 3;
 const ROUNDS: u32 = 10;
 /// How often in a row a call may come too late after its read, before it is cut in two.
 const WINDOWS: u32 = 8;
-/// Calls in a row that met a fault of Permit's, and then it is the service that is down, not a record at fault:
+/// After this many failures in a row, Permit itself counts as down, and no record is at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
 /// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below it.
@@ -352,7 +352,7 @@ impl Applier {
         }
     }
 
-    /// Reads what Permit knows now. Those for whom that is what it should be are settled by the plan that was tried.
+    /// Reads what Permit knows now. Users who now match were written by the failed call: they are settled.
     ///
     /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they are repeated
     /// until one tells something new.

@@ -59,7 +59,9 @@ fn has(user: &UserState, name: &str) -> String {
         "email" => user.email.clone().unwrap_or_default(),
         "first_name" => user.first_name.clone().unwrap_or_default(),
         "last_name" => user.last_name.clone().unwrap_or_default(),
-        name => user.attributes.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned(),
+        name => user.attributes.get(name).map_or_else(String::new, |value| {
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        }),
     }
 }
 
@@ -149,5 +151,6 @@ folders! {
     records_end_where_they_end: "records",
     scim_is_read: "scim",
     supabase_is_read: "supabase",
+    attributes_have_types: "typed",
     workos_is_read: "workos",
 }

@@ -23,6 +23,7 @@ mod cognito_read;
 mod files;
 #[cfg(feature = "file")]
 mod fuzz;
+mod house;
 mod http;
 mod instances;
 mod interleavings;

@@ -12,7 +12,7 @@ use std::{
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// The settings that README.md documents, with the functions that read them.
+/// The settings that docs/settings.md documents, with the functions that read them.
 const SETTINGS: &[(&str, &[&str])] = &[
     ("PERMIT_API_URL", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("PERMIT_API_KEY_SECRET_ID", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),

@@ -3,11 +3,13 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::size::{MOST_ASSIGNMENTS, fits};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{BulkAssignExisting, BulkUnassignMissing};
 use crate::world::{Assignment, Profile, Size, Target, World};
+
+/// The most role assignments a call may have.
+const MOST_ASSIGNMENTS: usize = 2_000;
 
 /// `UserRoleCreate`, `UserRoleRemove`: a role, of a user that the path names.
 #[derive(Debug, Deserialize)]
@@ -170,7 +172,7 @@ fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u3
 
 pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    fits("body", items.len(), MOST_ASSIGNMENTS)?;
+    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing_user = call.text("missing_user_policy").unwrap_or("fail").to_owned();
     let existing = world.semantics().bulk_assign_existing;
     let created = world.change(Size::Bulk, |world| {
@@ -199,7 +201,7 @@ pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, A
 
 pub(super) fn bulk_unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    fits("body", items.len(), MOST_ASSIGNMENTS)?;
+    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing = world.semantics().bulk_unassign_missing;
     let removed = world.change(Size::Bulk, |world| {
         let mut removed = 0;

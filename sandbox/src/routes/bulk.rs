@@ -3,13 +3,18 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::size::{MOST_TENANTS, MOST_USERS, fits};
+use super::fits;
 use super::tenants::TenantCreate;
 use super::users::{self, UserCreate};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{BulkRoleAssignments, BulkUnassignMissing};
 use crate::world::{Size, World};
+
+/// The most users a call may have.
+pub(super) const MOST_USERS: usize = 3_000;
+/// The most tenants a call may have.
+pub(super) const MOST_TENANTS: usize = 2_000;
 
 #[derive(Debug, Deserialize)]
 struct Operations<T> {

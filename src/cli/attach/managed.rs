@@ -1,4 +1,4 @@
-//! Who manages the pool beside us, by its tags: whoever it is takes the triggers away with their next deployment.
+//! Who manages the pool beside us, by its tags: their next deployment takes the triggers away.
 
 use std::fmt;
 

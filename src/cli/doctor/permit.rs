@@ -113,7 +113,7 @@ fn too_far(reach: &Reach) -> Option<Finding> {
     Some(Finding::warning(
         Check::ApiKey,
         format!("the API key belongs to a whole {level}"),
-        format!("whoever gets hold of it reaches {more}; one environment is all that is needed"),
+        format!("anybody who gets hold of it reaches {more}; one environment is all that is needed"),
         "store the key of this environment instead (Permit: Settings, API Keys)",
     ))
 }

@@ -14,7 +14,7 @@ use crate::aws::sdk::{CognitoPool, IdentityProvider};
 use crate::cli::attach::Event;
 use crate::domain::policy::{Condition, Policy, Rule};
 
-/// Nobody's `sub` and user name, and no group's name: whoever may not ask is refused all the same.
+/// Nobody's `sub` and user name, and no group's name: a caller without the right is refused all the same.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The standard attributes, and `identities` beside them.
@@ -113,7 +113,7 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     let errors = [
         groups_error,
         found.err().filter(|error| *error != PoolError::FilterRefused),
-        // There is no such group, and whoever may not ask is not told so.
+        // There is no such group; a caller without the right is not told so.
         members.err().filter(|error| !matches!(error, PoolError::NoSuchPool(_))),
         groups_of.err().filter(|error| *error != PoolError::NoSuchUser),
         settings_error,
@@ -202,7 +202,7 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
         return vec![Finding::warning(
             Check::Triggers,
             format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
-            "one of the two is another program, or another version: whoever comes that way may not be synced",
+            "one of the two is another program, or another version: people who come that way may not be synced",
             "permit-handoff attach --replace, where the other function may go",
         )];
     }
@@ -210,7 +210,7 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
     missing
         .map(|(event, _)| {
             let why = match event {
-                Event::PostAuthentication => "whoever signs in again is not synced, so that changed roles wait for the bulk sync",
+                Event::PostAuthentication => "people who sign in again are not synced: changed roles wait for the bulk sync",
                 Event::PostConfirmation | Event::PreTokenGeneration => {
                     "a sign-up, and a first sign-in through Google, SAML or OIDC, fires this one alone: new people get no role"
                 }

@@ -45,7 +45,7 @@ pub(super) async fn look(
             Err(refusal) => refusal.finding(
                 Check::DeadLetters,
                 format!("the dead-letter queue {url}"),
-                "sign-ins that no later try would sync come round until the queue forgets them",
+                "sign-ins that no later try can sync are retried until they expire",
                 "DEAD_LETTER_QUEUE_URL",
             ),
         });

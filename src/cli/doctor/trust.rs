@@ -53,7 +53,7 @@ pub(super) fn look(policy: &Policy, pool: Option<Pool<'_>>, roles: Option<&BTree
 /// Rules that give everyone a role whose name is one of the strong.
 fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
     let why = match pool.map(admins_alone_create) {
-        Some(true) => "every person of the pool has it, whoever they are",
+        Some(true) => "every person of the pool has it",
         Some(false) => "anybody may sign up in this pool, and then has it",
         None => "where people may sign up, any stranger has it",
     };
@@ -93,7 +93,7 @@ pub(super) fn sources(sources: &Sources, pool: Option<&UserPoolId>) -> Option<Fi
             sources.len(),
             sources.join(", ")
         ),
-        "whoever can choose their `sub` in one can come as a person of another, and have that person's user in Permit",
+        "anybody who can choose their `sub` in one can come as a person of another, and gets that person's user in Permit",
         "trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each a `key_prefix` in [source.claims]",
     ))
 }

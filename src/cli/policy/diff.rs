@@ -105,7 +105,7 @@ struct Found {
     overview: Overview,
     moved: Moved,
     read: u64,
-    /// People whom Permit has after a sync by the old policy.
+    /// People that Permit has after a sync by the old policy.
     has_any: u64,
     /// Who was read, as hashes: the first record of a person counts.
     seen: HashSet<u64>,

@@ -24,7 +24,7 @@ pub(super) enum ApiError {
     #[error("it does not exist")]
     NotFound,
     /// The caller may not.
-    #[error("{action} is not allowed: whoever runs this needs the right lambda:{action}")]
+    #[error("{action} is not allowed: the caller needs the right lambda:{action}")]
     NotAllowed {
         /// The call, and the right.
         action: &'static str,

@@ -6,7 +6,7 @@ use crate::cli::overview::{Moves, Overview};
 use crate::cli::screen::{Line, counted, figure};
 use crate::sync::bulk::problems::Problem;
 
-/// People whom a problem names.
+/// People that a problem names.
 const NAMED: usize = 3;
 
 /// A heading, and entries of one line or more.

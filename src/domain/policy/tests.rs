@@ -151,21 +151,21 @@ fn attributes_are_copied_without_custom() {
     assert_eq!(desired.attributes, expected);
 }
 
+const TYPED: &str = r#"
+[user]
+attributes = [
+  "locale",
+  { from = "custom:age", to = "age", type = "number" },
+  { from = "custom:vip", type = "bool" },
+  { from = "custom:prefs", to = "prefs", type = "json" },
+  { from = "custom:teams", to = "teams", type = "list" },
+  { from = "app_metadata.org", to = "org" },
+]
+"#;
+
 #[test]
 fn an_attribute_may_have_another_name_and_a_type() {
-    let policy = policy(
-        r#"
-        [user]
-        attributes = [
-          "locale",
-          { from = "custom:age", to = "age", type = "number" },
-          { from = "custom:vip", type = "bool" },
-          { from = "custom:prefs", to = "prefs", type = "json" },
-          { from = "custom:teams", to = "teams", type = "list" },
-          { from = "app_metadata.org", to = "org" },
-        ]
-        "#,
-    );
+    let policy = policy(TYPED);
     let right = person(
         &[
             ("custom:age", "42"),
@@ -189,7 +189,11 @@ fn an_attribute_may_have_another_name_and_a_type() {
         .collect();
     assert_eq!(policy.evaluate(&right).attributes, expected);
     assert!(policy.flaws(&right).is_empty());
+}
 
+#[test]
+fn what_is_not_of_its_type_is_left_and_told() {
+    let policy = policy(TYPED);
     let wrong = person(
         &[
             ("custom:age", "forty"),

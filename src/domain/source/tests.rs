@@ -669,6 +669,52 @@ mod views {
             prop_assert_eq!(after(&policy, &unsplit, &had), had.into_iter().collect::<BTreeSet<_>>());
         }
 
+        /// A user pool by its four doors: its list, a trigger event, an ID token of an app client that may read some attributes, an
+        /// access token. Whatever one grants, no other takes.
+        #[test]
+        fn the_doors_of_a_user_pool_do_not_undo_each_other(
+            plan in select(vec!["", "pro", "free"]),
+            email in select(vec!["a@acme.com", "a@other.example", ""]),
+            pool_groups in subsequence(vec!["acme/editor", "beta/viewer", "staff"], 0..3),
+            saml_groups in subsequence(vec!["acme/admin", "beta/editor", "staff"], 0..3),
+            read in subsequence(vec!["email", "email_verified", "custom:plan", "custom:groups"], 0..4),
+        ) {
+            let policy = policy(&POLICY.replace("\"plan\"", "\"custom:plan\""));
+            let pool = source(
+                "provider = \"cognito\"\nuser_pool = \"eu-west-1_a\"\n[source.claims]\ngroups = [\"cognito:groups\", \"custom:groups\"]\n\
+                 [source.lists]\n\"custom:groups\" = \"brackets\"\n",
+            );
+            let saml = match saml_groups.as_slice() {
+                [] => String::new(),
+                [one] => (*one).to_owned(),
+                several => format!("[{}]", several.join(", ")),
+            };
+            let attributes = [("email", email), ("email_verified", "true"), ("custom:plan", plan), ("custom:groups", &saml)];
+            let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
+            let all = object(attributes.map(|(name, value)| (name.to_owned(), json!(value))).chain([("sub".to_owned(), json!("u"))]).collect());
+            let with_groups = |mut claims: Map<String, Value>, always: bool| {
+                if always || !pool_groups.is_empty() {
+                    claims.insert("cognito:groups".to_owned(), json!(pool_groups));
+                }
+                Value::Object(claims)
+            };
+            let only = |names: &[&str]| -> Map<String, Value> {
+                all.clone().into_iter().filter(|(name, _)| name == "sub" || names.contains(&name.as_str())).collect()
+            };
+            let views = [
+                super::read(&pool, &Door::Pool, with_groups(all.clone(), true)),
+                super::read(&pool, &Door::Trigger, Value::Object(all.clone())),
+                super::read(&pool, &ID, with_groups(only(&read), false)),
+                super::read(&pool, &ACCESS, with_groups(only(&[]), false)),
+            ];
+            let views: Vec<Identity> = views.into_iter().map(Result::unwrap).collect();
+            for (one, other) in views.iter().flat_map(|one| views.iter().map(move |other| (one, other))) {
+                let given: Vec<Grant> = policy.evaluate(one).grants.into_iter().collect();
+                let left = after(&policy, other, &given);
+                prop_assert!(given.iter().all(|grant| left.contains(grant)), "{given:?} {left:?}");
+            }
+        }
+
         /// An ID token and an export of one source, about one person, never disagree on what both can tell: neither takes what the
         /// other gives.
         #[test]

@@ -61,7 +61,7 @@ impl From<Rejected> for Refusal {
 impl Refusal {
     pub(super) fn into_response(self) -> Response<String> {
         match self {
-            // RFC 6750 §3.1: to who brings nothing, no error is told.
+            // RFC 6750 §3.1: no error code where there are no credentials.
             Self::NoBearer(NoBearer::Missing) => {
                 unauthorized("token_missing", r#"Bearer realm="permit-handoff""#)
             }

@@ -13,8 +13,8 @@
 //! do). A `REQUEST` authorizer of a REST API does not say it, and must have the header `Authorization` for it.
 //!
 //! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage of the API, not the one path that was
-//! asked for, which would deny the next; and what may be otherwise in a moment (the issuer's keys cannot be had) is an error, which
-//! is not remembered, and no denial.
+//! asked for, which would deny the next; and a temporary failure (the issuer's
+//! keys cannot be fetched) is an error: API Gateway remembers denials, and no errors.
 
 use super::Arrived;
 use super::answer::Refusal;

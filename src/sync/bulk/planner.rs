@@ -28,6 +28,7 @@ pub(super) struct Planner<'a> {
     /// Keeps no more people who lose something than the breaker lets pass.
     approved: bool,
     takes_over: Option<Source>,
+    is_dry: bool,
     /// Only a part of Permit's users is known, and so of their addresses.
     is_part: bool,
     emails: Emails,
@@ -66,6 +67,7 @@ impl<'a> Planner<'a> {
             observer,
             approved: options.approve_deprovision,
             takes_over: options.take_over.clone(),
+            is_dry: options.dry_run,
             is_part: options.sub_prefix.is_some(),
             emails: Emails::default(),
             waiting: Vec::new(),
@@ -76,7 +78,7 @@ impl<'a> Planner<'a> {
     /// Permit has given this address to this user; `None`: forget all addresses.
     pub(super) fn note_address(&mut self, address: Option<(&Email, Place)>) {
         match address {
-            Some((email, place)) => self.emails.note(email, place),
+            Some((email, place)) => self.emails.found(email, place),
             None => self.emails.clear(),
         }
     }
@@ -155,11 +157,12 @@ impl<'a> Planner<'a> {
         report: &mut Report,
     ) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
-        let plan = |Loser { place, desired, is_disabled }: Loser| {
+        let plan = |Loser { place, mut desired, is_disabled }: Loser| {
             if !passes {
                 return (!is_disabled).then(|| self.plan_keeping(place, desired, census, report)).flatten();
             }
             let actual = census.facts(place);
+            self.foresee(place, &mut desired, actual.as_ref(), report);
             let plan = Plan::new(&desired, actual.as_ref());
             Some(self.send(desired, actual, &plan, census))
         };
@@ -168,17 +171,18 @@ impl<'a> Planner<'a> {
 
     /// Plans somebody who keeps their roles.
     fn plan_keeping(
-        &self,
+        &mut self,
         place: Place,
         desired: Desired,
         census: &mut Census,
         report: &mut Report,
     ) -> Option<Item> {
         let actual = census.facts(place);
-        let desired = match &actual {
+        let mut desired = match &actual {
             Some(actual) => desired.keeping(actual),
             None => desired,
         };
+        self.foresee(place, &mut desired, actual.as_ref(), report);
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             report.count_idle(&desired, &plan, self.observer);
@@ -223,6 +227,10 @@ impl<'a> Planner<'a> {
                     return self.wait(place, desired, enabled, census);
                 }
                 Address::Freed => {}
+                // Nothing is tried, so what Permit documents counts, unless it was seen to do otherwise.
+                Address::Taken(_) if self.is_dry && !self.emails.are_shared() => {
+                    desired.attempt = Attempt::Refused(WhyRefused::Taken);
+                }
                 Address::Taken(holder) => second = Some(spelling(email, census.email(holder).as_ref())),
             }
             if let Some(why) = desired.refused_email(ledger) {
@@ -244,6 +252,18 @@ impl<'a> Planner<'a> {
             self.emails.planned(place, has, email);
         }
         Some(self.send(desired, actual, &plan, census).second(second))
+    }
+
+    /// In a dry run: says that Permit will refuse the address of somebody who was held back, if another one has it by then.
+    fn foresee(&mut self, place: Place, desired: &mut Desired, actual: Option<&Facts>, report: &mut Report) {
+        let Some(email) = desired.new_email(actual).filter(|_| self.is_dry).cloned() else { return };
+        match self.emails.check(&email, place) {
+            Address::Taken(_) if !self.emails.are_shared() => {
+                desired.attempt = Attempt::Refused(WhyRefused::Taken);
+                report.reject_part(desired, &LeftOut::EmailTaken, self.observer);
+            }
+            _ => self.emails.planned(place, actual.and_then(|facts| facts.email.as_ref()), &email),
+        }
     }
 
     /// Whether it is known who has which address.

@@ -43,7 +43,7 @@ pub enum Outcome {
     Synced(Synced),
     /// Permit knew it already.
     Unchanged {
-        /// All role assignments that the user has; had, where it was not asked since the person was seen just now.
+        /// All role assignments of the user. May be up to `SIGN_IN_CACHE_SECONDS` old.
         roles: BTreeSet<Grant>,
     },
     /// What the person's directory said is too old, or not its to say: Permit was not written to.

@@ -52,7 +52,7 @@ pub(super) fn names(policy: &Policy, roles: Option<&BTreeSet<Key>>) -> Vec<Findi
         Finding::warning(
             Check::GroupNames,
             format!("a group's name says which role it grants: {rules}"),
-            format!("whoever may make groups, or name one in a self-service, may grant any role{any}"),
+            format!("anybody who can make a group, or name one in a self-service, can grant any role{any}"),
             remedy,
         )
     });
@@ -67,7 +67,9 @@ pub(super) fn names(policy: &Policy, roles: Option<&BTreeSet<Key>>) -> Vec<Findi
             Finding::warning(
                 Check::GroupNames,
                 format!("a group's name says {which} it grants: {rules}"),
-                format!("whoever may make groups, or name one in a self-service, may grant that role {any}"),
+                format!(
+                    "anybody who can make a group, or name one in a self-service, can grant that role {any}"
+                ),
                 remedy,
             )
         })

@@ -56,7 +56,7 @@ pub(super) fn verifying(policy: &Policy, providers: &[IdentityProvider]) -> Vec<
                 format!(
                     "the identity provider {name} says which addresses are verified, by its `{from}`: {rules}"
                 ),
-                "whoever it lets choose an address of that domain, and calls verified, has the role",
+                "anybody who can choose an address of that domain there, and is called verified, has the role",
                 "take email_verified out of its mapping, unless it verifies each address itself",
             ))
         })

@@ -16,6 +16,8 @@ pub(super) struct Emails {
     holders: HashMap<u64, Place>,
     /// Addresses that a plan of this run takes away from their holder.
     freed: HashSet<u64>,
+    /// Two users of Permit have one address: it takes them so.
+    shared: bool,
     hasher: RandomState,
 }
 
@@ -34,14 +36,25 @@ impl Emails {
     pub(super) fn clear(&mut self) {
         self.holders.clear();
         self.freed.clear();
+        self.shared = false;
     }
 
     fn hash(&self, email: &Email) -> u64 {
         self.hasher.hash_one(email)
     }
 
+    /// The user at `place` has `email` in Permit, before this run.
+    pub(super) fn found(&mut self, email: &Email, place: Place) {
+        self.shared |= self.holders.insert(self.hash(email), place).is_some_and(|holder| holder != place);
+    }
+
+    /// Whether Permit was seen to let two users have one address.
+    pub(super) fn are_shared(&self) -> bool {
+        self.shared
+    }
+
     /// Permit has given `email` to the user at `place`.
-    pub(super) fn note(&mut self, email: &Email, place: Place) {
+    fn note(&mut self, email: &Email, place: Place) {
         self.holders.insert(self.hash(email), place);
     }
 

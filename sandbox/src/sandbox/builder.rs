@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
+use super::Sandbox;
 use crate::contract::Contract;
 use crate::control;
 use crate::faults::{Fault, Faults};
@@ -18,7 +19,6 @@ use crate::limits::{Limiter, Limits, RetryAfter};
 use crate::pipeline::Shared;
 use crate::requests::RequestLog;
 use crate::routes::routes;
-use crate::sandbox::Sandbox;
 use crate::semantics::Semantics;
 use crate::server::{Connection, Door};
 use crate::settings::{KeyScope, Pdp, Settings, Stats};
