@@ -10,6 +10,7 @@
 mod cli;
 mod cognito_moto;
 mod end_to_end;
+mod model;
 mod providers;
 mod sdks;
 mod state_machine;
