@@ -224,3 +224,33 @@ async fn what_is_seen_late_is_waited_for_and_written_once() {
         assert_eq!((counts.bulk, counts.writes()), (1, 1), "{lag:?}: {counts}");
     }
 }
+
+/// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then rejects.
+#[tokio::test]
+async fn a_plan_says_blocked_where_an_instance_is_missing() {
+    for create in [false, true] {
+        let sandbox = builder(Semantics::default()).start().await.unwrap();
+        let directory = MemoryDirectory::new(vec![
+            person("00-u").in_group("acme/apollo/reader").in_group("acme/nosuch/reader"),
+            person("11-u").in_group("acme/nosuch/writer"),
+            person("22-u").in_group("default/apollo/reader").in_group("acme/apollo/nosuch"),
+        ]);
+        let plan = async || {
+            let (permit, policy) = (permit(&sandbox), Arc::new(policy(create)));
+            let sync = BulkSync { permit, directory: Arc::new(directory.clone()), policy, looks: None };
+            let dry = permit_handoff::sync::bulk::Options { dry_run: true, ..options() };
+            sync.run(dry, &Nobody).await.unwrap()
+        };
+        let planned = plan().await;
+        assert_eq!(sandbox.counts().writes(), 0, "{create}");
+        let synced = sync(&sandbox, &directory, create).await;
+        let rows = |report: &Report| -> std::collections::BTreeSet<(String, String)> {
+            report.rejected.iter().map(|row| (row.user.clone(), row.reason.clone())).collect()
+        };
+        assert_eq!(rows(&planned), rows(&synced), "{create}");
+        assert_eq!(rows(&planned).len(), if create { 2 } else { 4 }, "{:?}", rows(&planned));
+        assert_eq!((planned.created, planned.assigned), (synced.created, synced.assigned), "{create}");
+        let again = plan().await;
+        assert_eq!((again.changes(), rows(&again)), (0, rows(&synced)), "{create}: nothing is left to do");
+    }
+}
