@@ -114,7 +114,10 @@ async fn a_plan_is_what_the_sync_then_does() {
         world.pool.api().call("AdminDeleteUser", call).await.unwrap();
     }
     let (exit, text) = world.run(POLICY, &[], &["sync"]).await;
-    assert!(exit == 4 && text.starts_with("Refused: nobody lost anything.") && text.contains("max_percent"), "{exit} {text}");
+    assert!(
+        exit == 4 && text.starts_with("Refused: nobody lost anything.") && text.contains("max_percent"),
+        "{exit} {text}"
+    );
     assert_eq!(world.sandbox.user_count(), 7);
     let (exit, text) = world.run(POLICY, &[], &["sync", "--approve-deprovision"]).await;
     assert!(exit == 0 && text.contains("4 users deleted"), "{exit} {text}");
