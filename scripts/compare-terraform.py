@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENDPOINT = {"HttpEndpoint", "HandoffAllowedOrigins"}
 # Changes as events need a rule, which is in template.yaml alone.
 EVENTS = {"ChangeEvents"}
+EVENT_SETTINGS = {"CHANGE_EVENTS"}
 ALARMS_OF_TEMPLATE = {"handoff-errors"}
 ROLES = {
     "post-authentication": "PostAuthenticationRole",
@@ -133,7 +134,7 @@ def functions(locals_, template):
         properties, ours = template.properties(logical), locals_["functions"][name]
         same(f"memory of {name}", ours["memory"], properties["MemorySize"])
         same(f"time-out of {name}", ours["timeout"], properties["Timeout"])
-        same(f"settings of {name}", sorted(ours["environment"]), sorted(properties["Environment"]["Variables"]))
+        same(f"settings of {name}", sorted(ours["environment"]), sorted(set(properties["Environment"]["Variables"]) - EVENT_SETTINGS))
     shares = {parts: share["BulkShare"] for parts, share in template["Mappings"]["PartsAtOnce"].items()}
     same("bulk shares", locals_["bulk_share"], shares)
     event = template.properties("ReconcileFunction")["Events"]["Overflow"]["Properties"]

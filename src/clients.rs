@@ -19,7 +19,6 @@ use crate::aws::http::AwsHttp;
 use crate::aws::queue::SqsQueue;
 use crate::aws::secrets::SecretsManagerKey;
 use crate::config::{KeySetting, PermitSettings};
-use crate::domain::identity::Source;
 use crate::domain::policy::Policy;
 use crate::permit::{self, ApiKey, Environment, Permit, StaticKey};
 use crate::sync::looks::Looks;
@@ -103,7 +102,7 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
 
 /// The looks that a sync of the user pool `id` sends to the queue at `url`.
 pub fn looks(queue: SqsQueue, policy: &Arc<Policy>, id: &UserPoolId) -> Arc<Looks> {
-    let readable = [Source::user_pool(id.as_str())].into();
+    let readable = [policy.sources.of_user_pool(id.as_str()).name.clone()].into();
     Arc::new(Looks::new(Arc::new(queue), policy.clone(), readable))
 }
 

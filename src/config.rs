@@ -142,6 +142,8 @@ pub struct BulkSync {
     pub queue_url: Option<String>,
     /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
     pub trigger: Option<FunctionArn>,
+    /// `CHANGE_EVENTS`: the pool's changes come as events, and a run counts what they missed.
+    pub change_events: bool,
 }
 
 /// Settings of the command line's `sync --file`.
@@ -285,6 +287,11 @@ impl BulkSync {
                 parse::user_pool_id,
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
+            let change_events = reader.parsed_or("CHANGE_EVENTS", "off", |text| match text {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                _ => Err(format!("`{text}` is neither `on` nor `off`")),
+            });
             let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", |text| {
                 text.parse().map_err(|invalid: InvalidFunctionArn| format!("`{text}` is {invalid}"))
             });
@@ -294,6 +301,7 @@ impl BulkSync {
                 share: share?,
                 queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
                 trigger: trigger.value(),
+                change_events: change_events?,
             })
         })
     }

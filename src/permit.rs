@@ -6,6 +6,7 @@
 //! [`Error`], which says whether asking again can help and never holds personal data.
 //!
 //! - [`client`](Permit): settings, handles, one request from key to answer;
+//! - `clock`: how far this machine's clock is ahead of Permit's;
 //! - `answer`: an HTTP answer → a body or an error;
 //! - `retry`, `pacing`: when a request is sent again, and when it may be sent at all;
 //! - `users`, `assignments`, `instances`, `bulk`, `schema`: the operations;
@@ -17,6 +18,7 @@ mod answer;
 mod assignments;
 mod bulk;
 mod client;
+mod clock;
 mod error;
 mod instances;
 mod key;

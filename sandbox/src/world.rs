@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) instances: Vec<Instance>,
     instance_names: HashMap<String, u32>,
     changes: Vec<Change>,
+    /// Whether the latest change made any difference; `None`: nobody has looked.
+    differs: Option<bool>,
 }
 
 /// What was done, with what it takes to undo it.
@@ -92,7 +94,12 @@ impl World {
             self.late.push((Instant::now() + lag, before));
             return write(self);
         }
+        self.differs = None;
         let written = write(self)?;
+        if self.differs == Some(false) {
+            // A user who is made and stands already is not made for those who read late.
+            return Ok(written);
+        }
         for (_, world) in &mut self.late {
             // It may be refused there, where a bulk call is not known yet.
             write(world).ok();
@@ -118,6 +125,7 @@ impl World {
         if result.is_err() && !stays {
             self.undo_to(0);
         }
+        self.differs = Some(!self.changes.is_empty());
         self.changes.clear();
         result
     }

@@ -31,7 +31,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("bulk-sync", Format::Json, variable)?;
-    let config::BulkSync { common, user_pool_id, share, queue_url, trigger } =
+    let config::BulkSync { common, user_pool_id, share, queue_url, trigger, change_events } =
         config::BulkSync::new(variable)?;
     let aws = clients::aws_in_lambda()?;
     let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT)?.patient(share);
@@ -41,7 +41,8 @@ async fn main() -> anyhow::Result<()> {
     let triggers = trigger.map(|function| TriggerCheck::new(pool, function));
     let queue = queue_url.map(|url| clients::queue(&aws, url, QUEUE_TIMEOUT));
     let looks = queue.map(|queue| clients::looks(queue, &policy, &user_pool_id));
-    let invocations = &Invocations::new(BulkSync { permit, directory, policy, looks }, triggers);
+    let sync = BulkSync { permit, directory, policy, looks };
+    let invocations = &Invocations::new(sync, triggers).with_events(change_events);
 
     lambda::serve(metrics, async |event, context| {
         let deadline = lambda::deadline(&context);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::config;
-use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::http::Endpoint;
 use permit_handoff::entry::lambda;
 use permit_handoff::oidc::Verifier;
@@ -31,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
     let permit = clients::permit(&common.permit, &aws, budget)?;
     let queue =
         overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
-    let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
+    let sources = &common.policy.sources;
+    let readable = user_pool_id.iter().map(|id| sources.of_user_pool(id.as_str()).name.clone()).collect();
     let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
     let sign_in = SignIn::new(permit, common.policy, settings, queue);
     let endpoint = &Endpoint::new(verifier, sign_in, allowed_origins);

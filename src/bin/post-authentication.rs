@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
-use permit_handoff::domain::identity::Source;
 use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
@@ -89,7 +88,8 @@ fn trigger() -> anyhow::Result<Trigger> {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
-    let readable = user_pool_id.iter().map(|id| Source::user_pool(id.as_str())).collect();
+    let sources = &common.policy.sources;
+    let readable = user_pool_id.iter().map(|id| sources.of_user_pool(id.as_str()).name.clone()).collect();
     let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
     let sign_in = SignIn::new(permit, common.policy, settings, queue);
     Ok(Trigger::new(sign_in, groups, user_pool_id))

@@ -12,7 +12,7 @@ use permit_handoff::aws::runs::{Runs, StateMachine};
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::domain::directory::Lookup;
 use permit_handoff::entry::lambda;
-use permit_handoff::entry::reconcile::{Batch, Directories, Reconcile};
+use permit_handoff::entry::reconcile::{Batch, Reconcile};
 use permit_handoff::telemetry::Format;
 use permit_handoff::{clients, config, telemetry};
 
@@ -42,9 +42,9 @@ async fn main() -> anyhow::Result<()> {
         let pool = Arc::new(CognitoPool::new(&aws, id, TIMEOUT));
         Arc::new(PoolLookup::new(pool, source, asks_groups)) as Arc<dyn Lookup>
     });
-    let directories = Directories { readable: readable.into_iter().collect(), tokens: None };
+    let readable = readable.into_iter().collect();
     let reconcile =
-        &Reconcile::new(permit.clone(), common.policy, directories, queue, dead_letters).starting(runs);
+        &Reconcile::new(permit.clone(), common.policy, readable, queue, dead_letters).starting(runs);
 
     lambda::serve(metrics, async |event, context| {
         let batch: Batch = serde_json::from_str(event.get()).context("the event is not from SQS")?;

@@ -97,7 +97,7 @@ impl RunArgs {
             let people = People::of_file(file, &common.policy)?;
             (common, share, people)
         } else {
-            let config::BulkSync { common, user_pool_id, share, queue_url, trigger: _ } =
+            let config::BulkSync { common, user_pool_id, share, queue_url, .. } =
                 config::BulkSync::new(&variable).map_err(Failed::usage)?;
             looks = queue_url.map(|url| {
                 clients::looks(

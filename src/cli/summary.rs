@@ -11,7 +11,7 @@ use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 use super::overview::{Overview, Totals};
 use super::plan::Shown;
 use super::screen::{Line, counted, figure, joined};
-use crate::sync::bulk::report::Report;
+use crate::sync::bulk::report::{Report, Unowned};
 
 /// The lines of a terminal that nobody has made larger.
 pub(super) const LINES: usize = 24;
@@ -105,6 +105,16 @@ impl View<'_> {
             let text =
                 format!("{people} in the directory {keep} roles that the policy no longer gives them.");
             lines.push(Line::new(2).colour(Red, text));
+        }
+        if let Some(first) = report.unowned.users.first() {
+            let Unowned { people, roles, .. } = &report.unowned;
+            let roles = counted(*roles, "role", "roles");
+            let people = counted(*people, "person", "people");
+            lines.push(Line::new(2).colour(Yellow, "In no ledger: ").text(format!(
+                "{roles} of {people} that a rule could give, for example {} of {}. They are left: --json names them",
+                first.roles.join(", "),
+                first.user
+            )));
         }
         if !report.dry_run {
             lines.push(self.cost());

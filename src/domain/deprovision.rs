@@ -72,6 +72,13 @@ impl Departure {
 }
 
 impl Departure {
+    /// Whether the user would be deleted now, did nobody else's role hang on them.
+    pub fn is_kept_for_others(facts: &Facts, rule: &Deprovision, now: Timestamp) -> bool {
+        let mut ours = facts.clone();
+        ours.roles = facts.roles.difference(&facts.all_unowned()).cloned().collect();
+        ours.roles != facts.roles && Self::new(&ours, rule, now) == Self::Delete
+    }
+
     /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there the breaker
     /// stands before it, and they lose their roles until then.
     ///
@@ -130,7 +137,18 @@ pub enum Refusal {
     Doubt(String),
 }
 
-/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory.
+/// Whether so many of the `owned` users may lose something in one run. One person may, however small the directory is, but where
+/// `max_percent` is 0: in one of ten people, each is ten percent.
+pub fn passes(rule: &Deprovision, owned: usize, affected: usize) -> bool {
+    affected == 0 || (affected == 1 && rule.max_percent > 0.0) || percent(owned, affected) <= rule.max_percent
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
+fn percent(owned: usize, affected: usize) -> f64 {
+    affected as f64 * 100.0 / owned.max(1) as f64
+}
+
+/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory: see [`passes`].
 ///
 /// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does everybody in the directory who would
 /// lose a role, disabled or not: a broken source is seen on the first run, before anything is taken.
@@ -141,12 +159,11 @@ pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize
     if present == 0 {
         return Err(Refusal::EmptyDirectory { owned });
     }
-    #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
-    let percent = affected as f64 * 100.0 / owned.max(1) as f64;
-    if percent > rule.max_percent {
-        return Err(Refusal::TooMany { percent: (percent * 10.0).ceil() / 10.0, max: rule.max_percent });
+    if passes(rule, owned, affected) {
+        return Ok(());
     }
-    Ok(())
+    let percent = (percent(owned, affected) * 10.0).ceil() / 10.0;
+    Err(Refusal::TooMany { percent, max: rule.max_percent })
 }
 
 #[cfg(test)]
@@ -171,6 +188,7 @@ mod tests {
             missing_since: missing_since.map(|time| time.parse().unwrap()),
             as_of: None,
             adopted,
+            email_unverified: false,
             refused_email: None,
             names: Names::default(),
         });
@@ -257,5 +275,32 @@ mod tests {
         assert!(breaker(&rule, 95, 100, 6).is_err());
         assert_eq!(breaker(&rule, 0, 100, 100), Err(Refusal::EmptyDirectory { owned: 100 }));
         assert_eq!(breaker(&rule, 0, 0, 0), Ok(()));
+    }
+
+    #[test]
+    fn of_a_small_directory_one_person_may_lose_something_and_no_second() {
+        let rule = rule(WhenMissing::Delete, 24);
+        for owned in 1..20 {
+            assert_eq!(breaker(&rule, 5, owned, 1), Ok(()), "{owned}");
+            assert!(breaker(&rule, 5, owned, 2).is_err(), "{owned}");
+        }
+        assert!(
+            breaker(&Deprovision { max_percent: 0.0, ..rule }, 5, 10, 1).is_err(),
+            "0 lets nobody lose anything"
+        );
+        assert_eq!(breaker(&rule, 0, 1, 1), Err(Refusal::EmptyDirectory { owned: 1 }));
+    }
+
+    #[test]
+    fn who_would_be_deleted_but_for_somebody_elses_role_is_known() {
+        let rule = rule(WhenMissing::Delete, 0);
+        let kept = |facts: &Facts, rule: &Deprovision| Departure::is_kept_for_others(facts, rule, now());
+        let held = facts(&["a/b"], &["a/b", "x/foreign"], None, false);
+        assert!(kept(&held, &rule));
+        assert!(kept(&facts(&[], &["x/foreign"], None, false), &rule), "with nothing of ours left too");
+        assert!(!kept(&facts(&["a/b"], &["a/b"], None, false), &rule), "they are deleted");
+        assert!(!kept(&facts(&["a/b"], &["x/foreign"], None, true), &rule), "they were never to be deleted");
+        assert!(!kept(&held, &Deprovision { grace_hours: 24, ..rule }), "not yet");
+        assert!(!kept(&held, &Deprovision { missing: WhenMissing::Unassign, ..rule }));
     }
 }

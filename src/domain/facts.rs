@@ -30,6 +30,9 @@ pub struct Ledger {
     /// The user stood in Permit before this project knew them, and so is never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Nobody has proven that the address is theirs: its verified owner may have it. Written as `"email_verified": false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub email_unverified: bool,
     /// The address that Permit refused last: it is not tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_email: Option<RefusedEmail>,
@@ -139,6 +142,7 @@ impl Ledger {
             missing_since: value.get("missing_since").and_then(text).and_then(|time| time.parse().ok()),
             as_of: value.get("as_of").and_then(text).and_then(|time| time.parse().ok()),
             adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
+            email_unverified: value.get("email_verified").and_then(Value::as_bool) == Some(false),
             names: Names::read(value.get("names")),
             refused_email: value.get("refused_email").and_then(text).and_then(|text| text.try_into().ok()),
         })
@@ -146,7 +150,8 @@ impl Ledger {
 
     /// The attribute's value.
     pub fn to_value(&self) -> Value {
-        let Self { source, grants, missing_since, as_of, adopted, refused_email, names } = self;
+        let Self { source, grants, missing_since, as_of, adopted, email_unverified, refused_email, names } =
+            self;
         let mut members = Map::new();
         members.insert("source".into(), source.as_str().into());
         members.insert("grants".into(), grants.iter().map(Grant::to_string).collect());
@@ -158,6 +163,9 @@ impl Ledger {
         }
         if *adopted {
             members.insert("adopted".into(), true.into());
+        }
+        if *email_unverified {
+            members.insert("email_verified".into(), false.into());
         }
         if let Some(refused) = refused_email {
             members.insert("refused_email".into(), String::from(*refused).into());
@@ -207,6 +215,21 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
+    /// The same, without times in the ledger after `latest`, which lies in the future: they are of a clock that was ahead. When Permit
+    /// noted the user's last change stands in for them, since evidence is no newer than what it led to.
+    #[must_use]
+    pub fn not_after(mut self, latest: Timestamp) -> Self {
+        let noted = self.updated_at.filter(|noted| *noted <= latest);
+        if let Some(Ledger { as_of, missing_since, .. }) = &mut self.ledger {
+            for time in [as_of, missing_since] {
+                if time.is_some_and(|time| time > latest) {
+                    *time = noted;
+                }
+            }
+        }
+        self
+    }
+
     /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages, which shift
     /// while they are read: that one was not seen does not prove that it is gone.
     pub fn may_have(&self, grant: &Grant) -> bool {
@@ -217,6 +240,11 @@ impl Facts {
     pub fn unowned(&self, grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
         let named = |grant: &Grant| self.ledger.as_ref().is_some_and(|ledger| ledger.grants.contains(grant));
         grants.iter().filter(|grant| self.roles.contains(*grant) && !named(grant)).cloned().collect()
+    }
+
+    /// The role assignments that no ledger names: somebody else's, or what a writer left who was cut off.
+    pub fn all_unowned(&self) -> BTreeSet<Grant> {
+        self.unowned(&self.roles)
     }
 
     /// Whether this project made the user on the word of `source`.
@@ -256,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_mark_survives() {
-        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "as_of": "2026-11-24T08:00:00.123Z", "adopted": true,
+        let value = json!({"source": "p", "grants": [], "missing_since": "2026-11-24T08:00:00Z", "as_of": "2026-11-24T08:00:00.123Z", "adopted": true, "email_verified": false,
             "refused_email": "taken:00ff00ff00ff00ff", "names": ["last_name"]});
         assert_eq!(facts(value.clone()).ledger.unwrap().to_value(), value);
     }
@@ -275,5 +303,41 @@ mod tests {
         }
         let odd = facts(json!({"source": "p", "grants": ["a/b", 7, "nonsense", "x/y/z"], "more": 1}));
         assert_eq!(odd.ledger.unwrap().grants, BTreeSet::from(["a/b".parse().unwrap()]));
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_time_in_the_future_is_when_permit_noted_the_last_change() {
+        let (before, now, future) = (at(1_000), at(2_000), at(90_000));
+        let ledger = json!({"source": "p", "grants": [], "as_of": future.to_string(), "missing_since": future.to_string()});
+        for (noted, expected) in [(Some(before), Some(before)), (Some(at(99_000)), None), (None, None)] {
+            let facts = Facts { updated_at: noted, ..facts(ledger.clone()) }.not_after(now);
+            let ledger = facts.ledger.unwrap();
+            assert_eq!((ledger.as_of, ledger.missing_since), (expected, expected), "{noted:?}");
+        }
+        let past = json!({"source": "p", "grants": [], "as_of": before.to_string()});
+        assert_eq!(facts(past).not_after(now).ledger.unwrap().as_of, Some(before));
+    }
+
+    proptest::proptest! {
+        /// Whatever clock wrote the ledger: evidence that is read from now on is not older than it.
+        #[test]
+        fn no_ledger_keeps_later_evidence_from_counting(
+            as_of in 0_i64..10_000, missing in proptest::option::of(0_i64..10_000), noted in proptest::option::of(0_i64..10_000),
+            now in 0_i64..10_000,
+        ) {
+            let mut ledger = json!({"source": "p", "grants": [], "as_of": at(as_of).to_string()});
+            if let Some(missing) = missing {
+                ledger["missing_since"] = json!(at(missing).to_string());
+            }
+            let facts = Facts { updated_at: noted.map(at), ..facts(ledger) }.not_after(at(now));
+            let Ledger { as_of: bounded, missing_since, .. } = facts.ledger.unwrap();
+            proptest::prop_assert!(bounded.is_none_or(|time| time <= at(now)) && missing_since.is_none_or(|time| time <= at(now)));
+            // What lies in the past is as it was, and what does not is no older than what it led to.
+            proptest::prop_assert!(as_of > now || bounded == Some(at(as_of)));
+        }
     }
 }

@@ -205,6 +205,7 @@ fn create(desired: &Desired) -> NewUser {
         missing_since: None,
         as_of: evidence.as_of,
         adopted: false,
+        email_unverified: is_email_unverified(desired, None),
         refused_email: refused_email(desired, None),
         names: Names { first: first_name.is_some(), last: last_name.is_some() },
     };
@@ -231,6 +232,7 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
         // Evidence that changes nothing is not noted: it would cost a write.
         as_of: actual.ledger.as_ref().and_then(|ledger| ledger.as_of),
         adopted: actual.ledger.as_ref().is_none_or(|ledger| ledger.adopted),
+        email_unverified: is_email_unverified(desired, Some(actual)),
         refused_email: refused_email(desired, actual.ledger.as_ref()),
         names: actual.ledger.as_ref().map_or_else(Names::default, |ledger| ledger.names),
     };
@@ -238,6 +240,16 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
     let write = replacement(desired, actual, ledger);
     let change = Change { key: desired.key.clone(), revoke, write, grant };
     (!change.is_empty()).then_some(change)
+}
+
+/// Whether the address that the user is to have is nobody's proven one. An address that somebody else gave them is not ours to judge.
+fn is_email_unverified(desired: &Desired, actual: Option<&Facts>) -> bool {
+    let ledger = actual.and_then(|facts| facts.ledger.as_ref());
+    let is_unverified = ledger.is_some_and(|ledger| ledger.email_unverified);
+    let Some(email) = &desired.email else { return is_unverified };
+    let has_it = actual.is_some_and(|facts| facts.email.as_ref() == Some(email));
+    // An address that they had by somebody else's hand, or had verified, stays as good as it was.
+    desired.email_verified != Some(true) && (!has_it || is_unverified)
 }
 
 /// What the ledger is to say of the address: a refusal of another one is forgotten.

@@ -166,6 +166,10 @@ impl Policy {
             evidence: identity.evidence,
             takes_over: None,
             email: identity.email.clone(),
+            email_verified: match &identity.verified_email {
+                Some(_) => Some(true),
+                None => identity.tells_email.then_some(false),
+            },
             attempt: Attempt::First,
             first_name: identity.first_name.clone(),
             last_name: identity.last_name.clone(),

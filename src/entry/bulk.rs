@@ -32,6 +32,8 @@ pub enum InvocationError {
 pub struct Invocations {
     sync: BulkSync,
     triggers: Option<TriggerCheck>,
+    /// The pool's changes come as events.
+    has_events: bool,
     /// That the key may not read the usage was said.
     said_no_usage: AtomicBool,
 }
@@ -39,7 +41,13 @@ pub struct Invocations {
 impl Invocations {
     /// Of this sync; each looks whether the pool still calls what it should, where `triggers` says what that is.
     pub fn new(sync: BulkSync, triggers: Option<TriggerCheck>) -> Self {
-        Self { sync, triggers, said_no_usage: AtomicBool::new(false) }
+        Self { sync, triggers, has_events: false, said_no_usage: AtomicBool::new(false) }
+    }
+
+    /// The same, where the pool's changes come as events: what a run finds to change is what they missed.
+    #[must_use]
+    pub fn with_events(self, has_events: bool) -> Self {
+        Self { has_events, ..self }
     }
 
     /// Does the run that `payload` asks for, named by the invocation's request id, until `deadline` at most.
@@ -57,7 +65,10 @@ impl Invocations {
             ..Options::new(request_id, Timestamp::now())
         };
         let before = self.sync.permit.counts();
-        let outcome = self.sync.run(options, &Nobody).await;
+        let mut outcome = self.sync.run(options, &Nobody).await;
+        if let Ok(report) = &mut outcome {
+            report.missed_by_events = (self.has_events && !dry_run).then_some(report.people_changed);
+        }
         let report = outcome.as_ref().unwrap_or_else(BulkSyncError::report);
         log(report);
         if !report.dry_run {
@@ -137,6 +148,8 @@ fn log(report: &Report) {
         tombstoned,
         refused,
         revocations_refused,
+        unowned,
+        missed_by_events,
         verified,
         permit_requests,
         seconds,
@@ -161,6 +174,8 @@ fn log(report: &Report) {
         rejected = report.rejections(),
         refused,
         revocations_refused,
+        unowned = unowned.roles,
+        missed_by_events,
         checked = verified.checked,
         drifted = verified.drifted,
         pdp_asked = verified.at_pdp.map(|at_pdp| at_pdp.asked),

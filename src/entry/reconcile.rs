@@ -8,7 +8,7 @@ mod batch;
 mod breaker;
 mod people;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -37,15 +37,6 @@ const MANY: usize = 20;
 /// How often the directory is asked again about somebody of whom Permit has newer evidence.
 const ROUNDS: u32 = 3;
 
-/// Where people come from, as far as this deployment is told.
-#[derive(Default)]
-pub struct Directories {
-    /// Those that can be read again.
-    pub readable: Vec<Arc<dyn Lookup>>,
-    /// Those whose tokens are trusted; `None`: not told, and then any.
-    pub tokens: Option<BTreeSet<Source>>,
-}
-
 /// What became of a message.
 enum Sorted {
     /// Its people are noted, if it names any.
@@ -59,7 +50,8 @@ pub struct Reconcile {
     permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
-    directories: Directories,
+    /// The directories that can be read again.
+    readable: Vec<Arc<dyn Lookup>>,
     /// Where people are announced whom a look changes.
     looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
@@ -70,22 +62,22 @@ pub struct Reconcile {
 }
 
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). `queue` is the one that the batches come from: a look that changes
-    /// something leads to one more. Without `dead_letters` SQS moves there what was tried often enough.
+    /// `permit` is to be [patient](Permit::patient). People of `readable` are read there; of others a message is taken where the
+    /// policy has their source. `queue` is the one that the batches come from: a look that changes something leads to one more. Without `dead_letters` SQS moves there what was tried often enough.
     pub fn new(
         permit: Permit,
         policy: Policy,
-        directories: Directories,
+        readable: Vec<Arc<dyn Lookup>>,
         queue: Option<Arc<dyn Queue>>,
         dead_letters: Option<Box<dyn DeadLetters>>,
     ) -> Self {
         let permit = permit.seeing_instances(!policy.resources().is_empty());
         let catalog = Arc::new(Catalog::new(&policy));
         let policy = Arc::new(policy);
-        let readable = directories.readable.iter().map(|lookup| lookup.source().clone()).collect();
-        let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), readable)));
+        let sources = readable.iter().map(|lookup| lookup.source().clone()).collect();
+        let looks = queue.map(|queue| Arc::new(Looks::new(queue, policy.clone(), sources)));
         let (runs, breaker, recent) = (None, Breaker::default(), Arc::default());
-        Self { permit, policy, catalog, directories, looks, dead_letters, runs, breaker, recent }
+        Self { permit, policy, catalog, readable, looks, dead_letters, runs, breaker, recent }
     }
 
     /// The same, and a change that names nobody starts a bulk sync.
@@ -136,9 +128,7 @@ impl Reconcile {
             Parsed::Ours(Message::Identity(waiting)) => {
                 let Waiting { identity, grants, why, count, sent_at: _ } = waiting;
                 let source = identity.source.clone();
-                let is_told = self.directories.tokens.as_ref().is_none_or(|tokens| tokens.contains(&source));
-                let others = !self.directories.readable.is_empty() && source.is_user_pool();
-                if self.lookup(&source).is_none() && (!is_told || others) {
+                if !self.trusts(&source) {
                     return Err(Poison::UnknownSource(source));
                 }
                 let lead = Lead { key: identity.key.clone(), grants };
@@ -152,13 +142,12 @@ impl Reconcile {
     fn sort_change(&self, index: usize, change: Change, sources: &mut BTreeMap<Source, People>) -> Sorted {
         let is_ours = |lookup: &&Arc<dyn Lookup>, pool: Option<&UserPoolId>| {
             // A pool that the event does not tell may be any.
-            pool.is_none_or(|pool| *lookup.source() == Source::user_pool(pool.as_str()))
+            pool.is_none_or(|pool| *lookup.source() == self.policy.sources.of_user_pool(pool.as_str()).name)
         };
         match change {
             Change::One { pool, sub, deleted, at } => {
                 let mut noted = false;
-                for lookup in self.directories.readable.iter().filter(|lookup| is_ours(lookup, pool.as_ref()))
-                {
+                for lookup in self.readable.iter().filter(|lookup| is_ours(lookup, pool.as_ref())) {
                     let Some(key) = lookup.key_of(&sub) else { continue };
                     let people = sources.entry(lookup.source().clone()).or_default();
                     people.note_change(index, key, deleted, at);
@@ -167,7 +156,7 @@ impl Reconcile {
                 metrics::change(if noted { ChangeOutcome::Looked } else { ChangeOutcome::Ignored });
             }
             Change::Many { pool } => {
-                if self.directories.readable.iter().any(|lookup| is_ours(&lookup, pool.as_ref())) {
+                if self.readable.iter().any(|lookup| is_ours(&lookup, pool.as_ref())) {
                     metrics::change(ChangeOutcome::Started);
                     return Sorted::OfMany;
                 }
@@ -206,7 +195,17 @@ impl Reconcile {
     }
 
     fn lookup(&self, source: &Source) -> Option<&Arc<dyn Lookup>> {
-        self.directories.readable.iter().find(|lookup| lookup.source() == source)
+        self.readable.iter().find(|lookup| lookup.source() == source)
+    }
+
+    /// Whether what a message says of this directory's people may count: a sender of ours writes of no other. Where no pool is
+    /// set, the trigger serves any.
+    fn trusts(&self, source: &Source) -> bool {
+        let reads_none = self.readable.is_empty();
+        let declared = self.policy.sources.named(source.as_str());
+        self.lookup(source).is_some()
+            || declared.is_some_and(|one| one.tokens.is_some() || (reads_none && one.user_pool.is_some()))
+            || (reads_none && source.is_user_pool())
     }
 
     /// Reads the people of one directory and makes Permit match.
@@ -306,9 +305,11 @@ impl Reconcile {
 
     /// How the person should be.
     fn target(&self, found: &Found, known: &Known) -> Option<Target> {
+        let (ahead, now) = (self.permit.ahead(), Timestamp::now());
         match found {
             Found::There(identity) => {
                 let mut desired = self.policy.evaluate(identity);
+                desired.evidence = desired.evidence.by_permits_clock(ahead, now);
                 for left_out in leave_out(&self.policy, known, &mut desired) {
                     let code = left_out.code();
                     tracing::warn!(code, reason = %left_out, "a part of the person is not synced");
@@ -319,7 +320,7 @@ impl Reconcile {
                 let (key, mut rule) = (key.clone(), self.policy.deprovision);
                 // The grace period is for people who are missing, and nobody knows why.
                 rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
-                Some(Target::Absent { key, rule, now: Timestamp::now() })
+                Some(Target::Absent { key, rule, now: now.checked_sub(ahead).unwrap_or(now) })
             }
             Found::Unclear(reason) => {
                 tracing::warn!(

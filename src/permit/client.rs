@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::answer;
+use super::clock::{Clock, SAME};
 use super::error::Error;
 use super::key::{ApiKey, ApiKeyError};
 use super::limits::Limits;
@@ -115,6 +117,7 @@ pub(super) struct Shared {
     /// One pacer a share, so that handles made apart still keep to one pace.
     pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
     counters: Counters,
+    clock: Clock,
     /// When the latest bulk call was answered.
     latest_bulk: Mutex<Option<Instant>>,
 }
@@ -220,6 +223,7 @@ impl Permit {
             first_key: OnceLock::new(),
             pacers: Mutex::default(),
             counters: Counters::default(),
+            clock: Clock::default(),
             latest_bulk: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, instances: false, paid: None })
@@ -296,6 +300,17 @@ impl Permit {
     /// The limit that a request of a [patient](Self::patient) handle waits for now, and until when.
     pub fn waits(&self) -> Option<(&'static str, Instant)> {
         self.pacer.as_ref()?.waits()
+    }
+
+    /// How far this machine's clock is ahead of Permit's; zero where it is not, or Permit has not answered yet.
+    pub fn ahead(&self) -> SignedDuration {
+        self.shared.clock.ahead()
+    }
+
+    /// A time that is later lies in the future, whatever this machine's clock says.
+    pub(super) fn latest(&self) -> Timestamp {
+        let now = Timestamp::now();
+        now.checked_sub(self.ahead()).and_then(|now| now.checked_add(SAME)).unwrap_or(now)
     }
 
     /// Requests sent so far by all clones.
@@ -376,6 +391,9 @@ impl Permit {
         self.count(call.class());
         let answer = match self.shared.http.execute(request).await {
             Ok(response) => {
+                if !call.by_pdp {
+                    self.shared.clock.note(response.headers(), Timestamp::now());
+                }
                 let answer = answer::read(response, call.by_pdp).await;
                 call.has_code.store(answer.has_code, Ordering::Relaxed);
                 answer.outcome

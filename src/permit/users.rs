@@ -9,7 +9,7 @@ use super::retry::Repeat;
 use super::schema::PER_PAGE;
 use super::wire::{Keyed, Page, UserCreate, UserRead, acknowledged, read};
 use crate::domain::facts::Facts;
-use crate::domain::identity::UserKey;
+use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{NewUser, UserWrite};
 
 /// One page of the environment's users.
@@ -65,7 +65,7 @@ impl Permit {
     async fn user_without_instances(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
         let found = match self.send(&call).await {
-            Ok(body) => Some(facts(&body)?),
+            Ok(body) => Some(facts(&body)?.not_after(self.latest())),
             Err(Error::NotFound) => None,
             Err(error) => return Err(error),
         };
@@ -84,7 +84,7 @@ impl Permit {
         let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
         let Page { rows, total } = Page::read(&body)?;
         let total = total.ok_or(Error::Garbled)?;
-        let mut users = Vec::with_capacity(rows.len());
+        let (latest, mut users) = (self.latest(), Vec::with_capacity(rows.len()));
         let (mut unreadable, mut foreign, mut others) = (Vec::new(), 0, 0);
         for row in rows {
             let row = row.get().as_bytes();
@@ -92,12 +92,33 @@ impl Permit {
                 None => foreign += 1,
                 Some(key) if prefix.is_some_and(|prefix| !key.as_str().starts_with(prefix)) => others += 1,
                 Some(key) => match facts(row) {
-                    Ok(facts) => users.push(facts),
+                    Ok(facts) => users.push(facts.not_after(latest)),
                     Err(_) => unreadable.push(key),
                 },
             }
         }
         Ok(UsersPage { users, total, unreadable, foreign, others })
+    }
+
+    /// The users who have this address: one, where Permit takes each address once.
+    pub async fn users_with_email(&self, email: &Email) -> Result<Vec<Facts>, Error> {
+        let mut url = self.facts(&["users"]).await?;
+        url.query_pairs_mut()
+            .append_pair("search", email.as_str())
+            .append_pair("page", "1")
+            .append_pair("per_page", &PER_PAGE.to_string());
+        let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+        let Page { rows, .. } = Page::read(&body)?;
+        let latest = self.latest();
+        let users = rows.into_iter().filter_map(|row| facts(row.get().as_bytes()).ok());
+        let has = |facts: &Facts| facts.email.as_ref() == Some(email);
+        Ok(users.map(|facts| facts.not_after(latest)).filter(has).collect())
+    }
+
+    /// Takes a user's address away, and leaves everything else: what is not in the body stays.
+    pub async fn clear_email(&self, key: &UserKey) -> Result<(), Error> {
+        let call = Call::new(Method::PATCH, self.user_url(key, &[]).await?, Repeat::Always);
+        acknowledged(&self.send(&call.json(&serde_json::json!({ "email": null }))).await?)
     }
 
     /// Makes a user with its role assignments, and answers with the user as it stands.

@@ -43,6 +43,7 @@ use super::many::{Applier, Item, Target};
 use crate::domain::SubPrefix;
 use crate::domain::deprovision::{Departure, Refusal};
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
+use crate::domain::facts::Facts;
 use crate::domain::identity::Source;
 use crate::domain::policy::Policy;
 use crate::permit::{Counts, Error, Permit};
@@ -264,6 +265,9 @@ impl<'a> Run<'a> {
         let prefix = options.sub_prefix.as_ref().map(|prefix| directory.keys_under(prefix));
         let under = prefix.as_deref();
         census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
+        let ahead = permit.ahead();
+        planner.note_ahead(ahead);
+        options.now = options.now.checked_sub(ahead).unwrap_or(options.now);
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
@@ -380,6 +384,9 @@ impl<'a> Run<'a> {
             self.refuse(refusal);
             return self.keep_roles(writer).await;
         }
+        for key in departures.kept_for_others(&self.census) {
+            self.report.reject_kept(&key, self.observer);
+        }
         let (leavers, all_told) = departures.decide(leaving, &self.census, applier).await?;
         if !all_told {
             self.refuse(Refusal::PartialView("the directory"));
@@ -398,7 +405,8 @@ impl<'a> Run<'a> {
             writer.put(Item::new(Target::Absent { key: facts.key.clone(), rule, now }, Some(facts)));
         }
         self.land(writer).await?;
-        let deleted = applier.delete(doomed).await;
+        let is_doomed = |facts: &Facts| departures.dooms(facts);
+        let deleted = applier.delete(doomed, &is_doomed).await;
         for key in &deleted.gone {
             if let Some(place) = self.census.place(key)
                 && let Some(facts) = self.census.facts(place)
@@ -424,9 +432,13 @@ impl<'a> Run<'a> {
 
     async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
-        let Self { census, report, observer, .. } = self;
-        let deadline = self.options.deadline;
-        Proof { census, report, applier, observer: *observer, rule, now, deadline }.prove().await
+        let Self { census, report, observer, policy, .. } = self;
+        let (deadline, sends_looks) = (self.options.deadline, self.looks.is_some());
+        let observer = *observer;
+        let source = self.directory.source();
+        Proof { census, report, applier, observer, policy, source, sends_looks, rule, now, deadline }
+            .prove()
+            .await
     }
 }
 

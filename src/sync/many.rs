@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use self::addresses::Addresses;
 use self::calls::{Failed, Sent};
-pub use self::deletion::Deleted;
+pub use self::deletion::{Deleted, IsDoomed};
 pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
 pub use self::target::{Item, Second, Target};
@@ -37,6 +37,7 @@ use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
 use super::one::{Snapshot, Sync, SyncError, Synced};
+use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
@@ -245,6 +246,7 @@ impl Applier {
         let (mut items, plans) = planned(items, settled);
         let until = items.iter().filter_map(Item::good_until).min();
         self.announce(&mut items, &plans).await;
+        items.iter_mut().zip(&plans).for_each(|(item, plan)| item.begins(plan));
         match self.send(permit, &plans, until).await {
             Ok(sent) => {
                 self.faults.store(0, Ordering::Relaxed);
@@ -468,7 +470,12 @@ impl Applier {
             }
             let until = seen.good_until();
             match take_back(&permit.not_after(until), &change).await {
-                Ok(()) => return Ok(Synced { changed: true, revoked: change.revoke, ..Synced::default() }),
+                Ok(()) => {
+                    let mut others = seen.facts.as_ref().map(Facts::all_unowned).unwrap_or_default();
+                    others.retain(|grant| !item.claims.contains(grant));
+                    let revoked = change.revoke;
+                    return Ok(Synced { changed: true, revoked, others: Some(others), ..Synced::default() });
+                }
                 Err(Error::DeadlineExceeded) if self.permit.outlasts(until) => {}
                 Err(error) => return Err(error),
             }

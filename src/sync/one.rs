@@ -118,6 +118,9 @@ pub struct Synced {
     pub revoked: BTreeSet<Grant>,
     /// All role assignments that the user now has, whoever made them.
     pub roles: BTreeSet<Grant>,
+    /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody looked beforehand, since the user
+    /// was made.
+    pub others: Option<BTreeSet<Grant>>,
     /// What could not be synced.
     pub left_out: BTreeSet<LeftOut>,
 }
@@ -174,6 +177,10 @@ pub struct Sync<'a> {
     claims: BTreeSet<Grant>,
     ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
+    /// The address was asked for from whoever has it.
+    asked_for_email: bool,
+    /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
+    stood: Option<BTreeSet<Grant>>,
     /// How the address was tried that was left out since Permit refused to make the user.
     withheld: Option<Attempt>,
     /// What the step that ran last has to wait its turn for.
@@ -208,6 +215,8 @@ impl<'a> Sync<'a> {
             claims: BTreeSet::new(),
             ahead: None,
             announced: None,
+            asked_for_email: false,
+            stood: None,
             withheld: None,
             turn: Turn::Write,
             done: Synced::default(),
@@ -245,6 +254,11 @@ impl<'a> Sync<'a> {
         loop {
             match self.round(&seen).await {
                 Ok(Step::Done) => {
+                    if !self.done.created {
+                        let mut others = self.stood(&seen).clone();
+                        others.retain(|grant| !self.claims.contains(grant));
+                        self.done.others = Some(others);
+                    }
                     let held = seen.facts.map(|facts| facts.roles).unwrap_or_default();
                     let Synced { granted, revoked, .. } = &self.done;
                     self.done.roles = held.difference(revoked).chain(granted).cloned().collect();
@@ -322,6 +336,7 @@ impl<'a> Sync<'a> {
 
     async fn change(&mut self, change: Change, seen: &Snapshot) -> Result<Step, Error> {
         let Change { key, revoke, write, grant } = change;
+        self.stood(seen);
         self.announce(&grant).await;
         let permit = self.permit.not_after(seen.good_until());
 
@@ -352,9 +367,14 @@ impl<'a> Sync<'a> {
         };
         let Some(facts) = &after.facts else { return Ok(Step::Done) };
         if !is_sure && replaces {
-            self.claims.extend(appeared(self.policy, seen.facts.as_ref(), facts));
+            self.claims.extend(appeared(self.policy, self.stood.as_ref().unwrap_or(&BTreeSet::new()), facts));
         }
         Ok(Step::Read(after))
+    }
+
+    /// What stands in no ledger, as it was before the first write.
+    fn stood(&mut self, seen: &Snapshot) -> &BTreeSet<Grant> {
+        self.stood.get_or_insert_with(|| seen.facts.as_ref().map(Facts::all_unowned).unwrap_or_default())
     }
 
     /// Has the person looked at again when this is over, unless that is seen to.
@@ -422,6 +442,33 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// Takes a verified address from a user of ours whose own it is not proven to be. Whether it is free now. Whoever has it by
+    /// somebody else's hand, or verified, keeps it.
+    async fn free_email(&mut self) -> Result<bool, Error> {
+        let Desired { key, email: Some(email), email_verified: Some(true), .. } = &self.desired else {
+            return Ok(false);
+        };
+        if std::mem::replace(&mut self.asked_for_email, true) {
+            return Ok(false);
+        }
+        let mut holders = self.permit.users_with_email(email).await?;
+        holders.retain(|holder| holder.key != *key);
+        let is_unverified =
+            |holder: &Facts| holder.ledger.as_ref().is_some_and(|ledger| ledger.email_unverified);
+        if holders.is_empty() || !holders.iter().all(is_unverified) {
+            return Ok(false);
+        }
+        for holder in holders {
+            match self.permit.clear_email(&holder.key).await {
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(error) if error.is_refusal() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        tracing::info!("an address that nobody had verified went to its verified owner");
+        Ok(true)
+    }
+
     /// Takes out of what is desired what Permit cannot hold, as `error` and what it knows now tell.
     /// `stood`: the plan that failed took the user to stand in Permit.
     async fn learn(&mut self, error: &Error, stood: bool, actual: Option<&Facts>) -> Result<(), Error> {
@@ -430,6 +477,10 @@ impl<'a> Sync<'a> {
             Error::Conflict { .. }
                 if stood == actual.is_some() && self.desired.new_email(actual).is_some() =>
             {
+                if self.free_email().await? {
+                    self.desired.attempt = Attempt::Again;
+                    return Ok(());
+                }
                 let attempt =
                     std::mem::replace(&mut self.desired.attempt, Attempt::Refused(WhyRefused::Taken));
                 self.withheld = Some(attempt).filter(|_| !stood && !error.names_email());
@@ -458,11 +509,10 @@ impl<'a> Sync<'a> {
 }
 
 /// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names: another writer
-/// made them, whose entry the replacing lost. Those that no rule grants are somebody else's.
-pub fn appeared(policy: &Policy, before: Option<&Facts>, after: &Facts) -> BTreeSet<Grant> {
-    let stood = |grant: &Grant| before.is_some_and(|facts| facts.roles.contains(grant));
-    let new: BTreeSet<Grant> = after.roles.iter().filter(|grant| !stood(grant)).cloned().collect();
-    after.unowned(&new).into_iter().filter(|grant| policy.could_grant(grant)).collect()
+/// made them, whose entry the replacing lost. Those that no rule grants are somebody else's. `stood`: what stood in no ledger before.
+pub fn appeared(policy: &Policy, stood: &BTreeSet<Grant>, after: &Facts) -> BTreeSet<Grant> {
+    let is_new = |grant: &Grant| !stood.contains(grant) && policy.could_grant(grant);
+    after.all_unowned().into_iter().filter(is_new).collect()
 }
 
 /// Takes out of `desired` the grants that name what Permit lacks and nobody is to create.

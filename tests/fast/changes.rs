@@ -12,7 +12,7 @@ use permit_handoff::aws::runs::{Runs, Started};
 use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
-use permit_handoff::entry::reconcile::{Directories, Reconcile};
+use permit_handoff::entry::reconcile::Reconcile;
 use permit_sandbox::{Sandbox, UserState};
 use serde_json::{Value, json};
 
@@ -83,8 +83,7 @@ impl World {
         let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
         let pool = Pool::default();
         let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
-        let directories = Directories { readable: vec![Arc::new(pool.clone())], tokens: Some([].into()) };
-        let reconcile = Reconcile::new(permit(&sandbox), policy, directories, None, None);
+        let reconcile = Reconcile::new(permit(&sandbox), policy, vec![Arc::new(pool.clone())], None, None);
         let reconcile = reconcile.starting(Some(Box::new(machine.clone())));
         Self { sandbox, pool, machine, reconcile }
     }

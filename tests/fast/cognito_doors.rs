@@ -10,7 +10,7 @@ use permit_handoff::aws::read::UserPoolDirectory;
 use permit_handoff::domain::directory::{Directory, Looked, Lookup, NotWhole, Record};
 use permit_handoff::domain::identity::{Evidence, Identity, UserKey};
 use permit_handoff::domain::policy::Policy;
-use permit_handoff::entry::reconcile::{Directories, Reconcile};
+use permit_handoff::entry::reconcile::Reconcile;
 use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
 use permit_sandbox::{Sandbox, UserState};
 use serde_json::json;
@@ -169,9 +169,9 @@ async fn a_change_event_leads_to_the_person_whose_key_has_a_prefix() {
     let sandbox = world().await;
     let pool = Arc::new(people());
     let (policy, _, lookup) = doors(&pool);
-    let directories = Directories { readable: vec![Arc::new(lookup)], tokens: None };
     let permit = permit(&sandbox).patient(1.0);
-    let reconcile = Reconcile::new(permit.clone(), Arc::unwrap_or_clone(policy), directories, None, None);
+    let reconcile =
+        Reconcile::new(permit.clone(), Arc::unwrap_or_clone(policy), vec![Arc::new(lookup)], None, None);
     let event = |name: &str, sub: &str| {
         json!({
             "source": "aws.cognito-idp", "detail-type": "AWS API Call via CloudTrail", "time": "2026-11-24T08:00:05Z",

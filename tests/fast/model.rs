@@ -1,9 +1,11 @@
 //! The write protocol, searched whole in small worlds; `tests/slow` has larger ones.
 
-#[path = "../model/protocol.rs"]
-mod protocol;
+#[path = "../model/planner.rs"]
+mod planner;
 
-use self::protocol::{Rules, SMALL, fails, holds};
+use protocol_model::{A, B};
+
+use self::planner::{Rules, SMALL, fails, holds};
 
 /// A world that is searched in a moment: nobody is cut off, and nobody reads back, so that the looks alone repair.
 const QUIET: Rules = Rules { crashes: 0, read_back: false, ..SMALL };
@@ -12,7 +14,11 @@ const QUIET: Rules = Rules { crashes: 0, read_back: false, ..SMALL };
 fn no_order_of_things_leaves_a_role_without_an_owner() {
     holds("two sign-ins around a change", QUIET);
     holds("one of them is cut off", Rules { sign_ins: 1, ..SMALL });
-    holds("of somebody new", Rules { stands: false, ..QUIET });
+    holds("three are cut off, of one sign-in and its looks", Rules { sign_ins: 1, crashes: 3, ..SMALL });
+    holds("an administrator gives a role meanwhile", Rules { administrator: true, ..QUIET });
+    holds("messages come twice", Rules { sign_ins: 1, repeats: 2, ..SMALL });
+    holds("two changes", Rules { directory: &[A, A | B, A], ..QUIET });
+    holds("two bulk syncs", Rules { sign_ins: 0, bulk_syncs: 2, ..QUIET });
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn user(text: &str, roles: &[&str]) -> UserWrite {
         missing_since: None,
         as_of: None,
         adopted: false,
+        email_unverified: false,
         refused_email: None,
         names: Names::default(),
     };

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{MemoryQueue, arrive, permit, person, policy, sign_ins};
+use crate::support::{MemoryQueue, POLICY, arrive, permit, person, policy, sign_ins};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{DeadLetters, Lead, Message, QueueFailed, Waiting, Why};
 use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
-use permit_handoff::entry::reconcile::{Answer, Directories, Reconcile};
+use permit_handoff::domain::policy::Policy;
+use permit_handoff::entry::reconcile::{Answer, Reconcile};
 use permit_handoff::permit::{Environment, Limits as PermitLimits, Permit, Settings, StaticKey};
 use permit_sandbox::{Fault, Limits, Sandbox, Semantics, UserState};
 use serde_json::json;
@@ -29,7 +30,7 @@ impl DeadLetters for Dead {
 
 /// A reconcile that cannot read any directory, as where there are tokens alone.
 fn reconcile(permit: &Permit, dead: &Dead) -> Reconcile {
-    Reconcile::new(permit.clone(), policy(), Directories::default(), None, Some(Box::new(dead.clone())))
+    Reconcile::new(permit.clone(), policy(), vec![], None, Some(Box::new(dead.clone())))
 }
 
 /// A user pool in memory.
@@ -58,8 +59,8 @@ impl Lookup for Pool {
 
 /// A reconcile that can read the user pool.
 fn looking(permit: &Permit, pool: &Pool, dead: &Dead) -> Reconcile {
-    let directories = Directories { readable: vec![Arc::new(pool.clone())], tokens: Some([].into()) };
-    Reconcile::new(permit.clone(), policy(), directories, None, Some(Box::new(dead.clone())))
+    let readable: Vec<Arc<dyn Lookup>> = vec![Arc::new(pool.clone())];
+    Reconcile::new(permit.clone(), policy(), readable, None, Some(Box::new(dead.clone())))
 }
 
 /// A message that names somebody, and what its sender was about to grant.
@@ -185,26 +186,27 @@ async fn poison_is_set_aside_with_its_reason_and_holds_nobody_up() {
     let patient = permit(&sandbox).patient(1.0);
     let dead = Dead::default();
     let future = message(person("u2", &[], &[]), 0).replace("\"version\":2", "\"version\":7");
-    let other_pool = message(person("u3", &[], &[]), 0).replace("local_pool", "eu-west-1_other");
+    let other_pool = message(person("u3", &[], &[]), 0).replace("local_pool", "https://login.example.com/");
     let huge = format!("{{\"version\": 2, \"more\": \"{}\"}}", "x".repeat(256 * 1024));
     let bodies =
         ["not JSON".to_owned(), future, other_pool, huge, message(person("u1", &[], &["admins"]), 0)];
-    let tokens = Some([Source::user_pool("local_pool")].into());
-    let directories = Directories { readable: vec![], tokens };
-    let knowing = Reconcile::new(patient.clone(), policy(), directories, None, Some(Box::new(dead.clone())));
+    let knowing = Reconcile::new(patient.clone(), policy(), vec![], None, Some(Box::new(dead.clone())));
     let answer = run(&knowing, &patient, &bodies).await;
     assert!(kept(&answer).is_empty());
     assert_eq!(sandbox.user("u1").unwrap().roles.len(), 2);
     assert_eq!(sandbox.snapshot().users.len(), 1);
     let reasons: Vec<String> = dead.0.lock().unwrap().iter().map(|(_, reason)| reason.clone()).collect();
-    for (reason, words) in
-        reasons.iter().zip(["none of ours", "version 7", "does not know: eu-west-1_other", "none of ours"])
-    {
+    for (reason, words) in reasons.iter().zip([
+        "none of ours",
+        "version 7",
+        "does not know: https://login.example.com/",
+        "none of ours",
+    ]) {
         assert!(reason.contains(words), "{reason}");
     }
     assert_eq!(reasons.len(), 4);
 
-    let none = Reconcile::new(patient.clone(), policy(), Directories::default(), None, None);
+    let none = Reconcile::new(patient.clone(), policy(), vec![], None, None);
     assert_eq!(kept(&run(&none, &patient, &["not JSON".to_owned()]).await), ["0"], "SQS moves it there");
 }
 
@@ -333,4 +335,32 @@ async fn a_token_that_waited_too_long_creates_nobody() {
     let body = message(person("u1", &[], &["admins"]), -601);
     assert!(kept(&run(&reconcile(&patient, &dead), &patient, &[body]).await).is_empty());
     assert!(sandbox.snapshot().users.is_empty());
+}
+
+/// A message may say what it likes of whom it is: only the policy's own sources count, and of a pool that is read the pool alone.
+#[tokio::test]
+async fn what_a_message_says_of_a_source_that_nobody_configured_counts_for_nothing() {
+    let customers = "[[source]]\nname = \"customers\"\nprovider = \"auth0\"\nissuer = \"https://login.example.com/\"\naudiences = [\"app\"]\n\
+        [[source]]\nname = \"crm\"";
+    let policy: Policy = format!("{POLICY}\n{customers}").parse().unwrap();
+    let of = |source: &str, key: &str| {
+        let source = Source::named(source);
+        message(Identity { source, ..person(key, &[], &["admins"]) }, 0)
+    };
+    for (readable, taken) in [(true, &["customers"][..]), (false, &["customers", "eu-west-1_AnyPool01"])] {
+        let sandbox = Sandbox::start().await.unwrap();
+        let patient = permit(&sandbox).patient(1.0);
+        let dead = Dead::default();
+        let lookups: Vec<Arc<dyn Lookup>> =
+            if readable { vec![Arc::new(Pool::default())] } else { Vec::new() };
+        let letters = Some(Box::new(dead.clone()) as Box<dyn DeadLetters>);
+        let reconcile = Reconcile::new(patient.clone(), policy.clone(), lookups, None, letters);
+        let sources = ["customers", "eu-west-1_AnyPool01", "https://evil.example/", "crm"];
+        let bodies: Vec<String> =
+            sources.iter().zip(0..).map(|(source, n)| of(source, &format!("u{n}"))).collect();
+        assert!(kept(&run(&reconcile, &patient, &bodies).await).is_empty());
+        let made = sources.iter().zip(0..).filter(|(_, n)| sandbox.user(&format!("u{n}")).is_some());
+        assert_eq!(made.map(|(source, _)| *source).collect::<Vec<_>>(), taken, "{readable}");
+        assert_eq!(dead.0.lock().unwrap().len(), sources.len() - taken.len());
+    }
 }

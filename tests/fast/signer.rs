@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) const ISSUER: &str = "https://issuer.example/pool";
 pub(crate) const AUDIENCE: &str = "https://api.example";
 /// The time of the tests, in seconds since 1970.
-pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_700_000_000;
 
 pub(crate) struct Signer {
     pub(crate) kid: &'static str,

@@ -33,6 +33,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("USER_POOL_ID", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("BULK_SHARE", &["bulk-sync"]),
     ("TRIGGER_FUNCTION_ARN", &["bulk-sync"]),
+    ("CHANGE_EVENTS", &["bulk-sync"]),
 ];
 
 /// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.

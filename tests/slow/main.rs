@@ -10,5 +10,6 @@
 mod cli;
 mod cognito_moto;
 mod end_to_end;
+mod model;
 mod providers;
 mod state_machine;

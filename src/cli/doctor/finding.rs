@@ -35,6 +35,8 @@ pub(super) enum Check {
     Roles,
     /// The tenants that the policy names exist
     Tenants,
+    /// Roles that a rule could give, and that stand in no ledger
+    UnownedRoles,
     /// PERMIT_LIMITS against the documented ones
     Limits,
     /// Monthly active users against the plan

@@ -7,10 +7,14 @@ use std::collections::BTreeSet;
 use super::finding::{Check, Finding};
 use crate::domain::grant::Key;
 use crate::domain::policy::{Policy, Rule};
-use crate::permit::{Environment, Error, Limits, Permit, Reach, Usage};
+use crate::permit::{Environment, Error, Limits, Permit, Reach, Usage, UsersPage};
+use crate::sync::bulk::report::Unowned;
 
 /// From this percentage of the monthly active users on, somebody should know.
 const NEARLY_PERCENT: u128 = 80;
+
+/// Pages of users that are looked at: 2,000 users.
+const PAGES: u32 = 20;
 
 /// What Permit said.
 #[derive(Default)]
@@ -62,6 +66,9 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             Err(error) => findings.push(refused("the tenants", &error)),
         }
     }
+    if let Some(policy) = policy {
+        findings.extend(unowned(permit, policy).await);
+    }
     findings.extend(pdp::look(permit).await);
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
@@ -73,6 +80,42 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
         ),
     });
     Seen { findings, roles: Some(roles) }
+}
+
+/// Roles of users whom a ledger is about, which a rule could give, and which no ledger names. They are in a bulk sync's report too,
+/// which looks at everybody.
+async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
+    let mut unowned = Unowned::default();
+    let (mut looked_at, mut total) = (0, 0);
+    for page in 1..=PAGES {
+        let page = match permit.users_page(page, None).await {
+            Ok(page) => page,
+            Err(error) => {
+                let why = "whether a role stands without an owner is not known";
+                let what = format!("Permit's users were not looked at: {error}");
+                return Some(Finding::note(Check::UnownedRoles, what, why, "try again later"));
+            }
+        };
+        page.users.iter().for_each(|facts| unowned.note(policy, facts));
+        (looked_at, total) = (looked_at + page.rows(), page.total);
+        if page.rows() < UsersPage::ROWS as u64 {
+            break;
+        }
+    }
+    let Unowned { people, roles, users } = unowned;
+    let first = users.first()?;
+    let of = if looked_at < total { format!(" of the first {looked_at}") } else { String::new() };
+    Some(Finding::note(
+        Check::UnownedRoles,
+        format!(
+            "{roles} role assignments of {people} people{of} stand in no ledger, and a rule could have given them: {} has {}",
+            first.user,
+            first.roles.join(", ")
+        ),
+        "somebody gave them by hand, and then that is as it should be; or a writer was cut off, and then nothing ever takes them back",
+        "look at them with `permit-handoff plan --json` (report.unowned); take those that nobody gave by hand away in Permit: where the \
+         policy grants them, the next sync gives them again",
+    ))
 }
 
 /// The key is of more than one environment, and none is set.

@@ -16,12 +16,15 @@ pub struct Evidence {
     pub creates: bool,
     /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
     pub fresh_seconds: u32,
+    /// The time is of this machine's clock: nobody else has told it.
+    #[serde(default)]
+    pub own_clock: bool,
 }
 
 impl Evidence {
     /// The directory itself, read from this time on: a user pool, a file, a trigger event.
     pub fn read_at(time: Timestamp) -> Self {
-        Self { as_of: whole_millis(time), adopts: true, creates: true, fresh_seconds: 0 }
+        Self { as_of: whole_millis(time), adopts: true, creates: true, fresh_seconds: 0, own_clock: true }
     }
 
     /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
@@ -35,7 +38,24 @@ impl Evidence {
             adopts,
             creates: true,
             fresh_seconds,
+            own_clock: false,
         }
+    }
+
+    /// The same by Permit's clock, which this machine's is so far ahead of, at the time `now` by this machine's.
+    #[must_use]
+    pub fn by_permits_clock(self, ahead: SignedDuration, now: Timestamp) -> Self {
+        if ahead <= SignedDuration::ZERO {
+            return self;
+        }
+        let back = |time: Timestamp| time.checked_sub(ahead).ok();
+        let as_of = match self.as_of {
+            Some(as_of) if self.own_clock => back(as_of),
+            Some(as_of) => back(now).map(|now| as_of.min(now)),
+            None => None,
+        };
+        // Set right once.
+        Self { as_of: as_of.and_then(whole_millis), own_clock: false, ..self }
     }
 
     /// Whether it is too old at the time `now`. What has no time is older than anything.

@@ -137,7 +137,12 @@ fn diff(world: &World, identity: &Identity) -> String {
 fn a_new_person_is_one_create_with_their_roles() {
     let jane = person(
         "u1",
-        &[("email", "jane@example.com"), ("given_name", "Jane"), ("locale", "en")],
+        &[
+            ("email", "jane@example.com"),
+            ("email_verified", "true"),
+            ("given_name", "Jane"),
+            ("locale", "en"),
+        ],
         Some(&["acme/editor"]),
     );
     insta::assert_snapshot!(diff(&World::default(), &jane), @r#"
@@ -156,7 +161,8 @@ fn a_changed_person_is_revoked_then_written_then_granted() {
     let ledger = json!({"source": "pool", "grants": ["default/viewer", "acme/editor"]});
     let attributes = json!({"handoff": ledger, "plan": "pro", "department": "R&D"});
     let world = World([user("u1", attributes, &["default/viewer", "acme/editor", "x/foreign"])].into());
-    let jane = person("u1", &[("email", "new@example.com"), ("custom:tier", "pro")], Some(&["acme/admin"]));
+    let attributes = [("email", "new@example.com"), ("email_verified", "true"), ("custom:tier", "pro")];
+    let jane = person("u1", &attributes, Some(&["acme/admin"]));
     insta::assert_snapshot!(diff(&world, &jane), @r#"
     ~ user u1
       - acme/editor
@@ -253,7 +259,7 @@ prop_compose! {
         }
         if let Some((grants, adopted, source, seconds)) = ledger {
             let source = Source::user_pool(source);
-            let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted, refused_email: None, names: Names::default() };
+            let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted, email_unverified: false, refused_email: None, names: Names::default() };
             attributes.insert(LEDGER.into(), ledger.to_value());
         }
         (attributes.into(), roles)

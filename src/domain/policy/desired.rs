@@ -25,6 +25,8 @@ pub struct Desired {
     pub takes_over: Option<Source>,
     /// `None`: what Permit has is left.
     pub email: Option<Email>,
+    /// Whether the directory has verified the address; `None`: the view does not tell.
+    pub email_verified: Option<bool>,
     /// Whether the address is written.
     pub attempt: Attempt,
     /// `None`: what Permit has is left, unless it is lacking.
@@ -78,7 +80,11 @@ impl Desired {
             Attempt::Refused(why) => Some(why),
             Attempt::Again => None,
             Attempt::First => {
-                ledger?.refused_email.as_ref().filter(|refused| refused.is(email)).map(|refused| refused.why)
+                let ledger = ledger?;
+                let refused = ledger.refused_email.as_ref().filter(|refused| refused.is(email));
+                // It was not verified then, and is now: it may be taken from whoever has it unverified.
+                let is_newly_theirs = ledger.email_unverified && self.email_verified == Some(true);
+                refused.map(|refused| refused.why).filter(|why| *why != WhyRefused::Taken || !is_newly_theirs)
             }
         }
     }

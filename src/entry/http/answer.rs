@@ -120,7 +120,7 @@ pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
         Outcome::Synced(_) | Outcome::Unchanged { .. } | Outcome::Queued(_) if has_no_grants => {
             problem(StatusCode::FORBIDDEN, "no_grants")
         }
-        Outcome::Synced(Synced { created, granted, revoked, changed: _, roles: _, left_out: _ }) => {
+        Outcome::Synced(Synced { created, granted, revoked, .. }) => {
             json(StatusCode::OK, &Done { user, created, granted: &granted, revoked: &revoked })
         }
         Outcome::Unchanged { roles: _ } => {

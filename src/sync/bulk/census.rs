@@ -3,7 +3,7 @@
 mod facts_store;
 mod listing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::facts_store::FactsStore;
@@ -13,6 +13,7 @@ use super::at_pdp::Sample;
 use super::observer::Observer;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Source, UserKey};
 use crate::domain::policy::Desired;
 use crate::permit::{Error, Permit};
@@ -24,17 +25,23 @@ pub(super) struct Census {
     listing: Listing,
     known: Arc<Known>,
     /// What was planned for people who left.
-    departed: BTreeMap<UserKey, Departure>,
+    departed: BTreeMap<UserKey, Gone>,
     /// A few of those whose roles were changed.
     pub(super) sample: Sample,
 }
 
+struct Gone {
+    departure: Departure,
+    /// Roles that stood beforehand in no ledger.
+    others: BTreeSet<Grant>,
+}
+
 /// What the run wants of a user, for the proof.
 pub(super) enum Wanted<'a> {
-    /// The directory named them.
-    Present(Box<Desired>),
-    /// They left.
-    Departed(&'a Departure),
+    /// The directory named them. And their roles that are somebody else's; `None`: nobody looked before they were made.
+    Present(Box<Desired>, Option<BTreeSet<Grant>>),
+    /// They left. And their roles that are somebody else's.
+    Departed(&'a Departure, &'a BTreeSet<Grant>),
 }
 
 impl Census {
@@ -115,6 +122,10 @@ impl Census {
         self.store.place(key)
     }
 
+    pub(super) fn state(&self, place: Place) -> Option<State> {
+        self.store.state(place)
+    }
+
     pub(super) fn set_state(&mut self, place: Place, state: State) {
         self.store.set_state(place, state);
     }
@@ -124,22 +135,47 @@ impl Census {
         self.store.facts(place)
     }
 
+    /// Whether a user of ours has an address that nobody has proven to be theirs, as far as is known.
+    pub(super) fn has_unverified_email(&self, place: Place) -> bool {
+        if let Some((desired, _)) = self.store.wanted(place) {
+            return desired.email_verified == Some(false);
+        }
+        let ledger = self.store.facts(place).and_then(|facts| facts.ledger);
+        ledger.is_some_and(|ledger| ledger.email_unverified)
+    }
+
+    /// A user of ours is to lose their address: none is wanted of them any more.
+    pub(super) fn forget_email(&mut self, place: Place) {
+        if let Some((mut desired, others)) = self.store.wanted(place) {
+            desired.email = None;
+            self.store.want(place, &desired, others.as_ref());
+        }
+    }
+
     /// The address that they have, or are to have.
     pub(super) fn email(&self, place: Place) -> Option<Email> {
-        let wanted = || self.store.wanted(place).and_then(|desired| desired.email);
+        let wanted = || self.store.wanted(place).and_then(|(desired, _)| desired.email);
         self.store.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
-    /// Notes what is wanted of somebody whom the directory named.
-    pub(super) fn want(&mut self, desired: &Desired) {
+    /// Notes what is wanted of somebody whom the directory named. `others`: their roles that stand in no ledger, and are left, as
+    /// far as somebody has looked.
+    pub(super) fn want(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
         if let Some(place) = self.store.place(&desired.key) {
-            self.store.want(place, desired);
+            self.store.want(place, desired, others);
         }
     }
 
     /// Notes what becomes of somebody who left.
     pub(super) fn want_gone(&mut self, key: UserKey, departure: Departure) {
-        self.departed.insert(key, departure);
+        self.departed.insert(key, Gone { departure, others: BTreeSet::new() });
+    }
+
+    /// Notes the roles of somebody who left that stand in no ledger, and are left.
+    pub(super) fn note_others(&mut self, key: &UserKey, others: BTreeSet<Grant>) {
+        if let Some(gone) = self.departed.get_mut(key) {
+            gone.others = others;
+        }
     }
 
     /// Nothing of this user is wanted any more: Permit takes none of it, or newer evidence stands.
@@ -152,7 +188,7 @@ impl Census {
 
     /// What becomes of somebody who left.
     pub(super) fn departure(&self, key: &UserKey) -> Option<&Departure> {
-        self.departed.get(key)
+        self.departed.get(key).map(|gone| &gone.departure)
     }
 
     /// Everybody who left and of whom something is wanted.
@@ -172,12 +208,12 @@ impl Census {
 
     /// Takes what is wanted of a user, once: a second look at somebody in the directory gets `None`.
     pub(super) fn take_wanted(&mut self, key: &UserKey) -> Option<Wanted<'_>> {
-        if let Some(departure) = self.departed.get(key) {
-            return Some(Wanted::Departed(departure));
+        if let Some(Gone { departure, others }) = self.departed.get(key) {
+            return Some(Wanted::Departed(departure, others));
         }
         let place = self.store.place(key)?;
-        let desired = self.store.wanted(place)?;
+        let (desired, others) = self.store.wanted(place)?;
         self.store.set_state(place, State::Seen);
-        Some(Wanted::Present(Box::new(desired)))
+        Some(Wanted::Present(Box::new(desired), others))
     }
 }

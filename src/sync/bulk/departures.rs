@@ -11,8 +11,8 @@ use super::report::Report;
 use crate::domain::deprovision::{Departure, Refusal, breaker};
 use crate::domain::directory::Directory;
 use crate::domain::facts::Facts;
-use crate::domain::identity::UserKey;
-use crate::domain::policy::Deprovision;
+use crate::domain::identity::{Source, UserKey};
+use crate::domain::policy::{Deprovision, WhenMissing};
 use crate::sync::many::Applier;
 
 /// People whom the directory is asked about at a time.
@@ -20,6 +20,11 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// People who left, and what becomes of each.
 pub(super) type Leavers = Vec<(Facts, Departure)>;
+
+/// Whether a user who is so now is to be deleted.
+pub(super) fn dooms(facts: &Facts, source: &Source, rule: &Deprovision, now: jiff::Timestamp) -> bool {
+    facts.is_owned_by(source) && Departure::new(facts, rule, now) == Departure::Delete
+}
 
 /// What decides about people who left.
 pub(super) struct Departures<'a> {
@@ -32,6 +37,21 @@ pub(super) struct Departures<'a> {
 }
 
 impl Departures<'_> {
+    /// Whether a user who is so now is to be deleted.
+    pub(super) fn dooms(&self, facts: &Facts) -> bool {
+        dooms(facts, self.directory.source(), &self.rule, self.now)
+    }
+
+    /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave them.
+    pub(super) fn kept_for_others(&self, census: &Census) -> Vec<UserKey> {
+        if self.rule.missing != WhenMissing::Delete {
+            return Vec::new();
+        }
+        let facts = census.unseen().filter_map(|place| census.facts(place));
+        let kept = facts.filter(|facts| Departure::is_kept_for_others(facts, &self.rule, self.now));
+        kept.map(|facts| facts.key).collect()
+    }
+
     /// Everybody of ours whom the directory did not name, and whom the policy does not keep.
     pub(super) fn leaving(&self, census: &Census) -> Vec<Place> {
         let departs = |facts: Facts| Departure::new(&facts, &self.rule, self.now) != Departure::Keep;

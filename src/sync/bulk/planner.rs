@@ -4,12 +4,15 @@ mod emails;
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use self::emails::{Address, Emails};
 use super::Options;
 use super::census::{Census, Place, State};
 use super::observer::{Observer, Planned};
 use super::problems::Cause;
 use super::report::Report;
+use crate::domain::deprovision::passes;
 use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::identity::{Email, Identity, Source};
 use crate::domain::plan::{Change, Diff, Plan};
@@ -28,6 +31,8 @@ pub(super) struct Planner<'a> {
     /// Keeps no more people who lose something than the breaker lets pass.
     approved: bool,
     takes_over: Option<Source>,
+    /// How far this machine's clock is ahead of Permit's.
+    ahead: SignedDuration,
     is_dry: bool,
     /// Only a part of Permit's users is known, and so of their addresses.
     is_part: bool,
@@ -67,6 +72,7 @@ impl<'a> Planner<'a> {
             observer,
             approved: options.approve_deprovision,
             takes_over: options.take_over.clone(),
+            ahead: SignedDuration::ZERO,
             is_dry: options.dry_run,
             is_part: options.sub_prefix.is_some(),
             emails: Emails::default(),
@@ -81,6 +87,11 @@ impl<'a> Planner<'a> {
             Some((email, place)) => self.emails.found(email, place),
             None => self.emails.clear(),
         }
+    }
+
+    /// This machine's clock is so far ahead of Permit's.
+    pub(super) fn note_ahead(&mut self, ahead: SignedDuration) {
+        self.ahead = ahead;
     }
 
     /// Every plan so far is carried out.
@@ -130,6 +141,7 @@ impl<'a> Planner<'a> {
         }
         let mut desired = self.policy.evaluate(identity);
         desired.takes_over.clone_from(&self.takes_over);
+        desired.evidence = desired.evidence.by_permits_clock(self.ahead, Timestamp::now());
         let missing = leave_out(&self.policy, census.known(), &mut desired);
         let flaws = self.policy.flaws(identity).into_iter().map(LeftOut::Flaw);
         for left_out in missing.into_iter().chain(flaws) {
@@ -202,16 +214,28 @@ impl<'a> Planner<'a> {
         report: &mut Report,
     ) -> Option<Item> {
         let actual = census.facts(place);
+        let is_waiting = census.state(place) == Some(State::Waiting);
+        // Nobody is counted twice.
+        if let Some(facts) = actual.as_ref().filter(|_| !is_waiting) {
+            report.unowned.note(&self.policy, facts);
+        }
         let has = actual.as_ref().and_then(|facts| facts.email.as_ref());
         let disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
         let loses = disabled && actual.as_ref().is_some_and(has_ours);
 
         let ledger = actual.as_ref().and_then(|facts| facts.ledger.as_ref());
-        let mut second = None;
+        let (mut second, mut takes) = (None, false);
         if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
             let may_wait = !last && self.waiting.len() < WAITING;
+            let address = self.emails.check(email, place);
+            // Whoever has it is not proven to: it is taken from them.
+            takes = desired.email_verified == Some(true)
+                && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder));
+            if takes {
+                desired.attempt = Attempt::Again;
+            }
             let refused = desired.refused_email(ledger);
-            match self.emails.check(email, place) {
+            match address {
                 Address::Free if refused == Some(WhyRefused::Taken) && self.knows_all(census) => {
                     desired.attempt = Attempt::Again;
                 }
@@ -223,10 +247,11 @@ impl<'a> Planner<'a> {
                     return self.wait(place, desired, enabled, census);
                 }
                 // The holder may give it up yet; and if not, it is tried when nothing else is in flight.
-                Address::Taken(_) if may_wait => {
+                Address::Taken(_) if may_wait && !(takes && is_waiting) => {
                     return self.wait(place, desired, enabled, census);
                 }
                 Address::Freed => {}
+                Address::Taken(holder) if takes => census.forget_email(holder),
                 // Nothing is tried, so what Permit documents counts, unless it was seen to do otherwise.
                 Address::Taken(_) if self.is_dry && !self.emails.are_shared() => {
                     desired.attempt = Attempt::Refused(WhyRefused::Taken);
@@ -251,7 +276,8 @@ impl<'a> Planner<'a> {
         if let Some(email) = desired.new_email(actual.as_ref()).filter(|_| second.is_none()) {
             self.emails.planned(place, has, email);
         }
-        Some(self.send(desired, actual, &plan, census).second(second))
+        let item = self.send(desired, actual, &plan, census).second(second);
+        Some(if takes { item.alone() } else { item })
     }
 
     /// In a dry run: says that Permit will refuse the address of somebody who was held back, if another one has it by then.
@@ -281,9 +307,8 @@ impl<'a> Planner<'a> {
         let Loser { place, is_disabled, .. } = loser;
         census.set_state(place, State::Seen);
         *(if is_disabled { &mut self.losing.disabled } else { &mut self.losing.present }) += 1;
-        #[expect(clippy::cast_precision_loss, reason = "a user pool has at most 40 million users")]
-        let passes = self.losing() as f64 * 100.0
-            <= self.policy.deprovision.max_percent * report.permit.owned.max(1) as f64;
+        let owned = usize::try_from(report.permit.owned).unwrap_or(usize::MAX);
+        let passes = passes(&self.policy.deprovision, owned, self.losing());
         if passes || self.approved {
             self.losing.people.push(loser);
             return None;
@@ -294,7 +319,7 @@ impl<'a> Planner<'a> {
 
     fn send(&self, desired: Desired, actual: Option<Facts>, plan: &Plan, census: &mut Census) -> Item {
         self.observer.planned(Planned::Sync(Diff { plan, actual: actual.as_ref() }));
-        census.want(&desired);
+        census.want(&desired, None);
         Item::new(Target::Present(desired), actual)
     }
 }

@@ -83,6 +83,16 @@ impl Cause {
         Self { code: error.code().to_owned(), what: error.to_string(), remedy: remedy.to_owned() }
     }
 
+    /// Somebody who left, and is not deleted.
+    pub fn kept_for_others() -> Self {
+        Self {
+            code: "FOREIGN_ROLE".into(),
+            what: "the person left and is not deleted, since somebody else gave them a role".into(),
+            remedy: "take that role away in Permit, and the next run deletes them; or delete the user there"
+                .into(),
+        }
+    }
+
     /// A record that the directory cannot give as a person. `reason` says what is wrong and, after a colon, what to do.
     pub fn of_record(reason: &str) -> Self {
         Self::of_text("INVALID_INPUT", reason, "correct the record in the directory")

@@ -1,20 +1,24 @@
 //! The proof: reads back what was changed, and compares it with what was wanted.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use tokio::time::Instant;
 
 use super::Stop;
 use super::census::{Census, Wanted};
+use super::departures::dooms;
 use super::observer::{Observer, Phase};
 use super::report::Report;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
-use crate::domain::identity::UserKey;
+use crate::domain::grant::Grant;
+use crate::domain::identity::{Source, UserKey};
 use crate::domain::plan::{Plan, Refused};
-use crate::domain::policy::Deprovision;
+use crate::domain::policy::{Deprovision, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_USERS};
 use crate::sync::many::{Applier, Item, Listed, MISSED, Target};
+use crate::sync::one::appeared;
 
 /// Late users who are looked at before all are.
 const PROBES: usize = 5;
@@ -29,6 +33,11 @@ pub(super) struct Proof<'a> {
     pub(super) report: &'a mut Report,
     pub(super) applier: &'a Applier,
     pub(super) observer: &'a dyn Observer,
+    pub(super) policy: &'a Policy,
+    /// The run's directory.
+    pub(super) source: &'a Source,
+    /// Somebody looks again at whom the run has changed.
+    pub(super) sends_looks: bool,
     pub(super) rule: Deprovision,
     pub(super) now: jiff::Timestamp,
     pub(super) deadline: Option<Instant>,
@@ -42,25 +51,42 @@ struct Check {
     checked: u64,
     drifted: u64,
     /// The drifted, at most [`DRIFTED`].
-    items: Vec<Item>,
+    items: Vec<Drifted>,
+    /// Those of whom nothing is wrong but a role that no ledger names. That is not for reading too early: it is there.
+    claimed: Vec<Item>,
     /// Those who were deleted, and are there.
     undead: Vec<UserKey>,
+}
+
+/// A user who is not as they should be.
+struct Drifted {
+    item: Item,
+    /// Their roles that are somebody else's; `None`: nobody looked before they were made.
+    others: Option<BTreeSet<Grant>>,
+}
+
+/// What a reading of a user tells.
+enum Judged {
+    AsWanted,
+    Claimed(Item),
+    Drifted(Drifted),
 }
 
 impl Proof<'_> {
     /// Reads back every user that was changed, and plans again those who are not as they should be. Whether all are,
     /// in the end.
     pub(super) async fn prove(&mut self) -> Result<bool, Stop> {
-        let Check { checked, drifted, mut items, mut undead, .. } = self.check_late().await?;
+        let Check { checked, drifted, mut items, mut claimed, mut undead, .. } = self.check_late().await?;
         self.report.verified.checked = checked;
         self.report.verified.drifted = drifted;
         let (mut round, mut left) = (0, drifted);
         while left > 0 && round < ROUNDS {
             round += 1;
             tracing::warn!(drifted = left, round, "what was read back is not what was wanted: planned again");
-            self.again(items, undead).await?;
+            claimed.extend(items.into_iter().map(|drifted| drifted.item));
+            self.again(claimed, undead).await?;
             let check = self.check_late().await?;
-            (left, items, undead) = (check.drifted, check.items, check.undead);
+            (left, items, claimed, undead) = (check.drifted, check.items, check.claimed, check.undead);
         }
         Ok(left == 0)
     }
@@ -71,7 +97,9 @@ impl Proof<'_> {
             let applied = self.applier.settle(std::mem::replace(&mut items, rest)).await;
             self.report.count_again(self.census, applied, self.observer)?;
         }
-        self.applier.delete(undead).await.stopped.map_or(Ok(()), |error| Err(error.into()))
+        let (source, rule, now) = (self.source, self.rule, self.now);
+        let is_doomed = |facts: &Facts| dooms(facts, source, &rule, now);
+        self.applier.delete(undead, &is_doomed).await.stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call wrote.
@@ -99,25 +127,27 @@ impl Proof<'_> {
         // If the first few are still late, the others are too.
         for few in [PROBES, usize::MAX] {
             let (items, undead) = (check.items.iter().take(few), check.undead.iter().take(few));
-            let keys = items.map(|item| item.target.key()).chain(undead);
+            let keys = items.map(|drifted| drifted.item.target.key()).chain(undead);
             let mut found = self.applier.read(keys).await?;
             let before = check.items.len() + check.undead.len();
-            let mut looked_at = 0;
-            check.items.retain_mut(|item| {
-                looked_at += 1;
-                if looked_at > few {
-                    return true;
+            let rest = check.items.split_off(few.min(check.items.len()));
+            for Drifted { item, others } in std::mem::take(&mut check.items) {
+                let actual = found.remove(item.target.key());
+                match self.judge(item.target, actual, others) {
+                    Judged::AsWanted => check.drifted -= 1,
+                    Judged::Claimed(item) => check.claimed.push(item),
+                    Judged::Drifted(drifted) => check.items.push(drifted),
                 }
-                item.actual = found.remove(item.target.key());
-                item.plan() != Plan::Unchanged
-            });
-            looked_at = 0;
+            }
+            check.items.extend(rest);
+            let undead = check.undead.len();
+            let mut looked_at = 0;
             check.undead.retain(|key| {
                 looked_at += 1;
                 looked_at > few || found.contains_key(key)
             });
+            check.drifted -= (undead - check.undead.len()) as u64;
             let settled = before - check.items.len() - check.undead.len();
-            check.drifted -= settled as u64;
             if settled < few.min(before) {
                 break;
             }
@@ -157,28 +187,70 @@ impl Proof<'_> {
     }
 
     fn compare(&mut self, key: &UserKey, actual: Option<Facts>, check: &mut Check) {
-        let target = match self.census.take_wanted(key) {
-            Some(Wanted::Departed(Departure::Delete)) => {
+        let (target, others) = match self.census.take_wanted(key) {
+            Some(Wanted::Departed(Departure::Delete, _)) => {
                 check.checked += 1;
-                if actual.is_some() {
+                // One who came back since they were deleted is there by right.
+                if actual.is_some_and(|facts| dooms(&facts, self.source, &self.rule, self.now)) {
                     check.drifted += 1;
                     check.undead.push(key.clone());
                 }
                 return;
             }
-            Some(Wanted::Departed(_)) => Target::Absent { key: key.clone(), rule: self.rule, now: self.now },
-            Some(Wanted::Present(desired)) => Target::Present(*desired),
+            Some(Wanted::Departed(_, others)) => {
+                (Target::Absent { key: key.clone(), rule: self.rule, now: self.now }, Some(others.clone()))
+            }
+            Some(Wanted::Present(desired, others)) => (Target::Present(*desired), others),
             None => return,
         };
         check.checked += 1;
         self.observer.progress(Phase::Verifying, check.checked, Some(check.expected));
-        // Newer evidence may have come meanwhile.
-        if matches!(target.plan(actual.as_ref()), Plan::Unchanged | Plan::Refused(Refused::Older)) {
-            return;
+        match self.judge(target, actual, others) {
+            Judged::AsWanted => return,
+            Judged::Claimed(item) if check.claimed.len() < DRIFTED => check.claimed.push(item),
+            Judged::Drifted(drifted) if check.items.len() < DRIFTED => check.items.push(drifted),
+            Judged::Claimed(_) | Judged::Drifted(_) => {}
         }
         check.drifted += 1;
-        if check.items.len() < DRIFTED {
-            check.items.push(Item::new(target, actual));
+    }
+
+    fn judge(&self, target: Target, actual: Option<Facts>, others: Option<BTreeSet<Grant>>) -> Judged {
+        let claims = self.claims(&target, actual.as_ref(), others.as_ref());
+        // Newer evidence may have come meanwhile.
+        let plan = target.claiming(actual.as_ref(), &claims);
+        if matches!(plan, Plan::Unchanged | Plan::Refused(Refused::Older)) {
+            return Judged::AsWanted;
         }
+        let is_claimed = target.plan(actual.as_ref()).is_idle();
+        let item = Item::new(target, actual).claiming(claims);
+        if is_claimed { Judged::Claimed(item) } else { Judged::Drifted(Drifted { item, others }) }
+    }
+
+    /// Where no look is sent ahead of writes, the run itself sees to what two writers did to each other: roles that came to stand
+    /// meanwhile and that no ledger names. Where newer evidence stands, those alone that this run set out to give.
+    fn claims(
+        &self,
+        target: &Target,
+        actual: Option<&Facts>,
+        others: Option<&BTreeSet<Grant>>,
+    ) -> BTreeSet<Grant> {
+        // Of a user without a ledger nothing is ours.
+        let actual = actual.filter(|facts| !self.sends_looks && facts.ledger.is_some());
+        let Some(actual) = actual else { return BTreeSet::new() };
+        let mut claims = appeared(self.policy, others.unwrap_or(&BTreeSet::new()), actual);
+        match target {
+            Target::Present(desired) => {
+                if others.is_none() || matches!(target.plan(Some(actual)), Plan::Refused(_)) {
+                    claims.retain(|grant| desired.grants.contains(grant));
+                }
+            }
+            Target::Absent { now, .. } => {
+                let newest = actual.ledger.as_ref().and_then(|ledger| ledger.as_of);
+                if newest.is_some_and(|newest| newest > *now) {
+                    claims.clear();
+                }
+            }
+        }
+        claims
     }
 }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::problems::{Cause, Problems};
+use crate::domain::facts::Facts;
+use crate::domain::policy::Policy;
 use crate::permit::Counts;
 
 /// The most rejections that a report lists.
@@ -55,6 +57,16 @@ pub struct Report {
     pub refused: Option<String>,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
     pub revocations_refused: u64,
+    /// Role assignments that a rule could give, and that stood in no ledger before the run: somebody gave them by hand, or a writer
+    /// was cut off. They are left as they are.
+    #[serde(skip_serializing_if = "Unowned::is_empty")]
+    pub unowned: Unowned,
+    /// People whom the run had to change although the pool's changes come as events: what events missed. `None`: they do not come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_by_events: Option<u64>,
+    /// People whom the run changed.
+    #[serde(skip)]
+    pub people_changed: u64,
     /// The proof.
     pub verified: Verified,
     /// Requests to Permit during the run.
@@ -79,6 +91,56 @@ pub struct PermitTotals {
     pub users: u64,
     /// Users whose ledger names the directory as its source.
     pub owned: u64,
+}
+
+/// Role assignments that no ledger names, and that a rule could give.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Unowned {
+    /// People who have one.
+    pub people: u64,
+    /// The role assignments.
+    pub roles: u64,
+    /// The first of the people.
+    pub users: Vec<Holder>,
+}
+
+/// Somebody who has such roles.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// The user's key.
+    pub user: String,
+    /// The roles.
+    pub roles: Vec<String>,
+}
+
+crate::domain::redacted_debug!(Holder);
+
+impl Unowned {
+    /// People who are named; the others are counted.
+    const NAMED: usize = 20;
+
+    /// Takes in what `facts` has of the kind.
+    pub fn note(&mut self, policy: &Policy, facts: &Facts) {
+        if facts.ledger.is_none() {
+            return;
+        }
+        let mut unowned = facts.all_unowned();
+        unowned.retain(|grant| policy.could_grant(grant));
+        if unowned.is_empty() {
+            return;
+        }
+        self.people += 1;
+        self.roles += unowned.len() as u64;
+        if self.users.len() < Self::NAMED {
+            let roles = unowned.iter().map(ToString::to_string).collect();
+            self.users.push(Holder { user: facts.key.as_str().to_owned(), roles });
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.people == 0
+    }
 }
 
 /// What was read back.

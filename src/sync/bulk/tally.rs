@@ -60,15 +60,19 @@ impl Report {
                     continue;
                 }
             };
+            self.people_changed += u64::from(is_first && synced.changed);
             census.sample.note(target.key(), &synced);
             if is_first {
                 self.count_one(census.departure(target.key()), &synced);
             }
-            if let Target::Present(desired) = target
-                && (!is_first || !synced.left_out.is_empty())
-            {
-                let desired = self.without(desired, synced.left_out, observer);
-                census.want(&desired);
+            let Synced { left_out, others, .. } = synced;
+            match target {
+                Target::Present(desired) if !is_first || !left_out.is_empty() || others.is_some() => {
+                    let desired = self.without(desired, left_out, observer);
+                    census.want(&desired, others.as_ref());
+                }
+                Target::Present(_) => {}
+                Target::Absent { key, .. } => census.note_others(&key, others.unwrap_or_default()),
             }
         }
         stopped.map_or(Ok(()), |error| Err(error.into()))
@@ -81,8 +85,9 @@ impl Report {
         deleted: Deleted,
         observer: &dyn Observer,
     ) -> Result<(), Stop> {
-        let Deleted { gone, rejected, stopped } = deleted;
+        let Deleted { gone, spared: _, rejected, stopped } = deleted;
         self.deleted += gone.len() as u64;
+        self.people_changed += gone.len() as u64;
         gone.into_iter().for_each(|key| census.want_gone(key, Departure::Delete));
         for (key, error) in rejected {
             self.reject_whole(census, observer, (&key, None), &SyncError::Permit(error));
@@ -91,7 +96,7 @@ impl Report {
     }
 
     fn count_one(&mut self, departure: Option<&Departure>, synced: &Synced) {
-        let Synced { created, changed, granted, revoked, roles: _, left_out: _ } = synced;
+        let Synced { created, changed, granted, revoked, .. } = synced;
         self.assigned += granted.len() as u64;
         self.unassigned += revoked.len() as u64;
         match departure {
@@ -147,6 +152,13 @@ impl Report {
         observer.rejected(key.as_str(), email, &cause);
         self.reject(key.as_str(), error, cause);
         census.give_up(key);
+    }
+
+    /// Somebody who left and is not deleted, for a role that is not ours.
+    pub(super) fn reject_kept(&mut self, key: &UserKey, observer: &dyn Observer) {
+        let cause = Cause::kept_for_others();
+        observer.rejected(key.as_str(), None, &cause);
+        self.reject(key.as_str(), format!("{}: {}", cause.what, cause.remedy), cause);
     }
 
     pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut, observer: &dyn Observer) {

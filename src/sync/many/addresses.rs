@@ -35,6 +35,8 @@ impl Applier {
         settled: &mut Vec<Settled>,
     ) -> Result<Vec<Item>, Error> {
         self.withhold_special_use(&mut items);
+        let alone = items.extract_if(.., |item| item.is_alone).collect();
+        self.few(alone, settled).await?;
         let seconds: Vec<Item> = items.extract_if(.., |item| item.second.is_some()).collect();
         for item in seconds {
             items.extend(self.try_second(item, settled).await?);

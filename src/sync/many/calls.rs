@@ -213,7 +213,7 @@ fn failed(error: Error, plans: &[usize], turn: Turn) -> Failed {
     let culprits = sorted(fields.iter().filter_map(|field| plan(&field)).collect());
     let is_address = |field: &&String| field.split('.').any(|part| part == "email");
     let addresses = sorted(fields.iter().filter(is_address).filter_map(|field| plan(&field)).collect());
-    Failed { culprits, addresses, error, turn }
+    Failed { error, culprits, addresses, turn }
 }
 
 #[cfg(test)]

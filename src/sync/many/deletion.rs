@@ -1,36 +1,62 @@
 //! Users to delete.
+//!
+//! A deletion takes everything: so it follows a read of that very user, in the same window as any other write. Whoever has come
+//! back by then, or holds a role of somebody else's, is spared.
 
 use std::sync::atomic::Ordering;
 
-use super::{Applier, FEW, TRIES, is_internal, pause};
+use tokio::time::Instant;
+
+use super::{Applier, FEW, TRIES, WINDOWS, is_internal, pause};
+use crate::domain::facts::Facts;
 use crate::domain::identity::UserKey;
-use crate::permit::{Error, MAX_BULK_USERS};
+use crate::permit::{Error, MAX_BULK_USERS, Permit, Turn};
+use crate::sync::looks::WINDOW;
+
+/// Whether a user who is so is to be deleted.
+pub type IsDoomed<'a> = &'a (dyn Fn(&Facts) -> bool + Send + Sync);
 
 /// What became of users who were to be deleted.
 #[derive(Default)]
 pub struct Deleted {
     /// Those who are gone.
     pub gone: Vec<UserKey>,
+    /// Those who are not to be deleted, as a last look shows.
+    pub spared: Vec<UserKey>,
     /// Those whom Permit does not delete.
     pub rejected: Vec<(UserKey, Error)>,
     /// Why the others are not gone, or may not be.
     pub stopped: Option<Error>,
 }
 
+struct Batch {
+    keys: Vec<UserKey>,
+    /// Failures in a row.
+    tries: u32,
+    /// How often the call came too late after its read.
+    windows: u32,
+}
+
+impl Batch {
+    fn new(keys: Vec<UserKey>) -> Self {
+        Self { keys, tries: 0, windows: 0 }
+    }
+}
+
 impl Applier {
-    /// Deletes users. That one is gone already is fine.
-    pub async fn delete(&self, keys: Vec<UserKey>) -> Deleted {
+    /// Deletes users who are still doomed when their turn comes. That one is gone already is fine.
+    pub async fn delete(&self, keys: Vec<UserKey>, is_doomed: IsDoomed<'_>) -> Deleted {
         if self.is_dry {
             return Deleted { gone: keys, ..Deleted::default() };
         }
         let mut deleted = Deleted::default();
-        let mut todo: Vec<(Vec<UserKey>, u32)> =
-            keys.chunks(MAX_BULK_USERS).map(|chunk| (chunk.to_vec(), 0)).collect();
-        while let Some((keys, tries)) = todo.pop() {
-            let step = if keys.len() < FEW {
-                self.delete_few(keys, &mut deleted).await
+        let most = self.reach().min(MAX_BULK_USERS);
+        let mut todo: Vec<Batch> = keys.chunks(most).map(|chunk| Batch::new(chunk.to_vec())).collect();
+        while let Some(batch) = todo.pop() {
+            let step = if batch.keys.len() < FEW {
+                self.delete_few(batch.keys, is_doomed, &mut deleted).await
             } else {
-                self.delete_many(keys, tries, &mut todo, &mut deleted).await
+                self.delete_many(batch, is_doomed, &mut todo, &mut deleted).await
             };
             if let Err(error) = step {
                 deleted.stopped = Some(error);
@@ -40,10 +66,16 @@ impl Applier {
         deleted
     }
 
-    async fn delete_few(&self, keys: Vec<UserKey>, deleted: &mut Deleted) -> Result<(), Error> {
+    async fn delete_few(
+        &self,
+        keys: Vec<UserKey>,
+        is_doomed: IsDoomed<'_>,
+        deleted: &mut Deleted,
+    ) -> Result<(), Error> {
         for key in keys {
-            match self.permit.delete_user(&key).await {
-                Ok(()) => deleted.gone.push(key),
+            match self.delete_one(&key, is_doomed).await {
+                Ok(true) => deleted.gone.push(key),
+                Ok(false) => deleted.spared.push(key),
                 Err(error) if error.is_refusal() || is_internal(&error) => {
                     deleted.rejected.push((key, error));
                 }
@@ -53,18 +85,55 @@ impl Applier {
         Ok(())
     }
 
+    /// Whether the user is gone.
+    async fn delete_one(&self, key: &UserKey, is_doomed: IsDoomed<'_>) -> Result<bool, Error> {
+        let mut windows = 0;
+        loop {
+            let permit = self.permit.turn(Turn::Delete).await?;
+            let (facts, taken) = permit.user_since(key).await?;
+            let Some(facts) = facts else { return Ok(true) };
+            if !is_doomed(&facts) {
+                return Ok(false);
+            }
+            match permit.not_after(taken + WINDOW).delete_user(key).await {
+                Ok(()) => return Ok(true),
+                Err(error) if windows < WINDOWS && self.came_late(&error, taken) => windows += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a call failed because its window was over, and not the time.
+    fn came_late(&self, error: &Error, taken: Instant) -> bool {
+        *error == Error::DeadlineExceeded && self.permit.outlasts(taken + WINDOW)
+    }
+
     async fn delete_many(
         &self,
-        keys: Vec<UserKey>,
-        tries: u32,
-        todo: &mut Vec<(Vec<UserKey>, u32)>,
+        Batch { keys, tries, windows }: Batch,
+        is_doomed: IsDoomed<'_>,
+        todo: &mut Vec<Batch>,
         deleted: &mut Deleted,
     ) -> Result<(), Error> {
-        let Err(error) = self.permit.bulk_delete(&keys).await else {
+        let permit = self.permit.turn(Turn::BulkDelete).await?;
+        let taken = Instant::now();
+        let keys = self.still_doomed(&permit, keys, is_doomed, deleted).await?;
+        if keys.len() < FEW {
+            return self.delete_few(keys, is_doomed, deleted).await;
+        }
+        let Err(error) = permit.not_after(taken + WINDOW).bulk_delete(&keys).await else {
             self.faults.store(0, Ordering::Relaxed);
             deleted.gone.extend(keys);
             return Ok(());
         };
+        if self.came_late(&error, taken) {
+            if windows < WINDOWS {
+                todo.push(Batch { keys, tries, windows: windows + 1 });
+            } else {
+                todo.extend(halves(keys));
+            }
+            return Ok(());
+        }
         if !self.bears(&error) {
             return Err(error);
         }
@@ -72,22 +141,44 @@ impl Applier {
         if error.is_transient() && tries < TRIES {
             pause(tries).await;
         }
-        let there = self.read(keys.iter()).await?;
         let before = keys.len();
-        let (mut left, gone): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| there.contains_key(key));
-        deleted.gone.extend(gone);
+        let left = self.still_doomed(&self.permit, keys, is_doomed, deleted).await?;
         if left.is_empty() {
             return Ok(());
         }
         if tries < TRIES && (left.len() < before || error.is_transient()) {
-            todo.push((left, tries));
+            todo.push(Batch { keys: left, tries, windows });
             return Ok(());
         }
         if error.is_transient() && !is_internal(&error) {
             return Err(error);
         }
-        let half = left.split_off(left.len().div_ceil(2));
-        todo.extend([(half, 0), (left, 0)]);
+        todo.extend(halves(left));
         Ok(())
     }
+
+    /// Those who stand and are to be deleted; of the others, what became of them.
+    async fn still_doomed(
+        &self,
+        permit: &Permit,
+        keys: Vec<UserKey>,
+        is_doomed: IsDoomed<'_>,
+        deleted: &mut Deleted,
+    ) -> Result<Vec<UserKey>, Error> {
+        let there = self.read_with(permit, keys.iter()).await?;
+        let mut doomed = Vec::with_capacity(keys.len());
+        for key in keys {
+            match there.get(&key) {
+                None => deleted.gone.push(key),
+                Some(facts) if is_doomed(facts) => doomed.push(key),
+                Some(_) => deleted.spared.push(key),
+            }
+        }
+        Ok(doomed)
+    }
+}
+
+fn halves(mut keys: Vec<UserKey>) -> [Batch; 2] {
+    let half = keys.split_off(keys.len().div_ceil(2));
+    [Batch::new(half), Batch::new(keys)]
 }

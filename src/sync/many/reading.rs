@@ -37,7 +37,7 @@ impl Applier {
         self.read_with(&self.permit, keys).await
     }
 
-    async fn read_with(
+    pub(super) async fn read_with(
         &self,
         permit: &Permit,
         keys: impl Iterator<Item = &UserKey>,
@@ -61,13 +61,16 @@ impl Applier {
         Ok(found)
     }
 
-    /// Those whose reading, where it is needed, leaves time to write; and the others.
-    pub(super) fn within_reach(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+    /// How many users can be read in time to write: all, where the pages of everybody can.
+    pub(super) fn reach(&self) -> usize {
         let reach = self.permit.reads_within(READING).max(FEW);
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
-        if pages <= reach as u64 {
-            return (items, Vec::new());
-        }
+        if pages <= reach as u64 { usize::MAX } else { reach }
+    }
+
+    /// Those whose reading, where it is needed, leaves time to write; and the others.
+    pub(super) fn within_reach(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        let reach = self.reach();
         let mut stale = 0;
         let is_over = |item: &Item| {
             stale += usize::from(item.is_stale());

@@ -43,6 +43,8 @@ pub struct Item {
     pub actual: Option<Facts>,
     /// Role assignments that may be ours although no ledger names them.
     pub(super) claims: BTreeSet<Grant>,
+    /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
+    stood: Option<BTreeSet<Grant>>,
     /// What has been taken out of the target since.
     pub(super) left_out: BTreeSet<LeftOut>,
     /// Permit lacked the user when they were first planned.
@@ -53,6 +55,8 @@ pub struct Item {
     is_unread: bool,
     /// Another user has the address.
     pub(super) second: Option<Second>,
+    /// They go by single calls.
+    pub(super) is_alone: bool,
     /// The first plan of them that was begun, and may be done in part.
     begun: Option<Plan>,
     /// The roles of a user who was made, and may lack them.
@@ -111,11 +115,13 @@ impl Item {
             target,
             actual,
             claims: BTreeSet::new(),
+            stood: None,
             left_out: BTreeSet::new(),
             is_new,
             taken: None,
             is_unread: false,
             second: None,
+            is_alone: false,
             begun: None,
             made: None,
             told: None,
@@ -133,6 +139,12 @@ impl Item {
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }
+    }
+
+    /// The same, by single calls: a bulk call that others are in would be refused.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// The same, whose address another user has.
@@ -165,6 +177,15 @@ impl Item {
     /// What is known of them may be otherwise by now.
     pub(super) fn outdate(&mut self) {
         (self.taken, self.is_unread) = (None, true);
+    }
+
+    /// A plan of them is carried out. From here on its roles may stand, and the ledger may be another.
+    pub(super) fn begins(&mut self, plan: &Plan) {
+        if let Plan::Change(Change { grant, .. }) = plan {
+            self.stood
+                .get_or_insert_with(|| self.actual.as_ref().map(Facts::all_unowned).unwrap_or_default());
+            self.claims.extend(grant.iter().cloned());
+        }
     }
 
     /// A plan of them was begun, and they are to be read again.
@@ -291,7 +312,9 @@ impl Item {
         };
         let created = matches!(plan, Plan::Create(_)) || self.was_made();
         let changed = self.made.is_some();
-        let mut synced = Synced { created, changed, ..Synced::default() };
+        let stood = self.stood.take().or_else(|| self.actual.as_ref().map(Facts::all_unowned));
+        let others = stood.map(|stood| stood.difference(&self.claims).cloned().collect());
+        let mut synced = Synced { created, changed, others, ..Synced::default() };
         let held = self.actual.map(|facts| facts.roles).unwrap_or_default();
         match plan {
             Plan::Unchanged => {}

@@ -21,7 +21,7 @@ use crate::config::OnFailure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
-use crate::domain::plan::{Change, Plan, Refused};
+use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Counts, Error, Permit};
 use crate::sync::catalog::Catalog;
@@ -136,6 +136,8 @@ pub struct SignIn {
     looks: Option<Looks>,
     /// People whom a token that was too old had looked at a moment ago.
     looked_at: Cache<UserKey, ()>,
+    /// People who were changed here a moment ago.
+    changed: Cache<UserKey, ()>,
     breaker: Breaker,
     seen: Seen,
     hasher: OnceLock<UserHasher>,
@@ -151,6 +153,7 @@ impl SignIn {
         Self {
             seen: Seen::new(settings.cache_ttl),
             looks: queue.map(|queue| Looks::new(Arc::from(queue), policy.clone(), readable)),
+            changed: Cache::builder().max_capacity(REMEMBERED).time_to_live(settings.write_pause).build(),
             looked_at: Cache::builder().max_capacity(REMEMBERED).time_to_live(WRITE_PAUSE).build(),
             permit: permit.seeing_instances(!policy.resources().is_empty()),
             catalog: Catalog::new(&policy),
@@ -257,6 +260,8 @@ impl SignIn {
             };
             tokio::try_join!(looked_up, Snapshot::read(permit, &key))?.1
         };
+        // Permit has answered by now, and so told its time.
+        identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
         if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);
@@ -267,7 +272,7 @@ impl SignIn {
             return Ok(held);
         }
         let desired = self.policy.evaluate(identity);
-        if self.looks.is_some() && is_too_soon(&desired, actual.facts.as_ref(), self.settings.write_pause) {
+        if self.looks.is_some() && self.is_too_soon(&desired, actual.facts.as_ref()) {
             return Err(SyncError::TooSoon);
         }
         let ahead = self.looks.as_ref().map(|looks| {
@@ -283,6 +288,9 @@ impl SignIn {
             synced => synced?,
         };
         synced.left_out.extend(self.policy.flaws(identity).into_iter().map(LeftOut::Flaw));
+        if synced.changed && !self.settings.write_pause.is_zero() {
+            self.changed.insert(identity.key.clone(), ());
+        }
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
             self.seen.note(identity, &self.policy, Some(&synced.roles));
@@ -332,7 +340,7 @@ impl SignIn {
             Outcome::Unchanged { .. } | Outcome::Stranger => {
                 tracing::info!(outcome = name, user, ms, "sign-in");
             }
-            Outcome::Synced(Synced { created, granted, revoked, left_out, changed: _, roles: _ }) => {
+            Outcome::Synced(Synced { created, granted, revoked, left_out, .. }) => {
                 let (granted, revoked) = (granted.len(), revoked.len());
                 tracing::info!(outcome = name, user, ms, created, granted, revoked, "sign-in");
                 for left_out in left_out {
@@ -350,6 +358,20 @@ impl SignIn {
                 tracing::warn!(outcome = name, user, ms, reason = %failure, "sign-in");
             }
         }
+    }
+
+    /// Whether the user was changed so short a time ago that a change more waits: people decide themselves how often they come to
+    /// this door, with which of their tokens, and what they can change of themselves. The ledger says it to every environment;
+    /// this one knows it of tokens that were kept, too, each of which is newer than the one before.
+    fn is_too_soon(&self, desired: &Desired, actual: Option<&Facts>) -> bool {
+        let Plan::Change(change) = Plan::new(desired, actual) else { return false };
+        if self.changed.contains_key(&desired.key) {
+            return true;
+        }
+        let changed = actual.and_then(|facts| facts.ledger.as_ref()).and_then(|ledger| ledger.as_of);
+        let since =
+            desired.evidence.as_of.zip(changed).map(|(now, then)| now.duration_since(then).unsigned_abs());
+        change.write.is_some() && since.is_some_and(|since| since < self.settings.write_pause)
     }
 
     /// Where evidence was too old, and its directory can be read, the person is looked at there: once in a while.
@@ -400,16 +422,6 @@ impl SignIn {
             OnFailure::Admit => Outcome::Missed(failure),
         }
     }
-}
-
-/// Whether the user was changed so short a time ago that a change more waits: people decide themselves how often they come to
-/// this door, and what they can change of themselves.
-fn is_too_soon(desired: &Desired, actual: Option<&Facts>, pause: Duration) -> bool {
-    let Plan::Change(Change { write: Some(_), .. }) = Plan::new(desired, actual) else { return false };
-    let changed = actual.and_then(|facts| facts.ledger.as_ref()).and_then(|ledger| ledger.as_of);
-    let since =
-        desired.evidence.as_of.zip(changed).map(|(now, then)| now.duration_since(then).unsigned_abs());
-    since.is_some_and(|since| since < pause)
 }
 
 fn held(why: Refused, source: &Source, actual: Option<&Facts>) -> Outcome {

@@ -31,7 +31,8 @@ async fn a_first_run_makes_everybody_and_a_second_writes_nothing() {
         let jane = sandbox.user("00000002-u").unwrap();
         assert_eq!(jane.first_name.as_deref(), Some("Jane"), "{name}");
         assert_eq!(jane.attributes["department"], "R&D", "{name}");
-        let ledger = json!({"source": "local_pool", "grants": ["default/viewer"], "as_of": "2026-11-24T08:00:00Z", "names": ["first_name"]});
+        let ledger = json!({"source": "local_pool", "grants": ["default/viewer"], "as_of": "2026-11-24T08:00:00Z", "names": ["first_name"],
+                            "email_verified": false});
         assert_eq!(jane.attributes["handoff"], ledger, "{name}");
 
         let before = sandbox.snapshot();

@@ -39,6 +39,7 @@ struct Scene {
     sandbox: Sandbox,
     permit: Permit,
     directory: MemoryDirectory,
+    before: Snapshot,
     /// Laws that were found broken after a write.
     broken: Arc<Mutex<Vec<String>>>,
 }
@@ -77,10 +78,20 @@ impl Scene {
         let sandbox = builder.start().await.unwrap();
         let broken = Arc::new(Mutex::new(Vec::new()));
         let found = broken.clone();
-        sandbox.watch(move |request, now| found.lock().unwrap().extend(broken_laws(&before, now, request)));
+        let as_it_was = before.clone();
+        // Where readings are late, two writers may lose each other's entry for a moment: then the law holds at rest.
+        let is_documented = semantics == Semantics::default();
+        sandbox.watch(move |request, now| {
+            let endpoint = &request.endpoint;
+            let mut found = found.lock().unwrap();
+            found.extend(touched(&as_it_was, now).map(|broken| format!("{endpoint} {broken}")));
+            if is_documented {
+                found.extend(unowned(&as_it_was, now).map(|broken| format!("{endpoint} {broken}")));
+            }
+        });
         // One that is held up must not pass for one that is lost.
         let permit = permit_within(&sandbox, Duration::from_mins(5));
-        Self { sandbox, permit, directory, broken }
+        Self { sandbox, permit, directory, before, broken }
     }
 
     fn identity(&self, key: &str) -> Identity {
@@ -148,33 +159,32 @@ impl Scene {
     #[track_caller]
     fn assert_lawful(&self, case: &str) {
         assert_eq!(*self.broken.lock().unwrap(), [""; 0], "{case}");
+        let at_rest: Vec<String> = unowned(&self.before, &self.sandbox.snapshot()).collect();
+        assert_eq!(at_rest, [""; 0], "{case}, at rest");
     }
 }
 
-/// Laws that the environment breaks: whom we knew is there, what is foreign is as it was, and every other role is named
-/// by the ledger of its user.
-fn broken_laws(before: &Snapshot, now: &Snapshot, request: &Request) -> Vec<String> {
-    let mut broken = Vec::new();
-    for (key, was) in &before.users {
-        let Some(is) = now.users.get(key) else {
-            broken.push(format!("{} lost {key}", request.endpoint));
-            continue;
-        };
+/// Where the environment breaks the law that whom we knew is there, and what is foreign is as it was.
+fn touched(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
+    before.users.iter().filter_map(|(key, was)| {
+        let Some(is) = now.users.get(key) else { return Some(format!("lost {key}")) };
         let theirs = foreign_roles(was);
         let lost = !theirs.iter().all(|role| is.roles.contains(*role));
-        if lost || was.attributes.get("plan") != is.attributes.get("plan") || (key == "foreign" && was != is)
-        {
-            broken.push(format!("{} touched what is foreign on {key}", request.endpoint));
-        }
-    }
-    for (key, user) in &now.users {
+        let is_touched = lost
+            || was.attributes.get("plan") != is.attributes.get("plan")
+            || (key == "foreign" && was != is);
+        is_touched.then(|| format!("touched what is foreign on {key}"))
+    })
+}
+
+/// Where it breaks the law that every role that is not foreign is named by the ledger of its user.
+fn unowned(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
+    now.users.iter().flat_map(|(key, user)| {
         let theirs = before.users.get(key).map(foreign_roles).unwrap_or_default();
         let named = named(user);
-        for role in user.roles.iter().filter(|role| !theirs.contains(role) && !named.contains(role)) {
-            broken.push(format!("{} left {key} with {role}, which no ledger names", request.endpoint));
-        }
-    }
-    broken
+        let unowned = user.roles.iter().filter(move |role| !theirs.contains(role) && !named.contains(role));
+        unowned.map(move |role| format!("left {key} with {role}, which no ledger names"))
+    })
 }
 
 fn named(user: &UserState) -> Vec<String> {
@@ -209,7 +219,7 @@ fn nth(n: u64) -> impl FnMut(&Request) -> bool + Send {
 
 #[tokio::test]
 async fn sign_ins_alone_end_in_the_facts_of_the_bulk_sync() {
-    for (name, semantics) in known() {
+    for (name, semantics) in Semantics::each() {
         let scene = Scene::new(semantics).await;
         let (wanted, _) = scene.bulk_sync_alone().await;
         scene.sign_all_in().await;
@@ -222,7 +232,7 @@ async fn sign_ins_alone_end_in_the_facts_of_the_bulk_sync() {
 
 #[tokio::test]
 async fn sign_ins_at_any_moment_of_a_bulk_sync_change_nothing_of_its_end() {
-    for (name, semantics) in known() {
+    for (name, semantics) in both() {
         let scene = Scene::new(semantics).await;
         let (wanted, requests) = scene.bulk_sync_alone().await;
         let case = format!("{name}, all sign in");
@@ -232,7 +242,7 @@ async fn sign_ins_at_any_moment_of_a_bulk_sync_change_nothing_of_its_end() {
 
 #[tokio::test]
 async fn a_bulk_sync_at_any_moment_of_a_sign_in_changes_nothing_of_its_end() {
-    for (name, semantics) in known() {
+    for (name, semantics) in both() {
         let scene = Scene::new(semantics).await;
         let (wanted, _) = scene.bulk_sync_alone().await;
         for key in ["00000000-u", "00000006-u", "00000010-u", "00000014-u", "00000015-u", "adopted"] {
@@ -247,8 +257,7 @@ async fn a_bulk_sync_at_any_moment_of_a_sign_in_changes_nothing_of_its_end() {
 
 #[tokio::test]
 async fn a_whole_run_at_any_moment_of_another_changes_nothing_of_its_end() {
-    // Both whole sets of answers: that each alone does no harm is in the tests of faults.
-    for (name, semantics) in known() {
+    for (name, semantics) in both() {
         let scene = Scene::new(semantics).await;
         let (wanted, requests) = scene.bulk_sync_alone().await;
         let case = format!("{name}, a whole run");
@@ -291,7 +300,7 @@ async fn a_role_that_a_newer_sign_in_grants_stays_in_the_ledger_and_can_be_revok
 
 #[tokio::test]
 async fn sign_ins_and_two_runs_all_at_once_change_nothing_of_the_end() {
-    for (name, semantics) in known() {
+    for (name, semantics) in Semantics::each() {
         let scene = Scene::new(semantics).await;
         let (wanted, _) = scene.bulk_sync_alone().await;
         tokio::join!(scene.bulk_sync(), scene.sign_all_in(), scene.bulk_sync());
@@ -300,8 +309,7 @@ async fn sign_ins_and_two_runs_all_at_once_change_nothing_of_the_end() {
     }
 }
 
-/// The documented semantics alone. With all of them flipped at once, two bulk syncs side by side and no queue may leave a
-/// role that no ledger names: docs/permit.md says so.
-fn known() -> impl Iterator<Item = (String, Semantics)> {
-    Semantics::each().into_iter().take(1)
+/// Both whole sets of answers. At any moment of another's is hundreds of runs; that each answer alone does no harm is in the other tests.
+fn both() -> impl Iterator<Item = (String, Semantics)> {
+    Semantics::each().into_iter().take(2)
 }

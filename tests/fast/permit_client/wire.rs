@@ -137,3 +137,23 @@ async fn a_connection_is_used_again_after_an_error() {
     assert!(permit.assign(&key("nobody"), &grant("default/viewer")).await.is_err());
     assert!(permit.user(&key("nobody")).await.unwrap().is_none());
 }
+
+/// A machine whose clock is an hour ahead, as Permit's answers tell it; and a ledger that such a machine wrote.
+#[tokio::test]
+async fn times_are_by_permits_clock_whatever_this_machines_says() {
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+    let date: &'static str = httpdate::fmt_http_date(hour_ago).leak();
+    let headers: &'static [(&str, &str)] = vec![("date", date)].leak();
+    let now = jiff::Timestamp::now();
+    let noted = now - jiff::SignedDuration::from_hours(2);
+    let user = serde_json::json!({"key": "u1", "updated_at": noted.to_string(),
+        "attributes": {"handoff": {"source": "pool", "grants": [], "as_of": now.to_string()}}});
+    let (permit, _) = fixed(headers, user.to_string().into_bytes()).await;
+    assert_eq!(permit.ahead(), jiff::SignedDuration::ZERO, "nobody has said so yet");
+    for _ in 0..2 {
+        let facts = permit.user(&UserKey::new("u1").unwrap()).await.unwrap().unwrap();
+        let late = permit.ahead() - jiff::SignedDuration::from_hours(1);
+        assert!(late.abs() < jiff::SignedDuration::from_secs(60), "{late}");
+        assert_eq!(facts.ledger.unwrap().as_of, Some(noted), "it lies in Permit's future");
+    }
+}

@@ -165,6 +165,10 @@ pub(crate) fn timeless(mut user: UserState) -> UserState {
     if let Some(ledger) = user.attributes.get_mut("handoff") {
         let time = ledger.as_object_mut().unwrap().remove("as_of").expect("the ledger has no time");
         time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        // What it notes of names and addresses has tests of its own.
+        for noted in ["names", "email_verified"] {
+            ledger.as_object_mut().unwrap().remove(noted);
+        }
     }
     user
 }

@@ -70,6 +70,7 @@ struct PackedLedger<'a> {
     missing_since: Option<i128>,
     as_of: Option<i128>,
     adopted: bool,
+    email_unverified: bool,
     refused_email: Option<RefusedEmail>,
     names: Names,
 }
@@ -77,6 +78,7 @@ struct PackedLedger<'a> {
 #[derive(Serialize, Deserialize)]
 struct PackedDesired<'a> {
     email: Option<&'a str>,
+    email_verified: Option<bool>,
     attempt: Attempt,
     lacks: Names,
     first_name: Option<&'a str>,
@@ -86,6 +88,7 @@ struct PackedDesired<'a> {
     untold: u32,
     as_of: Option<i128>,
     adopts: bool,
+    others: Option<Vec<u32>>,
 }
 
 impl FactsStore {
@@ -166,15 +169,15 @@ impl FactsStore {
     }
 
     /// Keeps what is wanted of them in place of what Permit knew.
-    pub(super) fn want(&mut self, place: Place, desired: &Desired) {
-        let block = self.pack_desired(desired);
+    pub(super) fn want(&mut self, place: Place, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
+        let block = self.pack_desired(desired, others);
         if let Some((_, row)) = self.rows.get_index_mut(place as usize) {
             *row = Row { state: State::Wanted, block };
         }
     }
 
-    /// What is wanted of them.
-    pub(super) fn wanted(&self, place: Place) -> Option<Desired> {
+    /// What is wanted of them, and their roles that are somebody else's.
+    pub(super) fn wanted(&self, place: Place) -> Option<(Desired, Option<BTreeSet<Grant>>)> {
         let (key, row) = self.rows.get_index(place as usize)?;
         if row.state != State::Wanted {
             return None;
@@ -192,13 +195,23 @@ impl FactsStore {
             attributes: &attributes,
             roles: self.grants.numbers(roles),
             ledger: ledger.as_ref().map(
-                |Ledger { source, grants, missing_since, as_of, adopted, refused_email, names }| {
+                |Ledger {
+                     source,
+                     grants,
+                     missing_since,
+                     as_of,
+                     adopted,
+                     email_unverified,
+                     refused_email,
+                     names,
+                 }| {
                     PackedLedger {
                         source: (*source != self.source).then(|| source.as_str()),
                         grants: (grants != roles).then(|| self.grants.numbers(grants)),
                         missing_since: missing_since.map(Timestamp::as_nanosecond),
                         as_of: as_of.map(Timestamp::as_nanosecond),
                         adopted: *adopted,
+                        email_unverified: *email_unverified,
                         refused_email: *refused_email,
                         names: *names,
                     }
@@ -212,30 +225,30 @@ impl FactsStore {
         let Packed { email, first_name, last_name, attributes, roles, ledger } =
             postcard::from_bytes(block).ok()?;
         let roles = self.grants.values(&roles);
-        let ledger = ledger.map(
-            |PackedLedger { source, grants, missing_since, as_of, adopted, refused_email, names }| Ledger {
-                source: source.map_or_else(|| self.source.clone(), Source::user_pool),
-                grants: grants.map_or_else(|| roles.clone(), |grants| self.grants.values(&grants)),
-                missing_since: time(missing_since),
-                as_of: time(as_of),
-                adopted,
-                refused_email,
-                names,
-            },
-        );
+        let ledger = ledger.map(|packed| Ledger {
+            source: packed.source.map_or_else(|| self.source.clone(), Source::user_pool),
+            grants: packed.grants.map_or_else(|| roles.clone(), |grants| self.grants.values(&grants)),
+            missing_since: time(packed.missing_since),
+            as_of: time(packed.as_of),
+            adopted: packed.adopted,
+            email_unverified: packed.email_unverified,
+            refused_email: packed.refused_email,
+            names: packed.names,
+        });
         let name = |name: Option<&str>| name.map(str::to_owned);
         let attributes: Map<String, Value> = from_json(attributes);
         let facts = Facts::new(key.clone(), email, name(first_name), name(last_name), attributes, roles);
         Some(Facts { ledger, ..facts })
     }
 
-    fn pack_desired(&mut self, desired: &Desired) -> Box<[u8]> {
+    fn pack_desired(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) -> Box<[u8]> {
         let Desired {
             key: _,
             source: _,
             evidence,
             takes_over: _,
             email,
+            email_verified,
             attempt,
             first_name,
             last_name,
@@ -251,6 +264,7 @@ impl FactsStore {
         });
         let packed = PackedDesired {
             email: email.as_ref().map(Email::as_str),
+            email_verified: *email_verified,
             attempt: *attempt,
             lacks: *lacks,
             first_name: first_name.as_deref(),
@@ -260,13 +274,15 @@ impl FactsStore {
             untold: as_place(untold),
             as_of: evidence.as_of.map(Timestamp::as_nanosecond),
             adopts: evidence.adopts,
+            others: others.map(|others| self.grants.numbers(others)),
         };
         as_block(&packed)
     }
 
-    fn unpack_desired(&self, key: &UserKey, block: &[u8]) -> Option<Desired> {
+    fn unpack_desired(&self, key: &UserKey, block: &[u8]) -> Option<(Desired, Option<BTreeSet<Grant>>)> {
         let PackedDesired {
             email,
+            email_verified,
             attempt,
             lacks,
             first_name,
@@ -276,14 +292,22 @@ impl FactsStore {
             untold,
             as_of,
             adopts,
+            others,
         } = postcard::from_bytes(block).ok()?;
         let attributes: BTreeMap<String, Option<Value>> = from_json(attributes);
-        Some(Desired {
+        let desired = Desired {
             key: key.clone(),
             source: self.source.clone(),
-            evidence: Evidence { as_of: time(as_of), adopts, creates: true, fresh_seconds: 0 },
+            evidence: Evidence {
+                as_of: time(as_of),
+                adopts,
+                creates: true,
+                fresh_seconds: 0,
+                own_clock: true,
+            },
             takes_over: self.takes_over.clone(),
             email: email.map(Email::as_returned),
+            email_verified,
             attempt,
             first_name: first_name.map(str::to_owned),
             last_name: last_name.map(str::to_owned),
@@ -291,7 +315,8 @@ impl FactsStore {
             attributes,
             grants: self.grants.values(&grants),
             untold: self.untold.get(untold as usize).cloned().unwrap_or_default(),
-        })
+        };
+        Some((desired, others.map(|others| self.grants.values(&others))))
     }
 }
 
@@ -367,7 +392,7 @@ mod tests {
     fn facts_come_out_as_they_went_in() {
         let ours = json!({"plan": {"seats": [1, 2.5, null]}, "handoff": {
             "source": "pool", "grants": ["a/b"], "missing_since": "2026-11-24T08:00:00.123456789Z",
-            "as_of": "2026-11-24T08:00:00.123Z", "adopted": true}});
+            "as_of": "2026-11-24T08:00:00.123Z", "adopted": true, "email_verified": false}});
         let same = json!({"handoff": {"source": "pool", "grants": ["a/b", "c/d"]}});
         let foreign = json!({"handoff": {"source": "https://login.example.com/", "grants": []}});
         for (attributes, owned) in [(ours, true), (same, true), (foreign, false), (json!({}), false)] {
@@ -396,8 +421,11 @@ mod tests {
         assert!(!desired.untold.is_empty() && desired.attributes["tier"].is_none());
         let mut store = store();
         let (place, _) = store.insert(&facts(&json!({}), &[]));
-        store.want(place, &desired);
-        assert!(store.wanted(place).as_ref() == Some(&desired));
+        let others = BTreeSet::from(["a/x".parse().unwrap()]);
+        store.want(place, &desired, None);
+        assert!(store.wanted(place) == Some((desired.clone(), None)));
+        store.want(place, &desired, Some(&others));
+        assert!(store.wanted(place) == Some((desired, Some(others))));
         assert!(store.facts(place).is_none());
         assert_eq!(store.in_state(State::Wanted).collect::<Vec<_>>(), [place]);
     }

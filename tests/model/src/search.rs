@@ -1,0 +1,103 @@
+//! Goes through every state that can be reached.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use crate::state::State;
+use crate::{Planner, Plans, Rules};
+
+/// What a search found.
+#[derive(Debug)]
+pub struct Found {
+    /// How many states there are.
+    pub states: usize,
+    /// In how many of them nobody is at work and nothing waits.
+    pub at_rest: usize,
+    /// What was wrong at rest, and how it came to that.
+    pub fault: Option<(String, Vec<String>)>,
+}
+
+/// Two hashes of a state, which differ for different states but once in many billions of billions.
+type Fingerprint = u128;
+
+/// A fingerprint is a hash already.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            self.0 ^= chunk.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        }
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default();
+    }
+}
+
+fn fingerprint(state: &State) -> Fingerprint {
+    let hash = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        state.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    hash(0) << 64 | hash(1)
+}
+
+/// Searches the world of these rules, by this planner, until something is wrong or there is nothing more.
+pub fn search(rules: Rules, planner: Planner<'_>) -> Found {
+    let mut plans = Plans { planner, known: HashMap::new() };
+    let mut seen: HashSet<Fingerprint, BuildHasherDefault<Itself>> = HashSet::default();
+    let start = State::start(rules);
+    seen.insert(fingerprint(&start));
+    let mut found = Found { states: 0, at_rest: 0, fault: None };
+    let mut todo = vec![start];
+    while let Some(state) = todo.pop() {
+        found.states += 1;
+        if state.is_at_rest() {
+            found.at_rest += 1;
+            if let Some(fault) = state.fault(rules) {
+                found.fault = Some((fault, story(rules, &mut plans, &state)));
+                return found;
+            }
+        }
+        for (_, next) in state.next(rules, &mut plans) {
+            if seen.insert(fingerprint(&next)) {
+                todo.push(next);
+            }
+        }
+    }
+    found
+}
+
+/// A shortest way to this state.
+fn story(rules: Rules, plans: &mut Plans<'_>, end: &State) -> Vec<String> {
+    let mut trail: Vec<(State, usize, &'static str)> = vec![(State::start(rules), 0, "start")];
+    let mut seen: HashSet<Fingerprint, BuildHasherDefault<Itself>> = HashSet::default();
+    let mut at = 0;
+    while at < trail.len() {
+        if trail[at].0 == *end {
+            let mut story = Vec::new();
+            while at != 0 {
+                let (state, before, what) = &trail[at];
+                story.push(format!("{what}: {state}"));
+                at = *before;
+            }
+            story.reverse();
+            return story;
+        }
+        for (what, next) in trail[at].0.clone().next(rules, plans) {
+            if seen.insert(fingerprint(&next)) {
+                trail.push((next, at, what));
+            }
+        }
+        at += 1;
+    }
+    Vec::new()
+}
