@@ -24,7 +24,7 @@ quick: ## Run the tests that need no install and little time (for every edit)
 	fi
 
 .PHONY: test
-test: stand-ins providers linters browser ## Run all tests, the end-to-end ones among them
+test: stand-ins providers sdks linters browser ## Run all tests, the end-to-end ones among them
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -78,6 +78,10 @@ bench: stand-ins ## Measure it beside Node and Python on Permit's SDKs (BENCH_FU
 .PHONY: build
 build: ## Build everything for this machine
 	cargo build --workspace --all-targets
+
+.PHONY: sdks
+sdks: # Permit's own SDKs, for the test that runs them against the sandbox
+	@scripts/install-sdks.sh
 
 .PHONY: stand-ins
 stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)

@@ -45,6 +45,8 @@ measure() {
     section "The bulk sync"
     "$bench/venv/bin/python" benches/bulk_guide.py "$url" 1000 target/release/bulk
     echo
+    target/release/answers "$url"
+    echo
     if [[ ${BENCH_FULL:-} ]]; then
         target/release/bulk "$url" none 100000 1000000
     else

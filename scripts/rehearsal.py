@@ -232,7 +232,8 @@ class Rehearsal:
     def functions(self, pool):
         """Each program as it is deployed, through what alarms and widgets count."""
         event = self.event(pool)
-        self.function("bulk-sync")
+        # The stand-in for Permit is a PDP too.
+        self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
         self.call("POST", f"{self.permit}/_sandbox/reset")
         self.tenant()
         # Many at once go by bulk calls, one by a write.

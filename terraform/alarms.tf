@@ -130,7 +130,7 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each                              = { for name, alarm in local.alarms : name => alarm if name != "triggers-missing" || var.watch_triggers }
+  for_each                              = { for name, alarm in local.alarms : name => alarm if(name != "triggers-missing" || var.watch_triggers) && (name != "pdp-lag" || var.permit_pdp_url != "") }
   alarm_name                            = "${var.name}-${each.key}"
   alarm_description                     = each.value.description
   namespace                             = each.value.namespace

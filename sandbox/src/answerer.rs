@@ -19,6 +19,8 @@ pub(crate) enum Answerer {
     Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
     /// A PDP, which writes what is seen in so many milliseconds.
     Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
+    /// The API, to which a PDP passes the request on as it is.
+    Passed(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
     /// Nobody: the framework's own answer.
     Nobody(u16, &'static str),
 }

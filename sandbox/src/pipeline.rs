@@ -223,10 +223,18 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     match answerer {
         Answerer::Environment(_) => settings.reaches(scope, call.param("proj_id"), call.param("env_id"))?,
         // A PDP is of one environment.
-        Answerer::Pdp(_) => settings.reaches(scope, &settings.project, &settings.environment)?,
+        Answerer::Pdp(_) | Answerer::Passed(_) => {
+            settings.reaches(scope, &settings.project, &settings.environment)?;
+        }
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }
 
+    let (answerer, path) = match answerer {
+        Answerer::Passed(answer) => {
+            (Answerer::Environment(answer), path.replacen("/facts/", "/v2/facts/{proj_id}/{env_id}/", 1))
+        }
+        answerer => (answerer, path),
+    };
     let query: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(&parts.uri).map(|query| query.0).unwrap_or_default();
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -259,7 +267,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
             let write = |world: &mut World| answer(world, &mut call.clone(), delay_ms);
             (world.write(false, settings.bulk_lag, write)?, Some(wait))
         }
-        Answerer::Nobody(..) => (Reply::empty(404), None),
+        Answerer::Passed(_) | Answerer::Nobody(..) => (Reply::empty(404), None),
     })
 }
 

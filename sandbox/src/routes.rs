@@ -33,6 +33,21 @@ fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
     Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
 }
 
+type Route = (MethodFilter, &'static str, Answerer);
+
+/// The facts that a PDP does not answer itself: it passes these on to the API.
+fn passed_on(facts: &[Route], others: &[Route]) -> Vec<Route> {
+    let is_own = |method: MethodFilter, path: &str| {
+        others.iter().any(|(of, own, _)| *of == method && own.strip_prefix("/facts/") == Some(path))
+    };
+    let passed = facts.iter().filter(|(method, path, _)| !is_own(*method, path));
+    let passed = passed.filter_map(|(method, path, by)| match by {
+        Answerer::Environment(answer) => Some((*method, *path, Answerer::Passed(*answer))),
+        _ => None,
+    });
+    passed.collect()
+}
+
 /// Every path of the contract.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -89,6 +104,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
     let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))
         .chain(schema.into_iter().map(under("/v2/schema/{proj_id}/{env_id}/")))
+        .chain(passed_on(&facts, &others).into_iter().map(under("/facts/")))
         .chain(others.into_iter().map(under("")));
 
     let answered_by = |answerer: Answerer| {

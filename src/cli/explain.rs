@@ -5,7 +5,7 @@
 
 mod tell;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,11 +23,14 @@ use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, Identity, UserKey};
+use crate::domain::plan::Plan;
+use crate::domain::policy::Policy;
 use crate::domain::source::{Door, Sources};
 use crate::oidc::explain::unverified_identity;
 use crate::oidc::unverified::UnverifiedToken;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::Catalog;
+use crate::sync::one::leave_out;
 use crate::{clients, config};
 
 const EXAMPLES: &str = "\
@@ -106,7 +109,7 @@ impl Args {
             }
         };
         let permit = match &permit {
-            Some(permit) => Some(ask(permit, person.key.as_ref()).await.map_err(Failed::failed)?),
+            Some(permit) => Some(ask(permit, &settings.policy, &person).await.map_err(Failed::failed)?),
             None => None,
         };
         let file = self.settings.before(variable)("HANDOFF_POLICY_FILE");
@@ -196,17 +199,24 @@ impl Args {
     }
 }
 
-/// What Permit has of the user, and which roles and tenants exist.
-async fn ask(permit: &Permit, key: Option<&UserKey>) -> Result<Asked, Error> {
-    let catalog = Catalog::default();
+/// What Permit has of the user, and what of it exists that the policy would give them.
+async fn ask(permit: &Permit, policy: &Policy, person: &Person) -> Result<Asked, Error> {
+    let (catalog, permit) = (Catalog::new(policy), permit.seeing_instances(!policy.resources().is_empty()));
     let user = async {
-        match key {
+        match &person.key {
             Some(key) => permit.user(key).await,
             None => Ok(None),
         }
     };
-    let (actual, known) = futures::try_join!(user, catalog.ask(permit))?;
-    Ok(Asked { actual, known })
+    let (actual, known) = futures::try_join!(user, catalog.ask(&permit))?;
+    let mut lacking = BTreeMap::new();
+    if let Some(identity) = &person.identity {
+        let mut desired = policy.evaluate(identity);
+        leave_out(policy, &known, &mut desired);
+        let plan = Plan::new(&desired, actual.as_ref());
+        lacking = catalog.would_lack(&permit, policy, plan.grants().collect()).await?;
+    }
+    Ok(Asked { actual, known, lacking })
 }
 
 /// Looks for a user by the `sub`, then by the e-mail address, then by the user name.

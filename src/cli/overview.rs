@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{Change, Diff, FieldChange, NewUser, Plan};
 use crate::domain::policy::{Policy, Rule, Verdict, WhenDisabled};
@@ -117,6 +118,14 @@ struct HasProblems {
     problems: Vec<(String, String)>,
 }
 
+/// Somebody who may not get all that is planned for them.
+struct Doubtful {
+    /// Roles that they still gain.
+    gains: usize,
+    /// Without these roles nothing changes for them.
+    by_roles_alone: bool,
+}
+
 /// User names of people who have no address, by key.
 #[derive(Default)]
 struct UserNames {
@@ -161,6 +170,8 @@ pub(super) struct Overview {
     pub(super) problems: Problems,
     losing: Vec<Person>,
     others: Vec<Person>,
+    /// People with new roles on resource instances, as hashes. Whether these exist is asked after the plan.
+    doubtful: HashMap<u64, Doubtful>,
     /// Who is blocked already, as hashes: a person may have many problems.
     blocked: HashSet<u64>,
     hasher: RandomState,
@@ -181,6 +192,7 @@ impl Overview {
             problems: Problems::default(),
             losing: Vec::new(),
             others: Vec::new(),
+            doubtful: HashMap::new(),
             blocked: HashSet::new(),
             hasher: RandomState::new(),
         }
@@ -288,6 +300,15 @@ impl Overview {
         self.totals.gaining += u64::from(!gained.is_empty());
         let moves_none = !is_losing && gained.is_empty();
         self.totals.fields_alone += u64::from(change == Kind::Changed && moves_none);
+        if gained.iter().any(|role| role.contains('#')) {
+            let fields = || match planned {
+                Planned::Sync(diff) => diff.fields(),
+                Planned::Depart { .. } => Vec::new(),
+            };
+            let by_roles_alone = change == Kind::Changed && lost.is_empty() && fields().is_empty();
+            let doubtful = Doubtful { gains: gained.len(), by_roles_alone };
+            self.doubtful.insert(self.hasher.hash_one(key(planned)), doubtful);
+        }
         let list = if is_losing { &self.losing } else { &self.others };
         if list.len() < self.limit {
             let (key, email) = named(planned);
@@ -298,6 +319,28 @@ impl Overview {
             let user_name = self.user_names.of(&key).filter(|_| email.is_none()).map(str::to_owned);
             let person = Person { key, email, user_name, change, lost, gained, kept, fields, ledger, why };
             if person.loses() { self.losing.push(person) } else { self.others.push(person) }
+        }
+    }
+
+    /// A role that was planned is not granted: what it is on does not exist.
+    pub(super) fn left_out(&mut self, user: &str, grant: &Grant) {
+        let who = self.hasher.hash_one(user);
+        let Some(doubtful) = self.doubtful.get_mut(&who) else { return };
+        let role = grant.to_string();
+        let Some(moves) = self.roles.get_mut(&role).filter(|moves| moves.gained > 0) else { return };
+        moves.gained -= 1;
+        doubtful.gains = doubtful.gains.saturating_sub(1);
+        let is_idle = doubtful.gains == 0 && doubtful.by_roles_alone;
+        if doubtful.gains == 0 {
+            self.totals.gaining = self.totals.gaining.saturating_sub(1);
+        }
+        if is_idle {
+            self.totals.changed = self.totals.changed.saturating_sub(1);
+            self.totals.unchanged += 1;
+            self.others.retain(|person| person.key != user);
+        }
+        for person in self.losing.iter_mut().chain(&mut self.others).filter(|person| person.key == user) {
+            person.gained.retain(|gained| *gained != role);
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::overview::Overview;
 use super::screen::Line;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
 use crate::permit::{Counts, Permit};
 use crate::sync::bulk::problems::Cause;
@@ -189,6 +190,10 @@ impl Observer for Watch {
 
     fn planned(&self, planned: Planned<'_>) {
         self.seen().overview.add(planned);
+    }
+
+    fn left_out(&self, user: &str, grant: &Grant) {
+        self.seen().overview.left_out(user, grant);
     }
 
     fn rejected(&self, user: &str, email: Option<&Email>, cause: &Cause) {

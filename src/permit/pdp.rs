@@ -129,6 +129,16 @@ struct Place {
     roles: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+struct Wrapped {
+    result: Permissions,
+}
+
+#[derive(Deserialize)]
+struct Permissions {
+    permissions: BTreeMap<String, Place>,
+}
+
 #[derive(Serialize)]
 struct Query<'a> {
     user: Asked<'a>,
@@ -148,7 +158,11 @@ pub struct AtPdp {
 
 impl AtPdp {
     fn read(body: &[u8]) -> Result<Self, Error> {
-        let places: BTreeMap<String, Place> = read(body)?;
+        // As the policy engine says it, where a PDP passes that on: Permit's SDKs take both.
+        let places = match read::<Wrapped>(body) {
+            Ok(Wrapped { result: Permissions { permissions } }) => permissions,
+            Err(_) => read(body)?,
+        };
         let roles = |Place { roles }: Place| roles.map(|roles| roles.into_iter().collect());
         Ok(Self { places: places.into_iter().map(|(place, at)| (place, roles(at))).collect() })
     }
@@ -219,6 +233,8 @@ mod tests {
             (knows("default/viewer"), knows("acme/project:gemini#reader")),
             (Some(false), Some(false))
         );
+        let wrapped = AtPdp::read(format!(r#"{{"result": {{"permissions": {body}}}}}"#).as_bytes());
+        assert_eq!(wrapped, Ok(pdp));
         for body in ["[]", "{\"x\": 1}", "<html>"] {
             assert_eq!(AtPdp::read(body.as_bytes()), Err(Error::Garbled), "{body}");
         }

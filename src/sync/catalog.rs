@@ -94,7 +94,12 @@ const SIDE_BY_SIDE: usize = 8;
 impl Catalog {
     /// A catalog of what the policy can name.
     pub fn new(policy: &Policy) -> Self {
-        Self { resources: policy.resources(), ..Self::default() }
+        Self::of(policy.resources())
+    }
+
+    /// A catalog that knows the roles of these resources too.
+    pub fn of(resources: impl IntoIterator<Item = Key>) -> Self {
+        Self { resources: resources.into_iter().collect(), ..Self::default() }
     }
 
     /// The resources on whose instances the policy grants roles.
@@ -119,6 +124,26 @@ impl Catalog {
         policy: &Policy,
         grants: BTreeSet<&Grant>,
     ) -> Result<BTreeMap<Grant, Missing>, Error> {
+        self.lacking(permit, policy, grants, true).await
+    }
+
+    /// The same, and makes none: one that the policy creates is not lacking.
+    pub async fn would_lack(
+        &self,
+        permit: &Permit,
+        policy: &Policy,
+        grants: BTreeSet<&Grant>,
+    ) -> Result<BTreeMap<Grant, Missing>, Error> {
+        self.lacking(permit, policy, grants, false).await
+    }
+
+    async fn lacking(
+        &self,
+        permit: &Permit,
+        policy: &Policy,
+        grants: BTreeSet<&Grant>,
+        creates: bool,
+    ) -> Result<BTreeMap<Grant, Missing>, Error> {
         // Many people may have a role on one instance: each is asked for once.
         let mut places: BTreeMap<(Key, Instance), Vec<Grant>> = BTreeMap::new();
         for grant in grants {
@@ -127,7 +152,7 @@ impl Catalog {
             }
         }
         let ask = |((tenant, instance), grants): ((Key, Instance), Vec<Grant>)| async move {
-            let missing = self.lacks(permit, policy, &tenant, &instance).await?;
+            let missing = self.lacks(permit, policy, (&tenant, &instance), creates).await?;
             Ok::<_, Error>((grants, missing))
         };
         let asked = stream::iter(places).map(ask);
@@ -145,14 +170,17 @@ impl Catalog {
         &self,
         permit: &Permit,
         policy: &Policy,
-        tenant: &Key,
-        instance: &Instance,
+        (tenant, instance): (&Key, &Instance),
+        creates: bool,
     ) -> Result<Option<Missing>, Error> {
         let known = self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
         let existence = match known.filter(|(asked, _)| asked.elapsed() < TTL) {
             Some((_, existence)) => existence,
             None => match permit.instance(instance).await? {
                 Existence::Missing if policy.creates_instance(instance) => {
+                    if !creates {
+                        return Ok(None);
+                    }
                     permit.create_instance(tenant, instance).await?;
                     Existence::In(tenant.clone())
                 }

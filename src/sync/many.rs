@@ -184,7 +184,13 @@ impl Applier {
     /// may run beside another instance that does the same.
     pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
         let mut applied = Applied::default();
+        // Before anything is asked for them: they may name thousands of instances.
+        applied.settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
         if self.is_dry {
+            if let Err(error) = self.check_instances(&mut items).await {
+                applied.stopped = Some(error);
+                return applied;
+            }
             let planned = |item: Item| {
                 let plan = item.plan();
                 item.settled(plan)
@@ -192,8 +198,6 @@ impl Applier {
             applied.settled.extend(items.into_iter().map(planned));
             return applied;
         }
-        // Before anything is asked for them: they may name thousands of instances.
-        applied.settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
         if let Err(error) = self.make_tenants(&mut items).await {
             applied.stopped = Some(error);
             return applied;

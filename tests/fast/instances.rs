@@ -10,7 +10,7 @@ use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{BulkSync, Nobody};
 use permit_handoff::sync::catalog::Catalog;
 use permit_handoff::sync::one::{Snapshot, Sync, SyncError, Synced};
-use permit_sandbox::{Builder, Sandbox, Semantics, UserState};
+use permit_sandbox::{Builder, Fault, Sandbox, Semantics, UserState};
 use serde_json::json;
 
 use crate::bulk_sync::support::{
@@ -222,5 +222,99 @@ async fn what_is_seen_late_is_waited_for_and_written_once() {
         assert_eq!((report.created, report.verified.drifted), (50, 0), "{lag:?}: {report:?}");
         let counts = sandbox.counts();
         assert_eq!((counts.bulk, counts.writes()), (1, 1), "{lag:?}: {counts}");
+    }
+}
+
+/// People of whom each gains a role on an instance, and loses another.
+async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
+    let sandbox = builder(semantics).start().await.unwrap();
+    let with =
+        |group: &str| people(9).into_iter().map(|person| person.in_group(group)).collect::<Vec<Person>>();
+    let directory = MemoryDirectory::new(with("acme/apollo/reader"));
+    sync(&sandbox, &directory, false).await;
+    let foreign = UserState::new().role("acme/project:apollo#writer");
+    sandbox.seed_users([("foreign".to_owned(), foreign)]).unwrap();
+    let mut crowd = with("acme/gemini/writer");
+    crowd.extend(people(15).split_off(9).into_iter().map(|person| person.in_group("acme/apollo/reader")));
+    directory.set(crowd);
+    sandbox.clear_requests();
+    (sandbox, directory)
+}
+
+#[tokio::test]
+async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
+    for (name, semantics) in Semantics::each().into_iter().take(2) {
+        let (whole, directory) = torn(semantics).await;
+        let report = sync(&whole, &directory, false).await;
+        assert!(report.converged && report.rejected.is_empty(), "{name}: {report:?}");
+        let (expected, requests) = (whole.snapshot(), whole.counts().all);
+        for applied in [false, true] {
+            // Where bulk calls are seen late, each run waits for a second or two.
+            for n in (1..=requests).step_by(if name == "default" { 2 } else { 6 }) {
+                let (sandbox, directory) = torn(semantics).await;
+                let fault = if applied { Fault::hang_after() } else { Fault::hang() };
+                sandbox.inject(fault.from(n));
+                let killed = async {
+                    while sandbox.counts().faulted == 0 {
+                        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                    }
+                };
+                tokio::select! {
+                    _ = sync(&sandbox, &directory, false) => {}
+                    () = killed => {}
+                }
+                sandbox.clear_faults();
+                let report = sync(&sandbox, &directory, false).await;
+                let case = format!("{name}, killed at {n} (applied: {applied})");
+                assert!(report.converged && report.rejected.is_empty(), "{case}: {report:?}");
+                assert_eq!(sandbox.snapshot(), expected, "{case}");
+            }
+        }
+    }
+}
+
+/// More than twenty roles of one person go by a bulk call, which may be seen late: it is waited for, and not made again.
+#[tokio::test]
+async fn many_roles_of_one_person_are_assigned_once() {
+    for (name, semantics) in Semantics::each() {
+        let mut builder = builder(semantics);
+        for n in 0..30 {
+            builder = builder.instance(&format!("acme/project:p{n}"));
+        }
+        let sandbox = builder.user("00000000-u", UserState::new()).start().await.unwrap();
+        let jane = (0..30).fold(person("00000000-u"), |jane, n| jane.in_group(&format!("acme/p{n}/reader")));
+        sign_in(&permit(&sandbox), &jane, false).await.unwrap();
+        assert_eq!(roles(&sandbox, "00000000-u").len(), 31, "{name}");
+        assert_eq!(sandbox.counts().of("POST role_assignments/bulk"), 1, "{name}: {}", sandbox.counts());
+    }
+}
+
+/// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then rejects.
+#[tokio::test]
+async fn a_plan_says_blocked_where_an_instance_is_missing() {
+    for create in [false, true] {
+        let sandbox = builder(Semantics::default()).start().await.unwrap();
+        let directory = MemoryDirectory::new(vec![
+            person("00-u").in_group("acme/apollo/reader").in_group("acme/nosuch/reader"),
+            person("11-u").in_group("acme/nosuch/writer"),
+            person("22-u").in_group("default/apollo/reader").in_group("acme/apollo/nosuch"),
+        ]);
+        let plan = async || {
+            let (permit, policy) = (permit(&sandbox), Arc::new(policy(create)));
+            let sync = BulkSync { permit, directory: Arc::new(directory.clone()), policy, looks: None };
+            let dry = permit_handoff::sync::bulk::Options { dry_run: true, ..options() };
+            sync.run(dry, &Nobody).await.unwrap()
+        };
+        let planned = plan().await;
+        assert_eq!(sandbox.counts().writes(), 0, "{create}");
+        let synced = sync(&sandbox, &directory, create).await;
+        let rows = |report: &Report| -> std::collections::BTreeSet<(String, String)> {
+            report.rejected.iter().map(|row| (row.user.clone(), row.reason.clone())).collect()
+        };
+        assert_eq!(rows(&planned), rows(&synced), "{create}");
+        assert_eq!(rows(&planned).len(), if create { 2 } else { 4 }, "{:?}", rows(&planned));
+        assert_eq!((planned.created, planned.assigned), (synced.created, synced.assigned), "{create}");
+        let again = plan().await;
+        assert_eq!((again.changes(), rows(&again)), (0, rows(&synced)), "{create}: nothing is left to do");
     }
 }

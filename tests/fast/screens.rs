@@ -365,3 +365,36 @@ async fn an_unreachable_permit() {
         "{text}"
     );
 }
+
+/// A role on something that does not exist is blocked, and no gain.
+#[tokio::test]
+async fn a_role_on_a_missing_instance_is_blocked_and_not_a_change() {
+    let sandbox = Sandbox::builder().tenant("acme").resource_role("project", "reader");
+    let sandbox = sandbox.instance("acme/project:apollo").start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let people = "sub,email,groups\nu1,u1@example.com,apollo\nu2,u2@example.com,nosuch\n";
+    std::fs::write(folder.path().join("people.csv"), people).unwrap();
+    let policy = "[[grant]]\nwhen = { group = \"{instance}\" }\ntenant = \"acme\"\nresource = \"project:{instance}\"\nrole = \"reader\"\n";
+    let run = |what: &[&str]| {
+        let mut command = command_in(
+            folder.path(),
+            &sandbox,
+            &[what, &["--file", "people.csv", "--source", "crm"]].concat(),
+        );
+        command.env("HANDOFF_POLICY", policy);
+        command
+    };
+    let (exit, text) = printed(run(&["plan", "--json"]), 80, false).await;
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exit, 1, "{json}");
+    assert_eq!(json["roles"]["acme/project:nosuch#reader"]["gained"], 0, "{json}");
+    assert_eq!(json["roles"]["acme/project:apollo#reader"]["gained"], 1, "{json}");
+    assert_eq!((&json["totals"]["gaining"], &json["report"]["assigned"]), (&1.into(), &1.into()), "{json}");
+    let (_, text) = printed(run(&["sync"]), 80, false).await;
+    assert!(text.contains("`project:nosuch` does not exist"), "{text}");
+    let (_, text) = printed(run(&["plan"]), 80, false).await;
+    assert!(
+        text.starts_with("Nothing to do. 1 person is blocked.") && text.contains("2 unchanged"),
+        "{text}"
+    );
+}

@@ -12,4 +12,5 @@ mod cognito_moto;
 mod end_to_end;
 mod model;
 mod providers;
+mod sdks;
 mod state_machine;

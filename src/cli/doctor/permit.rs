@@ -53,6 +53,9 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     findings.extend(permit.reach().await.ok().and_then(|reach| too_far(&reach)));
     if let Some(policy) = policy {
         findings.extend(named(Check::Roles, "role", policy, tenant_role, &roles));
+        for resource in policy.resources() {
+            findings.extend(resource_roles(permit, policy, &resource).await);
+        }
         match permit.tenants().await {
             Ok(tenants) => {
                 findings.extend(named(
@@ -182,6 +185,29 @@ fn refused(of_what: &str, error: &Error) -> Finding {
 /// The environment's role that the rule names; a role on a resource instance is one of the resource's own.
 fn tenant_role(rule: &Rule) -> Option<&Key> {
     rule.role.as_ref().filter(|_| rule.resource.is_none())
+}
+
+/// The resource's own roles that rules name.
+async fn resource_roles(permit: &Permit, policy: &Policy, resource: &Key) -> Vec<Finding> {
+    let known = match permit.resource_roles(resource).await {
+        Ok(Some(known)) => known,
+        // Permit does not tell: what is missing is found when it is granted.
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![refused(&format!("the roles of the resource {resource}"), &error)],
+    };
+    if known.is_empty() {
+        return vec![Finding::error(
+            Check::Roles,
+            format!("the policy grants roles on the resource {resource}, of which Permit has no role"),
+            "nobody is granted them: they are left out of each sync, and reported",
+            format!("create the resource {resource} with its roles in Permit, or correct the policy"),
+        )];
+    }
+    named(Check::Roles, &format!("{resource} role"), policy, |rule| role_of(rule, resource), &known)
+}
+
+fn role_of<'p>(rule: &'p Rule, resource: &Key) -> Option<&'p Key> {
+    rule.role.as_ref().filter(|_| rule.resource.as_ref().is_some_and(|of| of.resource == *resource))
 }
 
 /// What the policy names by itself; what it captures is known only when somebody arrives.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Check, Finding};
 use crate::aws::UserPoolId;
 use crate::aws::pool::PoolUser;
-use crate::domain::policy::{Condition, Kind, Policy, Rule};
+use crate::domain::policy::{Condition, Kind, Policy};
 use crate::domain::source::{Door, POOL_GROUPS, SourceConfig, TokenKind, could_be_a_list};
 
 /// Claims and columns that people change, or that an administrator gives to another person.
@@ -116,7 +116,10 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
         let telling = doors.iter().filter(|(_, door)| rule.conditions.iter().all(|c| tells(source, door, c)));
         let telling: Vec<&str> = telling.map(|(name, _)| *name).collect();
         if telling.is_empty() || (telling.len() == 1 && doors.len() > 1) {
-            by_doors.entry(telling).or_default().push(Rule::to_string(rule));
+            // Where it stands and what it grants; its conditions are in the policy.
+            let rule = rule.to_string();
+            let name = rule.split_once(" when ").map_or(rule.as_str(), |(name, _)| name);
+            by_doors.entry(telling).or_default().push(name.to_owned());
         }
     }
     let finding = |(telling, rules): (Vec<&str>, Vec<String>)| {

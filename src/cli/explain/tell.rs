@@ -1,6 +1,6 @@
 //! What there is to say of a person: the answer first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anstyle::AnsiColor::{BrightBlack, Green, Red, Yellow};
@@ -16,7 +16,7 @@ use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::domain::policy::{Desired, Policy, Rule, Verdict, WhenDisabled};
 use crate::domain::told::Told;
 use crate::sync::bulk::problems::Cause;
-use crate::sync::catalog::Known;
+use crate::sync::catalog::{Known, Missing};
 use crate::sync::one::{LeftOut, leave_out};
 
 /// Who says who the person is.
@@ -59,6 +59,8 @@ impl Person {
 pub(super) struct Asked {
     pub(super) actual: Option<Facts>,
     pub(super) known: Arc<Known>,
+    /// Roles whose resource instance does not exist.
+    pub(super) lacking: BTreeMap<Grant, Missing>,
 }
 
 /// All that is known, and what was asked.
@@ -104,10 +106,14 @@ impl Explained<'_> {
     /// What a sync would really do: roles and tenants that do not exist are blocked.
     fn next(&self, identity: &Identity) -> Next {
         let mut desired: Desired = self.policy.evaluate(identity);
-        let parts = match &self.permit {
-            Some(asked) => leave_out(self.policy, &asked.known, &mut desired),
-            None => BTreeSet::default(),
-        };
+        let mut parts = BTreeSet::new();
+        if let Some(asked) = &self.permit {
+            parts = leave_out(self.policy, &asked.known, &mut desired);
+            for (grant, missing) in &asked.lacking {
+                desired.grants.remove(grant);
+                parts.insert(LeftOut::Grant { grant: grant.clone(), missing: missing.clone() });
+            }
+        }
         let blocked = parts.into_iter().filter_map(|part| {
             let cause = Cause::of_part(&part);
             match part {

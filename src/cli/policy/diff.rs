@@ -83,7 +83,8 @@ impl Args {
         } else {
             let settings = config::PermitSettings::new(variable).map_err(Failed::usage)?;
             let permit = clients::permit(&settings, &aws, TIMEOUT).map_err(Failed::usage)?;
-            let known = Catalog::default().ask(&permit).await;
+            let catalog = Catalog::of(old.resources().into_iter().chain(new.resources()));
+            let known = catalog.ask(&permit).await;
             Some(
                 known
                     .map_err(|error| Failed::failed(format!("{error}; or give --offline, to ask nobody")))?,

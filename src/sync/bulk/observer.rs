@@ -3,6 +3,7 @@
 use super::problems::Cause;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::Diff;
 
@@ -53,6 +54,11 @@ pub trait Observer: Send + Sync {
     /// What is planned for a person, who may be as they should be already. It is about to be done, but in a dry run.
     fn planned(&self, planned: Planned<'_>) {
         let _ = planned;
+    }
+
+    /// A role of what was planned for a person is left out after all: Permit lacks what it is on.
+    fn left_out(&self, user: &str, grant: &Grant) {
+        let _ = (user, grant);
     }
 
     /// A person, or a part of one, cannot be synced. `email`: where it is known.

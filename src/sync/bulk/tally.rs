@@ -122,6 +122,7 @@ impl Report {
                 LeftOut::EmailRefused => desired.attempt = Attempt::Refused(WhyRefused::Form),
                 LeftOut::Flaw(_) => {}
                 LeftOut::Grant { grant, missing: _ } => {
+                    observer.left_out(desired.key.as_str(), grant);
                     desired.grants.remove(grant);
                 }
             }

@@ -53,10 +53,7 @@ fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
     }
     Finding::error(
         Check::Pdp,
-        format!(
-            "the PDP lacks {unknown} of the {} roles that Permit has of the user {key}",
-            facts.roles.len()
-        ),
+        format!("the PDP lacks {unknown} of {} roles that Permit has of the user {key}", facts.roles.len()),
         "its permission checks are out of date: people are refused what they may do",
         "restart the PDP, and see in its log whether it reaches Permit and has the key of this environment",
     )
