@@ -5,14 +5,18 @@
 //! - [`SourceConfig`], [`Sources`]: what the policy says of each;
 //! - `parse`, `provider`: from TOML;
 //! - `test`, `list`, `key`: what single claims say;
+//! - `columns`, `views`: what only files have; what each door tells;
 //! - `read`: from a person's claims at a door to an [`Identity`](super::identity::Identity), or to why there is none.
 
+mod columns;
 mod key;
 mod list;
 mod parse;
 mod provider;
 mod read;
+mod rejected;
 mod test;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +24,8 @@ use std::sync::Arc;
 pub use self::key::{KeyEncoding, decode as decode_key};
 pub use self::list::{InvalidListForm, ListForm, could_be_one as could_be_a_list, readings as list_readings};
 pub use self::provider::PROVIDERS;
-pub use self::read::{Door, POOL_GROUPS, Rejected};
+pub use self::read::{Door, POOL_GROUPS};
+pub use self::rejected::Rejected;
 pub(super) use self::test::flag;
 pub use self::test::{Asks, Test, Words};
 use super::identity::{Source, UserKey};

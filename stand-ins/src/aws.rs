@@ -37,6 +37,14 @@ impl AwsApi {
         Self::new(url, "events", "AWSEvents")
     }
 
+    pub(crate) fn trails(url: &str) -> Self {
+        Self::new(url, "cloudtrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101")
+    }
+
+    pub(crate) fn state_machines(url: &str) -> Self {
+        Self::new(url, "states", "AWSStepFunctions")
+    }
+
     fn new(url: &str, service: &'static str, target: &'static str) -> Self {
         Self { http: reqwest::Client::new(), url: url.to_owned(), service, target }
     }

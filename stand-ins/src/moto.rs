@@ -87,6 +87,16 @@ impl Moto {
         AwsApi::events(&self.url)
     }
 
+    /// Step Functions.
+    pub fn state_machines(&self) -> AwsApi {
+        AwsApi::state_machines(&self.url)
+    }
+
+    /// CloudTrail.
+    pub fn trails(&self) -> AwsApi {
+        AwsApi::trails(&self.url)
+    }
+
     /// The process, for its log.
     pub fn process(&self) -> &Process {
         &self.process

@@ -78,8 +78,7 @@ async fn a_person_who_flips_an_attribute_costs_one_write_in_ten_seconds() {
             let outcome = arrive(&sign_in, at_the_pool(["x", "y"][n % 2], Timestamp::now())).await;
             match outcome {
                 Outcome::Synced(_) => assert_eq!((environment, n), (0, 0)),
-                Outcome::Unchanged { .. } => {}
-                Outcome::Queued(Failure::Sync(SyncError::TooSoon)) => {}
+                Outcome::Unchanged { .. } | Outcome::Queued(Failure::Sync(SyncError::TooSoon)) => {}
                 outcome => panic!("{environment}, {n}: {outcome:?}"),
             }
         }

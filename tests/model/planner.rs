@@ -1,5 +1,10 @@
 //! The real planner, on real ledgers, as the model of the write protocol asks it; and the worlds that are searched.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests, which say how large a world is"
+)]
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::collections::BTreeSet;
@@ -54,9 +59,8 @@ fn plan(policy: &Policy, Question { user, wanted, as_of, claims }: Question) -> 
         Facts::new(UserKey::new("u").unwrap(), None, None, None, attributes, grants(user.roles))
     });
     let steps = match Plan::claiming(&policy.evaluate(&identity), facts.as_ref(), &grants(claims)) {
-        Plan::Unchanged => return Err(Idle::Settled),
         Plan::Refused(Refused::Older) => return Err(Idle::Older),
-        Plan::Refused(_) => return Err(Idle::Settled),
+        Plan::Unchanged | Plan::Refused(_) => return Err(Idle::Settled),
         Plan::Create(NewUser { user, grants: _ }) => {
             Steps { create: Some(written(&user)), ..Steps::default() }
         }

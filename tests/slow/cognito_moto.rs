@@ -22,7 +22,7 @@ use permit_handoff::domain::source::Sources;
 use stand_ins::{Moto, REGION, people};
 use tokio::sync::mpsc;
 
-fn aws(url: &str) -> SdkConfig {
+pub(crate) fn aws(url: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(AwsHttp::default())

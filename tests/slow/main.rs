@@ -12,5 +12,6 @@ mod cognito_moto;
 mod end_to_end;
 mod model;
 mod providers;
+mod runs_moto;
 mod sdks;
 mod state_machine;

@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::columns::split;
 use super::key::user_key;
 use super::list::could_be_one;
+use super::rejected::{KeyAt, Rejected};
 use super::test::{Asks, Test, Unclear};
-use super::{Claims, FileForms, Forms, ListForm, OneOrganization, SourceConfig, Tells, TokenKind};
+use super::views::overage;
+use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
 use crate::domain::facts::Names;
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
 use crate::domain::path::{self, values};
-use crate::domain::told::{Told, covers};
+use crate::domain::told::Told;
 
 /// The name under which the groups of a user pool stand among a person's claims.
 pub const POOL_GROUPS: &str = "cognito:groups";
@@ -30,51 +33,6 @@ pub enum Door {
     Token(TokenKind),
     /// A record of a file whose columns, or whose fields that some record has, are told.
     File(Told),
-}
-
-/// Why a record is no identity. No value of a claim is in it.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Rejected {
-    /// The key.
-    #[error("{0}{1}")]
-    Key(InvalidIdentity, KeyAt),
-    /// A word that says neither yes nor no.
-    #[error(
-        "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
-    )]
-    UnknownWord(String),
-    /// A status that is there, and empty.
-    #[error(
-        "`{0}` is empty, so whether the person may sign in is unsure: fill it in; or, where it says nothing of that, --ignore {0}"
-    )]
-    NoStatus(String),
-    /// A word that does not say whether an address is verified.
-    #[error(
-        "`{0}` is neither yes nor no, so whether the address is verified is unsure: write true or false, or say in \
-         [source.claims] what tells it, as in email_verified = {{ present = \"email_confirmed_at\" }}"
-    )]
-    UnclearVerified(String),
-    /// No time.
-    #[error("`{0}` is not a time: write it as in 2026-01-31T12:00:00Z")]
-    NotATime(String),
-    /// What may be a list.
-    #[error("`{0}` may hold several groups: say how they are written, as in [source.lists] \"{0}\" = \",\"")]
-    UnsureList(String),
-    /// A group that is no name.
-    #[error(
-        "`{0}` has an entry that is not a group's name: give the path of the names, as in groups = \"{0}.name\""
-    )]
-    NotAGroup(String),
-}
-
-/// Where a key was looked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyAt(Vec<String>);
-
-impl std::fmt::Display for KeyAt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, " (the key is at `{}`)", self.0.join("`, or `"))
-    }
 }
 
 impl SourceConfig {
@@ -421,157 +379,5 @@ fn one_text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Array(items) if items.len() == 1 && !items[0].is_array() => one_text(&items[0]),
         _ => None,
-    }
-}
-
-/// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere, `hasgroups` means the groups.
-fn overage(claims: &BTreeMap<String, Value>) -> BTreeSet<String> {
-    let named = claims.get("_claim_names").and_then(Value::as_object);
-    let mut hidden: BTreeSet<String> = named.into_iter().flat_map(Map::keys).cloned().collect();
-    if claims.get("hasgroups").is_some_and(|has| has != false) {
-        hidden.insert("groups".to_owned());
-    }
-    hidden
-}
-
-/// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
-fn split(claims: &mut BTreeMap<String, Value>, path: &str, form: &ListForm, hidden: &mut BTreeSet<String>) {
-    if *form == ListForm::Text {
-        return;
-    }
-    let mut unread = false;
-    path::change(claims, path, &mut |value| {
-        let Value::String(text) = value else { return Some(value.clone()) };
-        let read = form.read(text);
-        unread |= read.is_none();
-        trimmed(read?)
-    });
-    if unread {
-        hidden.insert(path.to_owned());
-    }
-}
-
-impl SourceConfig {
-    /// What this door tells, whoever comes by it: a claim that is not there is absent.
-    pub fn told(&self, door: &Door) -> Told {
-        self.forms.told(door)
-    }
-}
-
-impl Forms {
-    fn told(&self, door: &Door) -> Told {
-        let tells = &self.tells;
-        match door {
-            Door::Pool => Told::only(tells.pool.iter().cloned().chain([POOL_GROUPS.to_owned()])),
-            Door::Trigger => Told::only(tells.pool.iter().cloned()),
-            Door::Token(TokenKind::Id) => Told::all_but(tells.id_token_hides.iter().cloned()),
-            Door::Token(TokenKind::Access) => Told::only(tells.access_token.iter().cloned()),
-            Door::File(told) => told.clone(),
-        }
-    }
-}
-
-impl Tells {
-    /// What a token with these claims tells, beside what every token of its kind does.
-    fn shown(&self, told: Told, claims: &BTreeMap<String, Value>, groups: &[String]) -> Told {
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            self.whole.iter().cloned().partition(|name| claims.get(name).is_some_and(Value::is_object));
-        let told = told.and(here).hiding(elsewhere);
-        let Some(OneOrganization { with, shows }) = &self.one_of else { return told };
-        if with.as_ref().is_some_and(|claim| path::value(claims, claim).is_none()) {
-            return told;
-        }
-        let mut shows = shows.clone();
-        shows.groups |= groups.iter().any(|path| shows.claims.iter().any(|claim| covers(claim, path)));
-        told.showing(shows)
-    }
-}
-
-impl FileForms {
-    /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
-    fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
-        let is_hole =
-            |item: &Value| item.is_null() || item.as_str().is_some_and(|text| text.trim().is_empty());
-        let has_hole = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(is_hole));
-        self.claims.groups.iter().find(|path| values(claims, path).into_iter().any(has_hole))
-    }
-}
-
-impl Forms {
-    /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
-    fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
-        if let Some(mark) = &self.file.text_mark {
-            unmark(claims, mark, &self.file.claims.key);
-        }
-        for name in &self.file.pairs {
-            let Some(Value::Array(pairs)) = claims.remove(name) else { continue };
-            for pair in pairs {
-                if let (Some(name), Some(value)) =
-                    (pair.get("Name").and_then(Value::as_str), pair.get("Value"))
-                {
-                    claims.entry(name.to_owned()).or_insert_with(|| value.clone());
-                }
-            }
-        }
-        let lists: BTreeMap<&String, &ListForm> = self.lists.iter().chain(&self.file.lists).collect();
-        for (path, form) in &lists {
-            split(claims, path, form, hidden);
-        }
-        for name in &self.file.spread {
-            let Some(Value::Object(members)) = claims.get(name).cloned() else { continue };
-            for (member, value) in members {
-                claims.entry(member).or_insert(value);
-            }
-        }
-        for (name, columns) in &self.file.names {
-            let value = columns.iter().find_map(|column| path::value(claims, column)).cloned();
-            match value {
-                Some(value) => {
-                    claims.entry(name.clone()).or_insert(value);
-                }
-                None if columns.iter().any(|column| hidden.contains(column)) => {
-                    hidden.insert(name.clone());
-                }
-                None => {}
-            }
-        }
-        // Those that have got their names just now.
-        for (path, form) in &lists {
-            split(claims, path, form, hidden);
-        }
-    }
-
-    /// The fields that a file's record has, by path: what a JSON file tells is what some of its records have.
-    pub fn fields_of(&self, record: Map<String, Value>) -> BTreeSet<String> {
-        let mut claims = record.into_iter().collect();
-        self.file_claims(&mut claims, &mut BTreeSet::new());
-        let mut fields = BTreeSet::new();
-        for (name, value) in &claims {
-            leaves(name, value, &mut fields);
-        }
-        fields
-    }
-}
-
-/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of them, as is seen by
-/// the key, which begins with no such mark itself; else before those that it would run.
-fn unmark(claims: &mut BTreeMap<String, Value>, mark: &str, key: &[String]) {
-    let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
-    let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);
-    for value in claims.values_mut() {
-        let Value::String(text) = value else { continue };
-        let Some(rest) = text.strip_prefix(mark) else { continue };
-        if all || rest.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            *text = rest.to_owned();
-        }
-    }
-}
-
-fn leaves(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(name, value)| leaves(&format!("{path}.{name}"), value, fields));
-        }
-        _ => drop(fields.insert(path.to_owned())),
     }
 }

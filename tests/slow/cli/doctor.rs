@@ -1,6 +1,7 @@
 //! `doctor`: a healthy deployment, one with everything wrong, and each input that is bad, against the sandbox and moto.
 
 mod bad_inputs;
+mod changes;
 mod deployment;
 
 use permit_sandbox::{KeyScope, Stats};

@@ -1,0 +1,120 @@
+//! The columns of a file: its lists, and the names by which the tokens call them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::{FileForms, Forms, ListForm};
+use crate::domain::identity::trimmed;
+use crate::domain::path::{self, values};
+
+/// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
+pub(super) fn split(
+    claims: &mut BTreeMap<String, Value>,
+    path: &str,
+    form: &ListForm,
+    hidden: &mut BTreeSet<String>,
+) {
+    if *form == ListForm::Text {
+        return;
+    }
+    let mut unread = false;
+    path::change(claims, path, &mut |value| {
+        let Value::String(text) = value else { return Some(value.clone()) };
+        let read = form.read(text);
+        unread |= read.is_none();
+        trimmed(read?)
+    });
+    if unread {
+        hidden.insert(path.to_owned());
+    }
+}
+
+impl FileForms {
+    /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
+    pub(super) fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
+        let is_hole =
+            |item: &Value| item.is_null() || item.as_str().is_some_and(|text| text.trim().is_empty());
+        let has_hole = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(is_hole));
+        self.claims.groups.iter().find(|path| values(claims, path).into_iter().any(has_hole))
+    }
+}
+
+impl Forms {
+    /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
+    pub(super) fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
+        if let Some(mark) = &self.file.text_mark {
+            unmark(claims, mark, &self.file.claims.key);
+        }
+        for name in &self.file.pairs {
+            let Some(Value::Array(pairs)) = claims.remove(name) else { continue };
+            for pair in pairs {
+                if let (Some(name), Some(value)) =
+                    (pair.get("Name").and_then(Value::as_str), pair.get("Value"))
+                {
+                    claims.entry(name.to_owned()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let lists: BTreeMap<&String, &ListForm> = self.lists.iter().chain(&self.file.lists).collect();
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+        for name in &self.file.spread {
+            let Some(Value::Object(members)) = claims.get(name).cloned() else { continue };
+            for (member, value) in members {
+                claims.entry(member).or_insert(value);
+            }
+        }
+        for (name, columns) in &self.file.names {
+            let value = columns.iter().find_map(|column| path::value(claims, column)).cloned();
+            match value {
+                Some(value) => {
+                    claims.entry(name.clone()).or_insert(value);
+                }
+                None if columns.iter().any(|column| hidden.contains(column)) => {
+                    hidden.insert(name.clone());
+                }
+                None => {}
+            }
+        }
+        // Those that have got their names just now.
+        for (path, form) in &lists {
+            split(claims, path, form, hidden);
+        }
+    }
+
+    /// The fields that a file's record has, by path: what a JSON file tells is what some of its records have.
+    pub fn fields_of(&self, record: Map<String, Value>) -> BTreeSet<String> {
+        let mut claims = record.into_iter().collect();
+        self.file_claims(&mut claims, &mut BTreeSet::new());
+        let mut fields = BTreeSet::new();
+        for (name, value) in &claims {
+            leaves(name, value, &mut fields);
+        }
+        fields
+    }
+}
+
+/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of them, as is seen by
+/// the key, which begins with no such mark itself; else before those that it would run.
+fn unmark(claims: &mut BTreeMap<String, Value>, mark: &str, key: &[String]) {
+    let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
+    let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);
+    for value in claims.values_mut() {
+        let Value::String(text) = value else { continue };
+        let Some(rest) = text.strip_prefix(mark) else { continue };
+        if all || rest.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            *text = rest.to_owned();
+        }
+    }
+}
+
+fn leaves(path: &str, value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| leaves(&format!("{path}.{name}"), value, fields));
+        }
+        _ => drop(fields.insert(path.to_owned())),
+    }
+}
