@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::run::{RunArgs, Todo};
+use super::summary::Shown;
 use super::sync::{exit_of, tell};
 use super::{Exit, Failed, Terminal};
 
@@ -16,9 +17,6 @@ Examples:
 What takes something away comes first. What Permit cannot take is shown as blocked. Exits with 1 if anything would \
 change, and with 4 if it would refuse to deprovision.";
 
-/// People that `--json` names without `--all`.
-const IN_JSON: usize = 1_000;
-
 /// Arguments of `plan`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -28,18 +26,6 @@ pub struct Args {
     shown: Shown,
     #[command(flatten)]
     run: RunArgs,
-}
-
-/// How much is shown.
-#[derive(clap::Args, Clone, Copy, Debug)]
-#[group(skip)]
-pub(super) struct Shown {
-    /// Show everybody, every role and every problem
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Show the fields of each person, before and after, and the ledger
-    #[arg(long)]
-    pub(super) details: bool,
 }
 
 impl Args {
@@ -73,16 +59,5 @@ impl Args {
         }
         let exit = exit_of(&outcome.report, touched > 0);
         outcome.failure.map_or(Ok(exit), Err)
-    }
-}
-
-impl Shown {
-    /// How many people are wanted by name.
-    pub(super) fn people(self, json: bool) -> usize {
-        match (self.all, json) {
-            (true, _) => usize::MAX,
-            (false, true) => IN_JSON,
-            (false, false) => super::summary::ON_A_SCREEN,
-        }
     }
 }

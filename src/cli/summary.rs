@@ -9,12 +9,14 @@ pub(super) use self::people::ON_A_SCREEN;
 use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::overview::{Overview, Totals};
-use super::plan::Shown;
 use super::screen::{Line, counted, figure, joined};
 use crate::sync::bulk::report::{Report, Unowned};
 
 /// The lines of a terminal that nobody has made larger.
 pub(super) const LINES: usize = 24;
+
+/// People that `--json` names without `--all`.
+const IN_JSON: usize = 1_000;
 
 /// What is compared with what.
 #[derive(Clone, Default, Debug)]
@@ -23,6 +25,29 @@ pub(super) struct Place {
     pub(super) directory: String,
     /// Permit's project and environment.
     pub(super) permit: String,
+}
+
+/// How much is shown.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub(super) struct Shown {
+    /// Show everybody, every role and every problem
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Show the fields of each person, before and after, and the ledger
+    #[arg(long)]
+    pub(super) details: bool,
+}
+
+impl Shown {
+    /// How many people are wanted by name.
+    pub(super) fn people(self, json: bool) -> usize {
+        match (self.all, json) {
+            (true, _) => usize::MAX,
+            (false, true) => IN_JSON,
+            (false, false) => ON_A_SCREEN,
+        }
+    }
 }
 
 /// Everything that the screen tells.

@@ -1,9 +1,8 @@
 //! `sync`: the bulk sync from a terminal.
 
-use super::plan::Shown;
 use super::run::{Outcome, Prepared, RunArgs, Todo};
 use super::screen::counted;
-use super::summary::View;
+use super::summary::{Shown, View};
 use super::{Exit, Failed, Terminal};
 use crate::sync::bulk::report::Report;
 

@@ -6,8 +6,8 @@ use anstyle::AnsiColor::{self, Green, Red, Yellow};
 
 use super::sections::Section;
 use crate::cli::overview::{Kind, Overview, Person};
-use crate::cli::plan::Shown;
 use crate::cli::screen::Line;
+use crate::cli::summary::Shown;
 
 /// People who are looked at for one screen: more than it ever has room for.
 pub(in crate::cli) const ON_A_SCREEN: usize = 30;
