@@ -14,9 +14,6 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 # In template.yaml alone: the endpoint, which needs an HTTP API, and what only SAM has.
 ENDPOINT = {"HttpEndpoint", "HandoffAllowedOrigins"}
-# Changes as events need a rule, which is in template.yaml alone.
-EVENTS = {"ChangeEvents"}
-EVENT_SETTINGS = {"CHANGE_EVENTS"}
 ALARMS_OF_TEMPLATE = {"handoff-errors"}
 ROLES = {
     "post-authentication": "PostAuthenticationRole",
@@ -53,6 +50,7 @@ def main():
     functions(locals_, template)
     queues(locals_, template)
     alarms(locals_, template)
+    changes(locals_, template)
     parameters(variables, template)
     others(template)
     if faults:
@@ -134,7 +132,7 @@ def functions(locals_, template):
         properties, ours = template.properties(logical), locals_["functions"][name]
         same(f"memory of {name}", ours["memory"], properties["MemorySize"])
         same(f"time-out of {name}", ours["timeout"], properties["Timeout"])
-        same(f"settings of {name}", sorted(ours["environment"]), sorted(set(properties["Environment"]["Variables"]) - EVENT_SETTINGS))
+        same(f"settings of {name}", sorted(ours["environment"]), sorted(properties["Environment"]["Variables"]))
     shares = {parts: share["BulkShare"] for parts, share in template["Mappings"]["PartsAtOnce"].items()}
     same("bulk shares", locals_["bulk_share"], shares)
     event = template.properties("ReconcileFunction")["Events"]["Overflow"]["Properties"]
@@ -196,8 +194,22 @@ def alarms(locals_, template):
                   sorted(pair["Name"] for pair in metric["Metric"]["Dimensions"])))  # fmt: skip
 
 
+def changes(locals_, template):
+    rule = template.properties("ChangeRule")
+    detail = rule["EventPattern"]["detail"]
+    [calls] = locals_["change_events"]
+    same("calls that lead to a look", calls, detail["eventName"])
+    block = re.search(r'resource "aws_cloudwatch_event_rule" "changes" \{.*?\n\}\n', (ROOT / "terraform/main.tf").read_text(), re.S)[0]
+    for word in [*rule["EventPattern"]["source"], *rule["EventPattern"]["detail-type"], *detail["eventSource"]]:
+        same("the rule for changes", f'["{word}"]' in block, True)
+    retry = rule["Targets"][0]["RetryPolicy"]
+    text_ = (ROOT / "terraform/main.tf").read_text()
+    for word, value in [("maximum_retry_attempts", retry["MaximumRetryAttempts"]), ("maximum_event_age_in_seconds", retry["MaximumEventAgeInSeconds"])]:
+        same(f"{word} of changes", bool(re.search(rf"{word}\s*=\s*{value}\b", text_)), True)
+
+
 def parameters(variables, template):
-    theirs = {snake(name): spec for name, spec in template["Parameters"].items() if name not in ENDPOINT | EVENTS}
+    theirs = {snake(name): spec for name, spec in template["Parameters"].items() if name not in ENDPOINT}
     ours = {name: spec for name, spec in variables.items() if name not in ("name", "packages", "policy_file")}
     same("the parameters", sorted(ours), sorted(theirs))
     for name in sorted(set(ours) & set(theirs)):
@@ -221,12 +233,11 @@ def others(template):
     endpoint = {"HandoffFunction", "HandoffApi", "HandoffAccessLogs", "HandoffRole", "HandoffLogs"}
     known = (
         set(ROLES.values()) | set(FUNCTIONS.values()) | set(QUEUES.values()) | endpoint
-        | {"PolicyLayer", "PermitApiKeySecret", "CognitoPermission", "QueuePolicy", "BulkSyncStateMachine", "BulkSyncSchedule", "Dashboard"}
+        | {"ChangeRule", "PolicyLayer", "PermitApiKeySecret", "CognitoPermission", "QueuePolicy", "BulkSyncStateMachine", "BulkSyncSchedule", "Dashboard"}
     )  # fmt: skip
     for name, resource_ in template["Resources"].items():
         is_known = name in known or name.endswith("Logs") or resource_["Type"] == "AWS::CloudWatch::Alarm"
-        is_event = "ChangeEvents" in str(resource_.get("Condition", "")) or name.startswith("ChangeEvents")
-        if not is_known and not is_event:
+        if not is_known:
             faults.append(f"template.yaml has {name} ({resource_['Type']}), and this script does not know what stands for it")
 
 

@@ -74,10 +74,19 @@ locals {
         PERMIT_PDP_URL       = var.permit_pdp_url
         BULK_SHARE           = local.bulk_share[var.shard_concurrency]
         RECONCILE_QUEUE_URL  = aws_sqs_queue.this["overflow"].url
+        CHANGE_EVENTS        = var.change_events
         TRIGGER_FUNCTION_ARN = var.watch_triggers ? "${local.arn}:lambda:${local.place}:function:${var.name}-post-authentication" : ""
       }
     }
   }
+
+  # Calls after which somebody is looked at.
+  change_events = [
+    "AdminAddUserToGroup", "AdminConfirmSignUp", "AdminCreateUser", "AdminDeleteUser", "AdminDeleteUserAttributes",
+    "AdminDisableProviderForUser", "AdminDisableUser", "AdminEnableUser", "AdminLinkProviderForUser",
+    "AdminRemoveUserFromGroup", "AdminUpdateUserAttributes", "ConfirmSignUp", "DeleteUser", "DeleteUserAttributes",
+    "UpdateUserAttributes", "VerifyUserAttribute", "DeleteGroup", "StartUserImportJob",
+  ]
 
   # Each role's rights. Each function also writes to its own log group.
   rights = {
@@ -301,8 +310,26 @@ resource "aws_sqs_queue_redrive_policy" "overflow" {
   })
 }
 
-data "aws_iam_policy_document" "tls_only" {
+data "aws_iam_policy_document" "queue" {
   for_each = local.queues
+  dynamic "statement" {
+    for_each = each.key == "overflow" ? aws_cloudwatch_event_rule.changes : []
+    content {
+      sid       = "TakeChanges"
+      effect    = "Allow"
+      actions   = ["sqs:SendMessage"]
+      resources = [aws_sqs_queue.this["overflow"].arn]
+      principals {
+        type        = "Service"
+        identifiers = ["events.amazonaws.com"]
+      }
+      condition {
+        test     = "ArnEquals"
+        variable = "aws:SourceArn"
+        values   = [statement.value.arn]
+      }
+    }
+  }
   statement {
     sid       = "TlsOnly"
     effect    = "Deny"
@@ -323,7 +350,39 @@ data "aws_iam_policy_document" "tls_only" {
 resource "aws_sqs_queue_policy" "this" {
   for_each  = local.queues
   queue_url = aws_sqs_queue.this[each.key].id
-  policy    = data.aws_iam_policy_document.tls_only[each.key].json
+  policy    = data.aws_iam_policy_document.queue[each.key].json
+}
+
+# CloudTrail tells EventBridge of Cognito's calls, where a trail logs management events. What a call changed, `reconcile`
+# reads in the pool.
+resource "aws_cloudwatch_event_rule" "changes" {
+  count       = var.change_events == "on" ? 1 : 0
+  name        = "${var.name}-changes"
+  description = "Brings changes in the user pool to the queue of people to look at"
+  event_pattern = jsonencode({
+    source      = ["aws.cognito-idp"]
+    detail-type = ["AWS API Call via CloudTrail"]
+    detail = {
+      eventSource = ["cognito-idp.amazonaws.com"]
+      eventName   = local.change_events
+      # Calls of people themselves may have the pool elsewhere, or not at all: `reconcile` looks.
+      "$or" = [
+        { requestParameters = { userPoolId = [var.user_pool_id] } },
+        { requestParameters = { userPoolId = [{ exists = false }] } },
+      ]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "changes" {
+  count     = length(aws_cloudwatch_event_rule.changes)
+  rule      = aws_cloudwatch_event_rule.changes[0].name
+  target_id = "queue"
+  arn       = aws_sqs_queue.this["overflow"].arn
+  retry_policy {
+    maximum_event_age_in_seconds = 3600
+    maximum_retry_attempts       = 10
+  }
 }
 
 resource "aws_lambda_event_source_mapping" "overflow" {

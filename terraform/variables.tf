@@ -89,6 +89,16 @@ variable "sign_in_cache_seconds" {
   default     = 300
 }
 
+variable "change_events" {
+  description = "on has changes in the pool in Permit within seconds. It needs a CloudTrail trail that logs management events in this region; without one it does nothing."
+  type        = string
+  default     = "on"
+  validation {
+    condition     = contains(["on", "off"], var.change_events)
+    error_message = "Use on or off."
+  }
+}
+
 variable "watch_triggers" {
   description = "Whether each bulk sync looks if the user pool still calls the trigger."
   type        = bool
