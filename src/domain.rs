@@ -18,6 +18,7 @@ pub mod directory;
 pub mod facts;
 pub mod grant;
 pub mod identity;
+pub mod names;
 pub mod path;
 pub mod plan;
 pub mod policy;

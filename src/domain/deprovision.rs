@@ -173,7 +173,7 @@ mod tests {
     use super::super::identity::{Source, UserKey};
     use super::super::policy::WhenDisabled;
     use super::*;
-    use crate::domain::facts::Names;
+    use crate::domain::names::Names;
 
     fn rule(missing: WhenMissing, grace_hours: u32) -> Deprovision {
         Deprovision { missing, disabled: WhenDisabled::Unassign, grace_hours, max_percent: 5.0 }

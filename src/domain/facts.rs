@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::grant::Grant;
 use super::identity::{Email, Source, UserKey};
+use super::names::Names;
 use super::redacted_debug;
 
 /// The name of the one attribute that is this project's own.
@@ -39,35 +40,6 @@ pub struct Ledger {
     /// The names that this project wrote. Those it clears, and those alone.
     #[serde(default)]
     pub names: Names,
-}
-
-/// The first name, the last name, or both.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
-pub struct Names {
-    /// The first name.
-    pub first: bool,
-    /// The last name.
-    pub last: bool,
-}
-
-impl Names {
-    const FIRST: &str = "first_name";
-    const LAST: &str = "last_name";
-
-    /// Whether it is neither.
-    pub fn is_none(self) -> bool {
-        self == Self::default()
-    }
-
-    fn read(value: Option<&Value>) -> Self {
-        let has = |name| value.and_then(Value::as_array).is_some_and(|names| names.iter().any(|n| n == name));
-        Self { first: has(Self::FIRST), last: has(Self::LAST) }
-    }
-
-    fn to_value(self) -> Value {
-        let names = [(self.first, Self::FIRST), (self.last, Self::LAST)];
-        names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect()
-    }
 }
 
 /// An address that Permit refused, and why. Which one it was is told by its hash alone.

@@ -17,7 +17,7 @@ pub use self::clean::is_clean;
 pub(super) use self::clean::{is_unseen, readable, trimmed};
 pub use self::email::{Email, VerifiedEmail};
 pub use self::evidence::Evidence;
-use super::facts::Names;
+use super::names::Names;
 use super::redacted_debug;
 use super::told::Told;
 

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 pub use self::diff::{Diff, FieldChange};
-use super::facts::{Facts, LEDGER, Ledger, Names, RefusedEmail};
+use super::facts::{Facts, LEDGER, Ledger, RefusedEmail};
 use super::grant::Grant;
 use super::identity::{Email, Source, UserKey};
+use super::names::Names;
 use super::policy::Desired;
 use super::redacted_debug;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::key::KeyFault;
+use super::key::fault::KeyFault;
 
 /// A table of causes: the variant, its stable code, its text.
 macro_rules! rejections {

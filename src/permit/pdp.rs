@@ -5,9 +5,10 @@
 //! in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That is
 //! harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
 
+pub(super) mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -15,7 +16,6 @@ use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::address::Address;
 use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
@@ -26,35 +26,11 @@ use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::NewUser;
 
-/// How long a PDP that has failed is left alone, so that not every write of every sign-in waits for it.
-const LEFT_ALONE: Duration = Duration::from_secs(10);
-
 /// The longest that a PDP is asked to wait, in seconds.
 const LONGEST_WAIT: u64 = 3;
 
 /// What an answer may take beyond the wait itself.
 const ROUND_TRIP: Duration = Duration::from_millis(400);
-
-pub(super) struct Pdp {
-    address: Address,
-    left_alone_until: Mutex<Option<Instant>>,
-}
-
-impl Pdp {
-    pub(super) fn new(address: Address) -> Self {
-        Self { address, left_alone_until: Mutex::new(None) }
-    }
-
-    fn is_left_alone(&self) -> bool {
-        let until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
-    }
-
-    fn leave_alone(&self) {
-        let mut until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + LEFT_ALONE);
-    }
-}
 
 impl Permit {
     /// Makes the user through the PDP, and then assigns its roles one by one, since a PDP does not wait for role

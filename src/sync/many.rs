@@ -10,24 +10,25 @@
 //! again, once the turn for the call has come.
 
 mod addresses;
+mod batch;
 mod calls;
 mod deletion;
 mod late;
 mod reading;
+mod single;
 mod target;
 mod tenants;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
-
-use futures::StreamExt;
-use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::addresses::Addresses;
+use self::batch::{
+    Batch, Count, Refreshed, applied, by_size, cut, is_internal, may_be_unseen, pause, planned, take_back,
+};
 use self::calls::{Failed, Sent};
 pub use self::deletion::{Deleted, IsDoomed};
 pub use self::late::Recent;
@@ -36,12 +37,11 @@ pub use self::target::{Item, Second, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
-use super::one::{Snapshot, Sync, SyncError, Synced};
-use crate::domain::facts::Facts;
+use super::one::{SyncError, Synced};
 use crate::domain::grant::Grant;
 use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, LATE, LATE_PAUSES, Permit, Turn};
+use crate::permit::{Error, LATE, LATE_PAUSES, Permit};
 
 /// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
 const FEW: usize = 5;
@@ -100,32 +100,6 @@ pub struct Applied {
     pub settled: Vec<Settled>,
     /// Why the others are not: Permit is away, or time has run out. What was sent of theirs may be applied.
     pub stopped: Option<Error>,
-}
-
-struct Batch {
-    items: Vec<Item>,
-    /// A handle that has waited for the turn of the next call.
-    paid: Option<Permit>,
-    count: Count,
-}
-
-/// What a batch has been through.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    /// How often in a row it had to wait for the turn of its call first.
-    windows: u32,
-    /// Failures in a row that left everything as it was.
-    tries: u32,
-    /// Failures in all.
-    rounds: u32,
-    /// A refusal of it was waited out: readings show all that there is.
-    waited: bool,
-}
-
-impl Batch {
-    fn new(items: Vec<Item>) -> Self {
-        Self { items, paid: None, count: Count::default() }
-    }
 }
 
 impl Applier {
@@ -402,188 +376,4 @@ impl Applier {
         }
         Ok(refreshed)
     }
-
-    /// One by one, side by side.
-    async fn few(&self, items: Vec<Item>, settled: &mut Vec<Settled>) -> Result<(), Error> {
-        let mut singles = futures::stream::iter(items.into_iter().map(|item| self.one(item)))
-            .buffer_unordered(SIDE_BY_SIDE);
-        let mut stopped = Ok(());
-        while let Some(single) = singles.next().await {
-            match single {
-                Ok(single) => settled.push(single),
-                Err(error) => stopped = stopped.and(Err(error)),
-            }
-        }
-        stopped
-    }
-
-    async fn one(&self, mut item: Item) -> Result<Settled, Error> {
-        let was_made = item.was_made();
-        let mut seen = match item.snapshot() {
-            Some(seen) => seen,
-            None => self.read_one(&mut item).await?,
-        };
-        let ahead = self.looks.as_deref().map(|looks| item.ahead(looks));
-        let mut tries = 0;
-        loop {
-            let outcome = match &item.target {
-                Target::Present(desired) => {
-                    let sync = Sync::new(&self.permit, &self.policy, &self.catalog, desired.clone());
-                    sync.claiming(item.claims.clone()).ahead(ahead).run(seen).await
-                }
-                Target::Absent { .. } => self.depart(&item, seen).await.map_err(SyncError::from),
-            };
-            let error = match outcome {
-                Err(SyncError::Permit(error)) if !error.is_refusal() => error,
-                outcome => {
-                    self.faults.store(0, Ordering::Relaxed);
-                    if let Ok(synced) = &outcome {
-                        self.note_refusal(&item, &synced.left_out);
-                    }
-                    return Ok(item.finished(outcome, was_made));
-                }
-            };
-            tries += 1;
-            if !self.bears(&error) || (tries == TRIES && !is_internal(&error)) {
-                return Err(error);
-            }
-            if tries == TRIES {
-                return Ok(Settled { target: item.target, outcome: Err(SyncError::Permit(error)) });
-            }
-            pause(tries).await;
-            seen = Snapshot::read(&self.permit, item.target.key()).await?;
-        }
-    }
-
-    async fn read_one(&self, item: &mut Item) -> Result<Snapshot, Error> {
-        let seen = Snapshot::read(&self.permit, item.target.key()).await?;
-        if !self.is_late(item, seen.facts.as_ref()) {
-            return Ok(seen);
-        }
-        self.wait_for(&[item]).await?;
-        Snapshot::read(&self.permit, item.target.key()).await
-    }
-
-    /// Takes from one who left what they are to lose.
-    async fn depart(&self, item: &Item, mut seen: Snapshot) -> Result<Synced, Error> {
-        let mut permit = self.permit.clone();
-        for _ in 0..=WINDOWS {
-            let Plan::Change(change) = item.target.claiming(seen.facts.as_ref(), &item.claims) else { break };
-            if let (Some(looks), Some(notice)) = (&self.looks, item.notice(&item.claims)) {
-                looks.ahead(&[notice]).await;
-            }
-            let until = seen.good_until();
-            match take_back(&permit.not_after(until), &change).await {
-                Ok(()) => {
-                    let mut others = seen.facts.as_ref().map(Facts::all_unowned).unwrap_or_default();
-                    others.retain(|grant| !item.claims.contains(grant));
-                    let revoked = change.revoke;
-                    return Ok(Synced { changed: true, revoked, others: Some(others), ..Synced::default() });
-                }
-                Err(Error::DeadlineExceeded) if self.permit.outlasts(until) => {}
-                Err(error) => return Err(error),
-            }
-            let turn = if change.revoke.is_empty() { Turn::Write } else { Turn::Delete };
-            permit = self.permit.turn(turn).await?;
-            seen = Snapshot::read(&permit, item.target.key()).await?;
-        }
-        Ok(Synced::default())
-    }
-}
-
-/// Cuts items up so that no part's ledgers take more than a bulk call should.
-fn by_size(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut parts = vec![Vec::new()];
-    let mut size = 0;
-    for item in items {
-        size += item.size();
-        if size > MOST_BYTES && parts.last().is_some_and(|part| !part.is_empty()) {
-            parts.push(Vec::new());
-            size = item.size();
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(item);
-        }
-    }
-    parts
-}
-
-async fn take_back(permit: &Permit, change: &Change) -> Result<(), Error> {
-    let Change { key, revoke, write, grant: _ } = change;
-    try_join_all(revoke.iter().map(|grant| permit.unassign(key, grant))).await?;
-    if let Some(user) = write {
-        permit.replace_user(user).await?;
-    }
-    Ok(())
-}
-
-struct Refreshed {
-    items: Vec<Item>,
-    /// Something is other than the plans took it to be.
-    moved: bool,
-}
-
-/// A 500: the service is there, and something in the request may be what it stumbles over.
-fn is_internal(error: &Error) -> bool {
-    matches!(error, Error::Unavailable { status: Some(500), .. })
-}
-
-async fn pause(tries: u32) {
-    let most = 500 << tries.min(5);
-    tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
-}
-
-/// The plans of those who are to be changed; the others are settled.
-fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item>, Vec<Plan>) {
-    let mut plans = Vec::with_capacity(items.len());
-    let mut left = Vec::with_capacity(items.len());
-    for item in items {
-        match item.plan() {
-            idle @ (Plan::Unchanged | Plan::Refused(_)) => settled.push(item.settled(idle)),
-            plan => {
-                plans.push(plan);
-                left.push(item);
-            }
-        }
-    }
-    (left, plans)
-}
-
-/// After a call that went well: settles all but the users who were made without their roles. A read must tell whose a user
-/// is who stands now, before roles are assigned.
-fn applied(items: Vec<Item>, plans: Vec<Plan>, sent: &Sent, settled: &mut Vec<Settled>) -> Vec<Item> {
-    let mut unassigned = Vec::new();
-    for (mut item, plan) in items.into_iter().zip(plans) {
-        if let Plan::Create(user) = &plan
-            && !sent.roles_too
-        {
-            item.was_created(user);
-            unassigned.push(item);
-        } else {
-            settled.push(item.settled(plan));
-        }
-    }
-    unassigned
-}
-
-/// Whether what a bulk call wrote may be why Permit refuses this, though readings do not show it yet.
-fn may_be_unseen(error: &Error) -> bool {
-    matches!(error, Error::Conflict { .. } | Error::NotFound) && !error.names_email()
-}
-
-/// The culprits each alone and the others together, where Permit has named them; otherwise halves.
-fn cut(items: Vec<Item>, culprits: &[usize], waited: bool) -> Vec<Batch> {
-    let mut alone = Vec::new();
-    let mut others = Vec::new();
-    if culprits.is_empty() {
-        others = items;
-        alone.push(others.split_off(others.len().div_ceil(2)));
-    } else {
-        for (index, item) in items.into_iter().enumerate() {
-            if culprits.contains(&index) { alone.push(vec![item]) } else { others.push(item) }
-        }
-    }
-    alone.push(others);
-    let parts = alone.into_iter().filter(|items| !items.is_empty());
-    parts.map(|items| Batch { count: Count { waited, ..Count::default() }, ..Batch::new(items) }).collect()
 }

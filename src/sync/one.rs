@@ -1,6 +1,8 @@
 //! One person, from identity to facts: read, plan, apply, and again where Permit disagrees.
 
+mod again;
 pub mod breaker;
+mod outcome;
 pub mod sign_in;
 
 use std::collections::BTreeSet;
@@ -10,14 +12,15 @@ use futures::future::try_join_all;
 
 use tokio::time::Instant;
 
+pub use self::outcome::{LeftOut, SyncError, Synced};
 use super::catalog::{Catalog, Known, Missing};
 use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
-use crate::domain::facts::{Facts, WhyRefused};
-use crate::domain::grant::{Grant, Key};
+use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
-use crate::domain::plan::{Change, NewUser, Plan, Refused};
-use crate::domain::policy::{Attempt, Desired, Flaw, Policy};
-use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
+use crate::domain::plan::{Change, NewUser, Plan};
+use crate::domain::policy::{Attempt, Desired, Policy};
+use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
 /// same person in at once need two; a missing role and a taken e-mail cost one each.
@@ -26,104 +29,6 @@ const ROUNDS: u32 = 6;
 const MANY: usize = 20;
 /// How often a person is read again because the turn for their writes came too late. Each time brings one write at least.
 const WINDOWS: u32 = 200;
-
-/// Why a person is not synced.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SyncError {
-    /// Permit's answer, or the want of one.
-    #[error(transparent)]
-    Permit(#[from] Error),
-    /// The evidence may not change what Permit has.
-    #[error(transparent)]
-    Evidence(#[from] Refused),
-    /// The user was changed a moment ago.
-    #[error("the user was changed a moment ago: the next change waits a little")]
-    TooSoon,
-    /// What Permit knows changed under every plan.
-    #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
-    Unsettled,
-    /// The ledger would be too large.
-    #[error(
-        "the policy grants {0} roles, more than one Permit user's ledger holds ({max} KiB): grant fewer on instances",
-        max = Desired::MAX_LEDGER / 1024
-    )]
-    TooManyGrants(usize),
-}
-
-impl SyncError {
-    /// A stable code: Permit's own where it gave one.
-    pub fn code(&self) -> &str {
-        match self {
-            Self::Permit(error) => error.code(),
-            Self::Evidence(refused) => refused.code(),
-            Self::TooSoon => "TOO_SOON",
-            Self::Unsettled => "UNSETTLED",
-            Self::TooManyGrants(_) => "TOO_MANY_GRANTS",
-        }
-    }
-}
-
-/// A part of a person that could not be synced; the rest was.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
-pub enum LeftOut {
-    /// Another user of the environment has the address.
-    #[error("the e-mail is taken by another Permit user: the user was synced without it")]
-    EmailTaken,
-    /// Permit does not take it for an address.
-    #[error("Permit refused the e-mail's form: the user was synced without it")]
-    EmailRefused,
-    /// Something of the person that the policy would use, and cannot.
-    #[error(transparent)]
-    Flaw(#[from] Flaw),
-    /// A grant that names what does not exist.
-    #[error("{grant} was not granted: {missing}; {}", missing.remedy())]
-    Grant {
-        /// The grant.
-        grant: Grant,
-        /// What Permit lacks.
-        missing: Missing,
-    },
-}
-
-impl LeftOut {
-    /// An address that Permit refused.
-    pub fn email(why: WhyRefused) -> Self {
-        match why {
-            WhyRefused::Taken => Self::EmailTaken,
-            WhyRefused::Form => Self::EmailRefused,
-        }
-    }
-
-    /// Permit's code for it, as in the report.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::EmailTaken => "DUPLICATE_ENTITY",
-            Self::EmailRefused => "INVALID_INPUT",
-            Self::Flaw(flaw) => flaw.code(),
-            Self::Grant { .. } => "NOT_FOUND",
-        }
-    }
-}
-
-/// What was done.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Synced {
-    /// The user is new in Permit.
-    pub created: bool,
-    /// Permit was written to.
-    pub changed: bool,
-    /// The role assignments that were made.
-    pub granted: BTreeSet<Grant>,
-    /// The role assignments that were taken back.
-    pub revoked: BTreeSet<Grant>,
-    /// All role assignments that the user now has, whoever made them.
-    pub roles: BTreeSet<Grant>,
-    /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody looked beforehand, since the user
-    /// was made.
-    pub others: Option<BTreeSet<Grant>>,
-    /// What could not be synced.
-    pub left_out: BTreeSet<LeftOut>,
-}
 
 /// What Permit knew of a user, and since when.
 pub struct Snapshot {
@@ -390,121 +295,6 @@ impl<'a> Sync<'a> {
         let notice = Notice { source, key, identity, grants: &grants, count };
         let is_sure = looks.ahead(&[notice]).await;
         self.announced = Some(Announced { at, grants, is_sure });
-    }
-
-    /// Reads the user after `error`. Permit may refuse to make a user whom a bulk call made, and not show them yet: so it is
-    /// where it refuses them without an address too.
-    async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
-        let seen = self.read().await?;
-        let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
-        if !is_conflict || stood || seen.facts.is_some() || self.tries_email() {
-            return Ok(seen);
-        }
-        if let Some(attempt) = self.withheld.take() {
-            self.desired.attempt = attempt;
-            self.done.left_out.remove(&LeftOut::EmailTaken);
-        }
-        self.read_until(|facts| facts.is_some()).await
-    }
-
-    /// Reads the user after `granted` were assigned. What a bulk call did may be shown late.
-    async fn read_granted(&self, granted: &BTreeSet<Grant>) -> Result<Snapshot, Error> {
-        if granted.len() < MANY {
-            return self.read().await;
-        }
-        self.read_until(|facts| facts.is_none_or(|facts| granted.is_subset(&facts.roles))).await
-    }
-
-    /// Reads the user until `is_shown`, or until Permit has had its time to show what a bulk call wrote.
-    async fn read_until(&self, is_shown: impl Fn(Option<&Facts>) -> bool) -> Result<Snapshot, Error> {
-        let mut pauses = LATE_PAUSES.iter();
-        loop {
-            let seen = self.read().await?;
-            if is_shown(seen.facts.as_ref()) {
-                return Ok(seen);
-            }
-            let Some(pause) = pauses.next() else { return Ok(seen) };
-            self.permit.pause(*pause).await?;
-        }
-    }
-
-    /// Whether an address is written, if the ledger does not stand against it.
-    fn tries_email(&self) -> bool {
-        self.desired.email.is_some() && !matches!(self.desired.attempt, Attempt::Refused(_))
-    }
-
-    /// Whether reading and planning again may settle what failed.
-    fn may_settle(&self, error: &Error) -> bool {
-        match error {
-            Error::Conflict { .. } | Error::NotFound | Error::Lost => true,
-            Error::Rejected { .. } => self.tries_email() && error.names_email(),
-            _ => false,
-        }
-    }
-
-    /// Takes a verified address from a user of ours whose own it is not proven to be. Whether it is free now. Whoever has it by
-    /// somebody else's hand, or verified, keeps it.
-    async fn free_email(&mut self) -> Result<bool, Error> {
-        let Desired { key, email: Some(email), email_verified: Some(true), .. } = &self.desired else {
-            return Ok(false);
-        };
-        if std::mem::replace(&mut self.asked_for_email, true) {
-            return Ok(false);
-        }
-        let mut holders = self.permit.users_with_email(email).await?;
-        holders.retain(|holder| holder.key != *key);
-        let is_unverified =
-            |holder: &Facts| holder.ledger.as_ref().is_some_and(|ledger| ledger.email_unverified);
-        if holders.is_empty() || !holders.iter().all(is_unverified) {
-            return Ok(false);
-        }
-        for holder in holders {
-            match self.permit.clear_email(&holder.key).await {
-                Ok(()) | Err(Error::NotFound) => {}
-                Err(error) if error.is_refusal() => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        tracing::info!("an address that nobody had verified went to its verified owner");
-        Ok(true)
-    }
-
-    /// Takes out of what is desired what Permit cannot hold, as `error` and what it knows now tell.
-    /// `stood`: the plan that failed took the user to stand in Permit.
-    async fn learn(&mut self, error: &Error, stood: bool, actual: Option<&Facts>) -> Result<(), Error> {
-        match error {
-            // Not the key, which is still free or still this user's: so it is the address that is taken.
-            Error::Conflict { .. }
-                if stood == actual.is_some() && self.desired.new_email(actual).is_some() =>
-            {
-                if self.free_email().await? {
-                    self.desired.attempt = Attempt::Again;
-                    return Ok(());
-                }
-                let attempt =
-                    std::mem::replace(&mut self.desired.attempt, Attempt::Refused(WhyRefused::Taken));
-                self.withheld = Some(attempt).filter(|_| !stood && !error.names_email());
-                self.done.left_out.insert(LeftOut::EmailTaken);
-            }
-            Error::Rejected { .. } => {
-                self.desired.attempt = Attempt::Refused(WhyRefused::Form);
-                self.done.left_out.insert(LeftOut::EmailRefused);
-            }
-            Error::NotFound => {
-                let known = self.catalog.ask(&self.permit).await?;
-                let tenants: BTreeSet<Key> =
-                    self.desired.grants.iter().map(|grant| grant.tenant.clone()).collect();
-                for tenant in tenants.iter().filter(|tenant| !known.tenants.contains(*tenant)) {
-                    if self.policy.creates_tenant(tenant) {
-                        self.permit.create_tenant(tenant).await?;
-                        self.catalog.created(tenant);
-                    }
-                }
-                self.done.left_out.extend(leave_out(self.policy, &known, &mut self.desired));
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 

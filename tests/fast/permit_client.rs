@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use permit_handoff::domain::facts::{Ledger, Names};
+use permit_handoff::domain::facts::Ledger;
 use permit_handoff::domain::grant::Grant;
 use permit_handoff::domain::identity::{Email, Source, UserKey};
+use permit_handoff::domain::names::Names;
 use permit_handoff::domain::plan::{NewUser, UserWrite};
 use permit_handoff::permit::{Permit, Settings, StaticKey};
 use permit_sandbox::Sandbox;

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rule, RuleResource};
-use crate::domain::facts::{Facts, Ledger, Names, WhyRefused};
+use crate::domain::facts::{Facts, Ledger, WhyRefused};
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::{Email, Evidence, Source, UserKey};
+use crate::domain::names::Names;
 use crate::domain::redacted_debug;
 
 /// What should be of one person: the identity, put through the policy.

@@ -10,30 +10,14 @@ use super::key::user_key;
 use super::list::could_be_one;
 use super::rejected::{KeyAt, Rejected};
 use super::test::{Asks, Test, Unclear};
-use super::views::overage;
-use super::{Claims, Forms, ListForm, SourceConfig, TokenKind};
-use crate::domain::facts::Names;
+use super::views::{Door, POOL_GROUPS, overage};
+use super::{Claims, Forms, ListForm, SourceConfig};
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
+use crate::domain::names::Names;
 use crate::domain::path::{self, values};
 use crate::domain::told::Told;
-
-/// The name under which the groups of a user pool stand among a person's claims.
-pub const POOL_GROUPS: &str = "cognito:groups";
-
-/// By which door a person came, and so what the silence of their claims means.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Door {
-    /// A user pool's list. The groups are put in as `cognito:groups`, `UserStatus` as `cognito:user_status`.
-    Pool,
-    /// A trigger event. Groups that were not looked up are not there.
-    Trigger,
-    /// A verified token.
-    Token(TokenKind),
-    /// A record of a file whose columns, or whose fields that some record has, are told.
-    File(Told),
-}
 
 impl SourceConfig {
     /// The person whom a user pool's attributes are about, with their groups; `None`: they were not looked up.

@@ -4,10 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::read::{Door, POOL_GROUPS};
 use super::{Forms, OneOrganization, SourceConfig, Tells, TokenKind};
 use crate::domain::path;
 use crate::domain::told::{Told, covers};
+
+/// The name under which the groups of a user pool stand among a person's claims.
+pub const POOL_GROUPS: &str = "cognito:groups";
+
+/// By which door a person came, and so what the silence of their claims means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// A user pool's list. The groups are put in as `cognito:groups`, `UserStatus` as `cognito:user_status`.
+    Pool,
+    /// A trigger event. Groups that were not looked up are not there.
+    Trigger,
+    /// A verified token.
+    Token(TokenKind),
+    /// A record of a file whose columns, or whose fields that some record has, are told.
+    File(Told),
+}
 
 impl SourceConfig {
     /// What this door tells, whoever comes by it: a claim that is not there is absent.

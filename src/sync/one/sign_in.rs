@@ -3,9 +3,11 @@
 //! Signing in is never the price: whatever Permit does, [`SignIn::run`] answers within its budget, and says
 //! whether the person may pass.
 
+mod outcome;
+mod seen;
+
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -14,20 +16,21 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::outcome::{Failure, Outcome};
+use self::seen::Seen;
 use super::breaker::Breaker;
 use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out};
 use crate::aws::queue::{Queue, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
-use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, Source, UserKey};
+use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::{Desired, Policy};
 use crate::permit::{Counts, Error, Permit};
 use crate::sync::catalog::Catalog;
 use crate::sync::looks::{Looks, Notice};
 use crate::telemetry::UserHasher;
-use crate::telemetry::metrics::{self, SignInOutcome};
+use crate::telemetry::metrics::{self};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
@@ -35,71 +38,6 @@ const QUEUE_SHARE: Duration = Duration::from_millis(900);
 pub const WRITE_PAUSE: Duration = Duration::from_secs(10);
 /// How many people a warm function remembers: some 100 bytes each, and what their roles take.
 const REMEMBERED: u64 = 10_000;
-
-/// How a sign-in ended.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Outcome {
-    /// Permit was written to, and knows now what it should.
-    Synced(Synced),
-    /// Permit knew it already.
-    Unchanged {
-        /// All role assignments of the user. May be up to `SIGN_IN_CACHE_SECONDS` old.
-        roles: BTreeSet<Grant>,
-    },
-    /// What the person's directory said is too old, or not its to say: Permit was not written to.
-    Held {
-        /// Why.
-        why: Refused,
-        /// All role assignments that the user has, where they are of the same directory.
-        roles: BTreeSet<Grant>,
-        /// Whether the person will be looked at in the directory itself.
-        queued: bool,
-    },
-    /// Permit does not know the person, and there is nothing to grant: they were not made a user.
-    Stranger,
-    /// Permit did not take it in time. The person passes.
-    Queued(Failure),
-    /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
-    Missed(Failure),
-    /// Permit takes nothing of the record, now or later. The person passes, and somebody must look.
-    Rejected(SyncError),
-    /// Permit did not take it in time, and the operator would rather have the person wait.
-    Refused {
-        /// Why.
-        failure: Failure,
-        /// Whether a queue has it.
-        queued: bool,
-    },
-}
-
-impl Outcome {
-    /// The outcome as it is counted.
-    pub fn counted(&self) -> SignInOutcome {
-        match self {
-            Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
-            Self::Held { .. } => SignInOutcome::Held,
-            Self::Synced(_) | Self::Unchanged { .. } | Self::Stranger => SignInOutcome::Unchanged,
-            Self::Queued(_) => SignInOutcome::Queued,
-            Self::Missed(_) => SignInOutcome::Unsynced,
-            Self::Rejected(_) => SignInOutcome::Rejected,
-            Self::Refused { .. } => SignInOutcome::Refused,
-        }
-    }
-}
-
-/// Why Permit was not up to date in time.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Failure {
-    /// Permit's answer, or the want of one.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// The budget's share for Permit ran out.
-    #[error("the sign-in's budget for Permit ran out")]
-    OutOfTime,
-    /// Sign-ins before this one failed, and Permit is left alone for a while.
-    #[error("Permit failed a moment ago: it is not asked until it had time to recover")]
-    BreakerOpen,
-}
 
 /// What a sign-in may cost, and what becomes of it when Permit fails.
 pub struct Settings {
@@ -427,69 +365,4 @@ impl SignIn {
 fn held(why: Refused, source: &Source, actual: Option<&Facts>) -> Outcome {
     let roles = actual.filter(|facts| facts.is_owned_by(source)).map(|facts| facts.roles.clone());
     Outcome::Held { why, roles: roles.unwrap_or_default(), queued: false }
-}
-
-impl Failure {
-    /// Whether it tells of Permit's health, rather than of this one user.
-    fn is_permits(&self) -> bool {
-        match self {
-            Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),
-            Self::OutOfTime => true,
-            Self::Sync(
-                SyncError::Unsettled
-                | SyncError::TooSoon
-                | SyncError::Evidence(_)
-                | SyncError::TooManyGrants(_),
-            )
-            | Self::BreakerOpen => false,
-        }
-    }
-}
-
-/// Who was found unchanged, or was synced, a moment ago; and in what state.
-///
-/// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
-struct Seen {
-    states: Option<Cache<UserKey, State>>,
-    hasher: RandomState,
-}
-
-#[derive(Clone)]
-struct State {
-    desired: u64,
-    /// `None`: a stranger.
-    roles: Option<Arc<BTreeSet<Grant>>>,
-}
-
-impl Seen {
-    fn new(ttl: Duration) -> Self {
-        let states =
-            (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
-        Self { states, hasher: RandomState::new() }
-    }
-
-    fn has(&self, key: &UserKey) -> bool {
-        self.states.as_ref().is_some_and(|states| states.contains_key(key))
-    }
-
-    /// The outcome for a person who is as they were.
-    fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<Outcome> {
-        let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
-        (desired == self.hash(identity, policy)).then(|| match roles {
-            None => Outcome::Stranger,
-            Some(roles) => Outcome::Unchanged { roles: roles.as_ref().clone() },
-        })
-    }
-
-    fn note(&self, identity: &Identity, policy: &Policy, roles: Option<&BTreeSet<Grant>>) {
-        if let Some(states) = &self.states {
-            let state = State { desired: self.hash(identity, policy), roles: roles.cloned().map(Arc::new) };
-            states.insert(identity.key.clone(), state);
-        }
-    }
-
-    fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
-        // The same state on newer evidence is the same state.
-        self.hasher.hash_one(Desired { evidence: Evidence::default(), ..policy.evaluate(identity) })
-    }
 }

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::domain::facts::{Facts, Ledger, Names, RefusedEmail};
+use crate::domain::facts::{Facts, Ledger, RefusedEmail};
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Evidence, Source, UserKey};
+use crate::domain::names::Names;
 use crate::domain::policy::{Attempt, Desired, Untold};
 
 /// A user's place in the store. It never changes within a run.

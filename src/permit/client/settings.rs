@@ -1,0 +1,75 @@
+//! What a client is told, and what it counts.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::permit::address::Address;
+use crate::permit::limits::Limits;
+use crate::permit::pacing::Class;
+
+/// How to reach Permit.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The API.
+    pub api_url: Address,
+    /// The environment; `None`: the key's own.
+    pub environment: Option<Environment>,
+    /// A PDP that takes the writes of handles which are not [patient](Permit::patient).
+    pub pdp_url: Option<Address>,
+    /// What [`Permit::patient`] takes a share of.
+    pub limits: Limits,
+    /// The longest that one attempt of a request may take.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// The key's environment, no PDP, the documented limits, ten seconds an attempt.
+    pub fn new(api_url: Address) -> Self {
+        let (environment, pdp_url) = (None, None);
+        Self { api_url, environment, pdp_url, limits: Limits::default(), timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A Permit environment and its project, each by id or by key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// The project.
+    pub project: String,
+    /// The environment.
+    pub environment: String,
+}
+
+/// Requests sent so far, each attempt counted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Counts {
+    /// GET.
+    pub read: u64,
+    /// POST, PUT and DELETE of one thing.
+    pub write: u64,
+    /// Bulk calls.
+    pub bulk: u64,
+    /// Those of the above that Permit answered with 429.
+    pub throttled: u64,
+}
+
+/// What a request is that a turn is waited for: see [`Permit::turn`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// A POST or PUT of one thing.
+    Write,
+    /// A DELETE of one thing.
+    Delete,
+    /// A bulk call that makes or replaces.
+    BulkWrite,
+    /// A bulk call that deletes.
+    BulkDelete,
+}
+
+impl Turn {
+    pub(in crate::permit) fn class(self) -> Class {
+        let bulk = matches!(self, Self::BulkWrite | Self::BulkDelete);
+        let delete = matches!(self, Self::Delete | Self::BulkDelete);
+        Class { bulk, delete, write: true }
+    }
+}
