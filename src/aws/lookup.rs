@@ -54,7 +54,9 @@ impl PoolLookup {
         Ok(match self.source.identity_of_user(&Door::Pool, attributes, Some(groups), now) {
             Ok(identity) => {
                 let enabled = identity.enabled && enabled;
-                Looked::There(Identity { enabled, ..identity }.on(Evidence::read_at(now)))
+                Looked::There(
+                    Identity { enabled, user_name: Some(username), ..identity }.on(Evidence::read_at(now)),
+                )
             }
             Err(reason) => Looked::Unclear(reason.to_string()),
         })

@@ -38,7 +38,10 @@ async fn a_sign_up_is_one_request() {
         );
         assert_eq!(sandbox.counts().all, 1, "{name}");
         assert_eq!(roles(&sandbox, "u1"), ["acme/editor", "default/viewer"], "{name}");
-        let expected = json!({"source": "local_pool", "grants": ["acme/editor", "default/viewer"]});
+        let expected = json!({
+            "source": "local_pool", "grants": ["acme/editor", "default/viewer"], "names": ["first_name"],
+            "email_verified": false,
+        });
         let mut ledger = ledger(&sandbox, "u1");
         assert!(ledger.as_object_mut().unwrap().remove("as_of").is_some(), "{name}");
         assert_eq!(ledger, expected, "{name}");

@@ -174,7 +174,7 @@ impl<'a> Planner<'a> {
                 return (!is_disabled).then(|| self.plan_keeping(place, desired, census, report)).flatten();
             }
             let actual = census.facts(place);
-            self.foresee(place, &mut desired, actual.as_ref(), report);
+            self.foresee(place, &mut desired, actual.as_ref(), census, report);
             let plan = Plan::new(&desired, actual.as_ref());
             Some(self.send(desired, actual, &plan, census))
         };
@@ -194,7 +194,7 @@ impl<'a> Planner<'a> {
             Some(actual) => desired.keeping(actual),
             None => desired,
         };
-        self.foresee(place, &mut desired, actual.as_ref(), report);
+        self.foresee(place, &mut desired, actual.as_ref(), census, report);
         let plan = Plan::new(&desired, actual.as_ref());
         if plan.is_idle() {
             report.count_idle(&desired, &plan, self.observer);
@@ -229,8 +229,7 @@ impl<'a> Planner<'a> {
             let may_wait = !last && self.waiting.len() < WAITING;
             let address = self.emails.check(email, place);
             // Whoever has it is not proven to: it is taken from them.
-            takes = desired.email_verified == Some(true)
-                && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder));
+            takes = takes_from_holder(&desired, address, census);
             if takes {
                 desired.attempt = Attempt::Again;
             }
@@ -281,10 +280,20 @@ impl<'a> Planner<'a> {
     }
 
     /// In a dry run: says that Permit will refuse the address of somebody who was held back, if another one has it by then.
-    fn foresee(&mut self, place: Place, desired: &mut Desired, actual: Option<&Facts>, report: &mut Report) {
+    fn foresee(
+        &mut self,
+        place: Place,
+        desired: &mut Desired,
+        actual: Option<&Facts>,
+        census: &Census,
+        report: &mut Report,
+    ) {
         let Some(email) = desired.new_email(actual).filter(|_| self.is_dry).cloned() else { return };
-        match self.emails.check(&email, place) {
-            Address::Taken(_) if !self.emails.are_shared() => {
+        let address = self.emails.check(&email, place);
+        match address {
+            Address::Taken(_)
+                if !self.emails.are_shared() && !takes_from_holder(desired, address, census) =>
+            {
                 desired.attempt = Attempt::Refused(WhyRefused::Taken);
                 report.reject_part(desired, &LeftOut::EmailTaken, self.observer);
             }
@@ -335,4 +344,10 @@ fn spelling(email: &Email, holders: Option<&Email>) -> Second {
 /// Whether a user has anything that this project gave them.
 fn has_ours(facts: &Facts) -> bool {
     facts.ledger.as_ref().is_some_and(|ledger| !ledger.grants.is_empty())
+}
+
+/// Whether the directory has verified the address, and not that of the user who has it: then it is taken from them.
+fn takes_from_holder(desired: &Desired, address: Address, census: &Census) -> bool {
+    desired.email_verified == Some(true)
+        && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder))
 }
