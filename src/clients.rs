@@ -59,7 +59,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What Lambda, or whoever runs a function on their machine, sets in the environment.
+/// What Lambda, or the person who runs a function on their machine, sets in the environment.
 #[derive(Debug)]
 struct Variables;
 

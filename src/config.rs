@@ -138,7 +138,7 @@ pub struct BulkSync {
     pub user_pool_id: UserPoolId,
     /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
     pub share: f64,
-    /// `RECONCILE_QUEUE_URL`; `None`: nobody looks again at whom a run changes.
+    /// `RECONCILE_QUEUE_URL`; `None`: nobody looks again at the people that a run changes.
     pub queue_url: Option<String>,
     /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
     pub trigger: Option<FunctionArn>,

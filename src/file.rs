@@ -78,7 +78,7 @@ struct Inner {
 type Stamp = (u64, Option<SystemTime>);
 
 impl FileDirectory {
-    /// The people of `path`, for whom `source` vouches. Reads the file once, to see who is in it.
+    /// The people of `path`, that `source` vouches for. Reads the file once, to see who is in it.
     ///
     /// # Errors
     /// Where the file cannot be read or has no column for the key; where it has a column that looks like a status and that nothing

@@ -38,7 +38,7 @@ pub enum Format {
 /// Why logs and metrics could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// `RUST_LOG` is no log filter.
+    /// `RUST_LOG` is not a log filter.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
     /// There is one recorder in a process.
@@ -72,7 +72,7 @@ impl Metrics {
 /// A panic is logged by its place. Its message is not: it may hold what a person typed.
 ///
 /// # Errors
-/// Where `RUST_LOG` is no log filter, or this was called before.
+/// Where `RUST_LOG` is not a log filter, or this was called before.
 pub fn init(
     program: &'static str,
     format: Format,
@@ -86,7 +86,7 @@ pub fn init(
     })?;
     let filtered = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     let logs = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE);
-    // That one is set already is no fault: a test, or a program around this one, wants the logs its own way.
+    // That one is set already is not a fault: a test, or a program around this one, wants the logs its own way.
     let _ = match format {
         Format::Json => {
             let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(true);

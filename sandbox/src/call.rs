@@ -71,7 +71,7 @@ impl Call {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Nothing that is answered has a key that is no string, the one thing that can fail here.
+        // Nothing that is answered has a key that is not a string, the one thing that can fail here.
         Self { status, body: serde_json::to_string(body).ok() }
     }
 

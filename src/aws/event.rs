@@ -50,7 +50,7 @@ pub struct TriggerEvent {
     pub region: String,
     /// The pool's own name of the user: what `AdminListGroupsForUser` asks for. Not always the `sub`.
     pub user_name: String,
-    /// `request.userAttributes`; a value that is no text is here as JSON, and a null is not here.
+    /// `request.userAttributes`; a value that is not text is here as JSON, and a null is not here.
     pub user_attributes: BTreeMap<String, String>,
     /// The groups that the event tells, in `request.groupConfiguration.groupsToOverride`; `None`: it does not.
     pub groups: Option<BTreeSet<String>>,
@@ -66,7 +66,7 @@ impl fmt::Debug for TriggerEvent {
     }
 }
 
-/// Why a text is no trigger event. Nothing of the text is in the message.
+/// Why a text is not a trigger event. Nothing of the text is in the message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotATrigger {
     /// Not JSON, or JSON of another kind.
@@ -103,7 +103,7 @@ impl TriggerEvent {
     /// Reads the JSON text of an event (of a `RawValue`: `raw.get().as_bytes()`).
     ///
     /// # Errors
-    /// Where it is no trigger event. An event of a trigger that is not handled is none: see [`Kind::Other`].
+    /// Where it is not a trigger event. An event of a trigger that is not handled is none: see [`Kind::Other`].
     pub fn parse(json: &[u8]) -> Result<Self, NotATrigger> {
         let RawEvent { trigger_source, user_pool_id, region, user_name, request } =
             serde_json::from_slice(json).map_err(|_| NotATrigger::NotAnObject)?;

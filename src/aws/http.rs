@@ -87,7 +87,7 @@ async fn send(client: &Client, request: Request) -> Result<HttpResponse, reqwest
     let body = SdkBody::from(answer.bytes().await?);
     let mut translated = HttpResponse::new(status.into(), body);
     for (name, value) in &headers {
-        // A value that is no text says nothing to the SDK.
+        // A value that is not text says nothing to the SDK.
         if let Ok(value) = value.to_str() {
             translated.headers_mut().append(name.as_str().to_owned(), value.to_owned());
         }

@@ -1,7 +1,7 @@
 //! The one queue of people to look at.
 //!
 //! A message is a key where the directory can be read again (a user pool): what was true when it was sent is no matter
-//! by then. Only people whom nothing but a token tells of are in it with what the token said, cut to what the policy uses
+//! by then. Only people that nothing but a token tells of are in it with what the token said, cut to what the policy uses
 //! and with the token's time, so that no more personal data waits in the queue than would stand in Permit.
 
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ const MAX_BYTES: usize = 200 * 1024;
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
-    /// A person of whom only their token tells.
+    /// A person that only their token tells of.
     Identity(Waiting),
 }
 

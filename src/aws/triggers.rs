@@ -1,6 +1,6 @@
 //! Whether a user pool still calls the function that it should call at sign-ins.
 //!
-//! Whoever manages the pool may take the triggers away with a deployment that does not name them, and nothing fails then:
+//! The tool that manages the pool may take the triggers away with a deployment that does not name them, and nothing fails then:
 //! people sign in, and are not synced.
 
 use std::sync::Arc;

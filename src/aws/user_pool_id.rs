@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserPoolId(Box<str>);
 
-/// The text is no user pool's id.
+/// The text is not a user pool's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI")]
 pub struct InvalidUserPoolId;

@@ -132,7 +132,7 @@ pub enum Refusal {
     /// The directory, or Permit, was not read to the end.
     #[error("{0} was not read whole: nobody is deprovisioned on a partial view")]
     PartialView(&'static str),
-    /// The directory has, or may have, people whom it did not name.
+    /// The directory has, or may have, people that it did not name.
     #[error("{0}: nobody counts as missing")]
     Doubt(String),
 }

@@ -58,7 +58,7 @@ pub enum Looked {
     There(Identity),
     /// Nobody has this key.
     Gone,
-    /// They are there, and their record is no identity, for this reason: they keep what they have. It names no value.
+    /// They are there, and their record is not an identity, for this reason: they keep what they have. It names no value.
     Unclear(String),
 }
 
@@ -74,7 +74,7 @@ pub trait Lookup: Send + Sync {
     /// Who vouches for its people.
     fn source(&self) -> &Source;
 
-    /// The key of the person whom the directory's own events call `sub`; `None`: it can be nobody's.
+    /// The key of the person that the directory's own events call `sub`; `None`: it can be nobody's.
     fn key_of(&self, sub: &str) -> Option<UserKey> {
         UserKey::new(sub).ok()
     }
@@ -104,7 +104,7 @@ pub trait Directory: Send + Sync {
         prefix.as_str().to_owned()
     }
 
-    /// Whether this person is in the directory, asked anew: before anything is taken from somebody whom
+    /// Whether this person is in the directory, asked anew: before anything is taken from somebody that
     /// [`read`](Self::read) did not give.
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole>;
 }

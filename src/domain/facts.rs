@@ -103,7 +103,7 @@ impl TryFrom<String> for RefusedEmail {
 }
 
 impl Ledger {
-    /// Reads the attribute. A grant that is no `tenant/role` is none of ours; a value that is no ledger
+    /// Reads the attribute. A grant that is no `tenant/role` is none of ours; a value that is not a ledger
     /// at all says nothing.
     fn read(value: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -164,7 +164,7 @@ pub struct Facts {
     pub attributes: Map<String, Value>,
     /// The ledger; `None`: nothing of this user is ours.
     pub ledger: Option<Ledger>,
-    /// The role assignments in tenants, whoever made them.
+    /// The role assignments in tenants, made by anybody.
     pub roles: BTreeSet<Grant>,
     /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
     pub updated_at: Option<Timestamp>,
@@ -188,7 +188,7 @@ impl Facts {
     }
 
     /// The same, without times in the ledger after `latest`, which lies in the future: they are of a clock that was ahead. When Permit
-    /// noted the user's last change stands in for them, since evidence is no newer than what it led to.
+    /// noted the user's last change stands in for them, since evidence is not a newer than what it led to.
     #[must_use]
     pub fn not_after(mut self, latest: Timestamp) -> Self {
         let noted = self.updated_at.filter(|noted| *noted <= latest);
@@ -308,7 +308,7 @@ mod tests {
             let facts = Facts { updated_at: noted.map(at), ..facts(ledger) }.not_after(at(now));
             let Ledger { as_of: bounded, missing_since, .. } = facts.ledger.unwrap();
             proptest::prop_assert!(bounded.is_none_or(|time| time <= at(now)) && missing_since.is_none_or(|time| time <= at(now)));
-            // What lies in the past is as it was, and what does not is no older than what it led to.
+            // What lies in the past is as it was, and what does not is not an older than what it led to.
             proptest::prop_assert!(as_of > now || bounded == Some(at(as_of)));
         }
     }

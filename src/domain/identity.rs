@@ -169,7 +169,7 @@ pub struct Identity {
 
 redacted_debug!(UserKey, Identity);
 
-/// Why a record is no identity.
+/// Why a record is not an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidIdentity {
     /// There is no key, or an empty one.

@@ -83,7 +83,7 @@ pub struct NewUser {
 /// A user to change, in this order: `revoke`, `write`, `grant`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// Whom it changes.
+    /// The user that it changes.
     pub key: UserKey,
     /// Role assignments to take back. The ledger that stands names them.
     pub revoke: BTreeSet<Grant>,

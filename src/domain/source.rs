@@ -47,7 +47,7 @@ pub struct SourceConfig {
     pub tokens: Option<TokenDoor>,
     /// An older token creates nobody and grants nothing, in seconds; 0: any age will do.
     pub fresh_seconds: u32,
-    /// Whether its tokens may take on a Permit user whom no ledger names.
+    /// Whether its tokens may take on a Permit user that no ledger names.
     pub adopt: bool,
     /// Where things are.
     pub forms: Forms,
@@ -208,7 +208,7 @@ impl SourceConfig {
 }
 
 impl SourceConfig {
-    /// The key of the person whom a user pool calls `sub`: in a pool, that is what a key is made of.
+    /// The key of the person that a user pool calls `sub`: in a pool, that is what a key is made of.
     pub fn key_of_sub(&self, sub: &str) -> Option<UserKey> {
         let Claims { key_prefix, key_encoding, .. } = &self.forms.claims;
         key::user_key(key_prefix, sub, *key_encoding).ok()

@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubPrefix(String);
 
-/// The text is no beginning of a UUID.
+/// The text is not a beginning of a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "`sub_prefix` is the beginning of a UUID: hexadecimal digits in lower case, with hyphens in their places, \

@@ -98,7 +98,7 @@ impl Invocations {
         Ok(outcome?)
     }
 
-    /// Whether sign-ins are still synced. That the pool does not say is no fault of the run.
+    /// Whether sign-ins are still synced. That the pool does not say is not a fault of the run.
     async fn note_triggers(&self) {
         let Some(triggers) = &self.triggers else { return };
         match triggers.missing().await {
@@ -115,7 +115,7 @@ impl Invocations {
         }
     }
 
-    /// Monthly active users. That they cannot be read is no fault of the run.
+    /// Monthly active users. That they cannot be read is not a fault of the run.
     async fn note_usage(&self) {
         match self.sync.permit.until(Instant::now() + USAGE_TIMEOUT).usage().await {
             Ok(Some(usage)) => metrics::permit_mau(usage.mau, usage.limit),

@@ -1,7 +1,7 @@
 //! The consumer of the queue: looks at each person named in a batch.
 //!
 //! What a message says is a hint. A person of a directory that can be read again is read there when their turn comes, and
-//! then Permit is made to match, by bulk calls where there are many. Only people whom nothing but a token tells of come with
+//! then Permit is made to match, by bulk calls where there are many. Only people that nothing but a token tells of come with
 //! what the token said, and its time.
 
 mod batch;
@@ -34,7 +34,7 @@ use crate::telemetry::metrics::{self, ChangeOutcome};
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
 const MANY: usize = 20;
-/// How often the directory is asked again about somebody of whom Permit has newer evidence.
+/// How often the directory is asked again about somebody with newer evidence in Permit.
 const ROUNDS: u32 = 3;
 
 /// What became of a message.
@@ -52,7 +52,7 @@ pub struct Reconcile {
     catalog: Arc<Catalog>,
     /// The directories that can be read again.
     readable: Vec<Arc<dyn Lookup>>,
-    /// Where people are announced whom a look changes.
+    /// Where the people that a look changes are announced.
     looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
     runs: Option<Box<dyn Runs>>,
@@ -342,7 +342,7 @@ impl Reconcile {
         }
     }
 
-    /// A person whom no later try would settle; the others of their message go on.
+    /// A person that no later try would settle; the others of their message go on.
     async fn set_aside_person(
         &self,
         messages: &mut Messages,

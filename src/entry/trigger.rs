@@ -13,7 +13,7 @@ use crate::domain::identity::Evidence;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
 
-/// The error that Cognito shows to a person whom it turns away, behind words of its own.
+/// The error that Cognito shows to a person that it turns away, behind words of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("Signing in is not possible at the moment. Please try again in a minute")]
 pub struct TurnedAway;

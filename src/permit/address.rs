@@ -12,7 +12,7 @@ use crate::tls;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address(Url);
 
-/// The text is no address that a key may be sent to.
+/// The text is not an address that a key may be sent to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidAddress {
     /// Not a URL with a host.

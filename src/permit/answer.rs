@@ -79,7 +79,7 @@ async fn refusal(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// `Retry-After`, in seconds or as an HTTP date; a date that has passed is no wait.
+/// `Retry-After`, in seconds or as an HTTP date; a date that has passed is not a wait.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {

@@ -28,7 +28,7 @@ pub enum ApiKeyError {
         /// Why, and what to do; without the key.
         reason: String,
     },
-    /// What the store holds is no key.
+    /// What the store holds is not a key.
     #[error("there is no API key to use: {reason}")]
     Invalid {
         /// What is wrong with it, and what to do; without its content.

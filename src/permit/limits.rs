@@ -46,7 +46,7 @@ impl Limits {
     }
 }
 
-/// The text is no set of limits.
+/// The text is not a set of limits.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidLimits {
     /// No `NAME=NUMBER`.

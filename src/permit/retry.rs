@@ -16,7 +16,7 @@ pub(super) enum Repeat {
     Always,
 }
 
-/// How long an operation goes on: until its deadline, and, where it is patient, through refusals for want of budget.
+/// How long an operation goes on: until its deadline, and, where it is patient, through refusals for lack of budget.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) deadline: Option<Instant>,

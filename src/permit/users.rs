@@ -19,7 +19,7 @@ pub struct UsersPage {
     pub users: Vec<Facts>,
     /// How many users all pages have together, by Permit's count.
     pub total: u64,
-    /// Users of whom something is in a form that the contract does not know.
+    /// Users with something in a form that the contract does not know.
     pub unreadable: Vec<UserKey>,
     /// Rows of this page whose key this project cannot have given, or that have none.
     pub foreign: u32,

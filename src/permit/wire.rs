@@ -275,7 +275,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|_| Error::Garbled)
 }
 
-/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is no success.
+/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success.
 pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
     if body.trim_ascii().is_empty() { Ok(()) } else { read::<&RawValue>(body).map(drop) }
 }

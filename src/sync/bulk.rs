@@ -4,7 +4,7 @@
 //! together, each with its own fields:
 //!
 //! - [`census`] knows: what Permit has, and what the run wants;
-//! - [`planner`] decides about each person whom the directory names, [`departures`] about those it does not;
+//! - [`planner`] decides about each person that the directory names, [`departures`] about those it does not;
 //! - [`writer`] does: batches, on their way to Permit;
 //! - [`report`] counts ([`tally`]).
 //!
@@ -58,7 +58,7 @@ pub struct BulkSync {
     pub directory: Arc<dyn Directory>,
     /// What should be of them.
     pub policy: Arc<Policy>,
-    /// Where people are announced whom a run changes; `None`: there is no queue.
+    /// Where the people that a run changes are announced; `None`: there is no queue.
     pub looks: Option<Arc<Looks>>,
 }
 
@@ -79,7 +79,7 @@ impl BulkSync {
     /// Does one run.
     ///
     /// # Errors
-    /// Where the directory was not read whole, and where Permit is away or refuses the key. Out of time is no error,
+    /// Where the directory was not read whole, and where Permit is away or refuses the key. Out of time is not an error,
     /// and neither is a user who was rejected.
     pub async fn run(&self, options: Options, observer: &dyn Observer) -> Result<Report, BulkSyncError> {
         let started = Instant::now();
@@ -296,9 +296,9 @@ impl<'a> Run<'a> {
         self.land(writer).await
     }
 
-    /// Sees to those whom the directory did not name, and to the disabled. Called when it was read whole.
+    /// Sees to those that the directory did not name, and to the disabled. Called when it was read whole.
     ///
-    /// `doubt`: why it may have people whom it did not name; then nobody is missing.
+    /// `doubt`: why it may have people that it did not name; then nobody is missing.
     async fn depart(
         &mut self,
         doubt: Option<&str>,

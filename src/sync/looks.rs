@@ -2,7 +2,7 @@
 //!
 //! Permit has no conditional write. Two writers who both read a user, and then both replace the ledger, lose one's entry,
 //! and a role that it granted stands in no ledger. So a writer announces, before it writes, what it is about to grant, in a
-//! message that nobody is given before every other writer at that user has ended: see [`LOOK_DELAY`]. Whoever takes the
+//! message that nobody is given before every other writer at that user has ended: see [`LOOK_DELAY`]. The one who takes the
 //! message up reads the user, and takes such a role into the ledger or takes it back
 //! ([`Plan::claiming`](crate::domain::plan::Plan::claiming)). The message is sent first, so a crash in between is seen to too.
 
@@ -27,7 +27,7 @@ pub const LOOK_DELAY: Duration = Duration::from_secs(60);
 
 const _: () = assert!(LOOK_DELAY.as_secs() > 2 * WINDOW.as_secs());
 
-/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds, and whoever keeps changing the
+/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds, and somebody who keeps changing the
 /// same person is somebody else: the bulk sync sees to the rest.
 pub const MOST_LOOKS: u8 = 6;
 
@@ -64,7 +64,7 @@ impl Looks {
         self.readable.contains(source)
     }
 
-    /// Has these people looked at, once every writer who is at them now has ended. Whether that is sure: whoever is not
+    /// Has these people looked at, once every writer who is at them now has ended. Whether that is sure: who is not
     /// told of, for whatever reason, is not.
     pub async fn ahead(&self, notices: &[Notice<'_>]) -> bool {
         let told = |notice: &&Notice<'_>| self.can_read(notice.source) || notice.identity.is_some();

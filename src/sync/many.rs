@@ -2,7 +2,7 @@
 //!
 //! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit is
 //! read and each plan made anew; then the call is made once more where that changed anything, and otherwise cut
-//! in two, until what Permit refuses stands alone. Whoever stands alone goes the way of a single sign-in
+//! in two, until what Permit refuses stands alone. The one who stands alone goes the way of a single sign-in
 //! ([`Sync`]).
 //!
 //! Within a call's users the order of the plan holds: all revocations, then all users, then all grants. And every call that
@@ -129,7 +129,7 @@ impl Applier {
         Self { prefix, listed: AtomicU64::new(users), ..self }
     }
 
-    /// Has people looked at again whom this changes.
+    /// Has the people that this changes looked at again.
     #[must_use]
     pub fn with_looks(self, looks: Option<Arc<Looks>>) -> Self {
         Self { looks, ..self }
@@ -297,7 +297,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Has everybody looked at again whom these plans change, unless that is seen to.
+    /// Has everybody that these plans change looked at again, unless that is seen to.
     async fn announce(&self, items: &mut [Item], plans: &[Plan]) {
         let Some(looks) = &self.looks else { return };
         let mut told = Vec::new();

@@ -12,7 +12,7 @@ const PURPOSE: &[u8] = b"permit-handoff user hash";
 
 /// Turns users into hashes.
 ///
-/// A `sub` is no secret: it is in every token, and in Permit. An unkeyed hash, or one keyed by what the pool's
+/// A `sub` is not a secret: it is in every token, and in Permit. An unkeyed hash, or one keyed by what the pool's
 /// administrators know, could be found by trying every `sub`. So the key comes from the Permit API key, which only
 /// the functions hold; with a new API key the hashes are new too.
 pub struct UserHasher(Key);

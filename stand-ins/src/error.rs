@@ -52,7 +52,7 @@ pub enum Error {
         /// What the HTTP client says.
         source: reqwest::Error,
     },
-    /// A request was refused, or answered by something that is no answer.
+    /// A request was refused, or answered by something that is not an answer.
     #[error("{request} was answered with {status}: {body}")]
     Refused {
         /// The request, without its body.

@@ -195,7 +195,7 @@ async fn too_many_deletions_in_an_hour_wait_for_a_bulk_sync() {
         assert!(world.run(std::slice::from_ref(event)).await.is_empty());
     }
     assert_eq!(held(), 7, "five pass whatever the share is");
-    // Present people are no departures.
+    // Present people are not departures.
     world.pool.put("u11", &["acme/editor"]);
     world.run(&[event("AdminAddUserToGroup", "u11")]).await;
     assert_eq!(world.roles("u11").len(), 2);

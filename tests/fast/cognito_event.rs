@@ -1,4 +1,4 @@
-//! Trigger events: the two that are handled, the ones that are not, and what is no event.
+//! Trigger events: the two that are handled, the ones that are not, and what is not an event.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;

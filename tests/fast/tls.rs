@@ -1,4 +1,4 @@
-//! The built `post-authentication` over TLS: whom it trusts, what its connections cost, and what becomes of them while
+//! The built `post-authentication` over TLS: who it trusts, what its connections cost, and what becomes of them while
 //! Lambda has it frozen.
 
 mod front;
@@ -123,7 +123,7 @@ async fn aws_and_permit_may_each_have_an_authority_of_their_own() {
         let trusted = bundle == of_aws.file();
         assert_eq!(sandbox.user(&user).is_some(), trusted, "with the bundle of {bundle:?}");
     }
-    // One handshake a peer: the refused ones are no connections.
+    // One handshake a peer: the refused ones are not connections.
     assert_eq!((aws.connections(), permit.connections()), (1, 1));
 }
 

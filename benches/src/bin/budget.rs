@@ -63,7 +63,7 @@ async fn main() {
         let taken = Arc::new(AtomicU32::new(0));
         let mut took = Vec::with_capacity(SIGN_INS);
         while took.len() < SIGN_INS {
-            // A cold start is over before the event comes, and is no part of the budget.
+            // A cold start is over before the event comes, and is not a part of the budget.
             let triggers: Vec<Trigger> =
                 (0..SIDE_BY_SIDE).map(|_| trigger(&url, taken.clone(), queue_answers)).collect();
             let sign_ins = triggers.iter().zip(took.len()..).map(|(trigger, n)| async move {

@@ -40,7 +40,7 @@ pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError
 }
 
 fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
-    // A filter that names what is not there finds nothing: it is no error.
+    // A filter that names what is not there finds nothing: it is not an error.
     let serials = |name: &str, find: &dyn Fn(&str) -> Result<u32, ApiError>| {
         call.list(name).map(|keys| keys.into_iter().filter_map(|key| find(key).ok()).collect::<Vec<u32>>())
     };

@@ -15,7 +15,7 @@ pub(crate) struct Assignment {
     pub(crate) visible_ms: i64,
 }
 
-/// What a role assignment gives, whoever has it.
+/// What a role assignment gives, no matter who has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) role: u32,

@@ -108,7 +108,7 @@ impl PoolReader {
         Ok(counts.into_iter().sum())
     }
 
-    /// The lanes hold every user, unless the pool filters in another way than it documents: so those whom
+    /// The lanes hold every user, unless the pool filters differently from what it documents: so those that
     /// its first page, which was not cut into lanes, has shown must have come again, or be gone by now.
     async fn check_nobody_was_missed(&self, whole: &Lane, sink: &Sink<'_>) -> Result<(), Stopped> {
         let missed = std::mem::take(&mut *sink.awaited());

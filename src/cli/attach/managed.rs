@@ -44,7 +44,7 @@ pub(super) fn by(pool: &UserPoolType) -> Option<Manager> {
     let tags = pool.user_pool_tags.as_ref()?;
     let says = |word: &str| {
         tags.iter().any(|(name, value)| {
-            // Our own stack's name, say, is no tool's.
+            // Our own stack's name, say, is not a tool's.
             let is_about_a_tool = ["manage", "tool", "iac", "provision", "created", "deploy", word]
                 .iter()
                 .any(|part| name.to_lowercase().contains(part));

@@ -85,7 +85,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     Seen { findings, roles: Some(roles) }
 }
 
-/// Roles of users whom a ledger is about, which a rule could give, and which no ledger names. They are in a bulk sync's report too,
+/// Roles of users that a ledger is about, which a rule could give, and which no ledger names. They are in a bulk sync's report too,
 /// which looks at everybody.
 async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
     let mut unowned = Unowned::default();

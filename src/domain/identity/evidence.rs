@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Evidence {
     /// The directory said so at this time, or a moment later; `None`: nobody knows when.
     pub as_of: Option<Timestamp>,
-    /// Whether it may take on a Permit user whom no ledger names.
+    /// Whether it may take on a Permit user that no ledger names.
     pub adopts: bool,
-    /// Whether it may make a user whom Permit lacks.
+    /// Whether it may make a user that Permit lacks.
     pub creates: bool,
     /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
     pub fresh_seconds: u32,

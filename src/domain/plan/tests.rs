@@ -325,7 +325,7 @@ proptest! {
         prop_assert!(world.plan(&jane).is_idle());
     }
 
-    /// Whoever is older, or of another directory, changes nothing.
+    /// Evidence that is older, or of another directory, changes nothing.
     #[test]
     fn what_may_not_speak_for_a_user_changes_nothing(mut world in any_world(), jane in any_identity()) {
         let before = world.0.get(&jane.key).cloned();

@@ -90,7 +90,7 @@ impl Desired {
         }
     }
 
-    /// The address, where it is written to a user of whom Permit knows `actual`, and is not theirs already.
+    /// The address, where it is written to a user of which Permit knows `actual`, and is not theirs already.
     pub fn new_email(&self, actual: Option<&Facts>) -> Option<&Email> {
         let has = actual.and_then(|facts| facts.email.as_ref());
         let ledger = actual.and_then(|facts| facts.ledger.as_ref());

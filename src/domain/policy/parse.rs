@@ -44,7 +44,7 @@ impl FromStr for Policy {
 }
 
 impl Policy {
-    /// The policy `text`, and what is wrong with it in `faults`: where there is any, the policy is no whole one.
+    /// The policy `text`, and what is wrong with it in `faults`: where there is any, the policy is not a whole one.
     pub(crate) fn read(text: &str, faults: &Faults<'_>) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
         // What follows on the first slip of TOML's own may be a consequence of it.

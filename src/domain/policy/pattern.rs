@@ -77,7 +77,7 @@ pub struct Pattern {
     captures: Vec<(Capture, String)>,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidPattern {
     /// Nothing would ever match it.

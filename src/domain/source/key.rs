@@ -12,10 +12,10 @@ pub enum KeyEncoding {
     Percent,
 }
 
-/// The key of the person whom the source calls `name`.
+/// The key of the person that the source calls `name`.
 ///
 /// # Errors
-/// Where it is no key, or is too long as one; and where blanks surround it or control characters are in it, which no
+/// Where it is not a key, or is too long as one; and where blanks surround it or control characters are in it, which no
 /// provider writes: what it should be is a guess.
 pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Result<UserKey, InvalidIdentity> {
     if name.is_empty() {

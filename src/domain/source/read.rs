@@ -20,7 +20,7 @@ use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
 impl SourceConfig {
-    /// The person whom a user pool's attributes are about, with their groups; `None`: they were not looked up.
+    /// The person that a user pool's attributes are about, with their groups; `None`: they were not looked up.
     ///
     /// # Errors
     /// As [`SourceConfig::identity`].

@@ -1,8 +1,8 @@
-//! Why a record is no identity.
+//! Why a record is not an identity.
 
 use crate::domain::identity::InvalidIdentity;
 
-/// Why a record is no identity. No value of a claim is in it.
+/// Why a record is not an identity. No value of a claim is in it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Rejected {
     /// The key.
@@ -30,7 +30,7 @@ pub enum Rejected {
     /// What may be a list.
     #[error("`{0}` may hold several groups: say how they are written, as in [source.lists] \"{0}\" = \",\"")]
     UnsureList(String),
-    /// A group that is no name.
+    /// A group that is not a name.
     #[error(
         "`{0}` has an entry that is not a group's name: give the path of the names, as in groups = \"{0}.name\""
     )]

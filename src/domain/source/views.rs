@@ -25,7 +25,7 @@ pub enum Door {
 }
 
 impl SourceConfig {
-    /// What this door tells, whoever comes by it: a claim that is not there is absent.
+    /// What this door tells of everybody: a claim that is not there is absent.
     pub fn told(&self, door: &Door) -> Told {
         self.forms.told(door)
     }

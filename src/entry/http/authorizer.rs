@@ -62,7 +62,7 @@ impl Question {
     }
 }
 
-/// A person whom Permit does not know in time is let in, if the operator admits such people at all: the application's own checks
+/// A person that Permit does not know in time is let in, if the operator admits such people at all: the application's own checks
 /// with Permit decide what they may do.
 fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;

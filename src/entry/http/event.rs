@@ -1,6 +1,6 @@
 //! The events of AWS's front doors, and answers in the form that each of them takes.
 //!
-//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics where a client's `Host` is no host, and where
+//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics where a client's `Host` is not a host, and where
 //! there are two `Authorization` headers it keeps one.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub(super) enum Event {
     Request(Form, Call),
     /// A request with a header, a method or the like that is none
     Unreadable,
-    /// Whom to let in
+    /// Who is to be let in
     Question(Question),
 }
 

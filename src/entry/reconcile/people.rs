@@ -25,7 +25,7 @@ pub(super) enum Found {
         /// An event says that they were deleted.
         deleted: bool,
     },
-    /// Their record is no identity: they keep what they have.
+    /// Their record is not an identity: they keep what they have.
     Unclear(String),
     /// It did not say.
     Unread(NotWhole),
@@ -113,7 +113,7 @@ impl People {
         stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
     }
 
-    /// Those of whom the directory did not tell. They are done with, in this batch.
+    /// Those that the directory did not tell of. They are done with, in this batch.
     pub(super) fn unread(&mut self) -> Vec<(UserKey, NotWhole)> {
         let mut unread = Vec::new();
         for (key, person) in &mut self.people {

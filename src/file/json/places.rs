@@ -16,7 +16,7 @@ pub(in crate::file) enum Places {
     Usual {
         /// More such paths.
         more: Vec<String>,
-        /// Where a person has a key: an object with one of them is no document, although it has an empty array.
+        /// Where a person has a key: an object with one of them is not a document, although it has an empty array.
         keys: Vec<String>,
     },
 }

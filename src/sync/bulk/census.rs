@@ -45,7 +45,7 @@ pub(super) enum Wanted<'a> {
 }
 
 impl Census {
-    /// An empty census of people whom `source` vouches for, and of those whom it takes over from another.
+    /// An empty census of people that `source` vouches for, and of those that it takes over from another.
     pub(super) fn new(source: Source, takes_over: Option<Source>) -> Self {
         Self {
             store: FactsStore::new(source, takes_over),
@@ -158,7 +158,7 @@ impl Census {
         self.store.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
-    /// Notes what is wanted of somebody whom the directory named. `others`: their roles that stand in no ledger, and are left, as
+    /// Notes what is wanted of somebody that the directory named. `others`: their roles that stand in no ledger, and are left, as
     /// far as somebody has looked.
     pub(super) fn want(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
         if let Some(place) = self.store.place(&desired.key) {
@@ -191,7 +191,7 @@ impl Census {
         self.departed.get(key).map(|gone| &gone.departure)
     }
 
-    /// Everybody who left and of whom something is wanted.
+    /// Everybody who left and should be changed.
     pub(super) fn departed(&self) -> impl Iterator<Item = &UserKey> {
         self.departed.keys()
     }

@@ -52,7 +52,7 @@ impl Departures<'_> {
         kept.map(|facts| facts.key).collect()
     }
 
-    /// Everybody of ours whom the directory did not name, and whom the policy does not keep.
+    /// Everybody of ours that the directory did not name and the policy does not keep.
     pub(super) fn leaving(&self, census: &Census) -> Vec<Place> {
         let departs = |facts: Facts| Departure::new(&facts, &self.rule, self.now) != Departure::Keep;
         census.unseen().filter(|place| census.facts(*place).is_some_and(departs)).collect()

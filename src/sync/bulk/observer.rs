@@ -10,7 +10,7 @@ use crate::domain::plan::Diff;
 /// What a run is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// Reading Permit's users, of whom there are as many as Permit says.
+    /// Reading Permit's users, as many as Permit says.
     Reading,
     /// Reading the directory, planning, and writing; counted in people read.
     Syncing,

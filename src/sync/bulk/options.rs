@@ -57,7 +57,7 @@ pub enum BulkSyncError {
     /// Permit.
     #[error("the bulk sync stopped: {source}")]
     Permit {
-        /// Its answer, or the want of one.
+        /// Its answer, or why there is none.
         source: Error,
         /// What was done.
         report: Box<Report>,

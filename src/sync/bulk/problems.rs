@@ -60,7 +60,7 @@ impl Cause {
         Self { code: part.code().to_owned(), what, remedy: remedy.to_owned() }
     }
 
-    /// A person of whom Permit takes nothing.
+    /// A person that Permit takes nothing of.
     pub fn of_error(error: &SyncError) -> Self {
         if let SyncError::Evidence(refused) = error {
             return Self::of_text(refused.code(), &refused.to_string(), "");

@@ -24,7 +24,7 @@ impl Report {
         self.take(census, applied, observer, true)
     }
 
-    /// Takes in what an applier has done for users whom the report has counted already.
+    /// Takes in what an applier has done for users that the report has counted already.
     pub(super) fn count_again(
         &mut self,
         census: &mut Census,

@@ -113,7 +113,7 @@ impl Applier {
         }
         // A person may have thousands of roles on instances: they follow, so many a call.
         users.iter_mut().for_each(|user| user.grants.retain(|grant| grant.instance.is_none()));
-        // Whoever comes first learns whether embedded role assignments are honoured; the others wait for that.
+        // The first one learns whether embedded role assignments are honoured; the others wait for that.
         let mut embedded = self.embedded.lock().await;
         if let Some(honoured) = *embedded {
             drop(embedded);

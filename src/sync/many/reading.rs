@@ -80,7 +80,7 @@ impl Applier {
         (items, later)
     }
 
-    /// Reads once more whoever is to be changed and was not read just now.
+    /// Reads once more everybody who is to be changed and was not read just now.
     ///
     /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
     /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.

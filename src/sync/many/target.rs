@@ -130,12 +130,12 @@ impl Item {
         }
     }
 
-    /// A user to bring to `target`, of whom Permit has not been asked.
+    /// A user to bring to `target`, not asked for at Permit yet.
     pub fn unread(target: Target) -> Self {
         Self { is_unread: true, is_new: false, ..Self::new(target, None) }
     }
 
-    /// The same, whom a look led to, the `count`-th in a row; and the token that tells of them, where nothing else does.
+    /// The same, found by a look, the `count`-th in a row; and the token that tells of them, where nothing else does.
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }

@@ -9,7 +9,7 @@ use crate::domain::policy::{Attempt, Desired};
 use crate::permit::{Error, LATE_PAUSES};
 
 impl Sync<'_> {
-    /// Reads the user after `error`. Permit may refuse to make a user whom a bulk call made, and not show them yet: so it is
+    /// Reads the user after `error`. Permit may refuse to make a user that a bulk call made, and not show them yet: so it is
     /// where it refuses them without an address too.
     pub(super) async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
         let seen = self.read().await?;

@@ -13,7 +13,7 @@ use crate::sync::catalog::Missing;
 /// Why a person is not synced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SyncError {
-    /// Permit's answer, or the want of one.
+    /// Permit's answer, or why there is none.
     #[error(transparent)]
     Permit(#[from] Error),
     /// The evidence may not change what Permit has.
@@ -99,7 +99,7 @@ pub struct Synced {
     pub granted: BTreeSet<Grant>,
     /// The role assignments that were taken back.
     pub revoked: BTreeSet<Grant>,
-    /// All role assignments that the user now has, whoever made them.
+    /// All role assignments that the user now has, made by anybody.
     pub roles: BTreeSet<Grant>,
     /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody looked beforehand, since the user
     /// was made.

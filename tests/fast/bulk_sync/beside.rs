@@ -20,7 +20,7 @@ use crate::bulk_sync::support::{
 };
 use crate::support::{arrive, settings};
 
-/// Who signs in: promoted, moved to another role, with another locale or address, unchanged, new, and one whom others had
+/// Who signs in: promoted, moved to another role, with another locale or address, unchanged, new, and one that others had
 /// put into Permit.
 const ARRIVING: [&str; 9] = [
     "00000000-u",

@@ -42,7 +42,7 @@ async fn a_second_holder_of_an_address_is_tried_once_and_what_permit_says_holds(
             assert_eq!(email(&sandbox, "00000012-u").is_some(), !is_unique, "{name}");
             assert_eq!(roles(&sandbox, "00000012-u"), ["default/viewer"], "{name}");
 
-            // Whoever has it keeps it, in whatever order they come, and nobody asks again.
+            // The one who has it keeps it, in whatever order they come, and nobody asks again.
             crowd.reverse();
             directory.set(crowd);
             sandbox.clear_requests();

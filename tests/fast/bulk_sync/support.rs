@@ -110,7 +110,7 @@ impl Person {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) people: Vec<Person>,
-    /// People who are there, and whom the reading does not name.
+    /// People who are there, and that the reading does not name.
     pub(crate) overlooked: BTreeSet<String>,
     /// The reading breaks off after so many.
     pub(crate) breaks_after: Option<usize>,

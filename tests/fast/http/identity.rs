@@ -1,4 +1,4 @@
-//! From claims to the person whom the policy sees.
+//! From claims to the person that the policy sees.
 
 use std::collections::BTreeSet;
 

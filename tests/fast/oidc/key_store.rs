@@ -82,7 +82,7 @@ async fn a_flood_of_made_up_key_ids_neither_reaches_the_provider_nor_delays_a_ro
     let wait = refused.retry_after().expect("a token with an unknown key may be tried again");
     assert!(wait > Duration::ZERO && wait <= UNKNOWN_KID_EVERY, "{wait:?}");
 
-    // The key is rotated in the middle of the flood. A token of it is told to come back, and then it is good, whoever asks first.
+    // The key is rotated in the middle of the flood. A token of it is told to come back, and then it is good, no matter who asks first.
     provider.serve_keys(Answer::keys(&[&old, &new]));
     assert_eq!(code(verifier.verify(&provider.token(&new)).await), "key_unconfirmed");
     pass(UNKNOWN_KID_EVERY / 2).await;

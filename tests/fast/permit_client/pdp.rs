@@ -12,7 +12,7 @@ async fn sandbox(delay_ms: u64) -> Sandbox {
     builder.pdp(Pdp { delay_ms, ..Pdp::default() }).start().await.unwrap()
 }
 
-/// Requests by whom they went to: (PDP, API), the scope left out.
+/// Requests by where they went: (PDP, API), the scope left out.
 fn asked(sandbox: &Sandbox) -> (usize, usize) {
     let requests = sandbox.requests();
     let pdp = requests.iter().filter(|request| request.path.starts_with("/facts/")).count();

@@ -9,7 +9,7 @@
 //! states, and bring a web server. It is a crate of its own so that it alone is optimized in tests.
 //!
 //! The time of the protocol is counted in ticks: a writer may write for [`Rules::window`] ticks after its read, and a message is handed
-//! over [`Rules::delay`] ticks after it was sent, or later. Whoever read in one tick has ended when `window` more are over, so a
+//! over [`Rules::delay`] ticks after it was sent, or later. A writer that read in one tick has ended when `window` more are over, so a
 //! look is late enough from `2 × window + 1` on.
 
 mod search;

@@ -79,7 +79,7 @@ fn parses(words: &[String]) -> Result<(), String> {
     let all = std::iter::once("permit-handoff".to_owned()).chain(words.iter().map(filled));
     match Cli::try_parse_from(all) {
         Err(error) if error.exit_code() != 0 => Err(error.to_string()),
-        // `--help` is no command line that runs, and right all the same.
+        // `--help` is not a command line that runs, and right all the same.
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn domains(policy: &Policy) -> Option<Finding> {
     ))
 }
 
-/// Whether what stands behind the capture has fewer than two labels: it is no domain of anybody's.
+/// Whether what stands behind the capture has fewer than two labels: it is not a domain of anybody's.
 fn anybody_could_register(pattern: &Pattern) -> bool {
     let captures = pattern.has_captures();
     let suffix = pattern.literals().last().unwrap_or_default();

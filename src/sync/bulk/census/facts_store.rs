@@ -1,7 +1,7 @@
 //! What Permit knows of a whole environment, in little memory.
 //!
 //! Of a million users some 200 bytes each are kept: the facts as one packed block, with the role assignments
-//! as numbers, since many users share few of them. A user to whom the run has sent a change is kept as what
+//! as numbers, since many users share few of them. A user that the run has sent a change for is kept as what
 //! was wanted of them instead, for the proof.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -93,7 +93,7 @@ struct PackedDesired<'a> {
 }
 
 impl FactsStore {
-    /// An empty store for people whom `source` vouches for.
+    /// An empty store for people that `source` vouches for.
     pub(super) fn new(source: Source, takes_over: Option<Source>) -> Self {
         Self {
             source,
@@ -148,7 +148,7 @@ impl FactsStore {
         }
     }
 
-    /// A place for somebody whom Permit lacks.
+    /// A place for somebody that Permit lacks.
     pub(super) fn place_for(&mut self, key: &UserKey) -> Place {
         let row = Row { state: State::Seen, block: Box::default() };
         as_place(self.rows.insert_full(key.clone(), row).0)

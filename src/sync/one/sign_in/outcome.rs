@@ -61,7 +61,7 @@ impl Outcome {
 /// Why Permit was not up to date in time.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Failure {
-    /// Permit's answer, or the want of one.
+    /// Permit's answer, or why there is none.
     #[error(transparent)]
     Sync(#[from] SyncError),
     /// The budget's share for Permit ran out.

@@ -48,7 +48,7 @@ impl Door {
         self.shared.calls.lock().unwrap().clone()
     }
 
-    /// From now on, whoever calls one of these is told that they may not.
+    /// From now on, a caller of one of these is told that they may not.
     pub(super) fn refuse(&self, actions: &[&str]) {
         *self.shared.refused.lock().unwrap() = actions.iter().map(|action| (*action).to_owned()).collect();
     }
