@@ -242,6 +242,8 @@ impl<'a> Planner<'a> {
                 _ if refused.is_some() => {}
                 // What they lose cannot wait for an address.
                 _ if loses => desired.email = None,
+                // Nor what somebody present loses: they are held back, and their address is seen to then.
+                _ if revokes(&desired, actual.as_ref()) => {}
                 Address::Freed if self.waiting.len() < WAITING => {
                     return self.wait(place, desired, enabled, census);
                 }
@@ -268,8 +270,7 @@ impl<'a> Planner<'a> {
             self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
             return None;
         }
-        let revokes = matches!(&plan, Plan::Change(Change { revoke, .. }) if !revoke.is_empty());
-        if loses || revokes {
+        if loses || revokes(&desired, actual.as_ref()) {
             return self.hold_back(Loser { place, desired, is_disabled: disabled }, census, report);
         }
         if let Some(email) = desired.new_email(actual.as_ref()).filter(|_| second.is_none()) {
@@ -344,6 +345,11 @@ fn spelling(email: &Email, holders: Option<&Email>) -> Second {
 /// Whether a user has anything that this project gave them.
 fn has_ours(facts: &Facts) -> bool {
     facts.ledger.as_ref().is_some_and(|ledger| !ledger.grants.is_empty())
+}
+
+/// Whether the person loses a role.
+fn revokes(desired: &Desired, actual: Option<&Facts>) -> bool {
+    matches!(Plan::new(desired, actual), Plan::Change(Change { revoke, .. }) if !revoke.is_empty())
 }
 
 /// Whether the directory has verified the address, and not that of the user who has it: then it is taken from them.

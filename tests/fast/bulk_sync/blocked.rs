@@ -72,3 +72,19 @@ proptest! {
         })?;
     }
 }
+
+/// Waiting for an address that another one has must not make a run forget what the person loses.
+#[tokio::test]
+async fn a_person_who_loses_a_role_does_not_wait_for_an_address() {
+    let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
+    let jane = || person("jane").with("email", "jane@example.com");
+    let holder = person("holder").with("email", "taken@example.com");
+    let pool = MemoryDirectory::new(vec![jane().in_group("admins"), holder.clone()]);
+    let policy = policy_with(&[("= 50", "= 100")]);
+    bulk_sync(&sandbox, &pool, policy.clone()).run(options(), &Nobody).await.unwrap();
+    pool.set(vec![person("jane").with("email", "taken@example.com"), holder]);
+    let report = bulk_sync(&sandbox, &pool, policy).run(options(), &Nobody).await.unwrap();
+    assert_eq!((report.unassigned, report.rejected.len()), (1, 1));
+    let roles = &sandbox.snapshot().users["jane"].roles;
+    assert!(!roles.contains("default/admin"), "{roles:?}");
+}
