@@ -176,7 +176,20 @@ impl<'a> Planner<'a> {
             let actual = census.facts(place);
             self.foresee(place, &mut desired, actual.as_ref(), census, report);
             let plan = Plan::new(&desired, actual.as_ref());
-            Some(self.send(desired, actual, &plan, census))
+            let email = desired.new_email(actual.as_ref()).cloned();
+            let address = email.as_ref().map(|email| self.emails.check(email, place));
+            let takes = address.is_some_and(|address| takes_from_holder(&desired, address, census));
+            let item = self.send(desired, actual, &plan, census);
+            Some(match (email, address) {
+                (_, Some(Address::Taken(holder))) if takes => {
+                    census.forget_email(holder);
+                    item.alone()
+                }
+                (Some(email), Some(Address::Taken(holder))) => {
+                    item.second(Some(spelling(&email, census.email(holder).as_ref())))
+                }
+                _ => item,
+            })
         };
         people.filter_map(plan).collect()
     }
