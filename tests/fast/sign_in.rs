@@ -203,7 +203,10 @@ async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
                 let fault = if applied { Fault::reset_after() } else { Fault::reset_before() };
                 sandbox.inject(fault.from(cut));
                 let outcome = arrive(&impatient(&sandbox, queue, 600), after(), false).await;
-                assert!(matches!(outcome, Outcome::Queued(_)), "{name}, cut at {cut}: {outcome:?}");
+                // Before the reading back all was written, and a look is on its way: the person may count as synced.
+                let is_told = matches!(outcome, Outcome::Queued(_))
+                    || cut == requests && matches!(outcome, Outcome::Synced(_));
+                assert!(is_told, "{name}, cut at {cut}: {outcome:?}");
 
                 let named = ledger(&sandbox, "u1")["grants"].clone();
                 for role in roles(&sandbox, "u1") {
