@@ -230,14 +230,10 @@ async fn sign_ins_alone_end_in_the_facts_of_the_bulk_sync() {
     }
 }
 
+/// Under the opposite answers each of these hundreds of runs waits for what is seen late: that takes longer than all other tests.
 #[tokio::test]
 async fn sign_ins_at_any_moment_of_a_bulk_sync_change_nothing_of_its_end() {
     all_sign_in_at_any_moment(both().next().unwrap()).await;
-}
-
-#[tokio::test]
-async fn sign_ins_at_any_moment_of_a_bulk_sync_under_the_opposite_answers() {
-    all_sign_in_at_any_moment(both().nth(1).unwrap()).await;
 }
 
 async fn all_sign_in_at_any_moment((name, semantics): (String, Semantics)) {
