@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 const PEOPLE: usize = 150;
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
 
-/// People of whom the last `odd` have an address of a domain that is not the Internet's.
+/// People; the last `odd` have an address of a domain that is not the Internet's.
 struct People {
     source: Source,
     odd: usize,

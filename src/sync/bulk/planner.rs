@@ -241,7 +241,7 @@ impl<'a> Planner<'a> {
         if let Some(email) = desired.email.as_ref().filter(|email| Some(*email) != has) {
             let may_wait = !last && self.waiting.len() < WAITING;
             let address = self.emails.check(email, place);
-            // Whoever has it is not proven to: it is taken from them.
+            // The directory has not verified it for its holder: it is taken from them.
             takes = takes_from_holder(&desired, address, census);
             if takes {
                 desired.attempt = Attempt::Again;
