@@ -76,7 +76,10 @@ class RuntimeApi:
     def invoke(self, event):
         started = time.perf_counter()
         self.events.put(event)
-        path, body, at = self.answers.get(timeout=30)
+        try:
+            path, body, at = self.answers.get(timeout=30)
+        except queue.Empty:
+            raise SystemExit("the handler does not answer") from None
         if not path.endswith("/response"):
             raise SystemExit(f"the handler failed: {body[:500]}")
         return at - started, at
