@@ -165,7 +165,7 @@ def alarms(locals_, template):
     ours = {**locals_["alarms"], **locals_["math_alarms"]}
     same("the alarms", sorted(ours), sorted(set(theirs) - ALARMS_OF_TEMPLATE))
     for name in sorted(set(ours) & set(theirs)):
-        alarm, properties = ours[name], theirs[name]
+        alarm, properties = {**locals_["usual"], **ours[name]}, theirs[name]
         for word, value in [
             ("description", properties["AlarmDescription"]), ("threshold", properties["Threshold"]),
             ("comparison", properties["ComparisonOperator"]), ("periods", properties["EvaluationPeriods"]),
