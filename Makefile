@@ -110,5 +110,5 @@ clean: ## Remove all that was built or installed here
 	rm -rf .local
 
 $(CARGO_DENY):
-	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root .local --target-dir .local/build
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install cargo-deny --debug --version $(CARGO_DENY_VERSION) --locked --root .local --target-dir .local/build
 	rm -rf .local/build
