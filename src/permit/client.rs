@@ -322,8 +322,8 @@ impl Permit {
         })?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        if self.pacer.is_none() {
-            // A sign-in's answers are a few hundred bytes: to unpack them costs more than it saves.
+        if !request.url().query_pairs().any(|(name, _)| name == "per_page") {
+            // One thing is a few hundred bytes: to unpack it costs a sign-in more than it saves.
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
 

@@ -105,11 +105,13 @@ async fn what_is_no_page_is_garbled() {
 }
 
 #[tokio::test]
-async fn answers_are_asked_for_compressed_and_read() {
+async fn pages_are_asked_for_compressed_and_one_user_is_not() {
     let (permit, seen) = fixed(&[("content-encoding", "gzip")], gzip(PAGE.as_bytes())).await;
     assert_eq!(permit.users_page(1, None).await.unwrap().users.len(), 3);
     assert!(seen.lock().unwrap()[0].2["accept-encoding"].to_str().unwrap().contains("gzip"));
     assert_eq!(seen.lock().unwrap()[0].2["authorization"], format!("Bearer {}", permit_sandbox::API_KEY));
+    permit.user(&UserKey::new("jane").unwrap()).await.unwrap_err();
+    assert_eq!(seen.lock().unwrap()[1].2["accept-encoding"], "identity");
 }
 
 #[tokio::test]
