@@ -54,7 +54,10 @@ fi
 echo "built in $((SECONDS - started)) s"
 
 # Without Permit and without AWS: each starts, takes an event and answers as it does when nobody can be reached.
-export HANDOFF_POLICY_FILE=policy/policy.toml PERMIT_API_KEY=permit_key_local PERMIT_API_URL=http://127.0.0.1:9 \
+# The endpoint does not start without an issuer to trust.
+printf '\n[[source]]\nname = "local"\nissuer = "https://issuer.example.com"\naudiences = ["local"]\n' |
+    cat policy/policy.toml - >"$folder/policy.toml"
+export HANDOFF_POLICY_FILE=$folder/policy.toml PERMIT_API_KEY=permit_key_local PERMIT_API_URL=http://127.0.0.1:9 \
     USER_POOL_ID=eu-central-1_Example01 AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \
     AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_EC2_METADATA_DISABLED=true
 declare -A events=([post-authentication]=post-authentication [handoff]=http-api [reconcile]=sqs [bulk-sync]=bulk-request)

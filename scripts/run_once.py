@@ -67,6 +67,8 @@ def run(event, command, environment, seconds=PATIENCE, errors=sys.stderr):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.daemon_threads = True
+    # A program that is killed breaks its connection.
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     lambda_gives = {
         "AWS_LAMBDA_FUNCTION_NAME": "local",
