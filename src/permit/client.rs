@@ -237,7 +237,8 @@ impl Permit {
         self.pacer.as_ref()?.waits()
     }
 
-    /// How far this machine's clock is ahead of Permit's; zero where it is not, or Permit has not answered yet.
+    /// How far this machine's clock is ahead of Permit's, less than zero where it is behind; zero where the two are the same, or Permit
+    /// has not answered yet.
     pub fn ahead(&self) -> SignedDuration {
         self.shared.clock.ahead()
     }

@@ -94,6 +94,7 @@ pub(crate) const SMALL: Rules = Rules {
     crashes: 1,
     repeats: 0,
     directory: &[A, B],
+    has_changed: false,
     administrator: false,
     stands: true,
 };

@@ -25,3 +25,11 @@ fn a_bulk_sync_beside_a_sign_in_that_reads_back() {
 fn a_bulk_sync_beside_two_sign_ins() {
     holds("two sign-ins", Rules { bulk_syncs: 1, crashes: 0, ..LOOKS_ALONE });
 }
+
+/// All that the protocol has: both read back, anybody is cut off anywhere, and looks repair. The directory has changed between them.
+#[test]
+fn two_sign_ins_around_a_change_read_back_and_one_is_cut_off() {
+    const AROUND: Rules = Rules { has_changed: true, ..SMALL };
+    holds("both read back", AROUND);
+    holds("and an administrator gives a role", Rules { administrator: true, ..AROUND });
+}
