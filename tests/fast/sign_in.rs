@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::support::{MemoryQueue, arrive, impatient, person, sign_ins};
+use crate::support::{MemoryQueue, arrive, impatient, permit, person, sign_ins};
 use futures::future::join_all;
-use permit_handoff::sync::one::LeftOut;
+use permit_handoff::domain::identity::UserKey;
 use permit_handoff::sync::one::sign_in::Outcome;
-use permit_sandbox::{EmailUnique, Fault, Sandbox, Semantics, UserState};
+use permit_handoff::sync::one::{LeftOut, Synced};
+use permit_sandbox::{BulkSeen, EmailUnique, Fault, Sandbox, Semantics, UserState};
 use serde_json::json;
 
 fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
@@ -238,4 +240,21 @@ async fn many_environments_sign_the_same_new_person_in_at_once() {
         assert_eq!(ledger(&sandbox, "u1")["grants"], json!(expected), "{name}: each role is ours");
         assert_eq!(sandbox.snapshot().users.len(), 1, "{name}");
     }
+}
+
+/// A bulk call has given the role a moment ago, and readings do not show it yet: Permit says that it is assigned.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_shown_late_keeps_nobody_waiting() {
+    let late = Semantics { bulk_seen: BulkSeen::Late, ..Semantics::default() };
+    let ledger = json!({"source": "local_pool", "grants": ["default/admin", "default/viewer"]});
+    let jane = UserState::new().attribute("handoff", ledger).role("default/viewer");
+    let sandbox = Sandbox::builder().semantics(late).bulk_lag(Duration::from_mins(1)).user("u1", jane);
+    let sandbox = sandbox.start().await.unwrap();
+    let (key, grant) = (UserKey::new("u1").unwrap(), "default/admin".parse().unwrap());
+    permit(&sandbox).bulk_assign(&[(key, grant)]).await.unwrap();
+    let outcome =
+        arrive(&sign_ins(&sandbox, &MemoryQueue::default()), person("u1", &[], &["admins"]), false).await;
+    let Outcome::Synced(Synced { roles, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(roles.len(), 2);
+    assert!(sandbox.counts().all < 12, "{}", sandbox.counts());
 }
