@@ -252,7 +252,9 @@ impl Reconcile {
         };
         let (mut items, mut left) = (Vec::new(), None);
         for key in keys {
-            let item = people.item(&key, self.now(), |found| self.target(source, found, &known));
+            let item = people.item(&key, self.permit.time_of(Timestamp::now()), |found| {
+                self.target(source, found, &known)
+            });
             match item {
                 Some(item) if self.may_lose(&applier, permit, &item.target, &mut left).await? => {
                     items.push(item);
@@ -318,12 +320,6 @@ impl Reconcile {
         Ok(false)
     }
 
-    /// The time by Permit's clock.
-    fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
-        now.checked_sub(self.permit.ahead()).unwrap_or(now)
-    }
-
     /// How the person should be.
     fn target(&self, source: &Source, found: &Found, known: &Known) -> Option<Target> {
         match found {
@@ -340,7 +336,12 @@ impl Reconcile {
                 let (key, mut rule) = (key.clone(), self.policy.deprovision);
                 // The grace period is for people who are missing, and nobody knows why.
                 rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
-                Some(Target::Absent { key, source: source.clone(), rule, now: self.now() })
+                Some(Target::Absent {
+                    key,
+                    source: source.clone(),
+                    rule,
+                    now: self.permit.time_of(Timestamp::now()),
+                })
             }
             Found::Unclear(reason) => {
                 tracing::warn!(

@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
         census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
         let ahead = permit.ahead();
         planner.note_ahead(ahead);
-        options.now = options.now.checked_sub(ahead).unwrap_or(options.now);
+        options.now = permit.time_of(options.now);
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);

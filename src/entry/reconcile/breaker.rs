@@ -69,15 +69,10 @@ mod tests {
         "2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
     }
 
-    /// How many of a hundred who leave one after the other pass, by a breaker that knows what Permit tells.
+    /// How many of a hundred who leave in one batch pass, by a breaker that knows what Permit tells.
     fn passed(breaker: &Breaker, minute: i64, told: Told, max_percent: f64) -> usize {
-        let mut passed = 0;
-        for _ in 0..100 {
-            if breaker.left(at(minute), told, max_percent) > 0 {
-                breaker.passes(at(minute));
-                passed += 1;
-            }
-        }
+        let passed = breaker.left(at(minute), told, max_percent).min(100);
+        (0..passed).for_each(|_| breaker.passes(at(minute)));
         passed
     }
 
@@ -97,6 +92,9 @@ mod tests {
         let told = |departed| Told { users: 1_000, departed };
         assert_eq!(passed(&Breaker::default(), 0, told(Some(48)), 5.0), 50 - 48);
         assert_eq!(passed(&Breaker::default(), 0, told(Some(99)), 5.0), 0);
+        // What this one let pass counts too where Permit shows it late.
+        let breaker = Breaker::default();
+        assert_eq!(passed(&breaker, 0, told(Some(0)), 5.0) + passed(&breaker, 1, told(Some(0)), 5.0), 50);
         // Where nobody can tell, each takes its part.
         assert_eq!(passed(&Breaker::default(), 0, told(None), 5.0), 25);
     }

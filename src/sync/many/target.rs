@@ -255,13 +255,13 @@ impl Item {
     }
 
     /// What somebody is told.
-    pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Option<Notice<'a>> {
+    pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Notice<'a> {
         let source = match &self.target {
             Target::Present(desired) => &desired.source,
             Target::Absent { source, .. } => source,
         };
         let (key, identity, count) = (self.target.key(), self.voucher.as_ref(), self.count);
-        Some(Notice { source, key, identity, grants, count })
+        Notice { source, key, identity, grants, count }
     }
 
     /// The same, where `claims` may be ours although no ledger names them.

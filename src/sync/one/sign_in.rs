@@ -199,9 +199,8 @@ impl SignIn {
             tokio::try_join!(looked_up, Snapshot::read(permit, &key))?.1
         };
         // Permit has answered by now, and so told its time.
-        let ahead = permit.ahead();
-        identity.evidence = identity.evidence.by_permits_clock(ahead, Timestamp::now());
-        let now = now.checked_sub(ahead).unwrap_or(now);
+        identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
+        let now = permit.time_of(now);
         if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);
