@@ -13,28 +13,39 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
+
+# In seconds: what an answer may take. A program under qemu starts slowly.
+PATIENCE = 60
 
 
-def main(event, *command):
+class Answer(NamedTuple):
+    body: str
+    # It answered with an error.
+    failed: bool
+
+
+def run(event, command, environment, seconds=PATIENCE, errors=sys.stderr):
+    """What `command` answers to the JSON text `event`, which it may work on for `seconds`; None if it does not answer."""
     answered = threading.Event()
-    answer = {}
+    given = threading.Event()
+    answers = []
 
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            if answered.is_set() or answer.get("given"):
-                # Lambda freezes the program here.
-                answered.wait(60)
-                time.sleep(60)
+            if given.is_set():
+                # Lambda freezes the program here, until it is killed.
+                answered.wait(PATIENCE)
+                time.sleep(PATIENCE)
                 return
-            answer["given"] = True
-            body = Path(event).read_bytes()
+            given.set()
+            body = event.encode()
             self.send_response(200)
-            deadline = str(int((time.time() + 60) * 1000))
             for name, value in {
                 "lambda-runtime-aws-request-id": "00000000-0000-4000-8000-000000000001",
-                "lambda-runtime-deadline-ms": deadline,
+                "lambda-runtime-deadline-ms": str(int((time.time() + seconds) * 1000)),
                 "lambda-runtime-invoked-function-arn": "arn:aws:lambda:eu-west-1:123456789012:function:local",
                 "content-type": "application/json",
                 "content-length": str(len(body)),
@@ -44,8 +55,8 @@ def main(event, *command):
             self.wfile.write(body)
 
         def do_POST(self):
-            answer["body"] = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-            answer["failed"] = self.path.endswith("/error")
+            body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+            answers.append(Answer(body, self.path.endswith("/error")))
             self.send_response(202)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -57,27 +68,34 @@ def main(event, *command):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = os.environ | {
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_address[1]}",
+    lambda_gives = {
         "AWS_LAMBDA_FUNCTION_NAME": "local",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_LOG_GROUP_NAME": "local",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
     }
-    process = subprocess.Popen(command, env=environment, stdout=sys.stderr)
+    api = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_address[1]}"}
+    process = subprocess.Popen(command, env=lambda_gives | environment | api, stdout=errors, stderr=errors)
     try:
-        for _ in range(600):
-            if answered.wait(0.1) or process.poll() is not None:
-                break
+        until = time.monotonic() + PATIENCE
+        while not answered.wait(0.1) and process.poll() is None and time.monotonic() < until:
+            pass
     finally:
         process.kill()
         process.wait()
-    if "body" not in answer:
+        server.shutdown()
+        server.server_close()
+    return answers[0] if answers else None
+
+
+def main(event, *command):
+    answer = run(Path(event).read_text(), command, dict(os.environ))
+    if answer is None:
         print(f"{command[0]} did not answer", file=sys.stderr)
         return 1
-    print(answer["body"])
-    return 1 if answer["failed"] else 0
+    print(answer.body)
+    return 1 if answer.failed else 0
 
 
 if __name__ == "__main__":

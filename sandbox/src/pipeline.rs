@@ -1,7 +1,7 @@
 //! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the contract, and
 //! then the one who answers it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -36,7 +36,7 @@ const MOST_BYTES: usize = 256 << 20;
 /// All that a running sandbox is.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) contract: Contract,
+    pub(crate) contract: Arc<Contract>,
     pub(crate) world: Mutex<World>,
     pub(crate) settings: Mutex<Settings>,
     pub(crate) limiter: Mutex<Limiter>,

@@ -87,6 +87,8 @@ pub enum Why {
     OldToken,
     /// A change in the directory.
     Change,
+    /// A bulk sync could not settle the person.
+    Unsettled,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);

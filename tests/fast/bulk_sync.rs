@@ -1,6 +1,7 @@
 //! The bulk sync against the sandbox, under every answer that Permit's documents leave open.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may end here")]
 
+mod accounted;
 mod at_pdp;
 mod basics;
 mod beside;

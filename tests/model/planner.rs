@@ -106,6 +106,7 @@ pub(crate) const SMALL: Rules = Rules {
     crashes: 1,
     repeats: 0,
     directory: &[A, B],
+    has_changed: false,
     administrator: false,
     stands: true,
 };
@@ -116,7 +117,7 @@ pub(crate) fn holds(name: &str, rules: Rules) {
     let Found { states, at_rest, fault } = searched(rules);
     println!("{name}: {states} states, {at_rest} at rest, {:.1} s", began.elapsed().as_secs_f64());
     assert!(fault.is_none(), "{name}: {fault:#?} in {states} states");
-    assert!(at_rest > 2, "{name}: the search went nowhere");
+    assert!(at_rest > 0 && states > 1_000, "{name}: the search went nowhere");
 }
 
 #[track_caller]

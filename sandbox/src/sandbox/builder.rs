@@ -279,7 +279,7 @@ impl Builder {
         let (listener, address) = listening.await.map_err(|source| StartError::Listen { port, source })?;
         let (end, ended) = watch::channel(false);
         let shared = Arc::new(Shared {
-            contract: Contract::load().map_err(|error| StartError::Contract(error.to_string()))?,
+            contract: Contract::shared().map_err(|error| StartError::Contract(error.to_string()))?,
             world: Mutex::new(world),
             settings: Mutex::new(settings),
             limiter: Mutex::new(Limiter::new(limits, speedup)),

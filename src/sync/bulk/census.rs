@@ -28,6 +28,8 @@ pub(super) struct Census {
     departed: BTreeMap<UserKey, Gone>,
     /// A few of those whose roles were changed.
     pub(super) sample: Sample,
+    /// People to look at once more, alone: others kept writing to them, or the reading passed over them.
+    pub(super) unsettled: BTreeSet<UserKey>,
 }
 
 struct Gone {
@@ -53,6 +55,7 @@ impl Census {
             known: Arc::default(),
             departed: BTreeMap::new(),
             sample: Sample::default(),
+            unsettled: BTreeSet::new(),
         }
     }
 

@@ -200,6 +200,7 @@ impl SignIn {
         };
         // Permit has answered by now, and so told its time.
         identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
+        let now = permit.time_of(now);
         if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);

@@ -16,7 +16,7 @@ async fn known(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     (sandbox, directory)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned() {
     for list_order in [ListOrder::Oldest, ListOrder::Newest] {
         let (sandbox, directory) = known(Semantics { list_order, ..Semantics::default() }).await;
@@ -42,7 +42,7 @@ async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn users_who_are_made_meanwhile_hold_nobody_up() {
     let newest = Semantics { list_order: ListOrder::Newest, ..Semantics::default() };
     let (sandbox, directory) = known(newest).await;
@@ -58,7 +58,7 @@ async fn users_who_are_made_meanwhile_hold_nobody_up() {
     assert_eq!((report.changes(), sandbox.counts().of("GET users")), (0, 5), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_total_that_does_not_match_deprovisions_nobody() {
     let (sandbox, directory) = known(Semantics::default()).await;
     directory.set(people(249));
@@ -72,7 +72,7 @@ async fn a_total_that_does_not_match_deprovisions_nobody() {
     assert_eq!(sandbox.user_count(), 250);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_is_refused_is_an_error_and_the_next_run_goes_on() {
     let (sandbox, directory) = known(Semantics::default()).await;
     let mut crowd = people(249);
@@ -86,7 +86,7 @@ async fn a_page_that_is_refused_is_an_error_and_the_next_run_goes_on() {
     assert_eq!((report.updated, report.tombstoned), (1, 1), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_never_comes_deprovisions_nobody_and_the_rest_goes_on() {
     let (sandbox, directory) = known(Semantics::default()).await;
     let mut crowd = people(249);

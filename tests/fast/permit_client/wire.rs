@@ -157,3 +157,19 @@ async fn times_are_by_permits_clock_whatever_this_machines_says() {
         assert_eq!(facts.ledger.unwrap().as_of, Some(noted), "it lies in Permit's future");
     }
 }
+
+/// To a machine whose clock is two hours behind, what others wrote just now does not lie in the future.
+#[tokio::test]
+async fn what_others_noted_stands_on_a_machine_whose_clock_is_behind() {
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(2);
+    let date: &'static str = httpdate::fmt_http_date(soon).leak();
+    let headers: &'static [(&str, &str)] = vec![("date", date)].leak();
+    let noted = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let user = serde_json::json!({"key": "u1", "updated_at": noted.to_string(),
+        "attributes": {"handoff": {"source": "pool", "grants": [], "as_of": noted.to_string()}}});
+    let (permit, _) = fixed(headers, user.to_string().into_bytes()).await;
+    let facts = permit.user(&UserKey::new("u1").unwrap()).await.unwrap().unwrap();
+    assert_eq!(facts.ledger.unwrap().as_of, Some(noted));
+    let behind = permit.ahead() + jiff::SignedDuration::from_hours(2);
+    assert!(behind.abs() < jiff::SignedDuration::from_secs(60), "{behind}");
+}
