@@ -83,6 +83,7 @@ impl RunArgs {
     /// Reads the settings, and sees what there is to compare.
     pub(super) async fn prepare(
         &self,
+        terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Prepared, Failed> {
         let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
@@ -114,7 +115,7 @@ impl RunArgs {
             let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
             (common, share, people)
         };
-        let People { directory, name, expected } = people;
+        let People { directory, name, expected, notes } = people;
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
@@ -125,6 +126,7 @@ impl RunArgs {
         let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
         let place = Place { directory: name, permit: "Permit".to_owned() };
         let take_over = take_over.as_deref().map(Source::named);
+        notes.iter().for_each(|note| terminal.note(format!("note: {note}")));
         Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page, take_over })
     }
 }

@@ -53,7 +53,7 @@ impl Args {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
         let Self { dry_run, yes, approve_deprovision, shown: how, run } = self;
-        let prepared = run.prepare(variable).await?;
+        let prepared = run.prepare(terminal, variable).await?;
         let shown = how.people(terminal.json);
         let todo = Todo { dry_run, approve_deprovision, shown, details: how.details };
         let asks = terminal.interactive && !terminal.json && !yes && !dry_run;
