@@ -2,10 +2,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::source::{Door, Rejected, Sources};
 
+/// A person as a trigger event shows them.
 fn person(attributes: &[(&str, &str)]) -> Result<Identity, InvalidIdentity> {
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Identity::from_user_attributes(Source::user_pool("eu-west-1_abc"), attributes, None, true)
+    let source = Sources::default().of_user_pool("eu-west-1_abc");
+    let read = source.identity_of_user(&Door::Trigger, attributes, None, Timestamp::UNIX_EPOCH);
+    read.map_err(|rejected| match rejected {
+        Rejected::Key(error, _) => error,
+        other => panic!("{other}"),
+    })
 }
 
 #[test]
