@@ -33,7 +33,7 @@ struct Operation {
 pub(crate) enum ContractError {
     #[error("contract.json is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("contract.json has a schema that is none: {0}")]
+    #[error("contract.json has a schema that is not valid: {0}")]
     Schema(String),
     #[error("contract.json has an operation with the method {0:?}")]
     Method(String),

@@ -122,7 +122,7 @@ impl Departure {
 pub enum Refusal {
     /// The directory has nobody in it, and Permit has users that it vouched for.
     #[error(
-        "the directory is empty and {owned} users are owned: nobody is deprovisioned on an empty directory"
+        "the directory is empty, and Permit has users of it ({owned}): nobody is deprovisioned on an empty directory"
     )]
     EmptyDirectory {
         /// How many users are owned.

@@ -29,7 +29,7 @@ use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
 use crate::sync::many::{Applied, Applier, Recent, Settled, Target};
-use crate::sync::one::{SyncError, leave_out};
+use crate::sync::one::{SyncError, leave_out, may_have};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
@@ -326,7 +326,7 @@ impl Reconcile {
             Found::There(identity) => {
                 let mut desired = self.policy.evaluate(identity);
                 desired.evidence = desired.evidence.by_permits_clock(self.permit.ahead(), Timestamp::now());
-                for left_out in leave_out(&self.policy, known, &mut desired) {
+                for left_out in leave_out(&self.policy, known, &mut desired, may_have(None)) {
                     let code = left_out.code();
                     tracing::warn!(code, reason = %left_out, "a part of the person is not synced");
                 }

@@ -318,6 +318,7 @@ impl<'a> Run<'a> {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        self.report.can_be_approved = matches!(refusal, Refusal::TooMany { .. });
         self.report.refused = Some(refusal.to_string());
     }
 

@@ -19,7 +19,7 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
-use crate::domain::policy::{Attempt, Desired, Policy};
+use crate::domain::policy::{Attempt, Desired, Policy, Untold};
 use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
@@ -156,7 +156,8 @@ impl<'a> Sync<'a> {
         }
         self.permit = self.permit.seeing_instances(!self.policy.resources().is_empty());
         if let Some(known) = self.catalog.peek() {
-            self.done.left_out = leave_out(self.policy, &known, &mut self.desired);
+            let may_have = may_have(seen.facts.as_ref());
+            self.done.left_out = leave_out(self.policy, &known, &mut self.desired, may_have);
         }
         let (mut round, mut windows) = (0, 0);
         loop {
@@ -318,13 +319,28 @@ pub fn appeared(policy: &Policy, stood: &BTreeSet<Grant>, after: &Facts) -> BTre
     after.all_unowned().into_iter().filter(is_new).collect()
 }
 
-/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create.
-pub fn leave_out(policy: &Policy, known: &Known, desired: &mut Desired) -> BTreeSet<LeftOut> {
+/// Whether somebody has a role, as far as is known.
+pub fn may_have(actual: Option<&Facts>) -> impl Fn(&Grant) -> bool {
+    move |grant| actual.is_none_or(|facts| facts.roles.contains(grant))
+}
+
+/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create. One that the person `may_have` all the same
+/// stays, if it is ours: then Permit's list was short, and nothing is taken from anybody for that.
+pub fn leave_out(
+    policy: &Policy,
+    known: &Known,
+    desired: &mut Desired,
+    may_have: impl Fn(&Grant) -> bool,
+) -> BTreeSet<LeftOut> {
     let mut left_out = BTreeSet::new();
-    desired.grants.retain(|grant| match known.missing(grant) {
+    let Desired { grants, untold, .. } = desired;
+    grants.retain(|grant| match known.missing(grant) {
         None => true,
         Some(Missing::Tenant(tenant)) if policy.creates_tenant(&tenant) => true,
         Some(missing) => {
+            if may_have(grant) {
+                untold.push(Untold::exactly(grant));
+            }
             left_out.insert(LeftOut::Grant { grant: grant.clone(), missing });
             false
         }

@@ -13,6 +13,7 @@ mod events;
 mod faults;
 mod grants;
 mod listing;
+mod odd_answers;
 mod policy_diff;
 pub(crate) mod support;
 mod verified;

@@ -197,10 +197,10 @@ async fn poison_is_set_aside_with_its_reason_and_holds_nobody_up() {
     assert_eq!(sandbox.snapshot().users.len(), 1);
     let reasons: Vec<String> = dead.0.lock().unwrap().iter().map(|(_, reason)| reason.clone()).collect();
     for (reason, words) in reasons.iter().zip([
-        "none of ours",
+        "not one of ours",
         "version 7",
         "does not know: https://login.example.com/",
-        "none of ours",
+        "not one of ours",
     ]) {
         assert!(reason.contains(words), "{reason}");
     }

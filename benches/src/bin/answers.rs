@@ -66,7 +66,8 @@ async fn main() {
     )
     .await;
     let refuses = json!({"email_form": "normal"});
-    let nights = [("the first night", ""), ("the next night", "5 bulk calls, 100 writes")];
+    let each_night = "5 bulk calls, 100 writes";
+    let nights = [("the first night", each_night), ("the next night", each_night)];
     run(&url, "refuses 100 of 150 addresses", refuses, 100, &nights).await;
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Check, Finding};
 use crate::aws::UserPoolId;
 use crate::aws::pool::PoolUser;
+use crate::cli::screen::counted;
 use crate::domain::policy::{Condition, Kind, Policy};
 use crate::domain::source::{Door, POOL_GROUPS, SourceConfig, TokenKind, could_be_a_list};
 
@@ -197,7 +198,10 @@ fn lists(policy: &Policy, source: &SourceConfig, users: &[PoolUser]) -> Vec<Find
         (count > 0).then(|| {
             Finding::warning(
                 Check::Lists,
-                format!("{name} looks like a list in {count} of the first {} users, and is not declared", users.len()),
+                format!(
+                    "{name} looks like a list in {count} of the first {}, and is not declared",
+                    counted(users.len() as u64, "user", "users")
+                ),
                 "as one text it neither grants nor takes away what a part of it would",
                 format!(
                     "give the pool a [[source]] in the policy, with [source.lists] \"{name}\" = \"brackets\" (as Cognito \

@@ -61,7 +61,8 @@ impl Departures<'_> {
 
     /// Whether so many people may lose something in this run.
     fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
-        if affected > 0 && !census.is_whole() {
+        // Whom a partial list hides may have left.
+        if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.is_whole() {
             return Err(Refusal::PartialView("Permit's list of users"));
         }
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);

@@ -3,6 +3,7 @@
 mod address;
 mod emails;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +17,7 @@ use super::problems::Cause;
 use super::report::Report;
 use crate::domain::deprovision::passes;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity, Source};
 use crate::domain::plan::{Change, Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
@@ -154,7 +156,9 @@ impl<'a> Planner<'a> {
         let mut desired = self.policy.evaluate(identity);
         desired.takes_over.clone_from(&self.takes_over);
         desired.evidence = desired.evidence.by_permits_clock(self.ahead, Timestamp::now());
-        let missing = leave_out(&self.policy, census.known(), &mut desired);
+        let actual = LazyCell::new(|| census.facts(place));
+        let has = |grant: &Grant| actual.as_ref().is_some_and(|facts| facts.roles.contains(grant));
+        let missing = leave_out(&self.policy, census.known(), &mut desired, has);
         let flaws = self.policy.flaws(identity).into_iter().map(LeftOut::Flaw);
         for left_out in missing.into_iter().chain(flaws) {
             report.reject_part(&desired, &left_out, self.observer);

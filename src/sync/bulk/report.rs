@@ -18,6 +18,7 @@ const REJECTION_FRAME: usize = 40;
 /// The outcome of one run.
 ///
 /// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to do.
+#[allow(clippy::struct_excessive_bools, reason = "a report, with a field for each thing to tell")]
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub struct Report {
     /// A name for this run, in the logs too.
@@ -55,6 +56,9 @@ pub struct Report {
     pub problems: Problems,
     /// Why nobody was deprovisioned; `None`: nothing stood against it.
     pub refused: Option<String>,
+    /// Whether `--approve-deprovision` lets it pass.
+    #[serde(skip)]
+    pub can_be_approved: bool,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
     pub revocations_refused: u64,
     /// People in the directory who may not sign in any more and kept their roles, because of `refused`. Nothing of them was changed.

@@ -63,7 +63,7 @@ impl Report {
                 }
             };
             self.people_changed += u64::from(is_first && synced.changed);
-            census.sample.note(target.key(), &synced);
+            census.note_changed(target.key(), &synced);
             if is_first {
                 self.count_one(census.departure(target.key()), &synced);
             }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::outcome::{Failure, Outcome};
 use self::seen::Seen;
 use super::breaker::Breaker;
-use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out};
+use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out, may_have};
 use crate::aws::queue::{Queue, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
@@ -254,7 +254,7 @@ impl SignIn {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
-        leave_out(&self.policy, &known, &mut desired);
+        leave_out(&self.policy, &known, &mut desired, may_have(actual));
         Ok(match Plan::new(&desired, actual) {
             Plan::Unchanged => None,
             Plan::Refused(why) => Some(held(why, &identity.source, actual)),

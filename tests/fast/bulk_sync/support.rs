@@ -202,16 +202,22 @@ pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
 
 /// The same, and the sandbox is the PDP too.
 pub(crate) fn permit_at_pdp(sandbox: &Sandbox) -> Permit {
-    permit_with(sandbox, Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
+    permit_with(sandbox, &sandbox.url(), Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
 }
 
 /// The same with another time for an attempt.
 pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
-    permit_with(sandbox, timeout, None)
+    permit_with(sandbox, &sandbox.url(), timeout, None)
 }
 
-fn permit_with(sandbox: &Sandbox, timeout: Duration, pdp_url: Option<Address>) -> Permit {
-    let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
+/// The same by way of somebody who stands before the sandbox, at `url`.
+pub(crate) fn permit_with(
+    sandbox: &Sandbox,
+    url: &str,
+    timeout: Duration,
+    pdp_url: Option<Address>,
+) -> Permit {
+    let mut settings = permit::Settings::new(url.parse().unwrap());
     settings.environment =
         Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
     settings.timeout = timeout;
