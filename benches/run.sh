@@ -28,7 +28,7 @@ section() {
 }
 
 measure() {
-    coproc SANDBOX { exec target/release/permit-sandbox --port 0 --limits none --no-table 2>/dev/null; }
+    coproc SANDBOX { exec target/release/permit-sandbox --port 0 --limits none 2>/dev/null; }
     sandbox=$SANDBOX_PID
     trap 'kill "$sandbox" 2>/dev/null || true' EXIT
     read -r url <&"${SANDBOX[0]}"

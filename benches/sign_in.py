@@ -325,7 +325,7 @@ def main():
         port, aws_port = free_port(), free_port()
         sandbox, aws = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{aws_port}"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-        running.append(subprocess.Popen([sandbox_binary, "--port", str(port), "--limits", "none", "--no-table"], **quiet))
+        running.append(subprocess.Popen([sandbox_binary, "--port", str(port), "--limits", "none"], **quiet))
         running.append(subprocess.Popen([moto_server, "-H", "127.0.0.1", "-p", str(aws_port)], **quiet))
         wait_for(f"{sandbox}/_sandbox/counts")
         wait_for(f"{aws}/moto-api/")

@@ -42,7 +42,7 @@ def main():
     port = free_port()
     sandbox = f"http://127.0.0.1:{port}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    running = subprocess.Popen([sandbox_binary, "--port", str(port), "--limits", "none", "--no-table"], **quiet)
+    running = subprocess.Popen([sandbox_binary, "--port", str(port), "--limits", "none"], **quiet)
     try:
         wait_for(f"{sandbox}/_sandbox/counts")
         environment = {

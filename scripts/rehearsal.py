@@ -147,7 +147,7 @@ class Rehearsal:
         port = self.permit.rsplit(":", 1)[1]
         binary = BUILT / "permit-sandbox"
         self.start("permit", [binary, "--port", port, "--key", KEYS["environment"], "--project-key", KEYS["project"],
-                               "--organization-key", KEYS["organization"], "--no-table"], port)  # fmt: skip
+                               "--organization-key", KEYS["organization"]], port)  # fmt: skip
         self.door = Door(self)
         for name in ["aws", "sam", "cargo", "zig"]:
             shim = self.folder / "bin" / name

@@ -1,11 +1,12 @@
 //! A directory in a file: an export of a provider, or a file of one's own. CSV or JSON, read as a stream, twice.
 //!
 //! - `form`: which form the file has; `csv` and `json` take it apart, `records` gives the records of either;
-//! - `mapping`, `status`: what the operator says of its columns, and which of them nothing reads;
+//! - `mapping`, `status`, `check`: what the operator says of its columns, and which of them nothing reads;
 //! - `survey`: the first reading, before anything is made of it; `twice`: people with more than one record.
 //!
 //! What a record says of a person is the source's to tell ([`SourceConfig::identity`]).
 
+mod check;
 mod csv;
 mod form;
 mod json;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use self::check::{check, touches, word};
 use self::records::Form;
 use self::survey::Survey;
 use self::twice::Twice;
@@ -31,14 +33,13 @@ use crate::domain::SubPrefix;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::policy::Policy;
-use crate::domain::source::{Claims, Door, SourceConfig};
-use crate::domain::table::did_you_mean;
-use crate::domain::told::{Told, covers};
+use crate::domain::source::{Door, SourceConfig, Test};
+use crate::domain::told::Told;
 
 /// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// Columns, with comma, semicolon or tab between them.
+    /// Columns, with comma, semicolon, tab or bar between them.
     Csv,
     /// An object a line, or documents with the people in an array.
     Json,
@@ -66,6 +67,8 @@ pub struct FileDirectory(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     form: Form,
+    /// Whether people can write a record of their own into it.
+    can_be_forged: bool,
     source: SourceConfig,
     door: Door,
     survey: Survey,
@@ -93,13 +96,54 @@ impl FileDirectory {
         let now = Timestamp::now();
         let stamp = stamp(path).map_err(said)?;
         let mut source = source.clone();
+        if let Some((column, claim)) =
+            reading.mapped.iter().find(|(column, _)| reading.ignored.contains(column))
+        {
+            let (map, ignored) = (word(&format!("{column}={claim}")), word(column));
+            return Err(format!(
+                "--map {map} reads the column that --ignore {ignored} says nothing of: leave out one of them"
+            ));
+        }
         mapping::put(&reading.mapped, &mut source.forms.file, policy)?;
         source.forms.file.claims.status.retain(|test| !reading.ignored.contains(&test.path));
         let form = form::form(path, reading, &source.forms.file).map_err(said)?;
-        let survey = Survey::new(path, &form, &source, now).map_err(said)?;
+        let can_be_forged = source.forms.file.unquoted && matches!(form, Form::Csv { .. });
+        let survey = Survey::new(path, &form, &source, can_be_forged, now).map_err(said)?;
         check(&survey, &form, &source, reading, policy).map_err(said)?;
         let door = Door::File(Told::only(survey.fields.iter().cloned()));
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), form, source, door, survey, stamp, now })))
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            form,
+            can_be_forged,
+            source,
+            door,
+            survey,
+            stamp,
+            now,
+        })))
+    }
+
+    /// What the operator should know of such a file, whatever is in it.
+    pub fn notes(&self) -> Vec<String> {
+        let Inner { source, survey, .. } = &*self.0;
+        let forms = &source.forms.file;
+        let mut notes = Vec::new();
+        if self.0.can_be_forged {
+            notes.push(self.0.said(
+                "this CSV leaves texts that people choose without quotes, so that they can write into it. Whoever is named twice keeps what \
+                 they had; but what somebody writes with care into their own line, such as a role in a custom claim, cannot be told from what \
+                 the directory has. Take the JSON export",
+            ));
+        }
+        let says = |test: &Test| survey.fields.iter().any(|field| touches(&test.path, field));
+        if let Some(hint) =
+            forms.status_hint.as_ref().filter(|_| survey.records > 0 && !forms.claims.status.iter().any(says))
+        {
+            notes.push(self.0.said(format_args!(
+                "nothing in it says who may sign in, so people who are disabled are taken for others. {hint}"
+            )));
+        }
+        notes
     }
 
     /// How many records there are, which is about how many people.
@@ -111,127 +155,6 @@ impl FileDirectory {
 fn stamp(path: &Path) -> Result<Stamp, String> {
     let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
     Ok((about.len(), about.modified().ok()))
-}
-
-/// Whether what is named exists, and what is there is read.
-fn check(
-    survey: &Survey,
-    form: &Form,
-    source: &SourceConfig,
-    reading: &Reading,
-    policy: &Policy,
-) -> Result<(), String> {
-    let names: Vec<&str> = match form {
-        Form::Csv { columns, .. } => columns.iter().map(String::as_str).collect(),
-        Form::Lines | Form::Documents(_) => survey.fields.iter().map(String::as_str).collect(),
-    };
-    // Nobody is in it, so nothing says what there is.
-    if names.is_empty() {
-        return Ok(());
-    }
-    let has = |path: &str| survey.fields.iter().any(|field| touches(path, field));
-    let named = reading.mapped.iter().map(|(column, _)| column).chain(&reading.ignored);
-    if let Some(name) = named.into_iter().find(|name| !has(name)) {
-        let near = did_you_mean(name, names.iter().copied());
-        return Err(format!(
-            "it has no column `{name}`{}",
-            if near.is_empty() { has_columns(&names) } else { near }
-        ));
-    }
-    let at = &source.forms.file.claims;
-    let key = at.key.iter().find(|path| has(path));
-    if let Some(key) = key {
-        one_key_space(key, source)?;
-    } else {
-        let first = names.first().copied().unwrap_or("user");
-        let arrays = survey.arrays.as_ref().map(|arrays| format!("; {arrays}")).unwrap_or_default();
-        return Err(format!(
-            "no column holds the person's key: it was looked for at `{}`{}{arrays}. Say which it is, as in --map {}; \
-             where there is no header line, name the columns, as in --columns id,email",
-            at.key.join("`, `"),
-            has_columns(&names),
-            word(&format!("{first}=sub"))
-        ));
-    }
-    check_statuses(&names, source, reading, policy)
-}
-
-/// Whether the file has the key that the source's other doors have. By an address, where those have another key, each person would
-/// be two Permit users.
-fn one_key_space(key: &str, source: &SourceConfig) -> Result<(), String> {
-    let is_email = |key: &str, claims: &Claims| claims.email.iter().any(|email| email == key);
-    let others = &source.forms.claims;
-    let has_others = source.tokens.is_some() || source.user_pool.is_some();
-    if !has_others
-        || !is_email(key, &source.forms.file.claims)
-        || others.key.iter().any(|key| is_email(key, others))
-    {
-        return Ok(());
-    }
-    Err(format!(
-        "its only key is the address `{key}`, and the key of the source `{}` is `{}`: each person would be two Permit users. \
-         Use an export that has that key; or make the address the key of both, key = \"email\" in [source.claims]",
-        source.name,
-        others.key.join("`, `")
-    ))
-}
-
-/// Whether something reads every column that may say who may sign in.
-fn check_statuses(
-    names: &[&str],
-    source: &SourceConfig,
-    reading: &Reading,
-    policy: &Policy,
-) -> Result<(), String> {
-    let at = &source.forms.file.claims;
-    let mut read: BTreeSet<&str> = mapping::asked(policy).into_iter().collect();
-    read.extend(at.status.iter().chain(&at.email_verified).map(|test| test.path.as_str()));
-    read.extend(
-        [&at.key, &at.email, &at.first_name, &at.last_name, &at.groups]
-            .into_iter()
-            .flatten()
-            .map(String::as_str),
-    );
-    read.extend(reading.ignored.iter().chain(&source.forms.file.ignored).map(String::as_str));
-    // What the source calls otherwise, it knows.
-    read.extend(
-        source
-            .forms
-            .file
-            .names
-            .iter()
-            .flat_map(|(name, columns)| columns.iter().chain([name]))
-            .map(String::as_str),
-    );
-    let unread = status::alike(names);
-    let unread: Vec<&str> =
-        unread.into_iter().filter(|name| !read.iter().any(|path| touches(path, name))).collect();
-    let Some(first) = unread.first() else { return Ok(()) };
-    let (read, disabled) = (word(&format!("{first}=status")), word(&format!("{first}=disabled")));
-    Err(format!(
-        "`{}` may say who may sign in, and nothing reads it: where it does, give --map {read} (or --map {disabled}, where a yes \
-         means that they may not), or `status` in [source.claims]; where it says nothing of that, --ignore {}",
-        unread.join("`, `"),
-        word(first)
-    ))
-}
-
-/// A word of a command line.
-fn word(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "._-=:@/+,".contains(c));
-    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// Whether one of two paths leads through the other, or to it.
-fn touches(one: &str, other: &str) -> bool {
-    covers(one, other) || covers(other, one)
-}
-
-/// The columns, for people.
-fn has_columns(names: &[&str]) -> String {
-    const SHOWN: usize = 40;
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    format!("; it has {}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 impl Inner {
@@ -249,7 +172,15 @@ impl Inner {
     /// Calls `each` with every person, or with why there is none, until it says no.
     fn read(&self, prefix: &str, each: &mut dyn FnMut(Record) -> bool) -> Result<(), String> {
         self.is_as_it_was()?;
-        let mut twice = Twice::new(&self.source.forms.file.claims.groups);
+        let forms = &self.source.forms.file;
+        // Somebody's line is not seen where another text has swallowed it, and then a forged one would stand alone.
+        if let Some(broken) = self.survey.broken.as_ref().filter(|_| self.can_be_forged) {
+            return Err(self.said(broken));
+        }
+        let mut twice = Twice::new(&forms.claims.groups, self.can_be_forged);
+        // A line of somebody's making must not take on a Permit user who is not in the directory.
+        let adopts = !self.can_be_forged || self.source.adopt;
+        let evidence = Evidence { adopts, ..Evidence::read_at(self.now) };
         let end = self.form.read(&self.path, &mut |entry| {
             let invalid = |reason| Record::Invalid { user: entry.at.to_owned(), key: None, reason };
             let record = match entry.record {
@@ -257,11 +188,16 @@ impl Inner {
                 Err(reason) => return each(invalid(reason)),
             };
             let (key, read) = match self.source.identity(&self.door, record.clone(), self.now) {
-                Ok(identity) => (identity.key.clone(), Ok(identity.on(Evidence::read_at(self.now)))),
+                Ok(identity) => (identity.key.clone(), Ok(identity.on(evidence))),
                 Err(rejected) => match self.source.key_at(&self.door, record, self.now) {
                     Ok(key) => (key.clone(), Err((key, rejected.to_string()))),
                     Err(_) => return each(invalid(rejected.to_string())),
                 },
+            };
+            let read = if self.survey.is_doubled(entry.first) {
+                Err((key.clone(), twice::FORGED.to_owned()))
+            } else {
+                read
             };
             if !key.as_str().starts_with(prefix) {
                 return true;

@@ -38,5 +38,5 @@ pub use self::instances::Existence;
 pub use self::key::{ApiKey, ApiKeyError, StaticKey};
 pub use self::limits::{InvalidLimits, Limits};
 pub use self::pdp::AtPdp;
-pub use self::schema::{Reach, Usage};
+pub use self::schema::{Reach, Roles, Usage};
 pub use self::users::UsersPage;

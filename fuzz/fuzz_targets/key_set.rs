@@ -1,24 +1,4 @@
-//! Key sets as a provider might send them, and the policy that names providers. Neither may panic, and a set that is taken has a key.
-
 #![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use permit_handoff::config;
-use permit_handoff::oidc::{algorithm::Algorithm, key_set::KeySet};
-
-fuzz_target!(|data: &[u8]| {
-    if let Ok(keys) = KeySet::parse(data) {
-        assert!(keys.usable() > 0);
-        for algorithm in Algorithm::ALL {
-            if let Ok(key) = keys.find(None, algorithm) {
-                assert!(key.check(algorithm, b"message", &[0; 64]).is_err());
-                assert!(key.check(algorithm, b"message", data).is_err());
-            }
-        }
-    }
-    if let Ok(text) = std::str::from_utf8(data)
-        && let Err(faults) = config::policy(text)
-    {
-        assert!(!faults.is_empty() && faults.iter().all(|fault| fault.line > 0 && !fault.message.is_empty()));
-    }
-});
+#[path = "../checks/key_set.rs"]
+mod key_set;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| key_set::check(data));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
-use crate::settings::{Pdp, Settings};
+use crate::settings::Settings;
 use crate::world::World;
 
 /// Who answers a request that passed all checks.
@@ -25,6 +25,9 @@ pub(crate) enum Answerer {
     Nobody(u16, &'static str),
 }
 
+/// How long a write without `X-Wait-Timeout` waits.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
 /// How long a write waits for the PDP, and what becomes of it when that is not enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Wait {
@@ -34,21 +37,21 @@ pub(crate) struct Wait {
 
 impl Wait {
     /// Reads `X-Wait-Timeout` (seconds; -1: as long as it takes) and `X-Timeout-Policy` (`ignore` or `fail`).
-    pub(crate) fn of(headers: &HeaderMap, pdp: Pdp) -> Result<Self, ApiError> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let most = match text("x-wait-timeout") {
-            None | Some("") => Duration::from_millis(pdp.default_wait_ms),
+            None | Some("") => DEFAULT_WAIT,
             Some("-1") => Duration::MAX,
             Some(seconds) => seconds
                 .parse()
                 .ok()
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .ok_or_else(|| ApiError::bad_input("X-Wait-Timeout is no number of seconds"))?,
+                .ok_or_else(|| ApiError::bad_input("X-Wait-Timeout is not a valid number of seconds: give 0 or more, or -1 to wait as long as it takes"))?,
         };
         let fail = match text("x-timeout-policy").map(str::to_ascii_lowercase).as_deref() {
             None | Some("ignore") => false,
             Some("fail") => true,
-            Some(_) => return Err(ApiError::bad_input("X-Timeout-Policy is ignore or fail")),
+            Some(_) => return Err(ApiError::bad_input("X-Timeout-Policy is not valid: give ignore or fail")),
         };
         Ok(Self { most, fail })
     }

@@ -1,6 +1,7 @@
 //! The contract (`contract.json`): which operations there are, and what they take.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use axum::http::Method;
 use jsonschema::error::ValidationErrorKind;
@@ -32,14 +33,24 @@ struct Operation {
 pub(crate) enum ContractError {
     #[error("contract.json is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("contract.json has a schema that is none: {0}")]
+    #[error("contract.json has a schema that is not valid: {0}")]
     Schema(String),
     #[error("contract.json has an operation with the method {0:?}")]
     Method(String),
 }
 
 impl Contract {
-    pub(crate) fn load() -> Result<Self, ContractError> {
+    /// The contract, read once in a process: that takes longer than a hundred requests.
+    pub(crate) fn shared() -> Result<Arc<Self>, ContractError> {
+        static SHARED: OnceLock<Arc<Contract>> = OnceLock::new();
+        if let Some(contract) = SHARED.get() {
+            return Ok(contract.clone());
+        }
+        let contract = Arc::new(Self::load()?);
+        Ok(SHARED.get_or_init(|| contract).clone())
+    }
+
+    fn load() -> Result<Self, ContractError> {
         let mut contract: Value = serde_json::from_str(CONTRACT)?;
         nullable(&mut contract);
         let defs = contract["$defs"].take();

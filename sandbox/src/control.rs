@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::limits::Limits;
 use crate::pipeline::{Shared, lock};
 use crate::semantics::Semantics;
 use crate::snapshot::Snapshot;
@@ -20,24 +19,16 @@ type Refusal = (StatusCode, String);
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/_sandbox/state", get(state))
-        .route("/_sandbox/table", get(table))
         .route("/_sandbox/counts", get(counts))
         .route("/_sandbox/requests", get(requests).delete(clear_requests))
         .route("/_sandbox/faults", post(inject).delete(clear_faults))
         .route("/_sandbox/seed", post(seed))
         .route("/_sandbox/semantics", get(semantics).put(set_semantics))
-        .route("/_sandbox/limits", put(set_limits))
         .route("/_sandbox/reset", post(reset))
 }
 
 async fn state(State(shared): Control) -> Json<Snapshot> {
     Json(lock(&shared.world).snapshot())
-}
-
-async fn table(State(shared): Control) -> String {
-    let snapshot = lock(&shared.world).snapshot();
-    let counts = lock(&shared.log).counts().clone();
-    format!("{snapshot}\n\n{counts}\n")
 }
 
 async fn counts(State(shared): Control) -> Json<Value> {
@@ -87,12 +78,6 @@ async fn semantics(State(shared): Control) -> Json<Semantics> {
 async fn set_semantics(State(shared): Control, body: String) -> Result<StatusCode, Refusal> {
     let semantics: Semantics = serde_json::from_str(&body).map_err(refusal)?;
     lock(&shared.world).set_semantics(semantics);
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn set_limits(State(shared): Control, body: String) -> Result<StatusCode, Refusal> {
-    let limits: Limits = serde_json::from_str(&body).map_err(refusal)?;
-    lock(&shared.limiter).set_limits(limits);
     Ok(StatusCode::NO_CONTENT)
 }
 

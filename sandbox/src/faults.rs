@@ -257,6 +257,12 @@ pub(crate) struct Faults {
     rng: fastrand::Rng,
 }
 
+impl Default for Faults {
+    fn default() -> Self {
+        Self { set: Vec::new(), rng: fastrand::Rng::with_seed(0) }
+    }
+}
+
 /// What strikes one request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Strike {
@@ -265,10 +271,6 @@ pub(crate) struct Strike {
 }
 
 impl Faults {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { set: Vec::new(), rng: fastrand::Rng::with_seed(seed) }
-    }
-
     pub(crate) fn inject(&mut self, fault: Fault) {
         self.set.push((fault, 0));
     }

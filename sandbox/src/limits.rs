@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::requests::Kind;
 
 /// How many requests pass in a window; `None`: any number.
 ///
-/// As text: `documented`, `none`, or changes to none of them, `all=1000,write=300,delete=60,bulk=100,schema=40`.
+/// As text: `documented`, `none`, or changes to none of them, `all=1000,write=300,delete=60,bulk=100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -28,26 +27,24 @@ pub struct Limits {
     pub delete: Option<u32>,
     /// Bulk calls, in ten minutes.
     pub bulk: Option<u32>,
-    /// Writes to the schema, a minute.
-    pub schema: Option<u32>,
 }
 
 impl Limits {
     /// No limit at all.
     pub const fn none() -> Self {
-        Self { all: None, write: None, delete: None, bulk: None, schema: None }
+        Self { all: None, write: None, delete: None, bulk: None }
     }
 
     /// Those that Permit's documents give (mid 2026).
     pub const fn documented() -> Self {
-        Self { all: Some(1_000), write: Some(300), delete: Some(60), bulk: Some(100), schema: Some(40) }
+        Self { all: Some(1_000), write: Some(300), delete: Some(60), bulk: Some(100) }
     }
 }
 
 /// A text that gives no limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no limit: give \"documented\", \"none\", or all=, write=, delete=, bulk= (in ten minutes), schema= with a number, separated by commas"
+    "{0:?} is not a valid limit: give \"documented\", \"none\", or all=, write=, delete=, bulk= (in ten minutes) with a number, separated by commas"
 )]
 pub struct LimitsError(String);
 
@@ -69,7 +66,6 @@ impl FromStr for Limits {
                 "write" => &mut limits.write,
                 "delete" => &mut limits.delete,
                 "bulk" => &mut limits.bulk,
-                "schema" => &mut limits.schema,
                 _ => return Err(wrong()),
             };
             *limit = Some(number.parse().map_err(|_| wrong())?);
@@ -79,9 +75,7 @@ impl FromStr for Limits {
 }
 
 /// What a 429 says of when to come again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RetryAfter {
     /// Whole seconds.
     #[default]
@@ -98,7 +92,7 @@ pub(crate) struct Limiter {
     limits: Limits,
     speedup: f64,
     /// In the order of [`Limits`].
-    logs: [VecDeque<Instant>; 5],
+    logs: [VecDeque<Instant>; 4],
 }
 
 /// A request that came too soon.
@@ -123,21 +117,14 @@ impl Limiter {
     }
 
     /// Counts a request in every limit that it falls under, or in none and says how long to wait.
-    pub(crate) fn pass(
-        &mut self,
-        kind: Kind,
-        is_delete: bool,
-        is_schema: bool,
-        now: Instant,
-    ) -> Result<(), TooSoon> {
-        let Limits { all, write, delete, bulk, schema } = self.limits;
+    pub(crate) fn pass(&mut self, kind: Kind, is_delete: bool, now: Instant) -> Result<(), TooSoon> {
+        let Limits { all, write, delete, bulk } = self.limits;
         let is_write = kind != Kind::Read;
         let rules = [
             ("all", all, 60, true),
             ("write", write, 60, is_write),
             ("delete", delete, 60, is_delete),
             ("bulk", bulk, 600, kind == Kind::Bulk),
-            ("schema", schema, 60, is_schema && is_write),
         ];
         let mut too_soon: Option<TooSoon> = None;
         for (log, (name, limit, seconds, applies)) in self.logs.iter_mut().zip(rules) {

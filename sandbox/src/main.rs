@@ -5,14 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
-use permit_sandbox::{
-    API_KEY, Fault, KeyScope, Limits, Pdp, RetryAfter, Sandbox, Semantics, Snapshot, Stats,
-};
+use permit_sandbox::{API_KEY, KeyScope, Limits, Sandbox, Semantics, Snapshot};
 use tracing::info;
 
 const AFTER_HELP: &str = r#"Examples:
-  Start with Permit's documented limits, a minute of them passing in a second:
-    permit-sandbox --port 8765 --speedup 60
+  Start with Permit's documented limits:
+    permit-sandbox --port 8765
 
   Use it:
     export PERMIT_API_URL=http://127.0.0.1:8765 PERMIT_API_KEY=permit_key_sandbox
@@ -26,18 +24,13 @@ const AFTER_HELP: &str = r#"Examples:
   Answer what the documents leave open the other way:
     permit-sandbox --bulk-role-assignments ignore --failed-bulk partial
 
-  Be unreliable: one request in twenty is answered 503, late, or not at all:
-    permit-sandbox --fault-rate 0.05
-
 Control by other processes, without a key; neither faults nor limits strike it:
   GET    /_sandbox/state      everything in the environment, JSON in the form of --seed
-  GET    /_sandbox/table      the same as a table, and the counts
   GET    /_sandbox/counts     requests by kind, endpoint and status
   GET    /_sandbox/requests   the counts and the latest 100,000 requests (DELETE: forget them)
   POST   /_sandbox/seed       add to the environment; users that are there are replaced
   POST   /_sandbox/faults     one fault or a list (DELETE: none any more)
   GET    /_sandbox/semantics  the choices below by name (PUT: others)
-  PUT    /_sandbox/limits     {"write": 300}; what is left out is not limited
   POST   /_sandbox/reset      back to the start: seed, no faults, no requests, empty windows
 
   A fault is an action, which requests it strikes ("method", "path" with * for any text) and which of those ("at":
@@ -49,12 +42,11 @@ Control by other processes, without a key; neither faults nor limits strike it:
     {"fault": "garbage"}                       {"fault": "redirect", "location": "https://example.com/"}
     {"fault": "trickle", "every_ms": 1000}     {"fault": "huge", "bytes": 100000000}
 
-Ctrl-C prints what is in the environment as a table, and what was asked."#;
+Ctrl-C ends it, and prints what was asked."#;
 
 /// A local stand-in for the Permit API, as strict as its contract, that can be told to misbehave
 #[derive(Debug, Parser)]
 #[command(version, about, after_long_help = AFTER_HELP, after_help = "--help has examples and the HTTP control")]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// Port on 127.0.0.1; 0: any that is free
     #[arg(long, default_value_t = 0)]
@@ -77,51 +69,13 @@ struct Arguments {
     /// JSON file with roles, tenants and users to start with
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
-    /// Without the roles viewer, editor, admin, member and the tenant default
-    #[arg(long)]
-    empty: bool,
-    /// Print what was asked at the end, and not what is there
-    #[arg(long)]
-    no_table: bool,
-    /// Keep the bodies of requests for /_sandbox/requests
-    #[arg(long)]
-    keep_bodies: bool,
 
-    /// "documented", "none", or some of all=, write=, delete=, schema= (a minute) and bulk= (ten minutes)
+    /// "documented", "none", or some of all=, write=, delete= (a minute) and bulk= (ten minutes)
     #[arg(long, default_value = "documented", help_heading = "Limits")]
     limits: Limits,
-    /// How much faster than the clock the windows of the limits pass; 60: a minute in a second
-    #[arg(long, default_value_t = 1.0, value_parser = positive, value_name = "FACTOR", help_heading = "Limits")]
-    speedup: f64,
-    /// What a 429 says of when to come again
-    #[arg(long, value_enum, default_value_t, value_name = "FORM", help_heading = "Limits")]
-    retry_after: RetryAfter,
 
     #[command(flatten)]
     semantics: Semantics,
-
-    /// Share of the requests that a fault strikes, of 503, 429, a second's delay, and resets before and after
-    #[arg(long, default_value_t = 0.0, value_parser = share, value_name = "SHARE", help_heading = "Faults")]
-    fault_rate: f64,
-    /// Seed of the generator that says which
-    #[arg(long, default_value_t = 0, value_name = "NUMBER", help_heading = "Faults")]
-    random_seed: u64,
-    /// Milliseconds until a PDP knows of a write through it (/facts/…)
-    #[arg(long, default_value_t = 0, value_name = "MS", help_heading = "Faults")]
-    pdp_delay: u64,
-    /// The statistics of the organization are forbidden (403)
-    #[arg(long, help_heading = "Faults")]
-    stats_forbidden: bool,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "give a number".to_owned())?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("give a number above 0".to_owned()) }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "give a number".to_owned())?;
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("give a number from 0 to 1".to_owned()) }
 }
 
 #[tokio::main]
@@ -135,56 +89,26 @@ async fn main() -> anyhow::Result<()> {
         .without_time()
         .init();
     let arguments = Arguments::parse();
-    let no_table = arguments.no_table;
     let sandbox = start(arguments).await?;
     announce(&sandbox);
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for Ctrl-C")?,
         () = terminated() => {}
     }
-    report(&sandbox, no_table);
+    report(&sandbox);
     sandbox.stop().await;
     Ok(())
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
-    let Arguments {
-        port,
-        key,
-        organization_key,
-        project_key,
-        project,
-        environment,
-        seed,
-        empty,
-        no_table: _,
-        keep_bodies,
-        limits,
-        speedup,
-        retry_after,
-        semantics,
-        fault_rate,
-        random_seed,
-        pdp_delay,
-        stats_forbidden,
-    } = arguments;
+    let Arguments { port, key, organization_key, project_key, project, environment, seed, limits, semantics } =
+        arguments;
     let mut builder = Sandbox::builder()
         .port(port)
         .api_key(&key)
         .environment(&project, &environment)
         .semantics(semantics)
-        .limits(limits)
-        .speedup(speedup)
-        .retry_after(retry_after)
-        .random_seed(random_seed)
-        .pdp(Pdp { delay_ms: pdp_delay, ..Pdp::default() })
-        .stats(Stats { forbidden: stats_forbidden, ..Stats::default() });
-    if empty {
-        builder = builder.empty();
-    }
-    if keep_bodies {
-        builder = builder.keep_bodies();
-    }
+        .limits(limits);
     if let Some(key) = organization_key {
         builder = builder.key(&key, KeyScope::Organization);
     }
@@ -196,30 +120,10 @@ async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
             .await
             .with_context(|| format!("cannot read the seed {}", path.display()))?;
         let seed: Snapshot = serde_json::from_str(&text)
-            .with_context(|| format!("{} is no seed: --help shows one", path.display()))?;
+            .with_context(|| format!("{} is not a valid seed: --help shows one", path.display()))?;
         builder = builder.seed(seed);
     }
-    for fault in unreliable(fault_rate) {
-        builder = builder.fault(fault);
-    }
     Ok(builder.start().await?)
-}
-
-/// Faults of several sorts that together strike this share of the requests.
-fn unreliable(rate: f64) -> Vec<Fault> {
-    if rate == 0.0 {
-        return Vec::new();
-    }
-    let sorts = [
-        Fault::status(503),
-        Fault::throttle(Some("1")),
-        Fault::latency(1_000),
-        Fault::reset_before(),
-        Fault::reset_after(),
-    ];
-    // Each strikes on its own: for this chance each, none strikes 1 - rate of the requests.
-    let each = 1.0 - (1.0 - rate).powf(1.0 / 5.0);
-    sorts.into_iter().map(|fault| fault.chance(each)).collect()
 }
 
 #[allow(clippy::print_stdout, reason = "what the program is for")]
@@ -228,16 +132,13 @@ fn announce(sandbox: &Sandbox) {
     println!("{}", sandbox.url());
     info!("API key {}, environment {}/{}", sandbox.api_key(), sandbox.project(), sandbox.environment());
     info!(
-        "Ctrl-C ends it and prints what is there; --help shows the control under {}/_sandbox/",
+        "Ctrl-C ends it and prints what was asked; --help shows the control under {}/_sandbox/",
         sandbox.url()
     );
 }
 
 #[allow(clippy::print_stdout, reason = "what the program is for")]
-fn report(sandbox: &Sandbox, no_table: bool) {
-    if !no_table {
-        println!("\n{}\n", sandbox.snapshot());
-    }
+fn report(sandbox: &Sandbox) {
     println!("{}", sandbox.counts());
 }
 

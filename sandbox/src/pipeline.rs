@@ -1,7 +1,7 @@
 //! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the contract, and
 //! then the one who answers it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -23,7 +23,7 @@ use crate::limits::{Limiter, RetryAfter, TooSoon};
 use crate::requests::{self, Kind, RequestLog};
 use crate::semantics::ListDepth;
 use crate::server::{Connection, Cut};
-use crate::settings::Settings;
+use crate::settings::{Pdp, Settings};
 use crate::snapshot::Snapshot;
 use crate::world::{World, now_ms};
 
@@ -36,7 +36,7 @@ const MOST_BYTES: usize = 256 << 20;
 /// All that a running sandbox is.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) contract: Contract,
+    pub(crate) contract: Arc<Contract>,
     pub(crate) world: Mutex<World>,
     pub(crate) settings: Mutex<Settings>,
     pub(crate) limiter: Mutex<Limiter>,
@@ -100,9 +100,8 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
         kind,
         status: None,
         fault: fault.map(str::to_owned),
-        body: None,
     };
-    let (number, noted) = note(shared, noted, &body);
+    let number = lock(&shared.log).came(noted.clone());
     let mut stop = lock(&shared.hooks).stop(&noted);
 
     let connection = ConnectInfo::<Connection>::from_request_parts(&mut parts, &()).await.ok();
@@ -124,13 +123,6 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
     }
     lock(&shared.log).answered(number, response.status().as_u16());
     response
-}
-
-/// Puts the request into the log, and gives its number there.
-fn note(shared: &Shared, mut noted: requests::Request, body: &Bytes) -> (u64, requests::Request) {
-    let mut log = lock(&shared.log);
-    noted.body = log.keep_bodies.then(|| String::from_utf8_lossy(body).into_owned());
-    (log.came(noted.clone()), noted)
 }
 
 /// Waits while a test holds the request up at this moment.
@@ -190,7 +182,10 @@ async fn answer(shared: &Shared, answerer: Answerer, asked: Asked) -> Response {
             }
             answers::reply(reply)
         }
-        Err(Stopped::Refused(error)) => answers::reply(error.into()),
+        Err(Stopped::Refused(error)) => {
+            let text = lock(&shared.world).semantics().not_found_text;
+            answers::reply(error.worded(text).into())
+        }
         Err(Stopped::TooSoon(too_soon)) => throttled(shared, &too_soon),
     }
 }
@@ -213,8 +208,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = settings.scope_of(authorization)?;
     let is_delete = parts.method == axum::http::Method::DELETE;
-    let is_schema = path.starts_with("/v2/schema/");
-    lock(&shared.limiter).pass(kind, is_delete, is_schema, Instant::now()).map_err(Stopped::TooSoon)?;
+    lock(&shared.limiter).pass(kind, is_delete, Instant::now()).map_err(Stopped::TooSoon)?;
 
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| ApiError::bad_input("the path is not UTF-8"))?;
@@ -262,10 +256,12 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
         }
         Answerer::Account(answer) => (answer(&settings, &call)?, None),
         Answerer::Pdp(answer) => {
-            let wait = Wait::of(&parts.headers, settings.pdp)?;
+            let wait = Wait::of(&parts.headers)?;
             let delay_ms = i64::try_from(settings.pdp.delay_ms).unwrap_or(i64::MAX / 4);
             let write = |world: &mut World| answer(world, &mut call.clone(), delay_ms);
-            (world.write(false, settings.bulk_lag, write)?, Some(wait))
+            // What it is asked, it answers at once.
+            let is_write = path.starts_with("/facts/");
+            (world.write(false, settings.bulk_lag, write)?, is_write.then_some(wait))
         }
         Answerer::Passed(_) | Answerer::Nobody(..) => (Reply::empty(404), None),
     })
@@ -273,7 +269,8 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
 
 /// Holds an answer until the PDP has what was written, or the caller will not wait longer.
 async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
-    let delay = Duration::from_millis(lock(&shared.settings).pdp.delay_ms);
+    let Pdp { frozen, delay_ms, .. } = lock(&shared.settings).pdp;
+    let delay = if frozen { Duration::MAX } else { Duration::from_millis(delay_ms) };
     shared.pause(delay.min(wait.most)).await;
     answers::reply(if delay > wait.most && wait.fail { Wait::timed_out() } else { reply })
 }

@@ -51,8 +51,6 @@ pub struct Request {
     pub status: Option<u16>,
     /// The name of the fault that struck it.
     pub fault: Option<String>,
-    /// The body as it came, where bodies are kept.
-    pub body: Option<String>,
 }
 
 /// How many requests of each sort there were.
@@ -113,14 +111,9 @@ pub(crate) struct RequestLog {
     /// The number of the first kept request.
     first: u64,
     counts: Counts,
-    pub(crate) keep_bodies: bool,
 }
 
 impl RequestLog {
-    pub(crate) fn new(keep_bodies: bool) -> Self {
-        Self { keep_bodies, ..Self::default() }
-    }
-
     /// Notes that a request came; gives its number.
     pub(crate) fn came(&mut self, request: Request) -> u64 {
         let counts = &mut self.counts;

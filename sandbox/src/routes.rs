@@ -13,25 +13,12 @@ mod users;
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::{MethodFilter, on};
 
 use crate::answerer::Answerer;
-use crate::error::{ApiError, Issue};
 use crate::pipeline::{Shared, serve};
-
-/// Refuses a call of too many items; `field` is where they stand in the body.
-fn fits(field: &str, items: usize, most: usize) -> Result<(), ApiError> {
-    if items <= most {
-        return Ok(());
-    }
-    let loc = if field == "body" { vec![json!("body")] } else { vec![json!("body"), json!(field)] };
-    let msg = format!("ensure this value has at most {most} items");
-    Err(ApiError::Invalid(vec![Issue { loc, msg, kind: "value_error.maxItems".to_owned() }]))
-}
 
 type Route = (MethodFilter, &'static str, Answerer);
 

@@ -13,8 +13,7 @@ use tokio::task::JoinHandle;
 pub use self::builder::{API_KEY, Builder, StartError};
 use crate::faults::Fault;
 use crate::hooks::{Held, Moment};
-use crate::ids::{Kind, id};
-use crate::limits::{Limits, RetryAfter};
+use crate::limits::Limits;
 use crate::pipeline::{Shared, lock};
 use crate::requests::{Counts, Request};
 use crate::semantics::Semantics;
@@ -87,11 +86,6 @@ impl Sandbox {
         lock(&self.shared.settings).environment.clone()
     }
 
-    /// The id of the organization.
-    pub fn organization_id(&self) -> String {
-        id(Kind::Organization, 1).to_string()
-    }
-
     /// Makes a key known, or gives it another scope.
     pub fn add_key(&self, key: &str, scope: KeyScope) {
         lock(&self.shared.settings).keys.insert(key.to_owned(), scope);
@@ -110,11 +104,6 @@ impl Sandbox {
     /// Changes the limits; what was counted stays counted.
     pub fn set_limits(&self, limits: Limits) {
         lock(&self.shared.limiter).set_limits(limits);
-    }
-
-    /// Changes what a 429 of the limits says.
-    pub fn set_retry_after(&self, retry_after: RetryAfter) {
-        lock(&self.shared.settings).retry_after = retry_after;
     }
 
     /// Changes how the PDP behaves.

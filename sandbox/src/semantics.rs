@@ -187,6 +187,16 @@ switch! {
     }
 }
 
+switch! {
+    /// What a 404 says.
+    NotFoundText {
+        /// What kind of thing was looked for.
+        Kind,
+        /// Nothing.
+        Bare,
+    }
+}
+
 /// One answer to each question that Permit's documents leave open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Args)]
 #[serde(default, deny_unknown_fields)]
@@ -246,6 +256,9 @@ pub struct Semantics {
     /// An assignment on a resource instance that does not exist
     #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
     pub missing_instance: MissingInstance,
+    /// What a 404 says
+    #[arg(long, value_enum, default_value_t, value_name = "CHOICE")]
+    pub not_found_text: NotFoundText,
 }
 
 impl Semantics {
@@ -262,7 +275,9 @@ impl Semantics {
         macro_rules! flip {
             ($($field:ident),+) => {
                 // A new switch does not compile until it is flipped here.
-                let Self { $($field: _),+ } = opposite;
+                let Self { not_found_text: _, $($field: _),+ } = opposite;
+                // It changes a text that nobody reads: no run of its own.
+                opposite.not_found_text = NotFoundText::Bare;
                 $(for variant in ValueEnum::value_variants().iter().skip(1) {
                     opposite.$field = *variant;
                     let semantics = Self { $field: *variant, ..Self::default() };

@@ -30,8 +30,6 @@ pub struct Pdp {
     /// Milliseconds until the PDP knows of a write that went through it. Role assignments inside a user write take twice
     /// that.
     pub delay_ms: u64,
-    /// Milliseconds that a write without `X-Wait-Timeout` waits.
-    pub default_wait_ms: u64,
     /// Milliseconds until the PDP knows of a write that went to the API.
     pub api_lag_ms: i64,
     /// It takes nothing in any more, and goes on answering.
@@ -42,7 +40,7 @@ pub struct Pdp {
 
 impl Default for Pdp {
     fn default() -> Self {
-        Self { delay_ms: 0, default_wait_ms: 10_000, api_lag_ms: 0, frozen: false, part_percent: 100 }
+        Self { delay_ms: 0, api_lag_ms: 0, frozen: false, part_percent: 100 }
     }
 }
 
@@ -88,7 +86,9 @@ impl Settings {
         let key = header
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(|| ApiError::unauthorized("the Authorization header is no bearer token"))?
+            .ok_or_else(|| {
+                ApiError::unauthorized("the Authorization header is not a bearer token: send `Bearer KEY`")
+            })?
             .1;
         self.keys.get(key).copied().ok_or_else(|| ApiError::unauthorized("the API key is not known"))
     }

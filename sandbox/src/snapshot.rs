@@ -1,18 +1,13 @@
-//! What is in a sandbox, as a value: to compare, to print, to write down and to seed from.
+//! What is in a sandbox, as a value: to compare, to write down and to seed from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::world::{Instance, Profile, Role, Size, World};
-
-/// How many users a printed table shows.
-const SHOWN: usize = 200;
 
 /// Everything in the environment, by key.
 ///
@@ -139,8 +134,8 @@ impl World {
     pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
         let Snapshot { roles, resources, tenants, instances, users } = seed;
         for key in roles.iter().filter(|key| self.role(key).is_err()).cloned().collect::<Vec<_>>() {
-            let fields = json!({ "name": key }).as_object().cloned().unwrap_or_default();
-            self.add_role(None, &key, fields).map_err(|error| refused(&format!("role {key:?}"), &error))?;
+            let made = self.add_role(None, &key, able(&key));
+            made.map_err(|error| refused(&format!("role {key:?}"), &error))?;
         }
         for (resource, roles) in resources {
             roles.iter().for_each(|role| self.seed_role(Some(resource), role));
@@ -162,9 +157,8 @@ impl World {
     }
 
     fn seed_role(&mut self, resource: Option<&str>, role: &str) {
-        let fields = json!({ "name": role }).as_object().cloned().unwrap_or_default();
         // One that stands is left as it is.
-        self.add_role(resource, role, fields).ok();
+        self.add_role(resource, role, able(role)).ok();
     }
 
     /// Adds or replaces one user, whole. A role or an instance that is not there is made.
@@ -200,7 +194,7 @@ impl World {
             let serial = world.add_user(key, profile)?;
             for (tenant, role, instance) in assignments {
                 let target = world.target(role, Some(tenant), instance)?;
-                world.assign(serial, target, 0)?;
+                world.assign(serial, target, None)?;
             }
             if let Some(user) = world.users.get_mut(serial) {
                 user.unreadable = *unreadable;
@@ -259,41 +253,13 @@ impl World {
     }
 }
 
+/// The fields of a role that permits something.
+fn able(role: &str) -> Map<String, Value> {
+    json!({ "name": role, "permissions": ["doc:read"] }).as_object().cloned().unwrap_or_default()
+}
+
 fn refused(what: &str, error: &ApiError) -> SeedError {
     let body = error.body();
     let why = body["message"].as_str().map_or_else(|| body.to_string(), str::to_owned);
     SeedError::Refused { what: what.to_owned(), why }
-}
-
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { roles, resources: _, tenants, instances: _, users } = self;
-        let join = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>().join(", ");
-        writeln!(f, "roles:   {}", join(roles))?;
-        writeln!(f, "tenants: {}", join(tenants))?;
-        let mut table = Table::new();
-        table
-            .load_style(presets::UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(["user", "e-mail", "name", "roles", "attributes"]);
-        for (key, user) in users.iter().take(SHOWN) {
-            let UserState { email, first_name, last_name, attributes, roles, unreadable: _ } = user;
-            let names: Vec<&str> =
-                [first_name, last_name].into_iter().flatten().map(String::as_str).collect();
-            let attributes: Vec<String> =
-                attributes.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            table.add_row([
-                key.clone(),
-                email.clone().unwrap_or_default(),
-                names.join(" "),
-                roles.iter().cloned().collect::<Vec<_>>().join("\n"),
-                attributes.join("\n"),
-            ]);
-        }
-        writeln!(f, "{table}")?;
-        match users.len().saturating_sub(SHOWN) {
-            0 => write!(f, "users:   {}", users.len()),
-            _ => write!(f, "users:   {}, the first {SHOWN} shown", users.len()),
-        }
-    }
 }

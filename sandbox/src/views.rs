@@ -70,7 +70,6 @@ struct UserInTenant<'a> {
     tenant: &'a str,
     roles: Vec<&'a str>,
     status: &'static str,
-    resource_instance_roles: Vec<InstanceRole<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,23 +79,9 @@ struct UserRole<'a> {
     tenant: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
-struct InstanceRole<'a> {
-    resource_instance: &'a str,
-    resource: &'a str,
-    role: &'a str,
-}
-
 impl World {
-    /// `UserRead`; roles on resource instances are in it where they were asked for. `only`: with roles of this tenant
-    /// alone.
-    pub(crate) fn user_read<'a>(
-        &'a self,
-        serial: u32,
-        user: &'a User,
-        instance_roles: bool,
-        only: Option<u32>,
-    ) -> UserRead<'a> {
+    /// `UserRead`. `only`: with roles of this tenant alone.
+    pub(crate) fn user_read<'a>(&'a self, serial: u32, user: &'a User, only: Option<u32>) -> UserRead<'a> {
         let mut tenants: BTreeMap<u32, UserInTenant> = BTreeMap::new();
         let mut roles = Vec::new();
         let assignments = user.assignments.iter().filter_map(|&serial| self.assignments.get(serial));
@@ -112,22 +97,11 @@ impl World {
                 tenant,
                 roles: Vec::new(),
                 status,
-                resource_instance_roles: Vec::new(),
             });
-            match self.instance_name(target.instance) {
-                Some(name) if instance_roles => {
-                    let (resource, resource_instance) = name.split_once(':').unwrap_or((name, name));
-                    in_tenant.resource_instance_roles.push(InstanceRole {
-                        resource_instance,
-                        resource,
-                        role,
-                    });
-                }
-                Some(_) => {}
-                None => {
-                    in_tenant.roles.push(role);
-                    roles.push(UserRole { role, tenant: Some(tenant) });
-                }
+            // Roles on resource instances stand in the list of role assignments alone.
+            if target.instance.is_none() {
+                in_tenant.roles.push(role);
+                roles.push(UserRole { role, tenant: Some(tenant) });
             }
         }
         if user.unreadable {

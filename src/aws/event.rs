@@ -79,7 +79,7 @@ pub enum NotATrigger {
     )]
     Lacks(&'static str),
     /// The pool's id has not the form of one.
-    #[error("the event's `userPoolId` is no user pool's id: it has the form REGION_ID")]
+    #[error("the event's `userPoolId` is not a valid user pool id: it has the form REGION_ID")]
     UserPoolId,
 }
 

@@ -87,6 +87,8 @@ pub enum Why {
     OldToken,
     /// A change in the directory.
     Change,
+    /// A bulk sync could not settle the person.
+    Unsettled,
 }
 
 redacted_debug!(Message, Look, Lead, Waiting, Stored);
@@ -122,7 +124,7 @@ struct Stored {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreadable {
     /// It is no JSON object of the right members.
-    #[error("the message is none of ours (line {line}, column {column})")]
+    #[error("the message is not one of ours (line {line}, column {column})")]
     NotAMessage {
         /// Where it fails.
         line: usize,

@@ -9,7 +9,7 @@ pub struct UserPoolId(Box<str>);
 
 /// The text is not a user pool's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI")]
+#[error("not a valid user pool id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI")]
 pub struct InvalidUserPoolId;
 
 impl UserPoolId {

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use self::triggers::Change;
 pub use self::triggers::{Event, others};
+use super::screen::Line;
 use super::stack::Stack;
 use super::{Exit, Failed, Terminal};
 use crate::aws::{FunctionArn, UserPoolId};
@@ -25,8 +26,8 @@ use crate::clients;
 const EXAMPLES: &str = "\
 Examples:
   permit-handoff attach --stack permit-handoff
-  permit-handoff attach --user-pool-id eu-west-1_AbCdEfGhI \\
-    --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
+  permit-handoff attach --user-pool-id eu-west-1_AbCdEfGhI --function-arn \\
+    arn:aws:lambda:eu-west-1:123456789012:function:app-post-authentication
 
 All other settings of the pool stay as they are: the difference is \
 shown before anything is written, and the pool is read once more afterwards.";
@@ -34,8 +35,8 @@ shown before anything is written, and the pool is read once more afterwards.";
 const DETACH_EXAMPLES: &str = "\
 Examples:
   permit-handoff detach --stack permit-handoff
-  permit-handoff detach --user-pool-id eu-west-1_AbCdEfGhI \\
-    --function-arn arn:aws:lambda:eu-west-1:123456789012:function:permit-handoff-post-authentication
+  permit-handoff detach --user-pool-id eu-west-1_AbCdEfGhI --function-arn \\
+    arn:aws:lambda:eu-west-1:123456789012:function:app-post-authentication
 
 Takes away the triggers that call this function, and no other's. Do it before the function is deleted: a pool whose trigger \
 does not exist refuses sign-ins.";
@@ -163,7 +164,7 @@ impl Target {
         let others = others(before.lambda_config());
         if !terminal.json {
             for (event, function) in &others {
-                terminal.line(format!("kept: {event} calls {function}"))?;
+                terminal.tell(format!("kept: {event} calls {function}"))?;
             }
         }
         refused(&change)?;
@@ -179,9 +180,7 @@ impl Target {
             if !terminal.interactive {
                 return Err(Failed::usage("there is no terminal to ask on: give --yes to change the pool"));
             }
-            for line in change.lines(terminal) {
-                terminal.note(line);
-            }
+            change.lines().iter().for_each(|line| terminal.note_line(line));
             if !terminal.confirm(&format!("Change the triggers of {user_pool_id}?"))? {
                 terminal.note("Nothing was changed.");
                 return Ok(Exit::Look);
@@ -305,23 +304,21 @@ fn report(
         }))?;
         return Ok(());
     }
-    for line in change.lines(terminal) {
-        terminal.line(line)?;
-    }
+    change.lines().iter().try_for_each(|line| terminal.show(line))?;
     match differences {
-        None => terminal.line("The triggers are already set; nothing was sent.")?,
-        Some([]) => terminal.line("Done. Read back: nothing but the triggers differs.")?,
+        None => terminal.tell("The triggers are already set; nothing was sent.")?,
+        Some([]) => terminal.tell("Done. Read back: nothing but the triggers differs.")?,
         Some(differences) => {
-            let label = terminal.paint("Look", AnsiColor::Yellow);
-            terminal.line(format!(
-                "{label}: the triggers were changed, and these settings differ too: {}. Compare them with the \
-                 last deployment of the pool",
+            let text = format!(
+                ": the triggers were changed, and these settings differ too: {}. Compare them with the last deployment of the \
+                 pool",
                 differences.join(", ")
-            ))?;
+            );
+            terminal.show(&Line::new(2).colour(AnsiColor::Yellow, "Look").text(text))?;
         }
     }
     if change.attaches() {
-        terminal.line(
+        terminal.tell(
             "Cognito must be allowed to call the function: the stack does that for the pool of its parameter \
              UserPoolId.",
         )?;

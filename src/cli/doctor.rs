@@ -220,12 +220,14 @@ fn of_settings(faults: &[SettingFault]) -> Vec<Finding> {
         return vec![Finding::good(Check::Settings, "the settings are well-formed, the policy too")];
     }
     let faults = faults.iter().map(|SettingFault { settings, message }| {
-        Finding::error(
+        let finding = Finding::error(
             Check::Settings,
             format!("{settings}: {message}"),
             "no function that has this setting starts",
             "set it right, here and in the deployment",
-        )
+        );
+        let is_policy = settings.to_string().contains("HANDOFF_POLICY");
+        if is_policy { finding.typing("permit-handoff policy check") } else { finding }
     });
     faults.collect()
 }

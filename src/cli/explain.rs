@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use self::tell::{Asked, Explained, Origin, Person};
+use self::tell::{Asked, Directory, Explained, Origin, Person};
+use super::people::FileArgs;
+use super::run::permit_failed;
 use super::settings::Overrides;
 use super::{Exit, Failed, Terminal};
 use crate::aws::event::TriggerEvent;
@@ -21,16 +24,18 @@ use crate::aws::groups_of;
 use crate::aws::pool::{PoolError, PoolUser, UserPool as _};
 use crate::aws::sdk::CognitoPool;
 use crate::aws::{Patience, UserPoolId};
+use crate::domain::directory::{Directory as _, Record};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, UserKey};
+use crate::domain::identity::{Email, Evidence, Identity, UserKey};
 use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
 use crate::domain::source::{Door, Sources};
+use crate::file::FileDirectory;
 use crate::oidc::explain::unverified_identity;
 use crate::oidc::unverified::UnverifiedToken;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::Catalog;
-use crate::sync::one::leave_out;
+use crate::sync::one::{leave_out, may_have};
 use crate::{clients, config};
 
 const EXAMPLES: &str = "\
@@ -38,17 +43,23 @@ Examples:
   permit-handoff explain --user jane@example.com
   permit-handoff explain --user jane@example.com --role acme/editor     why, or why not
   permit-handoff explain --event event.json --groups admins,acme/editor
+  permit-handoff explain --user 4711 --file people.csv --source crm
   pbpaste | permit-handoff explain --token -
   permit-handoff explain --event event.json --offline     asks neither Permit nor the pool
 
 Exits with 1 where the next sync would change anything, and where nobody knows the person.";
+
+const USAGE: &str = "\
+permit-handoff explain [OPTIONS] --user <KEY|EMAIL|USERNAME>
+       permit-handoff explain [OPTIONS] --event <FILE>
+       permit-handoff explain [OPTIONS] --token <FILE>";
 
 /// One request to Permit or to the user pool.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Arguments of `explain`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
@@ -63,8 +74,10 @@ pub struct Args {
     #[arg(long)]
     all: bool,
     /// Do not ask Permit or the user pool
-    #[arg(long, conflicts_with = "user")]
+    #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    file: FileArgs,
     #[command(flatten)]
     settings: Overrides,
 }
@@ -78,7 +91,7 @@ struct Who {
     /// A token, whose signature is not checked; `-`: standard input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A user by the key (`sub`), the e-mail address or the user name in the pool; by the key in Permit
+    /// A user by the key (`sub`), the e-mail address or the user name in the pool or the --file; by the key in Permit
     #[arg(long, value_name = "KEY|EMAIL|USERNAME")]
     user: Option<String>,
 }
@@ -90,6 +103,16 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
+        let is_of_file = self.file.file.is_some();
+        match (&self.who.user, is_of_file) {
+            (None, true) => return Err(Failed::usage("who of the file? Give --user KEY|EMAIL|USERNAME")),
+            (Some(_), false) if self.offline => {
+                return Err(Failed::usage(
+                    "--user is looked up in the user pool: leave --offline out, or give --event, --token or --file",
+                ));
+            }
+            _ => {}
+        }
         let settings =
             config::Explain::new(self.settings.before(variable), !self.offline).map_err(Failed::usage)?;
         let aws = clients::aws().await.map_err(Failed::usage)?;
@@ -100,6 +123,7 @@ impl Args {
         let person = match &self.who {
             Who { event: Some(path), .. } => self.of_event(path, &aws, &settings).await?,
             Who { token: Some(path), .. } => self.of_token(path, &settings)?,
+            Who { user: Some(user), .. } if is_of_file => self.of_file(user, &settings.policy).await?,
             Who { user: Some(user), .. } => {
                 let (id, sources) = (settings.user_pool_id, &settings.policy.sources);
                 self.of_user(user, &aws, id, sources).await?
@@ -109,7 +133,11 @@ impl Args {
             }
         };
         let permit = match &permit {
-            Some(permit) => Some(ask(permit, &settings.policy, &person).await.map_err(Failed::failed)?),
+            Some(permit) => {
+                let asked = ask(permit, &settings.policy, &person).await;
+                let address = settings.permit.map(|permit| permit.api_url.to_string()).unwrap_or_default();
+                Some(asked.map_err(|error| Failed::failed(permit_failed(&error, &address, "")))?)
+            }
             None => None,
         };
         let file = self.settings.before(variable)("HANDOFF_POLICY_FILE");
@@ -174,17 +202,13 @@ impl Args {
         id: Option<UserPoolId>,
         sources: &Sources,
     ) -> Result<Person, Failed> {
-        let asked_pool = id.is_some();
-        let nobody = || Person {
-            origin: Origin::Nowhere { asked_pool },
-            asked: user.to_owned(),
-            key: UserKey::new(user).ok(),
-            identity: None,
-        };
-        let Some(id) = id else { return Ok(nobody()) };
+        let Some(id) = id else { return Ok(Person::nobody(user, None)) };
         let source = sources.of_user_pool(id.as_str());
+        let directory = Directory { source: source.name.clone(), name: "the user pool".to_owned() };
         let pool = CognitoPool::new(aws, id, TIMEOUT);
-        let Some(found) = find(&pool, user).await? else { return Ok(nobody()) };
+        let Some(found) = find(&pool, user).await? else {
+            return Ok(Person::nobody(user, Some(directory)));
+        };
         let groups = match self.given_groups() {
             Some(groups) => groups,
             None => groups_of(&pool, &found.username, Patience::SIGN_IN).await.map_err(Failed::failed)?,
@@ -196,6 +220,73 @@ impl Args {
         let identity = Identity { enabled, user_name: Some(user_name), ..identity }
             .on(Evidence::read_at(Timestamp::now()));
         Ok(Person::new(Origin::Pool, identity))
+    }
+
+    /// The person as the file has them.
+    async fn of_file(&self, user: &str, policy: &Policy) -> Result<Person, Failed> {
+        let (people, name) = self.file.open(policy)?;
+        let Some(record) = find_in(&people, user).await? else {
+            return Ok(Person::nobody(user, Some(Directory { source: people.source().clone(), name })));
+        };
+        let identity = match record {
+            Record::Identity(identity) => identity,
+            Record::Invalid { reason, .. } => {
+                return Err(Failed::usage(format!(
+                    "the record of {user} in {name} cannot be synced: {reason}"
+                )));
+            }
+        };
+        let groups = self.given_groups().or_else(|| identity.groups.clone());
+        let identity = Identity { groups, ..identity }.on(Evidence::read_at(Timestamp::now()));
+        Ok(Person::new(Origin::File, identity))
+    }
+}
+
+/// Looks for a record by the key, then by the e-mail address, then by the user name. Of several records of one key the first
+/// counts, as in a sync.
+async fn find_in(people: &FileDirectory, user: &str) -> Result<Option<Record>, Failed> {
+    let email = Email::new(user);
+    let (records, mut received) = mpsc::channel(1_024);
+    let mut found: [Vec<Record>; 3] = Default::default();
+    let looking = async {
+        while let Some(record) = received.recv().await {
+            let by = match &record {
+                Record::Identity(identity) if identity.key.as_str() == user => 0,
+                Record::Identity(identity) if email.is_some() && identity.email == email => 1,
+                Record::Identity(identity) if identity.called() == Some(user) => 2,
+                Record::Invalid { key: Some(key), .. } if key.as_str() == user => 0,
+                Record::Invalid { user: called, .. } if called == user => 2,
+                Record::Identity(_) | Record::Invalid { .. } => continue,
+            };
+            if found[by].len() < 3 {
+                found[by].push(record);
+            }
+        }
+    };
+    let (read, ()) = tokio::join!(people.read(None, records), looking);
+    read.map_err(Failed::failed)?;
+    let [by_key, by_email, by_name] = found;
+    if let Some(first) = by_key.into_iter().next() {
+        return Ok(Some(first));
+    }
+    for (what, some) in [("e-mail address", by_email), ("user name", by_name)] {
+        let mut keys: Vec<&str> = some.iter().filter_map(key_of).collect();
+        keys.dedup();
+        if keys.len() > 1 {
+            let keys = keys.join(" or --user ");
+            return Err(Failed::usage(format!("several people have this {what}; say which: --user {keys}")));
+        }
+        if let Some(first) = some.into_iter().next() {
+            return Ok(Some(first));
+        }
+    }
+    Ok(None)
+}
+
+fn key_of(record: &Record) -> Option<&str> {
+    match record {
+        Record::Identity(identity) => Some(identity.key.as_str()),
+        Record::Invalid { key, .. } => key.as_ref().map(UserKey::as_str),
     }
 }
 
@@ -212,7 +303,7 @@ async fn ask(permit: &Permit, policy: &Policy, person: &Person) -> Result<Asked,
     let mut lacking = BTreeMap::new();
     if let Some(identity) = &person.identity {
         let mut desired = policy.evaluate(identity);
-        leave_out(policy, &known, &mut desired);
+        leave_out(policy, &known, &mut desired, may_have(actual.as_ref()));
         let plan = Plan::new(&desired, actual.as_ref());
         lacking = catalog.would_lack(&permit, policy, plan.grants().collect()).await?;
     }

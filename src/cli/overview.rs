@@ -10,10 +10,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use self::planned::{key, kind, moved, named, ours, reasons};
+use crate::cli::reasons::Loss;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{Diff, FieldChange};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Policy, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
 
@@ -62,6 +63,9 @@ pub(super) struct Person {
     pub(super) user_name: Option<String>,
     pub(super) change: Kind,
     pub(super) lost: Vec<String>,
+    /// Why they lose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) loses_because: Option<Loss>,
     pub(super) gained: Vec<String>,
     pub(super) kept: Vec<String>,
     /// Fields of the user that are written, without the ledger.
@@ -160,6 +164,9 @@ pub(super) struct Overview {
     details: bool,
     /// By which reasons are given.
     reasons: Option<Arc<Policy>>,
+    /// What becomes of people who are disabled, and who is, as hashes.
+    when_disabled: WhenDisabled,
+    disabled: HashSet<u64>,
     /// Reasons of people who were read and are not planned yet.
     met: HashMap<String, Vec<Why>>,
     user_names: UserNames,
@@ -180,11 +187,13 @@ pub(super) struct Overview {
 
 impl Overview {
     /// Keeps `limit` people by name.
-    pub(super) fn new(limit: usize, details: bool) -> Self {
+    pub(super) fn new(limit: usize, details: bool, when_disabled: WhenDisabled) -> Self {
         Self {
             limit,
             details,
             reasons: None,
+            when_disabled,
+            disabled: HashSet::new(),
             met: HashMap::new(),
             user_names: UserNames::default(),
             problems_of: IndexMap::new(),
@@ -207,6 +216,9 @@ impl Overview {
     /// Notes who was read.
     pub(super) fn met(&mut self, identity: &Identity) {
         self.user_names.note(identity);
+        if Loss::of(identity, self.when_disabled) == Loss::Disabled {
+            self.disabled.insert(self.hasher.hash_one(identity.key.as_str()));
+        }
         if let Some(policy) = &self.reasons
             && self.met.len() < MET
         {
@@ -229,6 +241,7 @@ impl Overview {
             user_name: has.user_name.clone(),
             change: Kind::Blocked,
             lost: Vec::new(),
+            loses_because: None,
             gained: Vec::new(),
             kept: Vec::new(),
             fields: Vec::new(),
@@ -301,11 +314,11 @@ impl Overview {
         self.totals.gaining += u64::from(!gained.is_empty());
         let moves_none = !is_losing && gained.is_empty();
         self.totals.fields_alone += u64::from(change == Kind::Changed && moves_none);
+        let fields = || match planned {
+            Planned::Sync(diff) => diff.fields(),
+            Planned::Depart { .. } => Vec::new(),
+        };
         if gained.iter().any(|role| role.contains('#')) {
-            let fields = || match planned {
-                Planned::Sync(diff) => diff.fields(),
-                Planned::Depart { .. } => Vec::new(),
-            };
             let by_roles_alone = change == Kind::Changed && lost.is_empty() && fields().is_empty();
             let doubtful = Doubtful { gains: gained.len(), by_roles_alone };
             self.doubtful.insert(self.hasher.hash_one(key(planned)), doubtful);
@@ -313,13 +326,25 @@ impl Overview {
         let list = if is_losing { &self.losing } else { &self.others };
         if list.len() < self.limit {
             let (key, email) = named(planned);
-            let (fields, ledger) = match planned {
-                Planned::Sync(diff) => (diff.fields(), diff.ledger().filter(|_| self.details)),
-                Planned::Depart { .. } => (Vec::new(), None),
+            let fields = fields();
+            let ledger = match planned {
+                Planned::Sync(diff) => diff.ledger().filter(|_| self.details),
+                Planned::Depart { .. } => None,
             };
             let user_name = self.user_names.of(&key).filter(|_| email.is_none()).map(str::to_owned);
-            let person = Person { key, email, user_name, change, lost, gained, kept, fields, ledger, why };
+            let loses_because = is_losing.then(|| self.loss(planned));
+            #[rustfmt::skip]
+            let person =
+                Person { key, email, user_name, change, lost, loses_because, gained, kept, fields, ledger, why };
             if person.loses() { self.losing.push(person) } else { self.others.push(person) }
+        }
+    }
+
+    fn loss(&self, planned: Planned<'_>) -> Loss {
+        match planned {
+            Planned::Depart { .. } => Loss::Left,
+            Planned::Sync(_) if self.disabled.contains(&self.hasher.hash_one(key(planned))) => Loss::Disabled,
+            Planned::Sync(_) => Loss::NoRule,
         }
     }
 
@@ -366,7 +391,7 @@ mod tests {
             let roles = BTreeSet::new();
             Facts::new(UserKey::new(key).unwrap(), None, None, None, serde_json::Map::new(), roles)
         };
-        let mut overview = Overview::new(3, false);
+        let mut overview = Overview::new(3, false, WhenDisabled::Unassign);
         let change = |key: &str, revoke: &[&str]| {
             let revoke = revoke.iter().map(|role| role.parse().unwrap()).collect();
             let key = UserKey::new(key).unwrap();

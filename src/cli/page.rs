@@ -207,6 +207,7 @@ mod tests {
     use crate::domain::deprovision::Departure;
     use crate::domain::facts::Facts;
     use crate::domain::identity::UserKey;
+    use crate::domain::policy::WhenDisabled;
     use crate::sync::bulk::Planned;
     use crate::sync::bulk::problems::Cause;
     use crate::sync::bulk::report::Report;
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn nothing_of_a_record_is_markup_and_nothing_is_fetched() {
         let evil = "</script><script>alert(1)</script><img src=x>";
-        let mut overview = Overview::new(1, false);
+        let mut overview = Overview::new(1, false, WhenDisabled::Unassign);
         for key in ["u1", "u2", "u3"] {
             let key = UserKey::new(key).unwrap();
             let facts = Facts::new(key, Some(evil), None, None, Map::new(), BTreeSet::new());

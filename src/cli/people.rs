@@ -49,7 +49,7 @@ pub(super) struct FileArgs {
 /// The form of a file.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum FormatName {
-    /// Columns with comma, semicolon or tab between them
+    /// Columns with comma, semicolon, tab or bar between them
     Csv,
     /// JSON: an object a line, or a document
     #[value(alias = "jsonl")]
@@ -100,20 +100,22 @@ pub(super) struct People {
     pub(super) name: String,
     /// About how many they are, where that was asked and is known.
     pub(super) expected: Option<u64>,
+    /// What the operator should know of them beforehand.
+    pub(super) notes: Vec<String>,
 }
 
 impl People {
     /// The people of a file.
     pub(super) fn of_file(args: &FileArgs, policy: &Policy) -> Result<Self, Failed> {
         let (directory, name) = args.open(policy)?;
-        let expected = Some(directory.records());
-        Ok(Self { directory: Arc::new(directory), name, expected })
+        let (expected, notes) = (Some(directory.records()), directory.notes());
+        Ok(Self { directory: Arc::new(directory), name, expected, notes })
     }
 
     /// The people of a user pool.
     pub(super) async fn of_pool(id: UserPoolId, policy: &Policy, aws: &SdkConfig) -> Result<Self, Failed> {
         let (directory, name, expected) = pool_of(&id, policy, aws).await?;
-        Ok(Self { directory: Arc::new(directory), name, expected })
+        Ok(Self { directory: Arc::new(directory), name, expected, notes: Vec::new() })
     }
 }
 

@@ -36,7 +36,7 @@ impl Args {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
         let Self { shown: how, run } = self;
-        let prepared = run.prepare(variable).await?;
+        let prepared = run.prepare(terminal, variable).await?;
         let todo = Todo {
             dry_run: true,
             approve_deprovision: false,

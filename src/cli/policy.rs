@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::screen::{Line, counted};
 use super::{Exit, Failed, Terminal};
-use crate::domain::policy::{Fault, InvalidPolicy, Policy};
+use crate::config;
+use crate::domain::policy::{Fault, Policy};
 
 const CHECK: &str = "\
 Examples:
@@ -74,8 +75,8 @@ fn check(
     let file =
         file.ok_or_else(|| Failed::usage("which policy? Give its file, or set HANDOFF_POLICY_FILE"))?;
     let name = file.display().to_string();
-    let parsed = text(&file, "the policy")?.parse::<Policy>();
-    let faults = parsed.as_ref().err().map_or(&[][..], |InvalidPolicy(faults)| faults.as_slice());
+    let parsed = config::policy(&text(&file, "the policy")?);
+    let faults = parsed.as_ref().err().map_or(&[][..], Vec::as_slice);
     let exit = if faults.is_empty() { Exit::Done } else { Exit::Usage };
     if terminal.json {
         let faults: Vec<_> =
@@ -88,7 +89,7 @@ fn check(
         terminal.show(&place.text(format!(": {message}")))?;
     }
     let line = Line::new(2);
-    terminal.show(&if let Ok(policy) = &parsed {
+    terminal.show(&if let Ok((policy, _)) = &parsed {
         let rules = counted(policy.rules.len() as u64, "rule", "rules");
         line.colour(anstyle::AnsiColor::Green, "Good.").text(format!(" {name} has {rules}."))
     } else {
@@ -107,8 +108,8 @@ fn text(file: &Path, what: &str) -> Result<String, Failed> {
 /// A policy that must be right.
 fn read(file: &Path) -> Result<Policy, Failed> {
     let name = file.display().to_string();
-    let parsed = text(file, "the policy")?.parse();
-    parsed.map_err(|InvalidPolicy(faults)| Failed::usage(faults_of(&name, &faults)))
+    let parsed = config::policy(&text(file, "the policy")?);
+    parsed.map(|(policy, _)| policy).map_err(|faults| Failed::usage(faults_of(&name, &faults)))
 }
 
 /// The faults of a file, a line each.

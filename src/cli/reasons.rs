@@ -2,14 +2,48 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, VerifiedEmail};
-use crate::domain::policy::{Condition, Policy, Rule, Verdict};
+use crate::domain::policy::{Condition, Policy, Rule, Verdict, WhenDisabled};
 
 /// Groups that are named in a sentence.
 const NAMED: usize = 5;
+
+/// Why somebody loses what we gave them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Loss {
+    /// They may not sign in any more.
+    Disabled,
+    /// They are not in the directory any more.
+    Left,
+    /// They may sign in, and no rule grants it.
+    NoRule,
+}
+
+impl Loss {
+    /// After "because".
+    pub(in crate::cli) fn told(self) -> &'static str {
+        match self {
+            Self::Disabled => "the person is disabled in the directory",
+            Self::Left => "the person is not in the directory any more",
+            Self::NoRule => "no rule grants it any more",
+        }
+    }
+
+    /// Of somebody who is in the directory.
+    pub(in crate::cli) fn of(identity: &Identity, disabled: WhenDisabled) -> Self {
+        if !identity.enabled && disabled == WhenDisabled::Unassign { Self::Disabled } else { Self::NoRule }
+    }
+}
+
+impl Serialize for Loss {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.told())
+    }
+}
 
 /// A grant, as in `editor in acme`.
 pub(in crate::cli) fn spoken(grant: &Grant) -> String {

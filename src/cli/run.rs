@@ -83,6 +83,7 @@ impl RunArgs {
     /// Reads the settings, and sees what there is to compare.
     pub(super) async fn prepare(
         &self,
+        terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Prepared, Failed> {
         let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
@@ -97,8 +98,13 @@ impl RunArgs {
             let people = People::of_file(file, &common.policy)?;
             (common, share, people)
         } else {
-            let config::BulkSync { common, user_pool_id, share, queue_url, .. } =
-                config::BulkSync::new(&variable).map_err(Failed::usage)?;
+            let settings = config::BulkSync::new(&variable).map_err(|invalid| {
+                let has_pool = variable("USER_POOL_ID").is_some_and(|id| !id.trim().is_empty());
+                let or =
+                    if has_pool { "" } else { "\nOr give --file FILE --source NAME: the people of a file" };
+                Failed::usage(format!("{invalid}{or}"))
+            });
+            let config::BulkSync { common, user_pool_id, share, queue_url, .. } = settings?;
             looks = queue_url.map(|url| {
                 clients::looks(
                     clients::queue(&aws, url, QUEUE_TIMEOUT),
@@ -109,7 +115,7 @@ impl RunArgs {
             let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
             (common, share, people)
         };
-        let People { directory, name, expected } = people;
+        let People { directory, name, expected, notes } = people;
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
         let permit = permit.patient(share);
         let limits = common.permit.limits;
@@ -120,6 +126,7 @@ impl RunArgs {
         let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
         let place = Place { directory: name, permit: "Permit".to_owned() };
         let take_over = take_over.as_deref().map(Source::named);
+        notes.iter().for_each(|note| terminal.note(format!("note: {note}")));
         Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page, take_over })
     }
 }
@@ -135,9 +142,11 @@ impl Prepared {
             take_over: self.take_over.clone(),
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
+        let policy = &self.sync.policy;
+        let overview = |shown| Overview::new(shown, details, policy.deprovision.disabled);
         let overview = match self.page {
-            Some(_) => Overview::new(shown.max(ON_THE_PAGE), details).with_reasons(self.sync.policy.clone()),
-            None => Overview::new(shown, details),
+            Some(_) => overview(shown.max(ON_THE_PAGE)).with_reasons(policy.clone()),
+            None => overview(shown),
         };
         let progress = Progress::new(terminal.interactive, terminal.json);
         let watch = Watch::new(progress, terminal.columns, self.expected, self.permit.clone(), overview);
@@ -198,25 +207,26 @@ impl Prepared {
                     "{source}.{stands} Nobody loses anything while a part is unknown. Run it again once that is solved"
                 )
             }
-            BulkSyncError::Permit { source, .. } => {
-                let address = &self.address;
-                let (where_, what_to_do) = match source {
-                    Error::Unavailable { status: None, .. } => (
-                        format!(" at {address}"),
-                        "check PERMIT_API_URL and the network: `permit-handoff doctor`",
-                    ),
-                    Error::Unavailable { .. } | Error::Lost | Error::RateLimited { .. } => {
-                        (format!(" at {address}"), "run it again in a few minutes")
-                    }
-                    Error::Garbled | Error::Redirected | Error::TooLarge => {
-                        (format!(" at {address}"), "`permit-handoff doctor` looks closer")
-                    }
-                    _ => (String::new(), "`permit-handoff doctor` says which setting is at fault"),
-                };
-                format!("{source}{where_}.{stands} What to do: {what_to_do}")
-            }
+            BulkSyncError::Permit { source, .. } => permit_failed(source, &self.address, stands),
         }
     }
+}
+
+/// What Permit, at `address`, did not do, and what to do about that. `stands`: whether anything was written.
+pub(super) fn permit_failed(error: &Error, address: &str, stands: &str) -> String {
+    let (where_, what_to_do) = match error {
+        Error::Unavailable { status: None, .. } => {
+            (format!(" at {address}"), "check PERMIT_API_URL and the network: `permit-handoff doctor`")
+        }
+        Error::Unavailable { .. } | Error::Lost | Error::RateLimited { .. } => {
+            (format!(" at {address}"), "run it again in a few minutes")
+        }
+        Error::Garbled | Error::Redirected | Error::TooLarge | Error::NoSuchPath => {
+            (format!(" at {address}"), "`permit-handoff doctor` looks closer")
+        }
+        _ => (String::new(), "`permit-handoff doctor` says which setting is at fault"),
+    };
+    format!("{error}{where_}.{stands} What to do: {what_to_do}")
 }
 
 /// A run, before anybody was told.

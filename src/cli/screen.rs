@@ -23,7 +23,11 @@ struct Cell {
 
 impl Cell {
     fn width(self) -> usize {
-        self.character.width().unwrap_or(0)
+        match self.character {
+            // It makes the character before it a picture of two columns.
+            '\u{fe0f}' => 1,
+            character => character.width().unwrap_or(0),
+        }
     }
 }
 
@@ -137,6 +141,20 @@ fn painted(cells: &[Cell], colours: bool) -> String {
     text
 }
 
+/// The text in so many columns at most; of one that is cut off, the end is `...`.
+pub(super) fn clipped(text: &str, columns: usize) -> String {
+    let cells = Line::plain(text).cells;
+    if width(&cells) <= columns {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let fits = cells.iter().take_while(|cell| {
+        used += cell.width();
+        used + 3 <= columns
+    });
+    fits.map(|cell| cell.character).chain("...".chars()).collect()
+}
+
 /// `1 person`, `1,600 people`.
 pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", figure(count), if count == 1 { one } else { many })
@@ -199,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_clipped_by_its_columns() {
+        assert_eq!(clipped("jane@example.com", 16), "jane@example.com");
+        assert_eq!(clipped("jane@example.com", 10), "jane@ex...");
+        assert_eq!(clipped("漢字漢字", 7), "漢字...");
+        assert_eq!(clipped("漢字漢字", 8), "漢字漢字");
+    }
+
+    #[test]
     fn what_does_not_fit_is_counted() {
         let pieces: Vec<_> = (0..5).map(|n| (format!("+acme/role{n}"), None)).collect();
         let line = Line::plain("jane@example.com").fitting(50, &pieces);
@@ -210,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_is_wider_than_the_terminal_and_no_word_is_lost(
-            text in "[a-z ]{0,30}[a-z語é@/ ]{0,120}", hang in 0_usize..60, columns in 20_usize..100,
+            text in "[a-z ]{0,30}[a-z語é@/ 😀☺\u{fe0f}\u{301}]{0,120}", hang in 0_usize..60, columns in 20_usize..100,
         ) {
             let line = Line::new(hang).text(&text);
             let lines = line.rendered(columns, false);

@@ -10,7 +10,7 @@ use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::overview::{Overview, Totals};
 use super::screen::{Line, counted, figure, joined};
-use crate::sync::bulk::report::{Report, Unowned};
+use crate::sync::bulk::report::{AtPdpTotals, Report, Unowned};
 
 /// The lines of a terminal that nobody has made larger.
 pub(super) const LINES: usize = 24;
@@ -141,6 +141,7 @@ impl View<'_> {
                 first.user
             )));
         }
+        lines.extend(report.verified.at_pdp.map(at_pdp));
         if !report.dry_run {
             lines.push(self.cost());
         }
@@ -238,6 +239,22 @@ impl View<'_> {
             counted(requests.bulk, "bulk call", "bulk calls")
         ))
     }
+}
+
+/// What the PDP was asked, and said.
+fn at_pdp(AtPdpTotals { asked, agreed, seconds }: AtPdpTotals) -> Line {
+    let (asked_about, line) =
+        (counted(asked, "person who was changed", "people who were changed"), Line::new(2));
+    if agreed == asked {
+        let text = format!(" asked about {asked_about}, and it knew after {seconds:.1} s.");
+        return line.colour(Green, "PDP:").text(text);
+    }
+    let lacks = figure(asked - agreed);
+    let text = format!(
+        " asked about {asked_about}, and after {seconds:.0} s it still does not know of {lacks} of them. Its permission checks are out \
+         of date: `permit-handoff doctor` looks closer."
+    );
+    line.colour(Red, "PDP:").text(text)
 }
 
 /// Whether anything was written by a run that did not come to its end.

@@ -53,7 +53,7 @@ impl Args {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
         let Self { dry_run, yes, approve_deprovision, shown: how, run } = self;
-        let prepared = run.prepare(variable).await?;
+        let prepared = run.prepare(terminal, variable).await?;
         let shown = how.people(terminal.json);
         let todo = Todo { dry_run, approve_deprovision, shown, details: how.details };
         let asks = terminal.interactive && !terminal.json && !yes && !dry_run;
@@ -124,7 +124,8 @@ pub(super) fn exit_of(report: &Report, pending: bool) -> Exit {
     if !report.converged && !report.dry_run {
         return Exit::Failed;
     }
-    if pending || report.rejections() > 0 { Exit::Look } else { Exit::Done }
+    let lags = report.verified.at_pdp.is_some_and(|at_pdp| at_pdp.agreed < at_pdp.asked);
+    if pending || lags || report.rejections() > 0 { Exit::Look } else { Exit::Done }
 }
 
 /// The screen. Where nothing was read before it failed, there is nothing to tell but the error.
@@ -155,8 +156,11 @@ fn next(
     report: &Report,
     touched: u64,
 ) -> Option<(String, &'static str)> {
-    let plans = ["--all", "--details", "--json", "--dry-run", "--yes"];
+    let plans = ["--all", "--details", "--json", "--dry-run", "--yes", "--approve-deprovision"];
     let typed = |instead: &str| terminal.typed(command, instead, &plans);
+    if report.refused.is_some() && !report.can_be_approved {
+        return Some((typed("plan"), "When that is solved"));
+    }
     if report.refused.is_some() {
         let why = if terminal.interactive {
             "If this is right (it shows who loses what, and asks first)"

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 
 use super::screen::Line;
 use super::shown::{shown_in_colours, shown_json, shown_lines};
@@ -20,6 +20,7 @@ pub enum Colour {
 }
 
 /// Output, errors and input of a command.
+#[allow(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Terminal<'a> {
     out: &'a mut (dyn Write + Send),
     err: &'a mut (dyn Write + Send),
@@ -28,6 +29,8 @@ pub struct Terminal<'a> {
     pub json: bool,
     /// Whether colours are used.
     pub colours: bool,
+    /// Whether errors have them too: these may go to a file beside a terminal.
+    pub error_colours: bool,
     /// Whether a person looks on: progress bars are drawn, and questions asked.
     pub interactive: bool,
     /// Where lines are broken.
@@ -46,8 +49,9 @@ impl<'a> Terminal<'a> {
         err: &'a mut (dyn Write + Send),
         input: &'a mut (dyn Read + Send),
     ) -> Self {
-        let (json, colours, interactive) = (false, false, false);
-        Self { out, err, input, json, colours, interactive, columns: COLUMNS, arguments: Vec::new() }
+        let (json, colours, error_colours, interactive) = (false, false, false, false);
+        let arguments = Vec::new();
+        Self { out, err, input, json, colours, error_colours, interactive, columns: COLUMNS, arguments }
     }
 
     /// Writes to the output.
@@ -62,7 +66,7 @@ impl<'a> Terminal<'a> {
         self.write_all(format!("{text}\n").as_bytes())
     }
 
-    /// The text without anything that steers a terminal, but for the colours of [`paint`](Self::paint).
+    /// The text without anything that steers a terminal, but for the colours of a [`Line`].
     fn safe(&self, text: &str) -> String {
         if self.colours { shown_in_colours(text) } else { shown_lines(text) }
     }
@@ -71,6 +75,11 @@ impl<'a> Terminal<'a> {
     pub(super) fn show(&mut self, line: &Line) -> io::Result<()> {
         let lines = line.rendered(self.columns, self.colours);
         lines.iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Writes text, broken where the terminal ends.
+    pub(super) fn tell(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.show(&Line::new(2).text(text))
     }
 
     /// The command line with another command in place of `command` and without the flags that only this one knows.
@@ -94,19 +103,6 @@ impl<'a> Terminal<'a> {
         }
     }
 
-    /// Writes a diff, what is added in green and what is taken away in red, each line behind `indent`.
-    pub fn diff(&mut self, text: &str, indent: &str) -> io::Result<()> {
-        for line in text.lines() {
-            let line = match line.trim_start().chars().next() {
-                Some('-') => self.paint(line, AnsiColor::Red),
-                Some('+') => self.paint(line, AnsiColor::Green),
-                _ => line.to_owned(),
-            };
-            self.line(format!("{indent}{line}"))?;
-        }
-        Ok(())
-    }
-
     /// Writes a value as JSON, over several lines.
     pub fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
@@ -115,9 +111,15 @@ impl<'a> Terminal<'a> {
 
     /// Writes a line about progress, beside the output.
     pub fn note(&mut self, text: impl AsRef<str>) {
-        // Where nobody reads notes, there is nobody to tell.
-        let text = self.safe(text.as_ref());
-        let _ = writeln!(self.err, "{text}");
+        self.note_line(&Line::new(2).text(text));
+    }
+
+    /// The same, in colours.
+    pub(super) fn note_line(&mut self, line: &Line) {
+        for line in line.rendered(self.columns, self.error_colours) {
+            // Where nobody reads notes, there is nobody to tell.
+            let _ = writeln!(self.err, "{line}");
+        }
     }
 
     /// Writes what went wrong.
@@ -125,9 +127,7 @@ impl<'a> Terminal<'a> {
         for (place, text) in message.lines().enumerate() {
             let line = Line::new(2);
             let line = if place == 0 { line.colour(AnsiColor::Red, "error").text(": ") } else { line };
-            for line in line.text(text).rendered(self.columns, self.colours) {
-                self.note(line);
-            }
+            self.note_line(&line.text(text));
         }
     }
 
@@ -142,16 +142,6 @@ impl<'a> Terminal<'a> {
             answer.extend(byte);
         }
         Ok(matches!(String::from_utf8_lossy(&answer).trim().to_lowercase().as_str(), "y" | "yes"))
-    }
-
-    /// The text in a colour, where colours are used.
-    pub fn paint(&self, text: &str, colour: AnsiColor) -> String {
-        let text = shown_lines(text);
-        if !self.colours {
-            return text;
-        }
-        let style = Style::new().fg_color(Some(colour.into())).bold();
-        format!("{style}{text}{style:#}")
     }
 }
 

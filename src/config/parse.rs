@@ -75,7 +75,8 @@ fn origin(text: &str) -> Result<String, String> {
 
 pub(super) fn whole_number(text: &str, range: RangeInclusive<u64>, unit: &str) -> Result<u64, String> {
     let (least, most) = (range.start(), range.end());
-    let fault = || format!("`{text}` is no whole number from {least} to {most}, in {unit}");
+    let fault =
+        || format!("`{text}` is not a valid value: give a whole number from {least} to {most}, in {unit}");
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(fault)
 }
 

@@ -79,6 +79,13 @@ impl Departure {
         ours.roles != facts.roles && Self::new(&ours, rule, now) == Self::Delete
     }
 
+    /// Whether somebody who left has lost everything of ours, at this time or later.
+    pub fn lost_all_since(facts: &Facts, since: Timestamp) -> bool {
+        facts.ledger.as_ref().is_some_and(|Ledger { grants, missing_since, as_of, .. }| {
+            grants.is_empty() && missing_since.is_some() && as_of.is_some_and(|as_of| as_of >= since)
+        })
+    }
+
     /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there the breaker
     /// stands before it, and they lose their roles until then.
     ///
@@ -115,7 +122,7 @@ impl Departure {
 pub enum Refusal {
     /// The directory has nobody in it, and Permit has users that it vouched for.
     #[error(
-        "the directory is empty and {owned} users are owned: nobody is deprovisioned on an empty directory"
+        "the directory is empty, and Permit has users of it ({owned}): nobody is deprovisioned on an empty directory"
     )]
     EmptyDirectory {
         /// How many users are owned.

@@ -48,9 +48,9 @@ pub enum Refused {
         "the token is older than `fresh_seconds` of its source, and would have to change something: sign in again"
     )]
     Stale,
-    /// There is no ledger, and tokens of this source take nobody on.
+    /// There is no ledger, and this door of the source takes nobody on.
     #[error(
-        "the Permit user was made by somebody else: set `adopt = true` on the source to have its tokens take such users on"
+        "the Permit user was made by somebody else: set `adopt = true` on the source to take such users on"
     )]
     NotAdopted,
     /// Nobody knows when the evidence was true.

@@ -4,10 +4,11 @@
 //!
 //! - [`SourceConfig`], [`Sources`]: what the policy says of each;
 //! - `parse`, `provider`: from TOML;
-//! - `test`, `list`, `key`: what single claims say;
+//! - `test`, `list`, `key`, `cell`: what single claims say;
 //! - `columns`, `views`: what only files have; what each door tells;
 //! - `read`: from a person's claims at a door to an [`Identity`](super::identity::Identity), or to why there is none.
 
+mod cell;
 mod columns;
 mod key;
 mod list;
@@ -21,6 +22,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::cell::Cell;
 pub use self::key::{KeyEncoding, decode as decode_key};
 pub use self::list::{InvalidListForm, ListForm, could_be_one as could_be_a_list, readings as list_readings};
 pub use self::provider::PROVIDERS;
@@ -189,6 +191,14 @@ pub struct FileForms {
     pub ignored: Vec<String>,
     /// What is put before texts in CSV, so that no spreadsheet runs them.
     pub text_mark: Option<String>,
+    /// What the exporter writes into the cells of its CSV, by column.
+    pub cells: BTreeMap<String, Cell>,
+    /// Whether its CSV leaves texts that people choose without quotes, so that they can write lines of their own into it.
+    pub unquoted: bool,
+    /// Lists that the exporter leaves empty for everybody where it does not tell them.
+    pub left_empty: Vec<String>,
+    /// How an export is made that says who may sign in, where there are others.
+    pub status_hint: Option<String>,
 }
 
 impl SourceConfig {

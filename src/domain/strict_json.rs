@@ -26,6 +26,20 @@ pub enum JsonFault {
     TooDeep,
 }
 
+/// Whether every number in `value` is the one that was written: of more than 53 bits, a double is another one.
+pub fn is_exact(value: &Value) -> bool {
+    const FIRST_DOUBT: f64 = 9_007_199_254_740_992.0;
+
+    match value {
+        Value::Number(number) => {
+            !number.is_f64() || number.as_f64().is_some_and(|number| number.abs() < FIRST_DOUBT)
+        }
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
 /// The one object that `text` is. `deepest` counts the outermost object.
 pub fn object(text: &[u8], deepest: usize) -> Result<Map<String, Value>, JsonFault> {
     match value(text, deepest)? {

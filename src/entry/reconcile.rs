@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 pub use self::batch::{Answer, Batch};
 use self::batch::{Messages, Parsed, Poison};
-use self::breaker::Breaker;
+use self::breaker::{Breaker, Told};
 use self::people::{Found, People};
 use crate::aws::UserPoolId;
 use crate::aws::change::{Change, Nothing};
@@ -29,7 +29,7 @@ use crate::permit::{Error, MAX_BULK_USERS, Permit};
 use crate::sync::catalog::{Catalog, Known};
 use crate::sync::looks::Looks;
 use crate::sync::many::{Applied, Applier, Recent, Settled, Target};
-use crate::sync::one::{SyncError, leave_out};
+use crate::sync::one::{SyncError, leave_out, may_have};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
 /// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
@@ -250,12 +250,18 @@ impl Reconcile {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
-        let mut items = Vec::new();
+        let (mut items, mut left) = (Vec::new(), None);
         for key in keys {
-            let item = people.item(&key, |found| self.target(found, &known));
+            let item = people.item(&key, self.permit.time_of(Timestamp::now()), |found| {
+                self.target(source, found, &known)
+            });
             match item {
-                Some(item) if self.may_be_done(permit, source, &item.target).await? => items.push(item),
-                Some(_) | None => people.done(&key),
+                Some(item) if self.may_lose(&applier, permit, &item.target, &mut left).await? => {
+                    items.push(item);
+                }
+                // They keep their roles, but for those that no ledger names.
+                Some(item) => items.push(item.keeping()),
+                None => people.done(&key),
             }
         }
         let mut synced = 0_usize;
@@ -281,36 +287,46 @@ impl Reconcile {
         Ok(())
     }
 
-    /// Whether nothing stands against it: somebody who is gone is this directory's own, and not one of too many.
-    async fn may_be_done(&self, permit: &Permit, source: &Source, target: &Target) -> Result<bool, Error> {
-        let Target::Absent { key, rule, now } = target else { return Ok(true) };
+    /// Whether somebody who is gone may lose what they are to lose. `left`: how many more may in this batch.
+    async fn may_lose(
+        &self,
+        applier: &Applier,
+        permit: &Permit,
+        target: &Target,
+        left: &mut Option<usize>,
+    ) -> Result<bool, Error> {
+        let Target::Absent { key, source: _, rule, now } = target else { return Ok(true) };
         let actual = permit.user(key).await?;
-        if !actual.as_ref().is_some_and(|facts| facts.is_owned_by(source)) {
-            return Ok(false);
-        }
         if !matches!(target.plan(actual.as_ref()), Plan::Change(change) if !change.revoke.is_empty()) {
             return Ok(true);
         }
-        let users = permit.users_page(1, None).await?.total;
-        let admits = self.breaker.admits(*now, users, rule.max_percent);
-        if !admits {
-            tracing::error!(
-                max_percent = rule.max_percent,
-                "too many people left the directory within an hour: they keep their roles until a bulk sync has looked"
-            );
-            metrics::change(ChangeOutcome::Refused);
+        let left = match left {
+            Some(left) => left,
+            empty => {
+                let told = Told::ask(applier, permit, *now).await?;
+                empty.insert(self.breaker.left(*now, told, rule.max_percent))
+            }
+        };
+        if *left > 0 {
+            *left -= 1;
+            self.breaker.passes(*now);
+            return Ok(true);
         }
-        Ok(admits)
+        tracing::error!(
+            max_percent = rule.max_percent,
+            "too many people left the directory within an hour: they keep their roles until a bulk sync has looked"
+        );
+        metrics::change(ChangeOutcome::Refused);
+        Ok(false)
     }
 
     /// How the person should be.
-    fn target(&self, found: &Found, known: &Known) -> Option<Target> {
-        let (ahead, now) = (self.permit.ahead(), Timestamp::now());
+    fn target(&self, source: &Source, found: &Found, known: &Known) -> Option<Target> {
         match found {
             Found::There(identity) => {
                 let mut desired = self.policy.evaluate(identity);
-                desired.evidence = desired.evidence.by_permits_clock(ahead, now);
-                for left_out in leave_out(&self.policy, known, &mut desired) {
+                desired.evidence = desired.evidence.by_permits_clock(self.permit.ahead(), Timestamp::now());
+                for left_out in leave_out(&self.policy, known, &mut desired, may_have(None)) {
                     let code = left_out.code();
                     tracing::warn!(code, reason = %left_out, "a part of the person is not synced");
                 }
@@ -320,7 +336,12 @@ impl Reconcile {
                 let (key, mut rule) = (key.clone(), self.policy.deprovision);
                 // The grace period is for people who are missing, and nobody knows why.
                 rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
-                Some(Target::Absent { key, rule, now: now.checked_sub(ahead).unwrap_or(now) })
+                Some(Target::Absent {
+                    key,
+                    source: source.clone(),
+                    rule,
+                    now: self.permit.time_of(Timestamp::now()),
+                })
             }
             Found::Unclear(reason) => {
                 tracing::warn!(

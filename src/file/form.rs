@@ -28,7 +28,18 @@ pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<
         "json" | "jsonl" | "ndjson" => Some(Format::Json),
         _ => None,
     };
-    let by_look = if matches!(first, b'{' | b'[') { Format::Json } else { Format::Csv };
+    let looks_like_json = matches!(first, b'{' | b'[');
+    let by_look = if looks_like_json { Format::Json } else { Format::Csv };
+    match (reading.format, by_name) {
+        (None, Some(Format::Csv)) if looks_like_json => {
+            return Err("by its name it is CSV, and it looks like JSON: say which it is, --format json or --format csv".to_owned());
+        }
+        // Of JSON lines, each may be broken.
+        (None, Some(Format::Json)) if !looks_like_json && ending == "json" => {
+            return Err("by its name it is JSON, and it begins like none: say which it is, --format csv or --format json".to_owned());
+        }
+        _ => {}
+    }
     match reading.format.or(by_name).unwrap_or(by_look) {
         Format::Csv => csv(path, reading, forms),
         Format::Json => json(path, reading, forms),
@@ -36,6 +47,50 @@ pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<
 }
 
 fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
+    let Start { first, prelude, given } = start(path)?;
+    let first = header_text(&first);
+    let is_nameless = reading.columns.is_none() && is_nameless(first, forms);
+    let separator = given.unwrap_or_else(|| match &reading.columns {
+        Some(columns) => separator(first, &[columns.len()]),
+        // What people write must not say how their line is cut.
+        None if is_nameless => b',',
+        None => separator(first, &[]),
+    });
+    let has_header = reading.columns.is_none() && !is_nameless;
+    let row = first_row(open(path)?, separator, prelude, has_header)?;
+    let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
+
+    let cells = |columns: &[String]| columns.iter().map(|name| forms.cell(name)).collect();
+    if let Some(columns) = &reading.columns {
+        let columns = titles(columns)?;
+        let width = header.len().max(columns.len());
+        let cells = cells(&columns);
+        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width, cells });
+    }
+    if is_nameless {
+        // Which version wrote it: with a separator at the end of each line, or without.
+        let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
+        let width = forms.widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
+        let columns: Vec<String> = forms.columns.iter().take(width).cloned().collect();
+        let cells = cells(&columns);
+        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width, cells });
+    }
+    let columns = titles(&header)?;
+    let (width, cells) = (columns.len(), cells(&columns));
+    Ok(Form::Csv { columns, separator, prelude, has_header: true, width, cells })
+}
+
+/// How a CSV file begins.
+struct Start {
+    /// Its first line, or more.
+    first: String,
+    /// Lines before it that are no records.
+    prelude: u64,
+    /// The separator that one of those names.
+    given: Option<u8>,
+}
+
+fn start(path: &Path) -> Result<Start, String> {
     let (mut prelude, mut given) = (0, None);
     let mut reader = open(path)?;
     let first = loop {
@@ -52,29 +107,14 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
         prelude += 1;
         reader.skip_until(b'\n').map_err(|error| error.to_string())?;
     };
-    drop(reader);
-    let first = header_text(&first);
-    let widths = match &reading.columns {
-        Some(columns) => vec![columns.len()],
-        None if forms.widths.is_empty() && !forms.columns.is_empty() => vec![forms.columns.len()],
-        None => forms.widths.clone(),
-    };
-    let separator = given.unwrap_or_else(|| separator(first, &widths));
-    let row = first_row(open(path)?, separator, prelude)?;
-    let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
+    Ok(Start { first, prelude, given })
+}
 
-    if let Some(columns) = reading.columns.clone() {
-        let width = header.len().max(columns.len());
-        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
-    }
-    let is_header = forms.columns.is_empty() || header.iter().any(|name| forms.columns.contains(name));
-    if !is_header {
-        // Which version wrote it: with a separator at the end of each line, or without.
-        let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
-        let width = widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
-        let columns = forms.columns.iter().take(width).cloned().collect();
-        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width });
-    }
+/// The names in a header line.
+///
+/// # Errors
+/// Where two of them are one.
+fn titles(header: &[String]) -> Result<Vec<String>, String> {
     let mut columns: Vec<String> =
         header.iter().map(|name| name.trim().trim_matches('\u{feff}').trim().to_owned()).collect();
     if columns.last().is_some_and(String::is_empty) {
@@ -97,8 +137,15 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
             }
         }
     }
-    let width = columns.len();
-    Ok(Form::Csv { columns, separator, prelude, has_header: true, width })
+    Ok(columns)
+}
+
+/// Whether the first line of an export without a header line is a person. Its first cell tells, which is nobody's to choose: another
+/// one may be called like a column.
+fn is_nameless(first: &str, forms: &FileForms) -> bool {
+    let name = first.split([',', ';', '\t']).next().unwrap_or_default();
+    let name = name.trim().trim_matches('"');
+    !forms.columns.is_empty() && !forms.columns.iter().chain(&forms.claims.key).any(|column| column == name)
 }
 
 /// The first record: up to the first line end outside of quotes.

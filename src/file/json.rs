@@ -17,14 +17,19 @@ pub(super) use self::beside::Beside;
 use self::places::Goal;
 pub(super) use self::places::Places;
 use self::walk::{Node, Walk};
-use crate::domain::strict_json;
+use crate::domain::strict_json::{self, JsonFault};
 
 /// Nothing that says something of a person is nested deeper.
 const DEEPEST: usize = 32;
 
 /// The object that `text` is.
 pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
-    strict_json::object(text.as_bytes(), DEEPEST).map_err(|fault| fault.to_string())
+    strict_json::object(text.as_bytes(), DEEPEST).map_err(|fault| match fault {
+        JsonFault::Invalid(why) => format!("not JSON ({why}): correct the record"),
+        JsonFault::NotAnObject | JsonFault::DuplicateName | JsonFault::TooDeep => {
+            format!("{fault}: correct the record")
+        }
+    })
 }
 
 /// Why documents were not read to their end.
@@ -217,8 +222,8 @@ mod tests {
             (r#"{"sub":"a","sub":"b"}"#, "same name twice"),
             (r#"{"a":{"b":1,"\u0062":2}}"#, "same name twice"),
             ("[1]", "not a JSON object"),
-            (r#"{"a":1}{"b":2}"#, "not JSON: trailing"),
-            (r#"{"a":1"#, "not JSON: EOF"),
+            (r#"{"a":1}{"b":2}"#, "not JSON (trailing"),
+            (r#"{"a":1"#, "not JSON (EOF"),
         ] {
             let error = object(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::csv::{Csv, LONGEST, Row, Unsure};
 use super::json::{Fault, Places, documents, object};
+use crate::domain::source::Cell;
 
 /// How a file has its records.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub(super) enum Form {
         has_header: bool,
         /// Fields of a record, where it has more than there are names for.
         width: usize,
+        /// What the exporter writes into each column.
+        cells: Vec<Option<Cell>>,
     },
     /// A JSON object a line.
     Lines,
@@ -28,12 +31,27 @@ pub(super) enum Form {
     Documents(Places),
 }
 
+/// The key, the address, whether it is verified: with these an exporter begins a record that people can write into.
+const HEAD: usize = 3;
+
 /// One record.
 pub(super) struct Entry<'a> {
     /// Where it is: `line 7`, `users[3]`.
     pub(super) at: &'a str,
+    /// The first cell of a CSV's record, whether the record is sure or not.
+    pub(super) first: &'a str,
+    /// Whether a CSV's record goes over lines.
+    pub(super) goes_over_lines: bool,
+    /// Whether the first cells are those with which the exporter begins a record.
+    pub(super) has_head: bool,
     /// What it says, or why that is unsure.
     pub(super) record: Result<Map<String, Value>, String>,
+}
+
+impl<'a> Entry<'a> {
+    fn of_json(at: &'a str, record: Result<Map<String, Value>, String>) -> Self {
+        Self { at, first: "", goes_over_lines: false, has_head: true, record }
+    }
 }
 
 /// How a reading ended.
@@ -54,6 +72,9 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let start = reader.fill_buf().map_err(|error| error.to_string())?;
+    if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0x1f, 0x8b]) {
+        return Err("it is a spreadsheet or an archive: save it as CSV in UTF-8, or unpack it".to_owned());
+    }
     let is_utf_16 = start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]);
     if is_utf_16 || start.iter().take(64).any(|byte| *byte == 0) {
         return Err(
@@ -61,9 +82,6 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
                     Export-Csv -Encoding UTF8"
                 .to_owned(),
         );
-    }
-    if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0x1f, 0x8b]) {
-        return Err("it is a spreadsheet or an archive: save it as CSV in UTF-8, or unpack it".to_owned());
     }
     // Some tools put one more before the one that is there.
     let marks = start.chunks(3).take_while(|bytes| *bytes == [0xef, 0xbb, 0xbf]).count();
@@ -82,8 +100,7 @@ impl Form {
             Self::Csv { .. } => self.read_csv(reader, each),
             Self::Lines => read_lines(reader, each),
             Self::Documents(places) => {
-                let read =
-                    documents(reader, places, &mut |at, text| each(Entry { at, record: object(text) }));
+                let read = documents(reader, places, &mut |at, text| each(Entry::of_json(at, object(text))));
                 let mut end = End::default();
                 match read {
                     Ok(beside) => (end.arrays, end.more) = (Some(beside.named_arrays()), beside.more),
@@ -101,7 +118,7 @@ impl Form {
         mut reader: BufReader<File>,
         each: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> io::Result<End> {
-        let Self::Csv { columns, separator, prelude, has_header, width } = self else {
+        let Self::Csv { columns, separator, prelude, has_header, width, cells } = self else {
             return Ok(End::default());
         };
         for _ in 0..*prelude {
@@ -113,14 +130,19 @@ impl Form {
         }
         while let Some(row) = csv.next() {
             let (line, record) = match row {
-                Ok((line, fields)) => (line, record(columns, *width, fields)),
+                Ok((line, fields)) => (line, record(columns, *width, cells, fields)),
                 Err(Unsure::Record { line, reason }) => (line, Err(reason)),
                 Err(Unsure::Rest { line, reason }) => {
                     let broken = format!("line {line}: {reason}; it and everything after it is unsure");
                     return Ok(End { broken: Some(broken), ..End::default() });
                 }
             };
-            if !each(Entry { at: &format!("line {line}"), record }) {
+            let head: Vec<String> = csv.cells().take(HEAD).collect();
+            let first = head.first().map(String::as_str).unwrap_or_default();
+            let is_good = |(cell, text): (&Option<Cell>, &String)| cell.is_none_or(|cell| cell.fits(text));
+            let has_head = !first.is_empty() && head.len() == HEAD && cells.iter().zip(&head).all(is_good);
+            let at = format!("line {line}");
+            if !each(Entry { at: &at, first, goes_over_lines: csv.goes_over_lines(), has_head, record }) {
                 break;
             }
         }
@@ -128,29 +150,54 @@ impl Form {
     }
 }
 
-/// The first record of a CSV file.
+/// The first record of a CSV file; where that is a person (`has_header`: it is not), the first one that is sure.
 pub(super) fn first_row(
     mut reader: BufReader<File>,
     separator: u8,
     prelude: u64,
+    has_header: bool,
 ) -> Result<Option<Row>, String> {
     for _ in 0..prelude {
         reader.skip_until(b'\n').map_err(|error| error.to_string())?;
     }
     let mut csv = Csv::new(reader, separator, prelude).map_err(|error| error.to_string())?;
-    csv.next().transpose().map_err(|unsure| match unsure {
-        Unsure::Record { line, reason } | Unsure::Rest { line, reason } => format!("line {line}: {reason}"),
-    })
+    let mut unsure = None;
+    loop {
+        match csv.next().transpose() {
+            Ok(None) if !has_header => return Ok(unsure),
+            Ok(row) => return Ok(row),
+            Err(Unsure::Record { line, .. }) if !has_header => unsure = Some((line, Vec::new())),
+            // Nobody in it is sure: it is read as one that says nothing.
+            Err(Unsure::Rest { line, .. }) if !has_header => return Ok(Some((line, Vec::new()))),
+            Err(Unsure::Record { line, reason } | Unsure::Rest { line, reason }) => {
+                return Err(format!("line {line}: {reason}"));
+            }
+        }
+    }
 }
 
 /// The fields by their columns. What is empty is there, as something that the person does not have.
-fn record(columns: &[String], width: usize, fields: Vec<String>) -> Result<Map<String, Value>, String> {
+fn record(
+    columns: &[String],
+    width: usize,
+    cells: &[Option<Cell>],
+    fields: Vec<String>,
+) -> Result<Map<String, Value>, String> {
     // Some exporters end each record with a separator.
     let is_wider = fields.iter().skip(width).any(|field| !field.trim().is_empty());
     if fields.len() < width || is_wider {
         let count = fields.len();
         return Err(format!(
-            "the record has {count} fields, and the others {width}: where it ends is unsure"
+            "the record has {count} fields, and the others {width}, so where it ends is unsure: put texts that have a \
+             separator or a line end in them in quotes"
+        ));
+    }
+    let is_odd = |(cell, field): (&Option<Cell>, &String)| cell.is_some_and(|cell| !cell.fits(field.trim()));
+    if let Some(place) = cells.iter().zip(&fields).position(is_odd) {
+        return Err(format!(
+            "`{}` has what this exporter never writes there: take the JSON export, since a text with a comma or a line break has \
+             moved the cells, and whose they are is unsure",
+            columns[place]
         ));
     }
     Ok(columns.iter().cloned().zip(fields.into_iter().map(Value::String)).collect())
@@ -175,7 +222,7 @@ fn read_lines(mut reader: BufReader<File>, each: &mut dyn FnMut(Entry<'_>) -> bo
                 std::str::from_utf8(&line).map_err(|_| "it is not UTF-8: save the file as UTF-8".to_owned());
             text.and_then(object)
         };
-        if !each(Entry { at: &format!("line {number}"), record }) {
+        if !each(Entry::of_json(&format!("line {number}"), record)) {
             return Ok(End::default());
         }
     }

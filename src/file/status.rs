@@ -1,7 +1,7 @@
 //! Columns that look as if they said who may sign in.
 
 /// Words for it. A name of one of them, with nothing beside it but words of `BESIDE`, is a status.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 24] = [
     "status",
     "state",
     "enabled",
@@ -21,10 +21,15 @@ const WORDS: [&str; 19] = [
     "disable",
     "enable",
     "accountcontrol",
+    "deprovisioned",
+    "frozen",
+    "expired",
+    "removed",
+    "offboarded",
 ];
 
 /// What may stand beside it and changes nothing.
-const BESIDE: [&str; 21] = [
+const BESIDE: [&str; 45] = [
     "is",
     "of",
     "account",
@@ -46,6 +51,30 @@ const BESIDE: [&str; 21] = [
     "out",
     "read",
     "only",
+    "code",
+    "text",
+    "name",
+    "upload",
+    "work",
+    "sso",
+    "directory",
+    "identity",
+    "profile",
+    "okta",
+    "google",
+    "workspace",
+    "entra",
+    "azure",
+    "ad",
+    "auth0",
+    "cognito",
+    "keycloak",
+    "firebase",
+    "clerk",
+    "supabase",
+    "workos",
+    "ldap",
+    "permit",
 ];
 
 /// Columns beside which a `state` is a part of an address.
@@ -142,6 +171,12 @@ mod tests {
             "Account status",
             "is-deleted",
             "STATE_OF_ACCOUNT",
+            "Okta user status",
+            "status_code",
+            "AD Account Enabled",
+            "accountEnabled [READ ONLY]",
+            "googleAccountSuspended",
+            "deprovisioned_at",
         ] {
             assert_eq!(alike(&[name]), [name], "{name}");
         }

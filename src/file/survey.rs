@@ -21,6 +21,8 @@ const MOST_FIELDS: usize = 10_000;
 pub(super) struct Survey {
     /// How often each person comes, by a hash that nobody can foresee.
     people: HashMap<u64, u32>,
+    /// How often each first cell comes, in a file into which people can write lines: whatever else is in its record.
+    cells: HashMap<u64, u32>,
     hasher: RandomState,
     /// All records.
     pub(super) records: u64,
@@ -43,10 +45,12 @@ impl Survey {
         path: &Path,
         form: &Form,
         source: &SourceConfig,
+        can_be_forged: bool,
         now: Timestamp,
     ) -> Result<Self, String> {
         let mut survey = Self {
             people: HashMap::new(),
+            cells: HashMap::new(),
             hasher: RandomState::new(),
             records: 0,
             fields: BTreeSet::new(),
@@ -62,8 +66,22 @@ impl Survey {
             }
             Form::Lines | Form::Documents(_) => false,
         };
+        let mut before = None;
         let end = form.read(path, &mut |entry| {
             survey.records += 1;
+            if can_be_forged {
+                let hash = survey.hasher.hash_one(entry.first);
+                *survey.cells.entry(hash).or_default() += 1;
+                // What begins like no record is the rest of the one before, of which the end is then somebody's text.
+                let whole = before.replace(hash).filter(|_| entry.record.is_err() && !entry.has_head);
+                if let Some(count) = whole.and_then(|hash| survey.cells.get_mut(&hash)) {
+                    *count += 1;
+                }
+                if let (true, Err(reason)) = (entry.goes_over_lines, &entry.record) {
+                    let swallowed = || format!("{}: a quotation mark has made one record of several lines, so who is in it is unsure ({reason})", entry.at);
+                    survey.broken.get_or_insert_with(swallowed);
+                }
+            }
             let key = match entry.record {
                 Ok(record) => {
                     if !are_columns_all && survey.fields.len() < MOST_FIELDS {
@@ -86,8 +104,14 @@ impl Survey {
             return Err(misplaced);
         }
         survey.doubt = survey.doubt.or(end.more);
-        (survey.broken, survey.arrays) = (end.broken, end.arrays);
+        survey.broken = survey.broken.or(end.broken);
+        survey.arrays = end.arrays;
         Ok(survey)
+    }
+
+    /// Whether the first cell of a record is that of another one too, or what follows on it is a part of one.
+    pub(super) fn is_doubled(&self, first: &str) -> bool {
+        self.cells.get(&self.hasher.hash_one(first)).is_some_and(|count| *count > 1)
     }
 
     /// The hash of a person, and how many records are theirs.

@@ -7,10 +7,16 @@ use serde_json::Value;
 use crate::domain::directory::Record;
 use crate::domain::identity::{Identity, UserKey};
 
+/// Two records of a person, or one and a part of one, of an exporter that writes one.
+pub(super) const FORGED: &str = "the exporter writes one line of a person, and here a second one names them, or a part of a line follows: \
+                                 take the JSON export, since what somebody writes into their own line cannot be told from the rest";
+
 /// People who wait for their other records.
 pub(super) struct Twice<'s> {
     /// The claims that hold the groups: what two records of one person may differ in.
     groups: &'s [String],
+    /// Whether a record may be somebody else's text: then no two are put together.
+    may_be_forged: bool,
     waiting: HashMap<u64, Person>,
 }
 
@@ -23,8 +29,8 @@ struct Person {
 }
 
 impl<'s> Twice<'s> {
-    pub(super) fn new(groups: &'s [String]) -> Self {
-        Self { groups, waiting: HashMap::new() }
+    pub(super) fn new(groups: &'s [String], may_be_forged: bool) -> Self {
+        Self { groups, may_be_forged, waiting: HashMap::new() }
     }
 
     /// Takes one of the `count` records of a person; gives what becomes of them with the last one.
@@ -44,6 +50,7 @@ impl<'s> Twice<'s> {
         waiting.at.push(at.to_owned());
         if let (Ok(known), record) = (&mut waiting.together, record) {
             match record {
+                Ok(more) if self.may_be_forged => waiting.together = Err((more.key, FORGED.to_owned())),
                 Ok(more) if is_same(known, &more, self.groups) => add_groups(known, *more, self.groups),
                 Ok(more) => {
                     let reason = "these records are of one person and differ in more than groups: which is right cannot \

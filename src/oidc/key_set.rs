@@ -69,9 +69,9 @@ impl KeySet {
         self.entries.iter().filter(|entry| entry.key.is_ok()).count()
     }
 
-    /// Why the other keys are not used, one a key.
-    pub fn faults(&self) -> impl Iterator<Item = KeyFault> {
-        self.entries.iter().filter_map(|entry| entry.key.as_ref().err().copied())
+    /// The other keys, by their `kid`, and why each is not used.
+    pub fn faults(&self) -> impl Iterator<Item = (Option<&str>, KeyFault)> {
+        self.entries.iter().filter_map(|entry| Some((entry.kid.as_deref(), *entry.key.as_ref().err()?)))
     }
 
     /// The one key for a token with that `kid` and algorithm. Without a `kid`: the one key that fits the algorithm.

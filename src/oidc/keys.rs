@@ -150,7 +150,10 @@ impl IssuerKeys {
             Ok(key_set) => {
                 let (usable, skipped) = (key_set.usable(), key_set.faults().count());
                 if skipped > 0 || usable == 0 {
-                    let faults: Vec<&str> = key_set.faults().map(KeyFault::code).collect();
+                    let fault = |(kid, fault): (Option<&str>, KeyFault)| {
+                        format!("{}: {}", kid.unwrap_or("-"), fault.code())
+                    };
+                    let faults: Vec<String> = key_set.faults().map(fault).collect();
                     tracing::warn!(issuer, usable, skipped, ?faults, "keys of the issuer are not used");
                 }
                 tracing::debug!(issuer, usable, "key set fetched");

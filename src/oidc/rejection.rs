@@ -103,7 +103,7 @@ rejections! {
     Missing(limit: Limit), limit.codes().0, "the claim {limit} is missing";
     WrongType(limit: Limit), limit.codes().1, "the claim {limit} is not of its type";
     /// (before 1970 or after the year 9999)
-    DateOutOfRange(limit: Limit), limit.codes().2, "the claim {limit} is no date";
+    DateOutOfRange(limit: Limit), limit.codes().2, "the claim {limit} is not a valid date";
     Expired, "expired", "the token has expired";
     NotYetValid, "not_yet_valid", "the token is not valid yet";
     IssuedInFuture, "issued_in_future", "the token is issued in the future: compare the clocks";
@@ -111,7 +111,7 @@ rejections! {
     ClientNotAllowed, "client_not_allowed", "the token was issued to another client";
     TokenUseNotAllowed, "token_use_not_allowed", "the token is of another use";
     /// (`events`: a security event or logout token, RFC 8417)
-    SecurityEvent, "security_event", "the token tells of an event and is no sign-in";
+    SecurityEvent, "security_event", "the token tells of an event and is not a sign-in";
     /// (`cnf`: only valid with a proof of possession that a bearer does not give, RFC 7800, 8705, 9449)
     SenderConstrained, "sender_constrained", "the token is bound to a key and not for bearers";
 }

@@ -8,8 +8,9 @@ use reqwest::Url;
 
 use super::{
     algorithm::{Algorithm, NotAsymmetric},
+    key::KeyFault,
     key_set::KeySet,
-    urls::{discovery, secure_url},
+    urls::{discovery, is_host, secure_url},
 };
 use crate::domain::source::{SourceConfig, Sources, TokenDoor, TokenKind};
 use crate::domain::table::Faults;
@@ -88,7 +89,10 @@ impl Check<'_, '_> {
             self.preloaded(text);
         }
         let issuer = |check: &Self, name: &String| {
-            let url = check.url("issuer", name);
+            // Where its keys are given, an issuer is a name that is compared and no address that is asked: Google's is also
+            // spelled without its scheme.
+            let is_bare = jwks_uri.is_some() && is_host(name);
+            let url = if is_bare { None } else { check.url("issuer", name) };
             if url.as_ref().is_some_and(|url| url.query().is_some()) {
                 check.refuse(format!("`issuer` {name} has a query: an issuer has none"));
             }
@@ -133,7 +137,12 @@ impl Check<'_, '_> {
     fn preloaded(&self, text: &str) {
         match KeySet::parse(text.as_bytes()) {
             Ok(key_set) if key_set.usable() == 0 => {
-                self.refuse("`jwks`: no key in the set can verify a signature".to_owned());
+                let fault = |(kid, fault): (Option<&str>, KeyFault)| {
+                    format!("{}: {fault}", kid.unwrap_or("a key without `kid`"))
+                };
+                let faults: Vec<String> = key_set.faults().map(fault).collect();
+                let faults = if faults.is_empty() { "it is empty".to_owned() } else { faults.join("; ") };
+                self.refuse(format!("`jwks`: no key in the set can verify a signature ({faults})"));
             }
             Ok(_) => {}
             Err(error) => self.refuse(format!("`jwks`: {error}")),

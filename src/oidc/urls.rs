@@ -39,6 +39,14 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether the text is a host's name with a domain, and nothing else.
+pub(super) fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    text.contains('.') && text.split('.').all(is_label)
+}
+
 /// OpenID Connect Discovery §4.1: a slash at the end of the issuer is dropped first.
 pub(super) fn discovery(issuer: &str) -> Option<Url> {
     let issuer = issuer.strip_suffix('/').unwrap_or(issuer);

@@ -16,7 +16,7 @@ pub struct Address(Url);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidAddress {
     /// Not a URL with a host.
-    #[error("it is no URL: write it as https://HOST")]
+    #[error("it is not a valid URL: write it as https://HOST")]
     NotUrl,
     /// Plain `http` to another machine, or another scheme.
     #[error(

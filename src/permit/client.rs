@@ -237,15 +237,21 @@ impl Permit {
         self.pacer.as_ref()?.waits()
     }
 
-    /// How far this machine's clock is ahead of Permit's; zero where it is not, or Permit has not answered yet.
+    /// How far this machine's clock is ahead of Permit's, less than zero where it is behind; zero where the two are the same, or Permit
+    /// has not answered yet.
     pub fn ahead(&self) -> SignedDuration {
         self.shared.clock.ahead()
     }
 
+    /// What this machine's clock calls `here`, by Permit's.
+    pub fn time_of(&self, here: Timestamp) -> Timestamp {
+        here.checked_sub(self.ahead()).unwrap_or(here)
+    }
+
     /// A time that is later lies in the future, whatever this machine's clock says.
     pub(super) fn latest(&self) -> Timestamp {
-        let now = Timestamp::now();
-        now.checked_sub(self.ahead()).and_then(|now| now.checked_add(SAME)).unwrap_or(now)
+        let now = self.time_of(Timestamp::now());
+        now.checked_add(SAME).unwrap_or(now)
     }
 
     /// Requests sent so far by all clones.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
-use super::schema::PER_PAGE;
-use super::wire::{Keyed, Page, RoleAssignmentRead, acknowledged, read};
+use super::schema::Roles;
+use super::wire::{Page, RoleAssignmentRead, acknowledged, read};
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::UserKey;
 
@@ -65,6 +65,7 @@ impl Permit {
 
     async fn instance_roles(&self, url: Url) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
         let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
+        let mut before = Vec::new();
         for page in 1_u32.. {
             let mut url = url.clone();
             url.query_pairs_mut()
@@ -76,20 +77,21 @@ impl Permit {
                 body => body?,
             };
             let Page { rows, total: _ } = Page::read(&body)?;
-            let mut is_new = false;
             for row in &rows {
                 // A row that this project cannot have made is none of ours.
                 let made = read::<RoleAssignmentRead>(row.get().as_bytes()).ok();
                 if let Some((key, grant)) = made.and_then(RoleAssignmentRead::into_grant)
                     && grant.instance.is_some()
                 {
-                    is_new |= roles.entry(key).or_default().insert(grant);
+                    roles.entry(key).or_default().insert(grant);
                 }
             }
-            // By user the page may hold roles in tenants alone: only its length tells whether there are more.
-            if rows.len() < ASSIGNMENTS_PER_PAGE || (!is_new && page > 1) {
+            // By user the page may hold roles in tenants alone: only its length tells whether there are more. A list that is the
+            // same on every page ends.
+            if rows.len() < ASSIGNMENTS_PER_PAGE || body == before {
                 break;
             }
+            before = body;
         }
         Ok(roles)
     }
@@ -121,29 +123,13 @@ impl Permit {
     }
 
     /// The roles that a resource has; `None`: Permit does not say.
-    pub async fn resource_roles(&self, resource: &Key) -> Result<Option<BTreeSet<Key>>, Error> {
+    pub async fn resource_roles(&self, resource: &Key) -> Result<Option<Roles>, Error> {
         let url = self.schema(&["resources", resource.as_str(), "roles"]).await?;
-        let mut keys = BTreeSet::new();
-        for page in 1_u32.. {
-            let mut url = url.clone();
-            url.query_pairs_mut()
-                .append_pair("page", &page.to_string())
-                .append_pair("per_page", &PER_PAGE.to_string());
-            let body = match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
-                Err(Error::NotFound) => return Ok(Some(BTreeSet::new())),
-                Err(Error::NoSuchPath) => return Ok(None),
-                body => body?,
-            };
-            let Page { rows, total: _ } = Page::read(&body)?;
-            let known = keys.len();
-            for row in &rows {
-                let Keyed { key } = read(row.get().as_bytes())?;
-                keys.extend(Key::new(&key));
-            }
-            if rows.len() < PER_PAGE || keys.len() == known {
-                break;
-            }
+        match self.listed(url, false).await {
+            Ok(rows) => Ok(Some(Roles::of(&rows))),
+            Err(Error::NotFound) => Ok(Some(Roles::default())),
+            Err(Error::NoSuchPath) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(Some(keys))
     }
 }

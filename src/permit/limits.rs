@@ -50,7 +50,9 @@ impl Limits {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidLimits {
     /// No `NAME=NUMBER`.
-    #[error("`{0}` is no limit: write NAME=REQUESTS A MINUTE, as in all=1000,write=300,delete=60,bulk=10")]
+    #[error(
+        "`{0}` is not a valid limit: write NAME=REQUESTS A MINUTE, as in all=1000,write=300,delete=60,bulk=10"
+    )]
     NotLimit(String),
     /// Not one of the four.
     #[error("there is no limit `{0}`: the limits are all, write, delete and bulk")]

@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use super::client::{Call, Environment, Permit};
 use super::error::{Error, KeyLevel};
 use super::retry::Repeat;
-use super::wire::{Keyed, Page, Scope, Stats, TenantCreate, acknowledged, read};
+use super::wire::{Listed, Page, Scope, Stats, TenantCreate, acknowledged, read};
 use crate::domain::grant::Key;
 
 /// The most rows of users, roles or tenants that a page may have.
@@ -20,6 +20,26 @@ pub struct Usage {
     pub mau: u64,
     /// How many the subscription allows; `None`: Permit names no limit.
     pub limit: Option<u64>,
+}
+
+/// Roles of the environment, or of a resource.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Roles {
+    /// Their keys.
+    pub keys: BTreeSet<Key>,
+    /// Those that permit nothing: what a PDP says of a user does not show them.
+    pub powerless: BTreeSet<Key>,
+}
+
+impl Roles {
+    pub(super) fn of(rows: &[Listed]) -> Self {
+        let keys =
+            |rows: &mut dyn Iterator<Item = &Listed>| rows.filter_map(|row| Key::new(&row.key)).collect();
+        Self {
+            keys: keys(&mut rows.iter()),
+            powerless: keys(&mut rows.iter().filter(|row| row.permits_nothing())),
+        }
+    }
 }
 
 /// How far an API key reaches.
@@ -84,41 +104,44 @@ impl Permit {
         Ok(self.shared.settings.api_url.below(path))
     }
 
-    /// The keys of all roles.
-    pub async fn roles(&self) -> Result<BTreeSet<Key>, Error> {
-        self.keys(self.schema(&["roles"]).await?).await
+    /// All roles of the environment.
+    pub async fn roles(&self) -> Result<Roles, Error> {
+        Ok(Roles::of(&self.listed(self.schema(&["roles"]).await?, true).await?))
     }
 
     /// The keys of all tenants.
     pub async fn tenants(&self) -> Result<BTreeSet<Key>, Error> {
-        self.keys(self.facts(&["tenants"]).await?).await
+        let rows = self.listed(self.facts(&["tenants"]).await?, true).await?;
+        Ok(rows.iter().filter_map(|row| Key::new(&row.key)).collect())
     }
 
-    /// All pages of a list. A page that is not full is the last, unless the count says otherwise. Also stops at a page
-    /// with no new rows, so that it cannot loop.
-    async fn keys(&self, url: Url) -> Result<BTreeSet<Key>, Error> {
-        let mut keys = BTreeSet::new();
-        let mut rows_read = 0;
+    /// All pages of a list. A page that is not full is the last, unless the count, where it `counts`, says otherwise. Also stops
+    /// at a page with no new rows, so that it cannot loop. A row without a key is passed over.
+    pub(super) async fn listed(&self, url: Url, counts: bool) -> Result<Vec<Listed>, Error> {
+        let (mut listed, mut keys, mut rows_read) = (Vec::new(), BTreeSet::new(), 0);
         for page in 1_u32.. {
             let mut url = url.clone();
             url.query_pairs_mut()
                 .append_pair("page", &page.to_string())
-                .append_pair("per_page", &PER_PAGE.to_string())
-                .append_pair("include_total_count", "true");
+                .append_pair("per_page", &PER_PAGE.to_string());
+            if counts {
+                url.query_pairs_mut().append_pair("include_total_count", "true");
+            }
             let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
             let Page { rows, total } = Page::read(&body)?;
             let known = keys.len();
-            for row in &rows {
-                let Keyed { key } = read(row.get().as_bytes())?;
-                keys.extend(Key::new(&key));
+            let read: Vec<Listed> = rows.iter().filter_map(|row| read(row.get().as_bytes()).ok()).collect();
+            if read.is_empty() && !rows.is_empty() {
+                return Err(Error::Garbled);
             }
+            listed.extend(read.into_iter().filter(|row| keys.insert(row.key.clone())));
             rows_read += rows.len() as u64;
-            let complete = total.map_or(rows.len() < PER_PAGE, |total| rows_read >= total);
-            if complete || keys.len() == known {
+            let is_last = rows.len() < PER_PAGE && total.is_none_or(|total| rows_read >= total);
+            if is_last || keys.len() == known {
                 break;
             }
         }
-        Ok(keys)
+        Ok(listed)
     }
 
     /// Makes a tenant; that it stands already is fine.

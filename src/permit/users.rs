@@ -1,6 +1,7 @@
 //! One user, and pages of users.
 
 use reqwest::{Method, Url};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::client::{Call, Permit};
@@ -65,7 +66,10 @@ impl Permit {
     async fn user_without_instances(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
         let found = match self.send(&call).await {
-            Ok(body) => Some(facts(&body)?.not_after(self.latest())),
+            Ok(body) => match facts(&body)?.not_after(self.latest()) {
+                facts if facts.key == *key => Some(facts),
+                _ => return Err(Error::Unreadable),
+            },
             Err(Error::NotFound) => None,
             Err(error) => return Err(error),
         };
@@ -165,10 +169,13 @@ impl Permit {
     }
 }
 
-/// One user; [`Error::Unreadable`] where it is one, and not in the contract's form.
+/// One user; [`Error::Unreadable`] where it is not in the contract's form, but for an error, or nothing: these tell of no user.
 pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
     let facts = read::<UserRead>(body).ok().and_then(UserRead::into_facts);
-    facts.ok_or_else(|| if key(body).is_some() { Error::Unreadable } else { Error::Garbled })
+    facts.ok_or_else(|| match read::<Map<String, Value>>(body) {
+        Ok(members) if !members.is_empty() && !members.contains_key("error_code") => Error::Unreadable,
+        _ => Error::Garbled,
+    })
 }
 
 /// The key of a user, if it is one that this project could have given.

@@ -207,10 +207,26 @@ impl RoleAssignmentRead {
     }
 }
 
-/// A role or a tenant, of which only the key matters here.
+/// Anything with a key.
 #[derive(Deserialize)]
 pub(super) struct Keyed {
     pub(super) key: String,
+}
+
+/// A role or a tenant, as it is listed.
+#[derive(Deserialize)]
+pub(super) struct Listed {
+    pub(super) key: String,
+    permissions: Option<Value>,
+    extends: Option<Value>,
+}
+
+impl Listed {
+    /// Whether it is a role that permits nothing, by itself or by another. One that does not say is none.
+    pub(super) fn permits_nothing(&self) -> bool {
+        let is_empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
+        self.permissions.as_ref().is_some_and(is_empty) && self.extends.as_ref().is_none_or(is_empty)
+    }
 }
 
 /// One page of a list, its rows not yet read.
@@ -275,7 +291,12 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|_| Error::Garbled)
 }
 
-/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success.
+/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success, and neither is an error,
+/// whatever its status.
 pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
-    if body.trim_ascii().is_empty() { Ok(()) } else { read::<&RawValue>(body).map(drop) }
+    if body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    let answer: Value = read(body)?;
+    if answer.get("error_code").is_some() { Err(Error::Garbled) } else { Ok(()) }
 }

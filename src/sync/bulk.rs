@@ -23,13 +23,13 @@ pub mod report;
 mod tally;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::census::Census;
-use self::departures::Departures;
 pub use self::observer::{Nobody, Observer, Phase, Planned};
 pub use self::options::{BulkSyncError, Options};
 use self::planner::Planner;
@@ -39,11 +39,11 @@ use self::reading::{RECORDS, Reading};
 use self::report::Report;
 use self::writer::Writer;
 use super::catalog::Catalog;
-use super::looks::Looks;
-use super::many::{Applier, Item, Target};
-use crate::domain::deprovision::{Departure, Refusal};
+use super::looks::{LOOK_DELAY, Looks, Notice};
+use super::many::{Applier, Item};
+use crate::aws::queue::Why;
+use crate::domain::deprovision::Refusal;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
-use crate::domain::facts::Facts;
 use crate::domain::policy::Policy;
 use crate::permit::{Counts, Error, Permit};
 
@@ -186,8 +186,14 @@ impl<'a> Run<'a> {
         }
         self.settle_waiting(&mut writer).await?;
         self.write_waiting(true, &mut writer).await?;
-        self.report.converged =
+        let is_proven =
             if self.options.dry_run { self.report.changes() == 0 } else { self.prove(&applier).await? };
+        let unaccounted = self.report.unaccounted();
+        if unaccounted > 0 {
+            tracing::error!(unaccounted, "people were read and passed over: this is a fault of this program");
+        }
+        self.report.converged = is_proven && unaccounted == 0;
+        self.hand_over().await;
         if !self.options.dry_run {
             self.report.verified.at_pdp = self.census.sample.prove(&self.permit, self.options.deadline).await;
         }
@@ -203,7 +209,7 @@ impl<'a> Run<'a> {
         census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
         let ahead = permit.ahead();
         planner.note_ahead(ahead);
-        options.now = options.now.checked_sub(ahead).unwrap_or(options.now);
+        options.now = permit.time_of(options.now);
         self.report.permit.users = self.census.users();
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
@@ -253,7 +259,7 @@ impl<'a> Run<'a> {
                 self.report.pool.users += 1;
                 let cause = Cause::of_record(&reason);
                 self.observer.rejected(&user, None, &cause);
-                self.report.reject(&user, reason, cause);
+                self.report.reject_person(&user, reason, cause);
                 None
             }
         }
@@ -296,73 +302,23 @@ impl<'a> Run<'a> {
         self.land(writer).await
     }
 
-    /// Sees to those that the directory did not name, and to the disabled. Called when it was read whole.
-    ///
-    /// `doubt`: why it may have people that it did not name; then nobody is missing.
-    async fn depart(
-        &mut self,
-        doubt: Option<&str>,
-        applier: &Applier,
-        writer: &mut Writer,
-    ) -> Result<(), Stop> {
-        let (rule, now) = (self.policy.deprovision, self.options.now);
-        let approved = self.options.approve_deprovision;
-        let (directory, observer) = (self.directory, self.observer);
-        let departures = Departures { rule, now, approved, directory, observer };
-        let mut leaving = departures.leaving(&self.census);
-        if let Some(doubt) = doubt.filter(|_| !leaving.is_empty()) {
-            self.refuse(Refusal::Doubt(doubt.to_owned()));
-            leaving.clear();
+    /// Has people looked at whom this run could not settle, once those who were at them meanwhile have ended.
+    async fn hand_over(&self) {
+        let (source, grants) = (self.directory.source(), BTreeSet::new());
+        let is_readable = |looks: &&Arc<Looks>| !self.options.dry_run && looks.can_read(source);
+        let Some(looks) = self.looks.as_ref().filter(is_readable) else { return };
+        let notice = |key| Notice { source, key, identity: None, grants: &grants, count: 0 };
+        let notices: Vec<Notice<'_>> = self.census.unsettled.iter().map(notice).collect();
+        if notices.is_empty() {
+            return;
         }
-        let affected = leaving.len() + self.planner.losing();
-        if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
-            tracing::warn!(affected, %refusal, "nobody is deprovisioned");
-            self.refuse(refusal);
-            return self.keep_roles(writer).await;
+        if let Err(error) = looks.send(&notices, Why::Unsettled, LOOK_DELAY).await {
+            tracing::warn!(%error, "people who are not settled wait for the next run");
         }
-        for key in departures.kept_for_others(&self.census) {
-            self.report.reject_kept(&key, self.observer);
-        }
-        let (leavers, all_told) = departures.decide(leaving, &self.census, applier).await?;
-        if !all_told {
-            self.refuse(Refusal::PartialView("the directory"));
-        }
-
-        let losing = self.planner.plan_losing(true, &mut self.census, &mut self.report);
-        losing.into_iter().for_each(|item| writer.put(item));
-        let mut doomed = Vec::new();
-        for (facts, departure) in leavers {
-            self.observer.planned(Planned::Depart { actual: &facts, departure: &departure });
-            if departure == Departure::Delete {
-                doomed.push(facts.key);
-                continue;
-            }
-            self.census.want_gone(facts.key.clone(), departure);
-            writer.put(Item::new(Target::Absent { key: facts.key.clone(), rule, now }, Some(facts)));
-        }
-        self.land(writer).await?;
-        let is_doomed = |facts: &Facts| departures.dooms(facts);
-        let deleted = applier.delete(doomed, &is_doomed).await;
-        for key in &deleted.gone {
-            if let Some(place) = self.census.place(key)
-                && let Some(facts) = self.census.facts(place)
-            {
-                self.planner.deleted(&facts, place);
-            }
-        }
-        self.planner.settled();
-        self.report.count_deleted(&mut self.census, deleted, self.observer)
-    }
-
-    /// People who may sign in keep their roles in this run.
-    async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Stop> {
-        self.report.revocations_refused = self.planner.present_losing() as u64;
-        let items = self.planner.plan_losing(false, &mut self.census, &mut self.report);
-        items.into_iter().for_each(|item| writer.put(item));
-        self.land(writer).await
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        self.report.can_be_approved = matches!(refusal, Refusal::TooMany { .. });
         self.report.refused = Some(refusal.to_string());
     }
 

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::policy::Policy;
-use crate::permit::{Error, Existence, Permit};
+use crate::permit::{Error, Existence, Permit, Roles};
 
 /// How long an answer is good for. A role that an operator has just made is known by then.
 const TTL: Duration = Duration::from_secs(60);
@@ -61,6 +61,8 @@ pub struct Known {
     pub tenants: BTreeSet<Key>,
     /// The roles of each resource that was asked for and that Permit told.
     pub resource_roles: BTreeMap<Key, BTreeSet<Key>>,
+    /// Roles that permit nothing, a resource's own with it.
+    pub powerless: BTreeSet<(Option<Key>, Key)>,
 }
 
 impl Known {
@@ -76,6 +78,12 @@ impl Known {
             _ => {}
         }
         (!self.tenants.contains(&grant.tenant)).then(|| Missing::Tenant(grant.tenant.clone()))
+    }
+
+    /// Whether `grant` permits nothing.
+    pub fn is_powerless(&self, grant: &Grant) -> bool {
+        let resource = || grant.instance.as_ref().map(|instance| instance.resource.clone());
+        !self.powerless.is_empty() && self.powerless.contains(&(resource(), grant.role.clone()))
     }
 }
 
@@ -212,8 +220,14 @@ impl Catalog {
         let resource_roles = resource_roles.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>();
         let (roles, tenants, resource_roles) =
             tokio::try_join!(permit.roles(), permit.tenants(), resource_roles)?;
-        let resource_roles = resource_roles.into_iter().flatten().collect();
-        let known = Arc::new(Known { roles, tenants, resource_roles });
+        let resource_roles: Vec<(Key, Roles)> = resource_roles.into_iter().flatten().collect();
+        let mut powerless: BTreeSet<_> = roles.powerless.into_iter().map(|role| (None, role)).collect();
+        for (resource, Roles { powerless: of_resource, .. }) in &resource_roles {
+            powerless.extend(of_resource.iter().map(|role| (Some(resource.clone()), role.clone())));
+        }
+        let resource_roles =
+            resource_roles.into_iter().map(|(resource, roles)| (resource, roles.keys)).collect();
+        let known = Arc::new(Known { roles: roles.keys, tenants, resource_roles, powerless });
         self.keep(known.clone());
         Ok(known)
     }

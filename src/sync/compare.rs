@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::Known;
-use super::one::leave_out;
+use super::one::{leave_out, may_have};
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
@@ -59,7 +59,7 @@ impl Comparison<'_> {
     fn wanted(&self, policy: &Policy, identity: &Identity) -> Desired {
         let mut desired: Desired = policy.evaluate(identity);
         if let Some(known) = self.known {
-            leave_out(policy, known, &mut desired);
+            leave_out(policy, known, &mut desired, may_have(None));
         }
         desired
     }

@@ -308,8 +308,8 @@ impl Applier {
                 told.push((index, grant.union(&item.claims).cloned().collect::<BTreeSet<Grant>>()));
             }
         }
-        let notices = told.iter().filter_map(|(index, grants)| items[*index].notice(grants));
-        let notices: Vec<Notice<'_>> = notices.collect();
+        let notices: Vec<Notice<'_>> =
+            told.iter().map(|(index, grants)| items[*index].notice(grants)).collect();
         if notices.is_empty() {
             return;
         }

@@ -19,7 +19,7 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
-use crate::domain::policy::{Attempt, Desired, Policy};
+use crate::domain::policy::{Attempt, Desired, Policy, Untold};
 use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
@@ -90,6 +90,8 @@ pub struct Sync<'a> {
     withheld: Option<Attempt>,
     /// What the step that ran last has to wait its turn for.
     turn: Turn,
+    /// How often in a row only that was left which Permit has acknowledged: see [`Self::is_shown_late`].
+    acknowledged: u8,
     done: Synced,
 }
 
@@ -124,6 +126,7 @@ impl<'a> Sync<'a> {
             stood: None,
             withheld: None,
             turn: Turn::Write,
+            acknowledged: 0,
             done: Synced::default(),
         }
     }
@@ -153,7 +156,8 @@ impl<'a> Sync<'a> {
         }
         self.permit = self.permit.seeing_instances(!self.policy.resources().is_empty());
         if let Some(known) = self.catalog.peek() {
-            self.done.left_out = leave_out(self.policy, &known, &mut self.desired);
+            let may_have = may_have(seen.facts.as_ref());
+            self.done.left_out = leave_out(self.policy, &known, &mut self.desired, may_have);
         }
         let (mut round, mut windows) = (0, 0);
         loop {
@@ -215,8 +219,18 @@ impl<'a> Sync<'a> {
             Plan::Unchanged => Ok(Step::Done),
             Plan::Refused(refused) => Err(refused.into()),
             Plan::Create(user) => Ok(self.create(user).await?),
+            Plan::Change(change) if self.is_shown_late(&change) => Ok(Step::Done),
             Plan::Change(change) => Ok(self.change(change, seen).await?),
         }
+    }
+
+    /// Whether nothing is left but role assignments that Permit has acknowledged twice as made, or as taken back: a bulk call did it a moment
+    /// ago, and readings do not show it yet. Once could be that somebody undid it in between.
+    fn is_shown_late(&mut self, Change { key: _, revoke, write, grant }: &Change) -> bool {
+        let Synced { revoked, granted, .. } = &self.done;
+        let is_same = write.is_none() && revoke.is_subset(revoked) && grant.is_subset(granted);
+        self.acknowledged = if is_same { self.acknowledged + 1 } else { 0 };
+        self.acknowledged > 1
     }
 
     async fn create(&mut self, user: NewUser) -> Result<Step, Error> {
@@ -305,13 +319,28 @@ pub fn appeared(policy: &Policy, stood: &BTreeSet<Grant>, after: &Facts) -> BTre
     after.all_unowned().into_iter().filter(is_new).collect()
 }
 
-/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create.
-pub fn leave_out(policy: &Policy, known: &Known, desired: &mut Desired) -> BTreeSet<LeftOut> {
+/// Whether somebody has a role, as far as is known.
+pub fn may_have(actual: Option<&Facts>) -> impl Fn(&Grant) -> bool {
+    move |grant| actual.is_none_or(|facts| facts.roles.contains(grant))
+}
+
+/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create. One that the person `may_have` all the same
+/// stays, if it is ours: then Permit's list was short, and nothing is taken from anybody for that.
+pub fn leave_out(
+    policy: &Policy,
+    known: &Known,
+    desired: &mut Desired,
+    may_have: impl Fn(&Grant) -> bool,
+) -> BTreeSet<LeftOut> {
     let mut left_out = BTreeSet::new();
-    desired.grants.retain(|grant| match known.missing(grant) {
+    let Desired { grants, untold, .. } = desired;
+    grants.retain(|grant| match known.missing(grant) {
         None => true,
         Some(Missing::Tenant(tenant)) if policy.creates_tenant(&tenant) => true,
         Some(missing) => {
+            if may_have(grant) {
+                untold.push(Untold::exactly(grant));
+            }
             left_out.insert(LeftOut::Grant { grant: grant.clone(), missing });
             false
         }

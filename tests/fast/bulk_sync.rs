@@ -1,6 +1,7 @@
 //! The bulk sync against the sandbox, under every answer that Permit's documents leave open.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may end here")]
 
+mod accounted;
 mod at_pdp;
 mod basics;
 mod beside;
@@ -12,6 +13,7 @@ mod events;
 mod faults;
 mod grants;
 mod listing;
+mod odd_answers;
 mod policy_diff;
 pub(crate) mod support;
 mod verified;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::change::OF_ONE;
 use permit_handoff::aws::json_api::CallError;
+use permit_handoff::aws::queue::{Lead, Message, Why};
 use permit_handoff::aws::runs::{Runs, Started};
 use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
@@ -67,6 +68,12 @@ impl Runs for Machine {
     }
 }
 
+/// An execution environment of the function.
+fn environment(sandbox: &Sandbox, pool: &Pool, deprovision: &str) -> Reconcile {
+    let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
+    Reconcile::new(permit(sandbox), policy, vec![Arc::new(pool.clone())], None, None)
+}
+
 struct World {
     sandbox: Sandbox,
     pool: Pool,
@@ -82,10 +89,15 @@ impl World {
     async fn with(deprovision: &str, machine: Machine) -> Self {
         let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
         let pool = Pool::default();
-        let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
-        let reconcile = Reconcile::new(permit(&sandbox), policy, vec![Arc::new(pool.clone())], None, None);
+        let reconcile = environment(&sandbox, &pool, deprovision);
         let reconcile = reconcile.starting(Some(Box::new(machine.clone())));
         Self { sandbox, pool, machine, reconcile }
+    }
+
+    /// The same, and from here on another environment is at it.
+    fn in_another(self, deprovision: &str) -> Self {
+        let reconcile = environment(&self.sandbox, &self.pool, deprovision);
+        Self { reconcile, ..self }
     }
 
     /// The ids of the messages that stay queued.
@@ -199,6 +211,35 @@ async fn too_many_deletions_in_an_hour_wait_for_a_bulk_sync() {
     world.pool.put("u11", &["acme/editor"]);
     world.run(&[event("AdminAddUserToGroup", "u11")]).await;
     assert_eq!(world.roles("u11").len(), 2);
+}
+
+/// However many environments there are, and however often Lambda replaces one.
+#[tokio::test]
+async fn environments_count_departures_together() {
+    let mut world = World::start(UNASSIGN).await;
+    let keys: Vec<String> = (0..12).map(|n| format!("u{n}")).collect();
+    keys.iter().for_each(|key| world.pool.put(key, &[]));
+    world.run(&keys.iter().map(|key| event("AdminCreateUser", key)).collect::<Vec<_>>()).await;
+    for key in &keys {
+        world.pool.remove(key);
+        world = world.in_another(UNASSIGN);
+        assert!(world.run(&[event("AdminDeleteUser", key)]).await.is_empty());
+    }
+    assert_eq!(keys.iter().filter(|key| !world.roles(key).is_empty()).count(), 7, "five pass");
+}
+
+/// Who keeps their roles for the breaker's sake loses all the same what a writer left in no ledger: nobody would look again.
+#[tokio::test]
+async fn a_role_without_an_owner_is_taken_back_from_those_too_whom_the_breaker_keeps() {
+    let world = World::start("missing = \"unassign\"\ngrace_hours = 0\nmax_percent = 0").await;
+    let ledger = json!({"source": POOL, "grants": ["default/viewer"]});
+    let orphaned = UserState::new().attribute("handoff", ledger).role("default/viewer").role("default/admin");
+    world.sandbox.seed_users([("u1".to_owned(), orphaned)]).unwrap();
+    let lead = Lead { key: UserKey::new("u1").unwrap(), grants: ["default/admin".parse().unwrap()].into() };
+    let look =
+        Message::look(Source::user_pool(POOL), lead, Why::Written, 0).to_body(&POLICY.parse().unwrap());
+    assert!(world.run(&[serde_json::from_str(&look).unwrap()]).await.is_empty());
+    assert_eq!(world.roles("u1"), ["default/viewer"]);
 }
 
 #[tokio::test]

@@ -139,6 +139,7 @@ macro_rules! folders {
 folders! {
     active_directory_is_read: "active-directory",
     auth0_is_read: "auth0",
+    a_file_takes_no_roles_in_bulk: "breaker",
     clerk_is_read: "clerk",
     cognito_is_read: "cognito",
     columns_say_what_they_say: "columns",

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 #[path = "../../fuzz/checks/files.rs"]
 mod files;
+#[path = "../../fuzz/checks/key_set.rs"]
+mod key_set;
 #[path = "../../fuzz/checks/sources.rs"]
 mod sources;
 #[path = "../../fuzz/checks/token_parser.rs"]
 mod token_parser;
+#[path = "../../fuzz/checks/token_verifier.rs"]
+mod token_verifier;
 
 /// Changed inputs for each of the corpus.
 const CHANGED: usize = 150;
@@ -81,17 +85,39 @@ fn run(name: &str, check: fn(&[u8])) {
     }
 }
 
-#[test]
-fn files_hold_what_their_fuzz_target_checks() {
-    run("files", files::check);
+macro_rules! targets {
+    ($($test:ident: $target:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $test() {
+                run(stringify!($target), $target::check);
+            }
+        )+
+
+        /// A target is its check and nothing more, so that what is tried here is what is fuzzed.
+        #[test]
+        fn every_target_is_a_check_that_is_tried_here() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+            let mut there: Vec<String> =
+                std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            there.sort();
+            assert_eq!(there, [$(concat!(stringify!($target), ".rs")),+]);
+            for name in [$(stringify!($target)),+] {
+                let text = std::fs::read_to_string(folder.join(format!("{name}.rs"))).unwrap();
+                let target = format!(
+                    "#![no_main]\n#[path = \"../checks/{name}.rs\"]\nmod {name};\n\
+                     libfuzzer_sys::fuzz_target!(|data: &[u8]| {name}::check(data));\n"
+                );
+                assert_eq!(text, target, "{name}");
+            }
+        }
+    };
 }
 
-#[test]
-fn sources_hold_what_their_fuzz_target_checks() {
-    run("sources", sources::check);
-}
-
-#[test]
-fn tokens_hold_what_their_fuzz_target_checks() {
-    run("token_parser", token_parser::check);
+targets! {
+    files_hold_what_their_fuzz_target_checks: files,
+    key_sets_hold_what_their_fuzz_target_checks: key_set,
+    sources_hold_what_their_fuzz_target_checks: sources,
+    tokens_hold_what_their_fuzz_target_checks: token_parser,
+    verified_tokens_hold_what_their_fuzz_target_checks: token_verifier,
 }

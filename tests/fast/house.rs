@@ -237,3 +237,39 @@ fn a_use_of_many_names_is_read_as_each() {
         assert!(found.iter().any(|found| found == path), "{path}: {found:?}");
     }
 }
+
+/// docs/permit.md has a row for each switch of the sandbox, and the tests that it names are there.
+#[test]
+fn each_open_question_has_a_row_a_switch_and_a_test() {
+    let text = fs::read_to_string(root().join("docs/permit.md")).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| --- | --- | --- | --- |"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let quoted =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let switches: BTreeSet<String> = rows.iter().flat_map(|row| quoted(row[2])).collect();
+    for switch in
+        serde_json::to_value(permit_sandbox::Semantics::default()).unwrap().as_object().unwrap().keys()
+    {
+        assert!(switches.contains(switch), "docs/permit.md has no row for the sandbox's switch {switch}");
+    }
+    let code: String = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder)))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for row in &rows {
+        let tests = quoted(row[3]);
+        assert!(!tests.is_empty(), "no test shows it: {}", row[0]);
+        for test in tests.iter().filter(|test| !test.contains(".toml")) {
+            let name = test.rsplit("::").next().unwrap();
+            let begins = format!("fn {}", name.trim_end_matches('*'));
+            let begins = if name.ends_with('*') { begins } else { format!("{begins}(") };
+            assert!(code.contains(&begins), "docs/permit.md names a test that is not there: {test}");
+        }
+    }
+}

@@ -58,7 +58,7 @@ async fn sign_in(permit: &Permit, person: &Person, create: bool) -> Result<Synce
     Sync::new(&permit, &policy, &Catalog::new(&policy), policy.evaluate(&identity(person))).run(seen).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_person_gets_them_and_loses_them_one_by_one_and_many_at_once() {
     for (name, semantics) in Semantics::each() {
         for bulk in [false, true] {
@@ -96,7 +96,7 @@ async fn a_person_gets_them_and_loses_them_one_by_one_and_many_at_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_others_gave_stays_and_is_no_role_in_the_tenant() {
     for (name, semantics) in Semantics::each() {
         let theirs = UserState::new()
@@ -119,7 +119,7 @@ async fn what_others_gave_stays_and_is_no_role_in_the_tenant() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_is_not_there_is_named_or_made() {
     for (name, semantics) in Semantics::each() {
         for bulk in [false, true] {
@@ -157,7 +157,7 @@ async fn an_instance_that_is_not_there_is_named_or_made() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thousand_instances_of_one_person_and_a_bound() {
     let mut builder = builder(Semantics::default());
     for n in 0..1_000 {
@@ -191,7 +191,7 @@ async fn a_thousand_instances_of_one_person_and_a_bound() {
     assert_eq!(roles(&sandbox, "00000000-u").len(), 11);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_user_that_cannot_be_read_is_one_bad_record() {
     for (name, semantics) in Semantics::each() {
         let ledger = json!({"source": SOURCE, "grants": ["default/viewer"]});
@@ -241,7 +241,7 @@ async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     (sandbox, directory)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
     for (name, semantics) in Semantics::each().into_iter().take(2) {
         let (whole, directory) = torn(semantics).await;
@@ -274,7 +274,7 @@ async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
 }
 
 /// More than twenty roles of one person go by a bulk call, which may be seen late: it is waited for, and not made again.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_roles_of_one_person_are_assigned_once() {
     for (name, semantics) in Semantics::each() {
         let mut builder = builder(semantics);
@@ -290,7 +290,7 @@ async fn many_roles_of_one_person_are_assigned_once() {
 }
 
 /// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then rejects.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_plan_says_blocked_where_an_instance_is_missing() {
     for create in [false, true] {
         let sandbox = builder(Semantics::default()).start().await.unwrap();

@@ -8,6 +8,7 @@
 #![allow(clippy::too_many_lines, reason = "a test tells one story")]
 #![allow(dead_code, reason = "helpers of which some builds use a part")]
 
+mod cognito;
 mod provider;
 mod signer;
 mod support;
@@ -19,6 +20,8 @@ mod cognito_doors;
 mod cognito_event;
 mod cognito_pool;
 mod cognito_read;
+#[cfg(feature = "file")]
+mod explain_command;
 #[cfg(feature = "file")]
 mod files;
 #[cfg(feature = "file")]
@@ -34,6 +37,8 @@ mod overflow;
 mod pace;
 mod permit_client;
 mod policy_command;
+#[cfg(feature = "file")]
+mod pool_screens;
 mod reconcile;
 mod screens;
 mod secrets;

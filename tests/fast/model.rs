@@ -33,6 +33,14 @@ fn a_look_must_wait_for_twice_the_window() {
     fails("a look after one window", Rules { delay: 1, ..QUIET }, "");
 }
 
+/// The same where both sign-ins read back, and anybody is cut off: `tests/slow` has that this holds with the protocol whole.
+#[test]
+fn reading_back_does_not_stand_in_for_a_look() {
+    const ALL: Rules = Rules { window: 0, delay: 1, ..SMALL };
+    fails("no looks", Rules { looks: false, ..ALL }, "without an owner");
+    fails("a look at once", Rules { delay: 0, ..ALL }, "");
+}
+
 #[test]
 fn a_writer_must_keep_to_the_window() {
     let bulk = Rules { sign_ins: 1, bulk_syncs: 1, ..QUIET };

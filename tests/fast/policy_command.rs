@@ -32,6 +32,15 @@ fn check_says_every_fault_with_its_line() {
     assert!(exit == 2 && text.contains("bad.toml:1: ") || text.contains("bad.toml:4: "), "{text}");
     let (exit, text) = run(folder.path(), &["policy", "check", "old.toml"]);
     assert_eq!((exit, text.as_str()), (0, "Good. old.toml has 2 rules.\n"));
+    // What is wrong with issuers too: no program would start with it.
+    let source =
+        "[[source]]\nissuer = \"http://issuer.example\"\naudiences = [\"a\"]\nalgorithms = [\"HS256\"]\n";
+    std::fs::write(folder.path().join("issuer.toml"), source).unwrap();
+    let (exit, text) = run(folder.path(), &["policy", "check", "issuer.toml"]);
+    assert!(
+        exit == 2 && text.contains("must be https") && text.contains("HS256 cannot be allowed"),
+        "{text}"
+    );
     let (exit, text) = run(folder.path(), &["policy", "check", "nowhere.toml"]);
     assert!(exit == 2 && text.contains("nowhere.toml"), "{text}");
     let (exit, text) = run(folder.path(), &["policy", "check"]);

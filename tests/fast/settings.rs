@@ -192,12 +192,12 @@ fn all_faults_are_in_one_message() {
     });
     insta::assert_snapshot!(found.unwrap_err().to_string(), @r#"
     the settings (environment variables) are wrong; set these right and start again:
-    - PERMIT_API_URL: it is no URL: write it as https://HOST
+    - PERMIT_API_URL: it is not a valid URL: write it as https://HOST
     - PERMIT_API_KEY_SECRET_ID: neither this nor PERMIT_API_KEY is set: set PERMIT_API_KEY_SECRET_ID to the name of the secret that holds Permit's API key (or PERMIT_API_KEY to the key itself, for local use)
     - PERMIT_PROJECT, PERMIT_ENVIRONMENT: only one is set: set both, or neither, and the API key's own environment is used
     - HANDOFF_POLICY: line 1: the grant has no tenant: give `tenant = "..."`, or capture {tenant}
     - HANDOFF_POLICY: line 1: the grant has no role: give `role = "..."`, or capture {role}
-    - SIGN_IN_BUDGET_MS: `9000` is no whole number from 100 to 4500, in milliseconds (Cognito waits for 5000 in all)
+    - SIGN_IN_BUDGET_MS: `9000` is not a valid value: give a whole number from 100 to 4500, in milliseconds (Cognito waits for 5000 in all)
     "#);
 }
 

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::support::{MemoryQueue, arrive, impatient, person, sign_ins};
+use crate::support::{MemoryQueue, arrive, impatient, permit, person, sign_ins};
 use futures::future::join_all;
-use permit_handoff::sync::one::LeftOut;
+use permit_handoff::domain::identity::UserKey;
 use permit_handoff::sync::one::sign_in::Outcome;
-use permit_sandbox::{EmailUnique, Fault, Sandbox, Semantics, UserState};
+use permit_handoff::sync::one::{LeftOut, Synced};
+use permit_sandbox::{BulkSeen, EmailUnique, Fault, Sandbox, Semantics, UserState};
 use serde_json::json;
 
 fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
@@ -26,7 +28,7 @@ async fn each_setting() -> Vec<(String, Sandbox)> {
     sandboxes
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sign_up_is_one_request() {
     for (name, sandbox) in each_setting().await {
         let sign_in = sign_ins(&sandbox, &MemoryQueue::default());
@@ -48,7 +50,7 @@ async fn a_sign_up_is_one_request() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_costs_no_write_where_nothing_changed_and_then_no_request() {
     for (name, sandbox) in each_setting().await {
         let jane = person("u1", &[("email", "jane@example.com"), ("locale", "en")], &["admins"]);
@@ -73,7 +75,7 @@ async fn a_sign_in_costs_no_write_where_nothing_changed_and_then_no_request() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_changed_name_is_one_write_and_a_lost_group_two() {
     for (name, sandbox) in each_setting().await {
         let queue = MemoryQueue::default();
@@ -89,7 +91,7 @@ async fn a_changed_name_is_one_write_and_a_lost_group_two() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_ours_stays() {
     for (name, semantics) in Semantics::each() {
         let stranger = UserState::new()
@@ -115,7 +117,7 @@ async fn what_is_not_ours_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_taken_email_leaves_the_rest_synced() {
     for (name, semantics) in Semantics::each() {
         let other = UserState::new().email("jane@example.com");
@@ -141,7 +143,7 @@ async fn a_taken_email_leaves_the_rest_synced() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn roles_and_tenants_that_do_not_exist_are_named_and_the_rest_granted() {
     for (name, sandbox) in each_setting().await {
         let sign_in = sign_ins(&sandbox, &MemoryQueue::default());
@@ -156,7 +158,7 @@ async fn roles_and_tenants_that_do_not_exist_are_named_and_the_rest_granted() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_captured_tenant_is_created_where_the_policy_says_so() {
     let sandbox = Sandbox::start().await.unwrap();
     let policy = format!("{}\n[tenants]\ncreate = true", crate::support::POLICY).parse().unwrap();
@@ -179,7 +181,7 @@ async fn a_captured_tenant_is_created_where_the_policy_says_so() {
 
 /// The connection is cut at each request in turn, before it is applied and after; then the person signs in
 /// again. Wherever it was cut, no role of ours stands outside the ledger, and the end is the same.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
     let before = || person("u1", &[("given_name", "Jane")], &["admins", "acme/viewer"]);
     let after = || person("u1", &[("given_name", "Janet")], &["acme/editor", "acme/admin"]);
@@ -222,7 +224,7 @@ async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_environments_sign_the_same_new_person_in_at_once() {
     for (name, sandbox) in each_setting().await {
         let queue = MemoryQueue::default();
@@ -238,4 +240,21 @@ async fn many_environments_sign_the_same_new_person_in_at_once() {
         assert_eq!(ledger(&sandbox, "u1")["grants"], json!(expected), "{name}: each role is ours");
         assert_eq!(sandbox.snapshot().users.len(), 1, "{name}");
     }
+}
+
+/// A bulk call has given the role a moment ago, and readings do not show it yet: Permit says that it is assigned.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_shown_late_keeps_nobody_waiting() {
+    let late = Semantics { bulk_seen: BulkSeen::Late, ..Semantics::default() };
+    let ledger = json!({"source": "local_pool", "grants": ["default/admin", "default/viewer"]});
+    let jane = UserState::new().attribute("handoff", ledger).role("default/viewer");
+    let sandbox = Sandbox::builder().semantics(late).bulk_lag(Duration::from_mins(1)).user("u1", jane);
+    let sandbox = sandbox.start().await.unwrap();
+    let (key, grant) = (UserKey::new("u1").unwrap(), "default/admin".parse().unwrap());
+    permit(&sandbox).bulk_assign(&[(key, grant)]).await.unwrap();
+    let outcome =
+        arrive(&sign_ins(&sandbox, &MemoryQueue::default()), person("u1", &[], &["admins"]), false).await;
+    let Outcome::Synced(Synced { roles, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(roles.len(), 2);
+    assert!(sandbox.counts().all < 12, "{}", sandbox.counts());
 }

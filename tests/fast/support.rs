@@ -2,15 +2,16 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{Queue, QueueFailed};
 use permit_handoff::config::OnFailure;
-use permit_handoff::domain::identity::{Evidence, Identity, Source};
+use permit_handoff::domain::identity::{Evidence, Identity};
 use permit_handoff::domain::policy::Policy;
+use permit_handoff::domain::source::{Door, SourceConfig, Sources};
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
 use permit_handoff::sync::one::sign_in::{Arrival, Outcome, Settings, SignIn};
 use permit_sandbox::Sandbox;
@@ -48,12 +49,14 @@ pub fn as_of() -> Timestamp {
     "2026-11-24T08:00:00Z".parse().unwrap()
 }
 
+/// The pool of everybody, which the policy does not name.
+static POOL: LazyLock<Arc<SourceConfig>> = LazyLock::new(|| Sources::default().of_user_pool("local_pool"));
+
 pub fn person(key: &str, attributes: &[(&str, &str)], groups: &[&str]) -> Identity {
     let attributes = attributes.iter().copied().chain([("sub", key)]);
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    let identity =
-        Identity::from_user_attributes(Source::user_pool("local_pool"), attributes, Some(groups), true);
+    let identity = POOL.identity_of_user(&Door::Pool, attributes, Some(groups), as_of());
     identity.unwrap().on(Evidence::read_at(as_of()))
 }
 

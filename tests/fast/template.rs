@@ -254,6 +254,8 @@ fn what_was_queued_is_drained_tried_again_and_then_set_aside() {
     assert_eq!(source["Type"], "SQS");
     assert_eq!(source["Properties"]["Queue"], get_att("OverflowQueue", "Arn"));
     assert_eq!(source["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    // The breaker of departures counts on two: `AT_ONCE` in src/entry/reconcile/breaker.rs.
+    assert_eq!(source["Properties"]["ScalingConfig"], json!({"MaximumConcurrency": 2}));
 
     let queue = &resources["OverflowQueue"]["Properties"];
     let visibility = queue["VisibilityTimeout"].as_u64().unwrap();

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use permit_handoff::aws::pool::{Page, PoolError, PoolUser, UserPool};
 use permit_handoff::config::OnFailure;
+use permit_handoff::domain::identity::{Evidence, Identity};
+use permit_handoff::domain::policy::Policy;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
-use permit_handoff::sync::one::sign_in::SignIn;
+use permit_handoff::sync::one::sign_in::{Outcome, SignIn};
 use permit_sandbox::Sandbox;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{permit, policy, settings};
+use crate::support::{POLICY, arrive, permit, person, policy, settings};
 
 const POOL: &str = "eu-west-1_AbCdEfGhI";
 
@@ -141,5 +144,34 @@ async fn a_refresh_is_never_turned_away() {
     for (source, passes) in [("Authentication", false), ("RefreshTokens", true), ("HostedAuth", false)] {
         let event = event(&format!("TokenGeneration_{source}"), POOL, &in_groups(&[]));
         assert_eq!(trigger.handle(Instant::now(), &event).await.is_ok(), passes, "{source}");
+    }
+}
+
+/// AWS spells a pool's issuer in two ways. Both are the pool: its people have one ledger, whichever door they come by.
+#[tokio::test]
+async fn both_issuers_of_a_pool_are_the_pool() {
+    for host in ["cognito-idp", "issuer-cognito-idp"] {
+        let issuer = format!("https://{host}.eu-west-1.amazonaws.com/{POOL}");
+        let source =
+            format!("[[source]]\nprovider = \"cognito\"\nissuer = \"{issuer}\"\nclient_ids = [\"app\"]");
+        let policy: Policy = format!("{POLICY}\n{source}").parse().unwrap();
+        let sandbox = sandbox().await;
+        let sign_in =
+            || SignIn::new(permit(&sandbox), policy.clone(), settings(60_000, OnFailure::Admit), None);
+        let trigger = Trigger::new(sign_in(), Groups::Event, Some(POOL.parse().unwrap()));
+        let event = event("TokenGeneration_HostedAuth", POOL, &in_groups(&["acme/editor"]));
+        assert!(trigger.handle(Instant::now(), &event).await.is_ok());
+        let owner = || sandbox.user("u1").unwrap().attributes["handoff"]["source"].clone();
+        assert_eq!(owner(), POOL, "{issuer}");
+
+        let of_token = policy.sources.of_issuer(&issuer).unwrap().name.clone();
+        let later = Evidence::read_at(Timestamp::now() + SignedDuration::from_secs(30));
+        let identity = Identity { source: of_token, ..person("u1", &[], &["admins"]) }.on(later);
+        let outcome = arrive(&sign_in(), identity, false).await;
+        assert!(matches!(outcome, Outcome::Synced(_)), "{issuer}: {outcome:?}");
+        assert_eq!(
+            (owner(), roles(&sandbox)),
+            (json!(POOL), vec!["default/admin".into(), "default/viewer".into()])
+        );
     }
 }

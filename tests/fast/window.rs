@@ -167,3 +167,36 @@ async fn who_came_back_since_they_were_read_is_not_deleted() {
         assert_nothing_lost(&sandbox, &keys);
     }
 }
+
+/// An administrator gave them a role after they were read and before they are deleted: they stay, and lose what is ours in the same run.
+#[tokio::test]
+async fn who_is_given_a_role_since_they_were_read_is_not_deleted_and_loses_what_is_ours() {
+    for leaving in [1, 8] {
+        let (sandbox, keys) = start(40).await;
+        let directory = MemoryDirectory::new(people(40).split_off(leaving));
+        let policy = policy_with(&[
+            ("missing = \"unassign\"", "missing = \"delete\""),
+            ("grace_hours = 24", "grace_hours = 0"),
+        ]);
+        let sync = bulk_sync(&sandbox, &directory, policy);
+        let options = Options { now: Timestamp::now(), ..options() };
+        let (endpoint, nth) = if leaving == 1 { ("GET users/{user_id}", 1) } else { ("GET users", 2) };
+        let mut held = answer_to(&sandbox, endpoint, nth);
+        let promoted = async {
+            assert!(held.reached().await);
+            for key in &keys[..leaving] {
+                let user = sandbox.user(key).unwrap().role("default/editor");
+                sandbox.seed_users([(key.clone(), user)]).unwrap();
+            }
+            held.release();
+        };
+        let (report, ()) = tokio::join!(sync.run(options, &Nobody), promoted);
+        let report = report.unwrap();
+        assert_eq!((report.deleted, report.unassigned), (0, leaving as u64), "{report:?}");
+        assert!(report.converged, "{report:?}");
+        for key in &keys[..leaving] {
+            let roles: Vec<String> = sandbox.user(key).unwrap().roles.into_iter().collect();
+            assert_eq!((named(&sandbox, key), roles), (json!([]), vec!["default/editor".to_owned()]));
+        }
+    }
+}

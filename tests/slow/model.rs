@@ -23,5 +23,21 @@ fn a_bulk_sync_beside_a_sign_in_that_reads_back() {
 
 #[test]
 fn a_bulk_sync_beside_two_sign_ins() {
-    holds("two sign-ins", Rules { bulk_syncs: 1, crashes: 0, ..LOOKS_ALONE });
+    holds("two sign-ins", Rules { bulk_syncs: 1, crashes: 0, read_back: false, ..ALL });
+}
+
+/// All that the protocol has: both read back, anybody is cut off anywhere, and looks repair. A writer has one tick here, and a look comes in
+/// a later one: the same order of things with fewer times. (By the times of the other worlds, and with the change in the directory over
+/// before they begin, it is 15 million states: searched once, without a fault.)
+const ALL: Rules = Rules { window: 0, delay: 1, ..SMALL };
+
+#[test]
+fn two_sign_ins_around_a_change_read_back_and_anybody_is_cut_off() {
+    holds("two sign-ins that read back", ALL);
+    holds("and the change is over", Rules { has_changed: true, ..ALL });
+}
+
+#[test]
+fn and_an_administrator_gives_a_role() {
+    holds("an administrator gives a role", Rules { administrator: true, ..ALL });
 }

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
-use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
+use permit_handoff::domain::identity::{Evidence, Source, UserKey};
+use permit_handoff::domain::source::{Door, SourceConfig, Sources};
 use permit_handoff::permit::{Counts, Permit, Settings, StaticKey};
 use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
 use serde_json::json;
@@ -22,14 +23,14 @@ const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
 
 /// People; the last `odd` have an address of a domain that is not the Internet's.
 struct People {
-    source: Source,
+    pool: Arc<SourceConfig>,
     odd: usize,
 }
 
 #[async_trait]
 impl Directory for People {
     fn source(&self) -> &Source {
-        &self.source
+        &self.pool.name
     }
 
     async fn read(&self, _: Option<&SubPrefix>, records: mpsc::Sender<Record>) -> Result<Summary, NotWhole> {
@@ -37,9 +38,8 @@ impl Directory for People {
             let domain = if n < PEOPLE - self.odd { "example.com" } else { "corp.local" };
             let attributes = [("sub", format!("{n:08x}")), ("email", format!("u{n}@{domain}"))];
             let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-            let identity =
-                Identity::from_user_attributes(self.source.clone(), attributes, Some([].into()), true)
-                    .unwrap();
+            let now = Timestamp::now();
+            let identity = self.pool.identity_of_user(&Door::Pool, attributes, Some([].into()), now).unwrap();
             let record = Record::Identity(identity.on(Evidence::read_at(Timestamp::now())));
             records.send(record).await.map_err(|_| NotWhole("nobody reads on".to_owned()))?;
         }
@@ -66,7 +66,8 @@ async fn main() {
     )
     .await;
     let refuses = json!({"email_form": "normal"});
-    let nights = [("the first night", ""), ("the next night", "5 bulk calls, 100 writes")];
+    let each_night = "5 bulk calls, 100 writes";
+    let nights = [("the first night", each_night), ("the next night", each_night)];
     run(&url, "refuses 100 of 150 addresses", refuses, 100, &nights).await;
 }
 
@@ -80,7 +81,7 @@ async fn run(url: &str, name: &str, semantics: serde_json::Value, odd: usize, ru
     let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
     let sync = BulkSync {
         permit: Permit::new(settings, key).unwrap().patient(1.0),
-        directory: Arc::new(People { source: Source::user_pool("bench"), odd }),
+        directory: Arc::new(People { pool: Sources::default().of_user_pool("bench"), odd }),
         policy: Arc::new(POLICY.parse().unwrap()),
         looks: None,
     };

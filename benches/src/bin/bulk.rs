@@ -23,6 +23,7 @@ use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
+use permit_handoff::domain::source::{Door, SourceConfig, Sources};
 use permit_handoff::permit::{Counts, MAX_BULK_USERS, Permit, Settings, StaticKey};
 use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
 use tokio::sync::mpsc;
@@ -49,7 +50,7 @@ role = "admin"
 "#;
 
 struct Generator {
-    source: Source,
+    pool: Arc<SourceConfig>,
     people: u32,
     /// One in so many people has another name than before; 0: nobody.
     one_in: AtomicU32,
@@ -69,7 +70,7 @@ impl Generator {
         ];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
         let groups = if n.is_multiple_of(10) { ["admins".to_owned()].into() } else { [].into() };
-        let identity = Identity::from_user_attributes(self.source.clone(), attributes, Some(groups), true);
+        let identity = self.pool.identity_of_user(&Door::Pool, attributes, Some(groups), Timestamp::now());
         identity.unwrap().on(Evidence::read_at(Timestamp::now()))
     }
 }
@@ -77,7 +78,7 @@ impl Generator {
 #[async_trait]
 impl Directory for Generator {
     fn source(&self) -> &Source {
-        &self.source
+        &self.pool.name
     }
 
     async fn read(&self, _: Option<&SubPrefix>, records: mpsc::Sender<Record>) -> Result<Summary, NotWhole> {
@@ -117,8 +118,11 @@ async fn main() {
         }
         settings.timeout = std::time::Duration::from_secs(60);
         let key = Arc::new(StaticKey::new("permit_key_sandbox".to_owned().into()));
-        let directory =
-            Arc::new(Generator { source: Source::user_pool("bench"), people, one_in: AtomicU32::new(0) });
+        let directory = Arc::new(Generator {
+            pool: Sources::default().of_user_pool("bench"),
+            people,
+            one_in: AtomicU32::new(0),
+        });
         let policy: Policy = POLICY.parse().unwrap();
         let sync = BulkSync {
             permit: Permit::new(settings, key).unwrap().patient(share),

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{BulkAssignExisting, BulkUnassignMissing};
-use crate::world::{Assignment, Profile, Size, Target, World};
-
-/// The most role assignments a call may have.
-const MOST_ASSIGNMENTS: usize = 2_000;
+use crate::world::{Assignment, Size, Target, World};
 
 /// `UserRoleCreate`, `UserRoleRemove`: a role, of a user that the path names.
 #[derive(Debug, Deserialize)]
@@ -52,7 +49,6 @@ fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
     });
     let tenants = serials("tenant", &|key| world.tenant(key));
     let resource = call.text("resource");
-    let instance = call.text("resource_instance");
     let names: Vec<&str> = world.instances.iter().map(|instance| instance.name.as_str()).collect();
     let matches = |assignment: &Assignment| {
         let Assignment { user, target, created_ms: _, visible_ms: _ } = assignment;
@@ -60,7 +56,6 @@ fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
         users.as_ref().is_none_or(|users| users.contains(user))
             && roles.as_ref().is_none_or(|roles| roles.contains(&target.role))
             && tenants.as_ref().is_none_or(|tenants| tenants.contains(&target.tenant))
-            && instance.is_none_or(|instance| name.is_some_and(|name| *name == instance))
             && resource.is_none_or(|resource| {
                 name.and_then(|name| name.split_once(':')).is_some_and(|(kind, _)| kind == resource)
             })
@@ -84,7 +79,7 @@ fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
         let from = (page - 1).saturating_mul(per_page);
         crate::rows::Page { serials: at.into_iter().skip(from).take(per_page).collect(), total }
     } else {
-        let filtered = roles.is_some() || tenants.is_some() || resource.is_some() || instance.is_some();
+        let filtered = roles.is_some() || tenants.is_some() || resource.is_some();
         let filter: Option<&dyn Fn(&Assignment) -> bool> = if filtered { Some(&matches) } else { None };
         world.assignments.page(order, page, per_page, filter)
     };
@@ -97,12 +92,12 @@ fn find(world: &mut World, call: &Call) -> (Vec<Value>, crate::rows::Page) {
 
 pub(super) fn assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let RoleAssignment { user, target } = call.body()?;
-    assign_visible_in(world, &user, &target, 0)
+    assign_visible_in(world, &user, &target, None)
 }
 
 pub(super) fn assign_to_user(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let target: UserRoleCreate = call.body()?;
-    assign_visible_in(world, call.param("user_id"), &target, 0)
+    assign_visible_in(world, call.param("user_id"), &target, None)
 }
 
 /// The same through a PDP, for either path.
@@ -113,17 +108,17 @@ pub(super) fn assign_through_pdp(
 ) -> Result<Reply, ApiError> {
     if call.params.contains_key("user_id") {
         let target: UserRoleCreate = call.body()?;
-        return assign_visible_in(world, call.param("user_id"), &target, visible_in_ms);
+        return assign_visible_in(world, call.param("user_id"), &target, Some(visible_in_ms));
     }
     let RoleAssignment { user, target } = call.body()?;
-    assign_visible_in(world, &user, &target, visible_in_ms)
+    assign_visible_in(world, &user, &target, Some(visible_in_ms))
 }
 
 fn assign_visible_in(
     world: &mut World,
     user: &str,
     target: &UserRoleCreate,
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<Reply, ApiError> {
     let at = world.change(Size::Single, |world| {
         let user = world.user(user)?;
@@ -135,32 +130,41 @@ fn assign_visible_in(
 
 pub(super) fn unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let RoleAssignment { user, target } = call.body()?;
-    unassign_one(world, call, &user, &target)
+    unassign_one(world, &user, &target, None)
 }
 
 /// The same through a PDP, for either path.
-pub(super) fn unassign_through_pdp(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    if call.params.contains_key("user_id") { unassign_from_user(world, call) } else { unassign(world, call) }
+pub(super) fn unassign_through_pdp(
+    world: &mut World,
+    call: &mut Call,
+    known_in_ms: i64,
+) -> Result<Reply, ApiError> {
+    if call.params.contains_key("user_id") {
+        let target: UserRoleCreate = call.body()?;
+        return unassign_one(world, call.param("user_id"), &target, Some(known_in_ms));
+    }
+    let RoleAssignment { user, target } = call.body()?;
+    unassign_one(world, &user, &target, Some(known_in_ms))
 }
 
 pub(super) fn unassign_from_user(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let target: UserRoleCreate = call.body()?;
-    unassign_one(world, call, call.param("user_id"), &target)
+    unassign_one(world, call.param("user_id"), &target, None)
 }
 
+/// `known_in_ms`: a PDP knows of it by then; `None`: as soon as it knows of what went to the API.
 fn unassign_one(
     world: &mut World,
-    call: &Call,
     user: &str,
     target: &UserRoleCreate,
+    known_in_ms: Option<i64>,
 ) -> Result<Reply, ApiError> {
-    let read = world.change(Size::Single, |world| {
+    world.change(Size::Single, |world| {
         let at = assigned(world, user, target)?;
-        let read = world.assignments.get(at).map(|assignment| world.assignment_read(at, assignment));
-        world.unassign(at);
-        Ok(read)
+        world.unassign(at, known_in_ms);
+        Ok(())
     })?;
-    Ok(if call.flag("return_deleted") { Reply::ok(&read) } else { Reply::empty(204) })
+    Ok(Reply::empty(204))
 }
 
 /// The assignment that a request to unassign names.
@@ -172,24 +176,17 @@ fn assigned(world: &mut World, user: &str, target: &UserRoleCreate) -> Result<u3
 
 pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
-    let missing_user = call.text("missing_user_policy").unwrap_or("fail").to_owned();
     let existing = world.semantics().bulk_assign_existing;
     let created = world.change(Size::Bulk, |world| {
         let mut created = 0;
         for RoleAssignment { user, target } in items {
             let assigned = world.item(|world| {
-                let serial = match (world.user(&user), missing_user.as_str()) {
-                    (Ok(serial), _) => serial,
-                    (Err(_), "ignore") => return Ok(false),
-                    (Err(_), "create") => world.add_user(&user, Profile::default())?,
-                    (Err(error), _) => return Err(error),
-                };
+                let serial = world.user(&user)?;
                 let target = target.target(world)?;
                 if existing == BulkAssignExisting::Skip && world.assigned(serial, target).is_some() {
                     return Ok(false);
                 }
-                world.assign(serial, target, 0)?;
+                world.assign(serial, target, None)?;
                 Ok(true)
             })?;
             created += usize::from(assigned);
@@ -201,14 +198,13 @@ pub(super) fn bulk_assign(world: &mut World, call: &mut Call) -> Result<Reply, A
 
 pub(super) fn bulk_unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let items: Vec<RoleAssignment> = call.body()?;
-    super::fits("body", items.len(), MOST_ASSIGNMENTS)?;
     let missing = world.semantics().bulk_unassign_missing;
     let removed = world.change(Size::Bulk, |world| {
         let mut removed = 0;
         for RoleAssignment { user, target } in items {
             match assigned(world, &user, &target) {
                 Ok(at) => {
-                    world.unassign(at);
+                    world.unassign(at, None);
                     removed += 1;
                 }
                 Err(error) if error.status() == 404 && missing == BulkUnassignMissing::Skip => {}

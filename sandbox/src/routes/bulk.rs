@@ -3,18 +3,12 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::fits;
 use super::tenants::TenantCreate;
 use super::users::{self, UserCreate};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{BulkRoleAssignments, BulkUnassignMissing};
 use crate::world::{Size, World};
-
-/// The most users a call may have.
-pub(super) const MOST_USERS: usize = 3_000;
-/// The most tenants a call may have.
-pub(super) const MOST_TENANTS: usize = 2_000;
 
 #[derive(Debug, Deserialize)]
 struct Operations<T> {
@@ -28,31 +22,28 @@ struct Idents {
 
 pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Operations::<UserCreate> { operations } = call.body()?;
-    fits("operations", operations.len(), MOST_USERS)?;
     let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
     world.change(Size::Bulk, |world| {
         operations
             .into_iter()
-            .try_for_each(|user| world.item(|world| users::post(world, user, honour, 0)).map(drop))
+            .try_for_each(|user| world.item(|world| users::post(world, user, honour, None)).map(drop))
     })?;
     Ok(Reply::ok(&json!({})))
 }
 
 pub(super) fn replace_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Operations::<UserCreate> { operations } = call.body()?;
-    fits("operations", operations.len(), MOST_USERS)?;
     let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
     world.change(Size::Bulk, |world| {
         operations
             .into_iter()
-            .try_for_each(|user| world.item(|world| users::put(world, user, honour, 0)).map(drop))
+            .try_for_each(|user| world.item(|world| users::put(world, user, honour, None)).map(drop))
     })?;
     Ok(Reply::ok(&json!({})))
 }
 
 pub(super) fn delete_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Idents { idents } = call.body()?;
-    fits("idents", idents.len(), MOST_USERS)?;
     let missing = world.semantics().bulk_unassign_missing;
     world.change(Size::Bulk, |world| {
         for ident in idents {
@@ -69,7 +60,6 @@ pub(super) fn delete_users(world: &mut World, call: &mut Call) -> Result<Reply, 
 
 pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Operations::<TenantCreate> { operations } = call.body()?;
-    fits("operations", operations.len(), MOST_TENANTS)?;
     world.change(Size::Bulk, |world| {
         operations.into_iter().try_for_each(|tenant| world.item(|world| tenant.add(world)).map(drop))
     })?;
@@ -78,7 +68,6 @@ pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply
 
 pub(super) fn delete_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Idents { idents } = call.body()?;
-    fits("idents", idents.len(), MOST_TENANTS)?;
     let missing = world.semantics().bulk_unassign_missing;
     world.change(Size::Bulk, |world| {
         for ident in idents {

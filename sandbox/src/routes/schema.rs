@@ -1,22 +1,14 @@
 //! `schema`: the roles of the environment and of resources.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
-use crate::ids::{Kind, id};
 use crate::views::role_read;
 use crate::world::{Role, World};
 
 pub(super) fn list_roles(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let search = call.text("search").filter(|search| !search.is_empty()).map(str::to_lowercase);
-    let matches = |role: &Role| {
-        let found = search.as_ref().is_none_or(|search| {
-            let name = role.fields["name"].as_str().unwrap_or_default();
-            role.key.to_lowercase().contains(search) || name.to_lowercase().contains(search)
-        });
-        found && role.resource.is_none()
-    };
+    let matches = |role: &Role| role.resource.is_none();
     let (page, per_page) = call.page();
     let order = world.semantics().list_order;
     let found = world.roles.page(order, page, per_page, Some(&matches));
@@ -44,12 +36,7 @@ pub(super) fn list_resource_roles(world: &mut World, call: &mut Call) -> Result<
 pub(super) fn create_role(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let mut fields: Map<String, Value> = call.body()?;
     let key = fields.remove("key").unwrap_or_default();
-    // Only in requests, or an id in answers.
-    fields.remove("v1compat_is_built_in");
     fields.retain(|_, value| !value.is_null());
-    if fields.remove("granted_to").is_some() {
-        fields.insert("granted_to".to_owned(), json!({ "id": id(Kind::Role, world.roles.next()) }));
-    }
     let serial = world.add_role(None, key.as_str().unwrap_or_default(), fields)?;
     Ok(Reply::ok(&world.roles.get(serial).map(|role| role_read(serial, role))))
 }

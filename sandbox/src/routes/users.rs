@@ -67,41 +67,19 @@ pub(super) enum Written {
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let (page, per_page) = call.page();
     let search = call.text("search").filter(|search| !search.is_empty()).map(str::to_lowercase);
-    let operator = call.text("search_operator").unwrap_or("contains");
-    let role = match call.text("role") {
-        None => None,
-        Some("") => Some(None),
-        Some(role) => Some(Some(world.role(role)?)),
-    };
+    let from_start = call.text("search_operator") == Some("startswith");
     let order = world.semantics().list_order;
     let matches = |user: &User| {
-        let found = search.as_ref().is_none_or(|search| {
-            let Profile { email, first_name, last_name, attributes: _ } = &user.profile;
-            let texts = [Some(&*user.key), email.as_deref(), first_name.as_deref(), last_name.as_deref()];
-            texts.into_iter().flatten().map(str::to_lowercase).any(|text| match operator {
-                "startswith" => text.starts_with(search),
-                "endswith" => text.ends_with(search),
-                _ => text.contains(search),
-            })
-        });
-        found
-            && role.is_none_or(|role| match role {
-                None => user.assignments.is_empty(),
-                Some(role) => {
-                    let mut assignments = user.assignments.iter().filter_map(|&at| world.assignments.get(at));
-                    assignments.any(|assignment| assignment.target.role == role)
-                }
-            })
+        search.as_ref().is_none_or(|search| {
+            let texts = [Some(&*user.key), user.profile.email.as_deref()];
+            let mut texts = texts.into_iter().flatten().map(str::to_lowercase);
+            texts.any(|text| if from_start { text.starts_with(search) } else { text.contains(search) })
+        })
     };
-    let filter: Option<&dyn Fn(&User) -> bool> =
-        if search.is_some() || role.is_some() { Some(&matches) } else { None };
+    let filter: Option<&dyn Fn(&User) -> bool> = if search.is_some() { Some(&matches) } else { None };
     let found = world.users.page(order, page, per_page, filter);
-    let instance_roles = call.flag("include_resource_instance_roles");
-    let data: Vec<_> = found
-        .serials
-        .iter()
-        .filter_map(|&serial| Some(world.user_read(serial, world.users.get(serial)?, instance_roles, None)))
-        .collect();
+    let read = |&serial: &u32| Some(world.user_read(serial, world.users.get(serial)?, None));
+    let data: Vec<_> = found.serials.iter().filter_map(read).collect();
     Ok(Reply::page(&data, &found, per_page))
 }
 
@@ -111,14 +89,14 @@ pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError>
 }
 
 pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    create_visible_in(world, call, 0)
+    create_visible_in(world, call, None)
 }
 
 /// Creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
 pub(super) fn create_visible_in(
     world: &mut World,
     call: &mut Call,
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<Reply, ApiError> {
     let user: UserCreate = call.body()?;
     let written = world.change(Size::Single, |world| post(world, user, true, visible_in_ms))?;
@@ -127,14 +105,14 @@ pub(super) fn create_visible_in(
 }
 
 pub(super) fn replace(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    replace_visible_in(world, call, 0)
+    replace_visible_in(world, call, None)
 }
 
 /// Replaces or creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
 pub(super) fn replace_visible_in(
     world: &mut World,
     call: &mut Call,
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<Reply, ApiError> {
     let user: UserCreate = call.body()?;
     let named = call.param("user_id");
@@ -175,7 +153,7 @@ pub(super) fn post(
     world: &mut World,
     user: UserCreate,
     honour_roles: bool,
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<Written, ApiError> {
     if world.semantics().post_existing_user == PostExistingUser::ReturnExisting
         && let Ok(serial) = world.user(&user.key)
@@ -196,7 +174,7 @@ pub(super) fn put(
     world: &mut World,
     user: UserCreate,
     honour_roles: bool,
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<Written, ApiError> {
     let targets = targets(world, &user)?;
     let named_roles = user.role_assignments.is_some();
@@ -220,7 +198,7 @@ pub(super) fn put(
         let assigned = world.users.get(serial).map(|user| user.assignments.clone()).unwrap_or_default();
         for at in assigned {
             if world.assignments.get(at).is_some_and(|assignment| !targets.contains(&assignment.target)) {
-                world.unassign(at);
+                world.unassign(at, None);
             }
         }
     }
@@ -236,7 +214,7 @@ fn assign_missing(
     world: &mut World,
     user: u32,
     targets: &[Target],
-    visible_in_ms: i64,
+    visible_in_ms: Option<i64>,
 ) -> Result<(), ApiError> {
     for &target in targets {
         if world.assigned(user, target).is_none() {
@@ -247,7 +225,7 @@ fn assign_missing(
 }
 
 fn reply(world: &World, status: u16, serial: u32) -> Reply {
-    let user = world.users.get(serial).map(|user| world.user_read(serial, user, false, None));
+    let user = world.users.get(serial).map(|user| world.user_read(serial, user, None));
     Reply::json(status, &user)
 }
 

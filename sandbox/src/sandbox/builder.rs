@@ -17,7 +17,6 @@ use crate::control;
 use crate::faults::{Fault, Faults};
 use crate::limits::{Limiter, Limits, RetryAfter};
 use crate::pipeline::Shared;
-use crate::requests::RequestLog;
 use crate::routes::routes;
 use crate::semantics::Semantics;
 use crate::server::{Connection, Door};
@@ -58,8 +57,6 @@ pub struct Builder {
     limits: Limits,
     speedup: f64,
     faults: Vec<Fault>,
-    random_seed: u64,
-    keep_bodies: bool,
     seed: Snapshot,
 }
 
@@ -82,8 +79,6 @@ impl Default for Builder {
             limits: Limits::none(),
             speedup: 1.0,
             faults: Vec::new(),
-            random_seed: 0,
-            keep_bodies: false,
             seed: Snapshot {
                 roles: ["viewer", "editor", "admin", "member"].map(str::to_owned).into(),
                 tenants: ["default".to_owned()].into(),
@@ -179,20 +174,6 @@ impl Builder {
         self
     }
 
-    /// The seed of the generator that [`crate::At::Chance`] asks. The default is 0.
-    #[must_use]
-    pub fn random_seed(mut self, seed: u64) -> Self {
-        self.random_seed = seed;
-        self
-    }
-
-    /// Keeps the bodies of requests in the log.
-    #[must_use]
-    pub fn keep_bodies(mut self) -> Self {
-        self.keep_bodies = true;
-        self
-    }
-
     /// One more role.
     #[must_use]
     pub fn role(mut self, key: &str) -> Self {
@@ -240,33 +221,16 @@ impl Builder {
         self
     }
 
-    /// Without the default roles (viewer, editor, admin, member) and the tenant `default`.
-    #[must_use]
-    pub fn empty(mut self) -> Self {
-        self.seed = Snapshot::default();
-        self
-    }
-
     /// Starts it on the current tokio runtime.
     pub async fn start(self) -> Result<Sandbox, StartError> {
-        let Self {
-            port,
-            api_key,
-            mut settings,
-            semantics,
-            limits,
-            speedup,
-            faults: first_faults,
-            random_seed,
-            keep_bodies,
-            seed,
-        } = self;
+        let Self { port, api_key, mut settings, semantics, limits, speedup, faults: first_faults, seed } =
+            self;
         settings.keys.insert(api_key.clone(), KeyScope::Environment);
         let mut world = World::default();
         world.set_semantics(semantics);
         world.set_pdp(settings.pdp);
         world.seed(&seed)?;
-        let mut faults = Faults::new(random_seed);
+        let mut faults = Faults::default();
         for fault in first_faults {
             faults.inject(fault);
         }
@@ -279,13 +243,13 @@ impl Builder {
         let (listener, address) = listening.await.map_err(|source| StartError::Listen { port, source })?;
         let (end, ended) = watch::channel(false);
         let shared = Arc::new(Shared {
-            contract: Contract::load().map_err(|error| StartError::Contract(error.to_string()))?,
+            contract: Contract::shared().map_err(|error| StartError::Contract(error.to_string()))?,
             world: Mutex::new(world),
             settings: Mutex::new(settings),
             limiter: Mutex::new(Limiter::new(limits, speedup)),
             faults: Mutex::new(faults),
             hooks: Mutex::default(),
-            log: Mutex::new(RequestLog::new(keep_bodies)),
+            log: Mutex::default(),
             seed,
             ended: ended.clone(),
         });

@@ -111,15 +111,21 @@ impl World {
         })
     }
 
-    /// Gives a user a role that a PDP knows of in `visible_in_ms`. It must not be assigned.
-    pub(crate) fn assign(&mut self, user: u32, target: Target, visible_in_ms: i64) -> Result<u32, ApiError> {
+    /// Gives a user a role. A PDP knows of it in `visible_in_ms`; `None`: as soon as it knows of what went to the API. It must not
+    /// be assigned.
+    pub(crate) fn assign(
+        &mut self,
+        user: u32,
+        target: Target,
+        visible_in_ms: Option<i64>,
+    ) -> Result<u32, ApiError> {
         if self.assigned(user, target).is_some() {
             let (role, tenant) = (self.role_key(target.role), self.tenant_key(target.tenant));
             let message = format!("The role '{role}' in the tenant '{tenant}' is assigned to this user");
             return Err(ApiError::duplicate(message));
         }
         let now = now_ms();
-        let visible_ms = now + visible_in_ms.max(self.pdp.api_lag_ms);
+        let visible_ms = now + visible_in_ms.unwrap_or(self.pdp.api_lag_ms);
         let assignment = Assignment { user, target, created_ms: now, visible_ms };
         let serial = self.assignments.push(assignment);
         let touched = self.semantics().updated_at == UpdatedAt::Touched;
@@ -131,11 +137,13 @@ impl World {
         Ok(serial)
     }
 
-    pub(crate) fn unassign(&mut self, serial: u32) {
+    /// Takes a role back. A PDP knows of it in `known_in_ms`; `None`: as soon as it knows of what went to the API.
+    pub(crate) fn unassign(&mut self, serial: u32, known_in_ms: Option<i64>) {
         if let Some(assignment) = self.detach(serial) {
             let Assignment { user, target, .. } = assignment;
-            if self.pdp.frozen || self.pdp.api_lag_ms > 0 {
-                let known_ms = now_ms() + self.pdp.api_lag_ms;
+            let known_in_ms = known_in_ms.unwrap_or(self.pdp.api_lag_ms);
+            if self.pdp.frozen || known_in_ms > 0 {
+                let known_ms = now_ms() + known_in_ms;
                 self.gone.push(Gone { user, target, known_ms });
             }
             if self.semantics().updated_at == UpdatedAt::Touched

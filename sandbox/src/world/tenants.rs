@@ -123,7 +123,7 @@ impl World {
             .map(|(assignment, _)| assignment)
             .collect();
         for assignment in in_tenant {
-            self.unassign(assignment);
+            self.unassign(assignment, None);
         }
         let Some(tenant) = self.tenants.remove(serial) else { return };
         self.tenant_keys.remove(&tenant.key);

@@ -81,7 +81,7 @@ impl World {
     pub(crate) fn remove_user(&mut self, serial: u32) {
         let assignments = self.users.get(serial).map(|user| user.assignments.clone()).unwrap_or_default();
         for assignment in assignments {
-            self.unassign(assignment);
+            self.unassign(assignment, None);
         }
         let Some(user) = self.users.remove(serial) else { return };
         self.user_keys.remove(&user.key);

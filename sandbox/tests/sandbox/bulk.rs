@@ -1,4 +1,4 @@
-//! Bulk calls that go wrong, and whom they miss.
+//! Bulk calls that go wrong.
 
 use permit_sandbox::{Sandbox, UserState};
 use serde_json::json;
@@ -56,22 +56,14 @@ async fn a_failed_call_restores_what_it_had_changed() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_missing_is_failed_skipped_or_made() {
+async fn a_user_who_is_missing_fails_the_call() {
     let asker = Asker::new(Sandbox::builder().user("u", UserState::new())).await;
     let body = json!([
         {"user": "u", "role": "viewer", "tenant": "default"},
         {"user": "new", "role": "viewer", "tenant": "default"},
     ]);
-    for path in ["role_assignments/bulk", "role_assignments/bulk?missing_user_policy=fail"] {
-        let (status, error) = asker.post(path, body.clone()).await;
-        assert_eq!(status, 404);
-        assert!(error["message"].as_str().unwrap().contains("'User'"));
-        assert!(asker.sandbox.snapshot().users["u"].roles.is_empty());
-    }
-    let (_, report) = asker.post("role_assignments/bulk?missing_user_policy=ignore", body.clone()).await;
-    assert_eq!(report, json!({"assignments_created": 1}));
-    assert_eq!(asker.sandbox.user_count(), 1);
-    let (_, report) = asker.post("role_assignments/bulk?missing_user_policy=create", body).await;
-    assert_eq!(report, json!({"assignments_created": 1}));
-    assert_eq!(asker.sandbox.user("new"), Some(UserState::new().role("default/viewer")));
+    let (status, error) = asker.post("role_assignments/bulk", body).await;
+    assert_eq!(status, 404);
+    assert!(error["message"].as_str().unwrap().contains("'User'"));
+    assert!(asker.sandbox.snapshot().users["u"].roles.is_empty());
 }

@@ -43,16 +43,11 @@ async fn another_process_can_look_and_meddle() {
     let requests: Value = serde_json::from_str(&requests).unwrap();
     assert_eq!(requests["counts"]["by_endpoint"], json!({"GET users": 2, "GET users/{user_id}": 1}));
     assert_eq!(requests["requests"][2]["status"], 500);
-    let (_, table) = control(&url, "GET", "table", json!(null)).await;
-    assert!(table.contains("acme/auditor") && table.contains("3 requests"), "{table}");
     assert_eq!(control(&url, "DELETE", "requests", json!(null)).await.0, 204);
     assert_eq!(asker.sandbox.counts().all, 0);
 
     assert_eq!(control(&url, "PUT", "semantics", json!({"email_case": "insensitive"})).await.0, 204);
     assert_eq!(asker.post("users", json!({"key": "x", "email": "V@example.com"})).await.0, 409);
-    assert_eq!(control(&url, "PUT", "limits", json!({"all": 0})).await.0, 204);
-    assert_eq!(asker.get("users").await.0, 429);
-    assert_eq!(control(&url, "PUT", "limits", json!({})).await.0, 204);
 
     assert_eq!(control(&url, "POST", "reset", json!(null)).await.0, 204);
     let users = asker.sandbox.snapshot().users;
@@ -121,7 +116,7 @@ impl Drop for Program {
 }
 
 #[tokio::test]
-async fn the_program_serves_and_prints_what_is_there_at_the_end() {
+async fn the_program_serves_and_prints_what_was_asked_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let seed = folder.path().join("seed.json");
     std::fs::write(&seed, r#"{"users": {"u-1": {"email": "u1@example.com", "roles": ["default/viewer"]}}}"#)
@@ -148,7 +143,6 @@ async fn the_program_serves_and_prints_what_is_there_at_the_end() {
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert!(program.0.wait().unwrap().success());
-    assert!(rest.contains("u1@example.com") && !rest.contains("default/viewer"), "{rest}");
     assert!(rest.contains("2  DELETE users/{user_id}/roles") && rest.contains("429: 1"), "{rest}");
 }
 
@@ -162,9 +156,9 @@ fn the_help_teaches() {
     for name in serde_json::to_value(Semantics::default()).unwrap().as_object().unwrap().keys() {
         assert!(long.contains(&format!("--{}", name.replace('_', "-"))), "{name}");
     }
-    for word in ["Examples:", "/_sandbox/faults", "--fault-rate", "--speedup", "Ctrl-C"] {
+    for word in ["Examples:", "/_sandbox/faults", "--limits", "Ctrl-C"] {
         assert!(long.contains(word), "{word}");
     }
-    let wrong = Command::new(env!("CARGO_BIN_EXE_permit-sandbox")).args(["--speedup", "0"]).output().unwrap();
-    assert!(String::from_utf8(wrong.stderr).unwrap().contains("above 0"));
+    let wrong = Command::new(env!("CARGO_BIN_EXE_permit-sandbox")).args(["--limits", "x"]).output().unwrap();
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("not a valid limit"));
 }

@@ -33,15 +33,8 @@ async fn each_limit_counts_its_own() {
         (Limits { delete: Some(3), ..none }, "DELETE", "users/u", 3),
         (Limits { bulk: Some(2), ..none }, "POST", "role_assignments/bulk", 2),
         (Limits { bulk: Some(2), ..none }, "DELETE", "bulk/users", 2),
-        (Limits { schema: Some(2), ..none }, "POST", "schema/roles", 2),
-        (
-            Limits { write: Some(1), delete: Some(1), bulk: Some(1), schema: Some(1), ..none },
-            "GET",
-            "users",
-            9,
-        ),
-        (Limits { delete: Some(1), bulk: Some(1), schema: Some(1), ..none }, "POST", "users", 9),
-        (Limits { schema: Some(1), ..none }, "GET", "schema/roles", 9),
+        (Limits { write: Some(1), delete: Some(1), bulk: Some(1), ..none }, "GET", "users", 9),
+        (Limits { delete: Some(1), bulk: Some(1), ..none }, "POST", "users", 9),
         (none, "POST", "users", 9),
     ] {
         assert_eq!(passing(limits, method, path, 9).await, passes, "{limits:?} {method} {path}");
@@ -98,7 +91,7 @@ async fn who_waits_as_long_as_told_passes() {
 
 #[tokio::test]
 async fn what_was_asked_is_counted_by_kind_endpoint_and_status() {
-    let asker = Asker::new(Sandbox::builder().keep_bodies().user("u", UserState::new())).await;
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new())).await;
     asker.get("users/u").await;
     asker.get("users/v").await;
     asker.put("users/u", json!({"key": "u"})).await;
@@ -111,7 +104,7 @@ async fn what_was_asked_is_counted_by_kind_endpoint_and_status() {
     assert_eq!(counts.by_status, [(200, 3), (204, 1), (404, 2)].into());
     let requests = asker.sandbox.requests();
     assert_eq!(requests[2].path, "/v2/facts/default/dev/users/u");
-    assert_eq!((requests[2].body.as_deref(), requests[2].status), (Some(r#"{"key":"u"}"#), Some(200)));
+    assert_eq!(requests[2].status, Some(200));
     asker.sandbox.clear_requests();
     assert_eq!((asker.sandbox.counts().all, asker.sandbox.requests().len()), (0, 0));
 }
@@ -124,6 +117,6 @@ fn limits_are_written_as_text() {
     assert_eq!("write=30, bulk=5".parse(), Ok(some));
     for wrong in ["", "write", "write=many", "writes=1", "write=1,"] {
         let error: Result<Limits, LimitsError> = wrong.parse();
-        assert!(error.unwrap_err().to_string().contains("is no limit"), "{wrong}");
+        assert!(error.unwrap_err().to_string().contains("is not a valid limit"), "{wrong}");
     }
 }

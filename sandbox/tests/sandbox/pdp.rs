@@ -34,13 +34,12 @@ async fn an_answer_comes_when_the_pdp_knows() {
 
 #[tokio::test]
 async fn past_the_wait_the_policy_decides_and_the_write_stays() {
-    let pdp = Pdp { delay_ms: 20_000, default_wait_ms: 0, ..Pdp::default() };
+    let pdp = Pdp { delay_ms: 20_000, ..Pdp::default() };
     let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
     for (role, wait, policy, status) in [
         ("viewer", Some("0.1"), Some("fail"), 424),
         ("editor", Some("0"), Some("ignore"), 200),
-        ("admin", None, None, 200),
-        ("member", None, Some("FAIL"), 424),
+        ("member", Some("0"), Some("FAIL"), 424),
     ] {
         assert_eq!(assign(&asker, role, wait, policy).await, status, "{role}");
         assert!(!asker.sandbox.pdp_knows("u", &format!("default/{role}")));
@@ -77,6 +76,30 @@ async fn a_pdp_is_as_strict_as_the_api() {
     let response =
         asker.client.post(format!("{}/facts/users", asker.sandbox.url())).json(&json!({"key": "x"}));
     assert_eq!(response.send().await.unwrap().status(), 401);
+}
+
+/// What went through it, it knows of first, whatever it lags behind the API; unless it takes nothing in any more.
+#[tokio::test]
+async fn a_pdp_that_lags_knows_of_what_went_through_it() {
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;
+    asker.sandbox.set_pdp(Pdp { delay_ms: 50, api_lag_ms: 60_000, ..Pdp::default() });
+    assert_eq!(assign(&asker, "editor", None, None).await, 200);
+    let viewer = json!({"user": "u", "role": "viewer", "tenant": "default"});
+    assert_eq!(asker.delete("/facts/role_assignments", viewer).await.0, 204);
+    assert_eq!(believed(&asker).await, json!(["editor"]));
+    asker.sandbox.set_pdp(Pdp { frozen: true, ..Pdp::default() });
+    assert_eq!(assign(&asker, "admin", Some("0.1"), Some("fail")).await, 424);
+    assert_eq!(believed(&asker).await, json!(["editor"]));
+}
+
+/// It is asked what somebody may do, and so does not show a role that permits nothing.
+#[tokio::test]
+async fn a_pdp_does_not_show_a_role_that_permits_nothing() {
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;
+    asker.post("schema/roles", json!({"key": "pilot", "name": "Pilot", "permissions": []})).await;
+    asker.post("users/u/roles", json!({"role": "pilot", "tenant": "default"})).await;
+    assert_eq!(believed(&asker).await, json!(["viewer"]));
+    assert!(asker.sandbox.pdp_knows("u", "default/pilot"));
 }
 
 async fn believed(asker: &Asker) -> serde_json::Value {

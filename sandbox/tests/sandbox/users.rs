@@ -74,7 +74,6 @@ async fn lists_go_by_pages_and_filters() {
     let mut builder = Sandbox::builder();
     for at in 0..25 {
         let user = UserState::new().email(&format!("Mail{at}@example.com"));
-        let user = if at % 5 == 0 { user.role("default/editor") } else { user };
         builder = builder.user(&format!("key-{at:02}"), user);
     }
     let asker = Asker::new(builder).await;
@@ -86,10 +85,7 @@ async fn lists_go_by_pages_and_filters() {
     for (query, found) in [
         ("search=key-1&search_operator=startswith", 10),
         ("search=ey-1&search_operator=startswith", 0),
-        ("search=4@EXAMPLE.com&search_operator=endswith", 3),
         ("search=mail2", 6),
-        ("role=editor", 5),
-        ("role=", 20),
         ("page=9", 25),
     ] {
         let (status, page) = asker.get(&format!("users?per_page=100&{query}")).await;

@@ -11,7 +11,7 @@ use aws_sdk_cognitoidentityprovider::types::LambdaConfigType;
 use serde::Serialize;
 
 use super::Action;
-use crate::cli::Terminal;
+use crate::cli::screen::Line;
 
 /// What the function is called for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -140,17 +140,17 @@ impl Change {
     }
 
     /// A line for each, for people.
-    pub(super) fn lines(&self, terminal: &Terminal<'_>) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let line = |Trigger { event, before, after }: &Trigger| {
             let function =
                 |function: &Option<String>| function.clone().unwrap_or_else(|| "nothing".to_owned());
+            let line = Line::new(2).text(format!("{event}: "));
             if before == after {
-                return format!("{event}: {}, as before", function(before));
+                return line.text(format!("{}, as before", function(before)));
             }
-            let (old, new) = (function(before), function(after));
-            let old = terminal.paint(&old, AnsiColor::Red);
-            let new = terminal.paint(&new, AnsiColor::Green);
-            format!("{event}: {old} -> {new}")
+            line.colour(AnsiColor::Red, function(before))
+                .text(" -> ")
+                .colour(AnsiColor::Green, function(after))
         };
         self.triggers.iter().map(line).collect()
     }

@@ -91,14 +91,10 @@ impl Check {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// A command that mends it, or looks closer.
+    /// A command that mends it, or looks closer, whatever it is that the check has found.
     fn command(self, severity: Severity) -> Option<String> {
         let command = match self {
-            Self::Settings => "permit-handoff policy check",
             Self::Credentials => "aws sso login",
-            Self::ApiKey => {
-                "aws secretsmanager put-secret-value --secret-id \"$PERMIT_API_KEY_SECRET_ID\" --secret-string KEY"
-            }
             Self::Roles => {
                 "curl -H \"Authorization: Bearer $KEY\" --json '{\"key\":\"ROLE\",\"name\":\"ROLE\"}' \
                  $PERMIT_API_URL/v2/schema/PROJECT/ENVIRONMENT/roles"
@@ -122,6 +118,8 @@ impl Check {
             Self::DeadLetters => {
                 "aws sqs get-queue-attributes --queue-url \"$DEAD_LETTER_QUEUE_URL\" --attribute-names All"
             }
+            // What helps depends on what was found.
+            Self::Settings | Self::ApiKey => return None,
             // Who may do what is for somebody to decide; the answer is then kept.
             _ if severity == Severity::Warning => {
                 return Some(format!("permit-handoff doctor --accept {}", self.name()));
@@ -147,6 +145,9 @@ pub(super) struct Finding {
     /// A warning that somebody has looked at and lives with (`--accept`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) accepted: bool,
+    /// The command that mends it; `None`: the check's own.
+    #[serde(skip)]
+    command: Option<&'static str>,
 }
 
 impl Finding {
@@ -158,7 +159,12 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         let (what, why, remedy) = (what.into(), why.into(), remedy.into());
-        Self { check, severity, what, why, remedy, accepted: false }
+        Self { check, severity, what, why, remedy, accepted: false, command: None }
+    }
+
+    /// With the command that mends it.
+    pub(super) fn typing(self, command: &'static str) -> Self {
+        Self { command: Some(command), ..self }
     }
 
     pub(super) fn good(check: Check, what: impl Into<String>) -> Self {
@@ -205,7 +211,8 @@ impl Finding {
             .filter(|(_, text)| !text.is_empty());
         lines.extend(told.map(|(title, text)| Line::new(16).text(format!("          {title}{text}"))));
         let counts = self.counts_as(Severity::Error) || self.counts_as(Severity::Warning);
-        let command = self.check.command(self.severity).filter(|_| counts);
+        let of_check = || self.check.command(self.severity);
+        let command = self.command.map(str::to_owned).or_else(of_check).filter(|_| counts);
         lines.extend(command.map(|command| {
             Line::new(18).command().text("          type: ").colour(AnsiColor::Cyan, command)
         }));

@@ -5,6 +5,7 @@ mod pdp;
 use std::collections::BTreeSet;
 
 use super::finding::{Check, Finding};
+use crate::cli::screen::counted;
 use crate::domain::grant::Key;
 use crate::domain::policy::{Policy, Rule};
 use crate::permit::{Environment, Error, Limits, Permit, Reach, Usage, UsersPage};
@@ -52,7 +53,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     ));
     findings.extend(permit.reach().await.ok().and_then(|reach| too_far(&reach)));
     if let Some(policy) = policy {
-        findings.extend(named(Check::Roles, "role", policy, tenant_role, &roles));
+        findings.extend(named(Check::Roles, "role", policy, tenant_role, &roles.keys));
         for resource in policy.resources() {
             findings.extend(resource_roles(permit, policy, &resource).await);
         }
@@ -72,7 +73,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     if let Some(policy) = policy {
         findings.extend(unowned(permit, policy).await);
     }
-    findings.extend(pdp::look(permit).await);
+    findings.extend(pdp::look(permit, &roles).await);
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
         Err(error) => Finding::warning(
@@ -82,7 +83,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             "try again later",
         ),
     });
-    Seen { findings, roles: Some(roles) }
+    Seen { findings, roles: Some(roles.keys) }
 }
 
 /// Roles of users that a ledger is about, which a rule could give, and which no ledger names. They are in a bulk sync's report too,
@@ -111,7 +112,10 @@ async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
     Some(Finding::note(
         Check::UnownedRoles,
         format!(
-            "{roles} role assignments of {people} people{of} stand in no ledger, and a rule could have given them: {} has {}",
+            "{} of {}{of} {} in no ledger, and a rule could have given what {} has: {}",
+            counted(roles, "role assignment", "role assignments"),
+            counted(people, "person", "people"),
+            if roles == 1 { "stands" } else { "stand" },
             first.user,
             first.roles.join(", ")
         ),
@@ -138,12 +142,15 @@ fn without_environment(reach: &Reach) -> Option<Finding> {
         ),
         Reach::Environment => return None,
     };
-    Some(Finding::error(
-        Check::ApiKey,
-        format!("the API key belongs to a whole {level}, and no environment is set"),
-        why,
-        remedy,
-    ))
+    Some(
+        Finding::error(
+            Check::ApiKey,
+            format!("the API key belongs to a whole {level}, and no environment is set"),
+            why,
+            remedy,
+        )
+        .typing("export PERMIT_PROJECT=PROJECT PERMIT_ENVIRONMENT=ENVIRONMENT"),
+    )
 }
 
 /// The key is of more than one environment, though one is enough.
@@ -153,13 +160,20 @@ fn too_far(reach: &Reach) -> Option<Finding> {
         Reach::Project(_) => ("project", "every environment of the project"),
         Reach::Environment => return None,
     };
-    Some(Finding::warning(
-        Check::ApiKey,
-        format!("the API key belongs to a whole {level}"),
-        format!("anybody who gets hold of it reaches {more}; one environment is all that is needed"),
-        "store the key of this environment instead (Permit: Settings, API Keys)",
-    ))
+    Some(
+        Finding::warning(
+            Check::ApiKey,
+            format!("the API key belongs to a whole {level}"),
+            format!("anybody who gets hold of it reaches {more}; one environment is all that is needed"),
+            "store the key of this environment instead (Permit: Settings, API Keys)",
+        )
+        .typing(STORE),
+    )
 }
+
+/// Stores another key.
+const STORE: &str =
+    "aws secretsmanager put-secret-value --secret-id \"$PERMIT_API_KEY_SECRET_ID\" --secret-string KEY";
 
 fn refused(of_what: &str, error: &Error) -> Finding {
     let remedy = match error {
@@ -174,12 +188,22 @@ fn refused(of_what: &str, error: &Error) -> Finding {
         Error::RateLimited { .. } => "try again in a minute; see what else uses this environment's limits",
         _ => "see PERMIT_API_URL, and the network between here and Permit; then try again",
     };
-    Finding::error(
+    let finding = Finding::error(
         Check::ApiKey,
         format!("Permit does not tell {of_what}: {error}"),
         "no sign-in and no bulk sync reaches Permit while this is so",
         remedy,
-    )
+    );
+    match error {
+        Error::Key(_) => {
+            finding.typing("aws secretsmanager describe-secret --secret-id \"$PERMIT_API_KEY_SECRET_ID\"")
+        }
+        Error::Unauthorized | Error::Forbidden { .. } => finding.typing(STORE),
+        Error::Unavailable { .. } | Error::Lost | Error::Garbled | Error::Redirected => {
+            finding.typing("curl -sSI \"${PERMIT_API_URL:-https://api.permit.io}\"")
+        }
+        _ => finding,
+    }
 }
 
 /// The environment's role that the rule names; a role on a resource instance is one of the resource's own.
@@ -190,7 +214,7 @@ fn tenant_role(rule: &Rule) -> Option<&Key> {
 /// The resource's own roles that rules name.
 async fn resource_roles(permit: &Permit, policy: &Policy, resource: &Key) -> Vec<Finding> {
     let known = match permit.resource_roles(resource).await {
-        Ok(Some(known)) => known,
+        Ok(Some(known)) => known.keys,
         // Permit does not tell: what is missing is found when it is granted.
         Ok(None) => return Vec::new(),
         Err(error) => return vec![refused(&format!("the roles of the resource {resource}"), &error)],

@@ -71,6 +71,7 @@ pub(super) fn none(has_issuers: bool) -> Finding {
         );
     }
     Finding::warning(Check::Pool, what, why, "set USER_POOL_ID, or give --user-pool-id")
+        .typing("permit-handoff doctor --user-pool-id REGION_ID")
 }
 
 /// Asks the pool: each call that the functions make, once, about nobody; then its settings and app clients. Reads only.

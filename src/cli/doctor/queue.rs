@@ -10,6 +10,7 @@ use aws_types::SdkConfig;
 use super::TIMEOUT;
 use super::finding::{Check, Finding};
 use crate::aws::fault::AwsFault;
+use crate::cli::screen::counted;
 
 type Attributes = HashMap<QueueAttributeName, String>;
 
@@ -115,7 +116,7 @@ fn overflowing(attributes: &Attributes) -> Vec<Finding> {
         0 => Finding::good(Check::Queue, "no sign-in waits in the overflow queue"),
         waiting => Finding::note(
             Check::Queue,
-            format!("about {waiting} sign-ins wait in the overflow queue"),
+            format!("about {} in the overflow queue", counted(waiting, "sign-in waits", "sign-ins wait")),
             "those people have the roles that they had before",
             "look again in a minute: where the number does not fall, see the log of the function reconcile",
         ),
@@ -128,7 +129,7 @@ fn dead(attributes: &Attributes) -> Finding {
         0 => Finding::good(Check::DeadLetters, "the dead-letter queue is empty"),
         waiting => Finding::warning(
             Check::DeadLetters,
-            format!("about {waiting} sign-ins are in the dead-letter queue"),
+            format!("about {} in the dead-letter queue", counted(waiting, "sign-in is", "sign-ins are")),
             "they were given up: those people wait for their next sign-in, or the bulk sync",
             "see the alarm dead-letters in docs/operations.md",
         ),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Check, Finding};
 use crate::aws::UserPoolId;
 use crate::aws::pool::PoolUser;
+use crate::cli::screen::counted;
 use crate::domain::policy::{Condition, Kind, Policy};
 use crate::domain::source::{Door, POOL_GROUPS, SourceConfig, TokenKind, could_be_a_list};
 
@@ -39,6 +40,7 @@ pub(super) fn look(policy: &Policy, pool: Option<&UserPoolId>, users: &[PoolUser
     let undeclared = of_pool.iter().filter(|source| source.line == 0);
     let sources: Vec<&SourceConfig> = policy.sources.iter().chain(undeclared).map(AsRef::as_ref).collect();
     let mut findings: Vec<Finding> = sources.iter().filter_map(|source| keys(source)).collect();
+    findings.extend(tokens_unsaid(policy, &sources));
     findings.extend(sources.iter().flat_map(|source| doors(policy, source)));
     findings.extend(of_pool.iter().flat_map(|source| lists(policy, source, users)));
     findings
@@ -77,16 +79,45 @@ fn doors_of(source: &SourceConfig) -> Vec<(&'static str, Door)> {
         doors.push(("the pool's list", Door::Pool));
         doors.push(("its trigger events", Door::Trigger));
     }
-    if let Some(tokens) = &source.tokens {
-        let kind = tokens.kind.or(tokens.token_use).or(source.forms.kind);
-        if kind != Some(TokenKind::Access) {
-            doors.push(("ID tokens", Door::Token(TokenKind::Id)));
-        }
-        if kind != Some(TokenKind::Id) {
-            doors.push(("access tokens", Door::Token(TokenKind::Access)));
-        }
+    if source.tokens.is_some() {
+        doors.push(match kind_of_tokens(source) {
+            // What is to be done about tokens that may be either is said once: see `tokens_unsaid`.
+            None | Some(TokenKind::Id) => ("ID tokens", Door::Token(TokenKind::Id)),
+            Some(TokenKind::Access) => ("access tokens", Door::Token(TokenKind::Access)),
+        });
     }
     doors
+}
+
+/// What the source's tokens are; `None`: it has none, or each tells by itself.
+fn kind_of_tokens(source: &SourceConfig) -> Option<TokenKind> {
+    let tokens = source.tokens.as_ref()?;
+    tokens.kind.or(tokens.token_use).or(source.forms.kind)
+}
+
+/// Sources that do not say what their tokens are, although something hangs on it.
+fn tokens_unsaid(policy: &Policy, sources: &[&SourceConfig]) -> Option<Finding> {
+    let hangs_on_it = |source: &&&SourceConfig| {
+        let mut conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
+        let tells = |kind, condition| tells(source, &Door::Token(kind), condition);
+        conditions.any(|one| tells(TokenKind::Id, one) && !tells(TokenKind::Access, one))
+    };
+    let is_unsaid = |source: &&&SourceConfig| {
+        source.user_pool.is_none() && source.tokens.is_some() && kind_of_tokens(source).is_none()
+    };
+    let unsaid: Vec<&&SourceConfig> = sources.iter().filter(is_unsaid).filter(hangs_on_it).collect();
+    let joined = |texts: Vec<String>| texts.join(" and ");
+    let names = joined(unsaid.iter().map(|source| source.name.to_string()).collect());
+    let lines = joined(unsaid.iter().map(|source| source.line.to_string()).collect());
+    (!unsaid.is_empty()).then(|| {
+        Finding::note(
+            Check::Doors,
+            format!("the policy does not say whether the tokens of {names} are ID tokens or access tokens"),
+            "one that does not say it itself counts as an access token, from whose silence nothing follows: what it does not show \
+             is never taken back",
+            format!("put tokens = \"id\" (or \"access\") into the [[source]] in line {lines} of the policy"),
+        )
+    })
 }
 
 /// Whether silence at this door says that the condition does not hold.
@@ -167,7 +198,10 @@ fn lists(policy: &Policy, source: &SourceConfig, users: &[PoolUser]) -> Vec<Find
         (count > 0).then(|| {
             Finding::warning(
                 Check::Lists,
-                format!("{name} looks like a list in {count} of the first {} users, and is not declared", users.len()),
+                format!(
+                    "{name} looks like a list in {count} of the first {}, and is not declared",
+                    counted(users.len() as u64, "user", "users")
+                ),
                 "as one text it neither grants nor takes away what a part of it would",
                 format!(
                     "give the pool a [[source]] in the policy, with [source.lists] \"{name}\" = \"brackets\" (as Cognito \
@@ -232,18 +266,43 @@ role = "member"
              [[grant]]\nwhen = {{ attribute = \"department\", equals = \"Sales\" }}\ntenant = \"t\"\nrole = \"sales\"\n"
         );
         let told = found(&policy(&tokens), &[]);
-        assert!(
-            told.iter().any(|what| what.starts_with("of the source e, ID tokens alone can tell: ")
-                && what.contains("t/admin")
-                && what.contains("{tenant}/member")),
-            "{told:?}"
-        );
+        assert!(!told.iter().any(|what| what.contains("alone can tell")), "{told:?}");
+        assert!(told[0].starts_with("the policy does not say whether the tokens of e are"), "{told:?}");
         assert!(
             told.iter().any(
                 |what| what.starts_with("no door of the source e can tell: ") && what.contains("t/sales")
             ),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn tokens_that_may_be_either_are_one_line_with_what_to_write_and_where() {
+        let source = |name: &str, more: &str| {
+            format!(
+                "[[source]]\nname = \"{name}\"\nissuer = \"https://{name}.example\"\naudiences = [\"a\"]\n{more}"
+            )
+        };
+        let look = |text: &str| look(&policy(&format!("{text}{RULES}")), None, &[]);
+        let told = look(&format!("{}{}", source("one", ""), source("two", "")));
+        assert_eq!(told.len(), 1, "{:?}", told.iter().map(|finding| &finding.what).collect::<Vec<_>>());
+        assert_eq!(
+            (told[0].what.as_str(), told[0].remedy.as_str()),
+            (
+                "the policy does not say whether the tokens of one and two are ID tokens or access tokens",
+                "put tokens = \"id\" (or \"access\") into the [[source]] in line 1 and 5 of the policy"
+            )
+        );
+        assert!(look(&source("one", "tokens = \"id\"\n")).is_empty(), "they are said to be ID tokens");
+        let access: Vec<String> =
+            look(&source("one", "tokens = \"access\"\n")).into_iter().map(|finding| finding.what).collect();
+        assert!(
+            access.len() == 1 && access[0].starts_with("no door of the source one can tell"),
+            "{access:?}"
+        );
+        let open = "[[grant]]\ntenant = \"t\"\nrole = \"everyone\"\n";
+        let indifferent = super::look(&policy(&format!("{}{open}", source("one", ""))), None, &[]);
+        assert!(indifferent.is_empty(), "nothing hangs on it");
     }
 
     #[test]

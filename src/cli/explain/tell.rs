@@ -1,24 +1,24 @@
-//! What there is to say of a person: the answer first.
+//! What there is to say of a person: the answer first, then the rules, what Permit has, and what comes next (`next`).
 
 mod json;
+mod next;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anstyle::AnsiColor::{BrightBlack, Green, Red, Yellow};
 
-use crate::cli::reasons::{because, nearest, spoken};
+use self::next::Next;
+use crate::cli::reasons::{Loss, because, nearest, spoken};
 use crate::cli::screen::{Line, counted};
 use crate::cli::{Exit, Failed, Terminal};
+use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Email, Identity, UserKey};
-use crate::domain::plan::{Change, Diff, NewUser, Plan};
-use crate::domain::policy::{Desired, Policy, Rule, Verdict, WhenDisabled};
+use crate::domain::identity::{Email, Identity, Source, UserKey};
+use crate::domain::policy::{Policy, Rule, Verdict};
 use crate::domain::told::Told;
-use crate::sync::bulk::problems::Cause;
 use crate::sync::catalog::{Known, Missing};
-use crate::sync::one::{LeftOut, leave_out};
 
 /// Who says who the person is.
 pub(super) enum Origin {
@@ -29,10 +29,17 @@ pub(super) enum Origin {
         is_trusted: bool,
     },
     Pool,
-    /// Nobody: the user pool has no such user, or is not known.
-    Nowhere {
-        asked_pool: bool,
-    },
+    File,
+    /// Nobody has them.
+    Nowhere(Option<Directory>),
+}
+
+/// A directory that was asked for somebody, and has nobody.
+pub(super) struct Directory {
+    /// Who vouches for its people.
+    pub(super) source: Source,
+    /// As in `the user pool`.
+    pub(super) name: String,
 }
 
 pub(super) struct Person {
@@ -48,6 +55,12 @@ impl Person {
     pub(super) fn new(origin: Origin, identity: Identity) -> Self {
         let asked = identity.key.as_str().to_owned();
         Self { origin, asked, key: Some(identity.key.clone()), identity: Some(identity) }
+    }
+
+    /// Somebody that the directory has not. `None`: none was asked.
+    pub(super) fn nobody(asked: &str, directory: Option<Directory>) -> Self {
+        let (origin, key) = (Origin::Nowhere(directory), UserKey::new(asked).ok());
+        Self { origin, asked: asked.to_owned(), key, identity: None }
     }
 
     fn name(&self) -> &str {
@@ -76,12 +89,6 @@ pub(super) struct Explained<'a> {
     pub(super) all: bool,
 }
 
-/// What the next sync does with the person.
-struct Next {
-    plan: Plan,
-    blocked: Vec<(Grant, Cause)>,
-}
-
 impl Explained<'_> {
     pub(super) fn tell(&self, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
         let next = self.person.identity.as_ref().map(|identity| self.next(identity));
@@ -92,11 +99,15 @@ impl Explained<'_> {
             lines.extend(self.warnings());
             lines.extend(self.rules());
             lines.extend(self.standing());
-            lines.extend(next.iter().flat_map(|next| self.doing(next)));
+            lines.extend(match &next {
+                Some(next) => self.doing(next),
+                None => self.leaving(),
+            });
             lines.iter().try_for_each(|line| terminal.show(line))?;
         }
         let is_unknown = self.person.identity.is_none() && self.actual().is_none();
-        let pending = next.is_some_and(|next| !next.plan.is_idle() || !next.blocked.is_empty());
+        let leaves = !matches!(self.departure(), None | Some(Departure::Keep | Departure::Wait));
+        let pending = leaves || next.is_some_and(|next| !next.plan.is_idle() || !next.blocked.is_empty());
         Ok(if (pending || is_unknown) && self.permit.is_some() { Exit::Look } else { Exit::Done })
     }
 
@@ -104,25 +115,12 @@ impl Explained<'_> {
         self.permit.as_ref().and_then(|asked| asked.actual.as_ref())
     }
 
-    /// What a sync would really do: roles and tenants that do not exist are blocked.
-    fn next(&self, identity: &Identity) -> Next {
-        let mut desired: Desired = self.policy.evaluate(identity);
-        let mut parts = BTreeSet::new();
-        if let Some(asked) = &self.permit {
-            parts = leave_out(self.policy, &asked.known, &mut desired);
-            for (grant, missing) in &asked.lacking {
-                desired.grants.remove(grant);
-                parts.insert(LeftOut::Grant { grant: grant.clone(), missing: missing.clone() });
-            }
-        }
-        let blocked = parts.into_iter().filter_map(|part| {
-            let cause = Cause::of_part(&part);
-            match part {
-                LeftOut::Grant { grant, .. } => Some((grant, cause)),
-                LeftOut::EmailTaken | LeftOut::EmailRefused | LeftOut::Flaw(_) => None,
-            }
-        });
-        Next { plan: Plan::new(&desired, self.actual()), blocked: blocked.collect() }
+    /// A rule and its place in the policy.
+    fn placed(&self, rule: &Rule) -> String {
+        let text = rule.to_string();
+        // The line stands in the place.
+        let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
+        format!("{} ({text})", self.place(rule))
     }
 
     /// A place in the policy, as an editor opens it.
@@ -172,20 +170,33 @@ impl Explained<'_> {
     }
 
     fn is_barred(&self, identity: &Identity) -> bool {
-        !identity.enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign
+        Loss::of(identity, self.policy.deprovision.disabled) == Loss::Disabled
     }
 
     fn nobody(&self) -> Vec<Line> {
         let asked = &self.person.asked;
-        let where_ = match self.person.origin {
-            Origin::Nowhere { asked_pool: false } => "USER_POOL_ID is not set, so no directory was asked",
-            _ => "nobody with this key, e-mail address or user name is in the user pool",
+        let where_ = match &self.person.origin {
+            Origin::Nowhere(Some(directory)) => {
+                format!("nobody with this key, e-mail address or user name is in {}", directory.name)
+            }
+            _ => "USER_POOL_ID is not set and no --file is given, so no directory was asked".to_owned(),
         };
-        vec![
-            Line::new(2)
-                .colour(Yellow, format!("{asked} is not in the directory"))
-                .text(format!(": {where_}.")),
-        ]
+        let line = Line::new(2);
+        let Some(role) = &self.role else {
+            let not = format!("{asked} is not in the directory");
+            return vec![line.colour(Yellow, not).text(format!(": {where_}."))];
+        };
+        let not = format!(" {asked} is not {}: {where_}.", spoken(role));
+        let mut lines = vec![line.colour(Red, "No.").text(not)];
+        let able: Vec<&Rule> = self.policy.rules.iter().filter(|rule| rule.may_grant(role)).collect();
+        lines.push(Line::new(2).text(match &able[..] {
+            [] => format!("No rule can grant {role}, to anybody."),
+            [rule] => format!("The rule that can grant it: {}.", self.placed(rule)),
+            [rule, ..] => {
+                format!("{} rules can grant it, the first is {}.", able.len(), self.placed(rule))
+            }
+        }));
+        lines
     }
 
     /// Why the person is, or is not, this.
@@ -218,25 +229,27 @@ impl Explained<'_> {
         } else {
             lines.push(match nearest(self.policy, identity, role) {
                 None => Line::plain(format!("No rule can grant {role}.")),
-                Some((rule, missing)) => Line::new(2)
-                    .text(format!("The nearest rule is {} ({rule}): {missing}.", self.place(rule))),
+                Some((rule, missing)) => {
+                    Line::new(2).text(format!("The nearest rule is {}: {missing}.", self.placed(rule)))
+                }
             });
         }
         let has = self.actual().is_some_and(|facts| facts.roles.contains(role));
         let is_ours =
             self.actual().is_some_and(|facts| facts.ledger.iter().any(|ledger| ledger.grants.contains(role)));
-        match (has, is_ours) {
-            (true, false) => {
-                lines.push(
-                    Line::new(2).text(
-                        "Permit has it all the same: somebody else assigned it, and it is never touched.",
-                    ),
-                );
+        let line = Line::new(2);
+        lines.extend(match (has, is_ours) {
+            (false, _) => None,
+            (true, false) => Some(
+                line.text("Permit has it all the same: somebody else assigned it, and it is never touched."),
+            ),
+            (true, true) if next.is_some_and(|next| next.takes(role)) => {
+                Some(line.colour(Red, "Permit still has it, from us: the next sync takes it back."))
             }
-            (true, true) => lines
-                .push(Line::new(2).colour(Red, "Permit still has it, from us: the next sync takes it back.")),
-            (false, _) => {}
-        }
+            (true, true) => {
+                Some(line.colour(Yellow, "Permit has it, from us, and the next sync leaves it: see below."))
+            }
+        });
         lines
     }
 
@@ -327,39 +340,6 @@ impl Explained<'_> {
         }
         section("Permit has", lines)
     }
-
-    /// What the next sync does, and what it cannot.
-    fn doing(&self, next: &Next) -> Vec<Line> {
-        let mut lines = Vec::new();
-        match &next.plan {
-            Plan::Unchanged => lines.push(Line::plain("  changes nothing")),
-            Plan::Refused(refused) => {
-                lines.push(Line::new(4).colour(Yellow, "  changes nothing: ").text(refused.to_string()));
-            }
-            Plan::Create(NewUser { grants, .. }) => {
-                lines.push(Line::plain("  makes the user in Permit"));
-                lines.extend(grants.iter().map(|role| Line::new(4).colour(Green, format!("  + {role}"))));
-            }
-            Plan::Change(Change { revoke, grant, .. }) => {
-                lines.extend(revoke.iter().map(|role| Line::new(4).colour(Red, format!("  - {role}"))));
-                lines.extend(grant.iter().map(|role| Line::new(4).colour(Green, format!("  + {role}"))));
-                let fields = Diff { plan: &next.plan, actual: self.actual() }.fields();
-                lines.extend(fields.iter().map(|field| Line::new(4).text(format!("  {field}"))));
-                if revoke.is_empty() && grant.is_empty() && fields.is_empty() {
-                    lines.push(Line::plain("  writes the ledger"));
-                }
-            }
-        }
-        for (grant, cause) in &next.blocked {
-            let line = Line::new(4)
-                .colour(Yellow, format!("  blocked: {grant}"))
-                .text(format!(": {}; {}", cause.what, cause.remedy));
-            lines.push(line);
-        }
-        let heading =
-            if self.permit.is_some() { "The next sync" } else { "The next sync, if Permit has no such user" };
-        section(heading, lines)
-    }
 }
 
 fn section(heading: &str, lines: Vec<Line>) -> Vec<Line> {
@@ -374,6 +354,7 @@ fn name(origin: &Origin) -> &'static str {
         Origin::Event => "the event",
         Origin::Token { .. } => "a token that nobody has verified",
         Origin::Pool => "the user pool",
-        Origin::Nowhere { .. } => "no directory",
+        Origin::File => "a file",
+        Origin::Nowhere(_) => "no directory",
     }
 }

@@ -75,18 +75,23 @@
     if (called(p) !== p.key) cell.append(element('p', 'Key: ' + p.key));
     cell.append(
       ...list('Why', p.why.map(w => `${w.grants.join(', ')}: ${w.rule}`)),
-      ...list('Loses, because no rule grants it any more', p.change === 'changed' ? p.lost : [], 'bad'),
-      ...list('Loses, because they are not in the directory', p.change === 'changed' ? [] : p.lost, 'bad'),
+      ...list(`Loses, because ${p.loses_because}`, p.lost, 'bad'),
       ...list('Keeps', p.kept),
       ...list('Fields', p.fields.map(f => `${f.name}: ${value(f.was)} \u2192 ${value(f.is)}`)),
       ...list('Problems', p.problems.map(index => problems[index]), 'warn'));
     row.append(cell);
     return row;
   };
-  const draw = () => {
+  // What the controls say, for paper, which has none.
+  const filters = () => ['search', 'role', 'kind', 'problem'].filter(id => at(id).value).map(id => {
+    const control = at(id);
+    const name = control.parentElement.firstChild.textContent.trim();
+    return `${name}: ${control.selectedOptions ? control.selectedOptions[0].textContent : control.value}`;
+  }).join('; ');
+  const draw = (shown = found.slice(page * PAGE, (page + 1) * PAGE)) => {
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     const rows = document.createDocumentFragment();
-    for (const p of found.slice(page * PAGE, (page + 1) * PAGE)) {
+    for (const p of shown) {
       const row = element('tr');
       const name = element('th');
       name.scope = 'row';
@@ -111,6 +116,7 @@
     }
     body.replaceChildren(rows);
     at('count').textContent = `${found.length.toLocaleString('en')} of ${people.length.toLocaleString('en')} people`;
+    at('filters').textContent = filters();
     at('page').textContent = `${page + 1} of ${pages}`;
     at('before').disabled = page === 0;
     at('after').disabled = page + 1 >= pages;
@@ -132,5 +138,8 @@
     button.parentElement.setAttribute('aria-sort', sorted.sign > 0 ? 'ascending' : 'descending');
     find();
   }));
+  // Paper has no pages to turn: everybody who was found is printed.
+  addEventListener('beforeprint', () => draw(found));
+  addEventListener('afterprint', () => draw());
   find();
 })();

@@ -11,6 +11,7 @@ use super::read;
 use super::views::Views;
 use crate::cli::overview::Overview;
 use crate::cli::people::FileArgs;
+use crate::cli::run::permit_failed;
 use crate::cli::screen::{Line, counted, figure};
 use crate::cli::summary;
 use crate::cli::summary::Shown;
@@ -19,6 +20,7 @@ use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::directory::Record;
 use crate::domain::identity::Identity;
 use crate::domain::plan::{Change, Diff, NewUser, Plan};
+use crate::domain::policy::WhenDisabled;
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::Cause;
 use crate::sync::catalog::Catalog;
@@ -85,13 +87,13 @@ impl Args {
             let permit = clients::permit(&settings, &aws, TIMEOUT).map_err(Failed::usage)?;
             let catalog = Catalog::of(old.resources().into_iter().chain(new.resources()));
             let known = catalog.ask(&permit).await;
-            Some(
-                known
-                    .map_err(|error| Failed::failed(format!("{error}; or give --offline, to ask nobody")))?,
-            )
+            Some(known.map_err(|error| {
+                let failed = permit_failed(&error, &settings.api_url.to_string(), "");
+                Failed::failed(format!("{failed}; or give --offline, to ask nobody"))
+            })?)
         };
         let comparison = Comparison { old: &old, new: &new, known: known.as_deref() };
-        let mut found = Found::new(self.shown, terminal.json);
+        let mut found = Found::new(self.shown, terminal.json, new.deprovision.disabled);
         let read = people.read(&mut |old, new| found.compare(&comparison, old, new)).await;
         read.map_err(|error| {
             Failed::failed(format!("{error}. Nothing was compared to its end: run it again"))
@@ -114,9 +116,9 @@ struct Found {
 }
 
 impl Found {
-    fn new(shown: Shown, json: bool) -> Self {
+    fn new(shown: Shown, json: bool, when_disabled: WhenDisabled) -> Self {
         Self {
-            overview: Overview::new(shown.people(json), false),
+            overview: Overview::new(shown.people(json), false, when_disabled),
             moved: Moved::new(),
             read: 0,
             has_any: 0,

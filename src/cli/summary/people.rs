@@ -6,26 +6,30 @@ use anstyle::AnsiColor::{self, Green, Red, Yellow};
 
 use super::sections::Section;
 use crate::cli::overview::{Kind, Overview, Person};
-use crate::cli::screen::Line;
+use crate::cli::reasons::Loss;
+use crate::cli::screen::{Line, clipped};
 use crate::cli::summary::Shown;
 
 /// People who are looked at for one screen: more than it ever has room for.
 pub(in crate::cli) const ON_A_SCREEN: usize = 30;
 
+/// The columns that a name has.
+const NAME: usize = 50;
+
 pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize) -> Section {
-    let Shown { all, details } = shown;
+    let Shown { all, details: _ } = shown;
     let most = if all { usize::MAX } else { ON_A_SCREEN };
     let people: Vec<&Person> = overview.people().take(most).collect();
     let mut named: HashMap<&str, usize> = HashMap::new();
     people.iter().for_each(|person| *named.entry(person.name()).or_default() += 1);
     // Two people of one name are told apart by their keys.
     let entries: Vec<Vec<Line>> =
-        people.iter().map(|person| entry(person, named[person.name()] > 1, details, columns)).collect();
+        people.iter().map(|person| entry(person, named[person.name()] > 1, shown, columns)).collect();
     let more = overview.totals.touched().saturating_sub(entries.len() as u64);
     Section { heading: vec![Line::plain("People")], entries, more, one: "person", many: "people", least: 1 }
 }
 
-fn entry(person: &Person, shares_name: bool, details: bool, columns: usize) -> Vec<Line> {
+fn entry(person: &Person, shares_name: bool, shown: Shown, columns: usize) -> Vec<Line> {
     let loses = !person.lost.is_empty() || person.change == Kind::Deleted;
     let (sign, colour) = match person.change {
         _ if loses => ("-", Red),
@@ -34,7 +38,12 @@ fn entry(person: &Person, shares_name: bool, details: bool, columns: usize) -> V
     };
     let key =
         if shares_name && person.name() != person.key { format!("({}) ", person.key) } else { String::new() };
-    let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {} {key}", person.name()));
+    // With everything shown, every name is whole, and so is every role.
+    let Shown { all, details } = shown;
+    let name =
+        if all || details { person.name().to_owned() } else { clipped(person.name(), NAME.min(columns)) };
+    let columns = if all || details { usize::MAX } else { columns };
+    let line = Line::new(6).text("  ").colour(colour, sign).text(format!(" {name} {key}"));
     let mut lines = vec![line.fitting(columns, &pieces(person))];
     if details {
         lines.push(Line::new(8).text(format!("      key: {}", person.key)));
@@ -48,6 +57,7 @@ fn entry(person: &Person, shares_name: bool, details: bool, columns: usize) -> V
 fn pieces(person: &Person) -> Vec<(String, Option<AnsiColor>)> {
     let state = match person.change {
         Kind::New if person.gained.is_empty() => "new",
+        Kind::New | Kind::Changed if person.loses_because == Some(Loss::Disabled) => "disabled",
         Kind::New | Kind::Changed => "",
         Kind::Missing => "not in the directory: marked",
         Kind::Leaving => "not in the directory",

@@ -3,11 +3,12 @@
 use anstyle::AnsiColor::{Green, Red, Yellow};
 
 use crate::cli::overview::{Moves, Overview};
-use crate::cli::screen::{Line, counted, figure};
+use crate::cli::screen::{Line, clipped, counted, figure};
 use crate::sync::bulk::problems::Problem;
 
-/// People that a problem names.
+/// People that a problem names, and the columns that a name has.
 const NAMED: usize = 3;
+const NAME: usize = 50;
 
 /// A heading, and entries of one line or more.
 pub(in crate::cli) struct Section {
@@ -103,7 +104,8 @@ fn problem(problem: &Problem, all: bool) -> Vec<Line> {
     let Problem { code: _, what, remedy, count, users } = problem;
     let people = counted(*count, "person", "people");
     let more = count - users.len().min(most) as u64;
-    let named = users.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let name = |name: &String| if all { name.clone() } else { clipped(name, NAME) };
+    let named = users.iter().take(most).map(name).collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {} more", figure(more)) } else { String::new() };
     let mut lines = vec![Line::new(4).text("  ").colour(Yellow, people).text(format!(": {what}"))];
     if !remedy.is_empty() {

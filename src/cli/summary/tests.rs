@@ -10,10 +10,11 @@ use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Change, Diff, Plan};
+use crate::domain::policy::WhenDisabled;
 use crate::permit::Counts;
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::Cause;
-use crate::sync::bulk::report::{PermitTotals, PoolTotals, Verified};
+use crate::sync::bulk::report::{AtPdpTotals, PermitTotals, PoolTotals, Verified};
 use crate::sync::catalog::Missing;
 use crate::sync::one::LeftOut;
 
@@ -40,7 +41,7 @@ fn place() -> Place {
 
 /// A million people, seen one by one as a run shows them: 20,000 change, 1,600 lack one tenant, 300 left.
 fn million() -> Overview {
-    let mut overview = Overview::new(ON_A_SCREEN, false);
+    let mut overview = Overview::new(ON_A_SCREEN, false, WhenDisabled::Unassign);
     let roles = ["acme/editor".to_owned(), "default/viewer".to_owned()];
     let tenant = crate::domain::grant::Key::new("nosuch").unwrap();
     for n in 0..20_000 {
@@ -115,6 +116,28 @@ fn a_million_people_are_one_screen() {
     snapshots("million_interrupted", &view);
 }
 
+/// What the PDP said, where it was asked.
+#[test]
+fn the_proof_at_the_pdp_is_told() {
+    let (place, overview) = (place(), Overview::new(ON_A_SCREEN, false, WhenDisabled::Unassign));
+    for (name, agreed, seconds) in [("pdp_knows", 5, 1.25), ("pdp_lags", 2, 60.0)] {
+        let at_pdp = Some(AtPdpTotals { asked: 5, agreed, seconds });
+        let report = Report {
+            complete: true,
+            converged: true,
+            updated: 12,
+            assigned: 12,
+            verified: Verified { checked: 12, drifted: 0, at_pdp },
+            permit_requests: Counts { read: 9, write: 0, bulk: 2, throttled: 0 },
+            seconds: 62.0,
+            ..Report::default()
+        };
+        let (failed, all, details, next) = (false, false, false, None);
+        let view = View { place: &place, report: &report, overview: &overview, failed, all, details, next };
+        snapshots(name, &view);
+    }
+}
+
 /// What may come of a person.
 #[derive(Clone, Debug)]
 struct Some {
@@ -129,7 +152,7 @@ struct Some {
 fn some() -> impl Strategy<Value = Some> {
     let role = || prop::collection::vec("[a-z]{1,30}/[a-z]{1,30}", 0..4);
     let email = prop::option::of("[a-z]{1,40}@[a-z]{1,20}\\.example");
-    let problem = prop::option::weighted(0.4, "[a-z ]{1,100}: [a-z ]{1,100}");
+    let problem = prop::option::weighted(0.4, "[a-z 漢😀☺\u{fe0f}\u{202e}\u{7}]{1,100}: [a-z ]{1,100}");
     ("[a-z0-9|]{1,60}", email, role(), role(), problem, any::<bool>()).prop_map(
         |(key, email, lost, gained, problem, leaves)| Some { key, email, lost, gained, problem, leaves },
     )
@@ -141,9 +164,9 @@ proptest! {
     fn no_screen_is_too_wide_and_the_default_one_has_24_lines_and_the_people(
         people in prop::collection::vec(some(), 0..60), dry_run in any::<bool>(), complete in prop::bool::weighted(0.8),
         converged in any::<bool>(), refused in prop::option::of("[a-z0-9% ]{1,160}"), all in any::<bool>(),
-        details in any::<bool>(), directory in "[a-z ]{1,60}", counts in prop::array::uniform6(0..40_000_000_u64),
+        details in any::<bool>(), directory in "[a-z 漢😀👩\u{200d}☺\u{fe0f}\u{301}\u{202e}\u{1b}]{1,60}", counts in prop::array::uniform6(0..40_000_000_u64),
     ) {
-        let mut overview = Overview::new(if all { usize::MAX } else { ON_A_SCREEN }, details);
+        let mut overview = Overview::new(if all { usize::MAX } else { ON_A_SCREEN }, details, WhenDisabled::Unassign);
         for one in &people {
             let actual = facts(&one.key, one.email.as_deref());
             if let Some(problem) = &one.problem {

@@ -42,10 +42,11 @@ impl Evidence {
         }
     }
 
-    /// The same by Permit's clock, which this machine's is so far ahead of, at the time `now` by this machine's.
+    /// The same by Permit's clock, which this machine's is so far ahead of (or behind, if less than zero), at the time `now` by this
+    /// machine's.
     #[must_use]
     pub fn by_permits_clock(self, ahead: SignedDuration, now: Timestamp) -> Self {
-        if ahead <= SignedDuration::ZERO {
+        if ahead.is_zero() {
             return self;
         }
         let back = |time: Timestamp| time.checked_sub(ahead).ok();

@@ -123,6 +123,13 @@ impl Untold {
         Self { tenant, resource, role, told_in }
     }
 
+    /// This grant and no other.
+    pub fn exactly(grant: &Grant) -> Self {
+        let Grant { tenant, instance, role } = grant.clone();
+        let resource = instance.map(|Instance { resource, key }| RuleResource { resource, key: Some(key) });
+        Self { tenant: Some(tenant), resource, role: Some(role), told_in: None }
+    }
+
     /// The one tenant in which it is told.
     pub fn told_in(&self) -> Option<&Key> {
         self.told_in.as_ref()

@@ -1,7 +1,7 @@
 //! Whether a rule's conditions hold for a person, and what that grants.
 //!
 //! A condition that cannot be told (groups that nobody looked up, a token without a profile, a value with control
-//! characters) neither grants nor revokes. Of a view that shows one organization of several, what it shows is so; what the
+//! characters, a number that no double holds) neither grants nor revokes. Of a view that shows one organization of several, what it shows is so; what the
 //! person is in the others is not told.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::{Identity, is_clean};
 use crate::domain::path;
 use crate::domain::source::{could_be_a_list, list_readings};
+use crate::domain::strict_json::is_exact;
 
 /// What a rule says of a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -173,7 +174,7 @@ impl Condition {
                 let mut holds = Holds { ways: Vec::new(), unsure, elsewhere };
                 for value in values {
                     match value {
-                        value if !is_clean(value) => holds.unsure = true,
+                        value if !is_clean(value) || !is_exact(value) => holds.unsure = true,
                         // Blanks alone make no list of an attribute: it may be a department's name.
                         Value::String(text) if could_be_a_list(text) && !identity.plain.contains(name) => {
                             holds.read(equals, text);

@@ -213,8 +213,9 @@ fn slot(
         let message = format!("`{name}` takes a key; leave it out to use what {{{name}}} captures in `when`");
         faults.add(&at, message);
     } else if key.is_none() {
-        let message =
-            format!("`{text}` is no Permit {name}: only letters, digits, - and _ are, 128 of them at most");
+        let message = format!(
+            "`{text}` is not a valid Permit {name}: it has letters, digits, - and _ alone, 128 of them at most"
+        );
         faults.add(&at, message);
     } else if captured {
         faults.add(&at, format!("the {name} is both given and captured by {{{name}}}: leave one out"));

@@ -260,6 +260,52 @@ fn an_undeclared_list_is_told_where_it_matters() {
 }
 
 #[test]
+fn a_list_is_told_of_only_where_a_part_of_it_would_grant_and_all_of_it_does_not() {
+    let policy = policy(
+        r#"
+        [[grant]]
+        when = { group = "a, {role}" }
+        tenant = "t"
+        [[grant]]
+        when = { attribute = "orgs", equals = "acme" }
+        tenant = "t"
+        role = "r"
+        [[grant]]
+        when = { email_domain = "acme" }
+        tenant = "t"
+        role = "r"
+        "#,
+    );
+    let told = |attributes: Value, groups: &[&str]| -> Vec<String> {
+        let Value::Object(attributes) = attributes else { panic!("no object") };
+        let (key, all) = (UserKey::new("u1").unwrap(), attributes.into_iter().collect());
+        let mut identity =
+            Identity::new(key, Source::named("s"), all, false, Some([].into()), true, Told::all());
+        identity.unsplit_groups =
+            groups.iter().map(|text| ((*text).to_owned(), "teams".to_owned())).collect();
+        policy.flaws(&identity).iter().map(|flaw| flaw.code().to_owned()).collect()
+    };
+    let list = ["UNDECLARED_LIST"];
+    assert_eq!(told(json!({"orgs": "acme, beta"}), &[]), list);
+    assert_eq!(told(json!({"orgs": ["beta", "x; acme"]}), &[]), [""; 0], "items of a list are names");
+    for silent in ["beta, gamma", "acme", "acmes; x", "[]"] {
+        assert_eq!(told(json!({"orgs": silent}), &[]), [""; 0], "{silent}");
+    }
+    assert_eq!(told(json!({"orgs": "acme,\u{0} beta"}), &[]), ["CONTROL_CHARACTERS"], "and not for a list");
+    assert_eq!(told(json!({"email": "acme, beta"}), &[]), [""; 0], "an address is not a list");
+    assert_eq!(told(json!({}), &["a, b"]), [""; 0], "as a whole it is the group that a rule asks for");
+    assert_eq!(told(json!({}), &["[a, b; c, d]"]), [""; 0], "no part of it is one");
+    let by_name = self::policy("[[grant]]\nwhen = { group = \"ops\" }\ntenant = \"t\"\nrole = \"r\"\n");
+    let mut identity = person(&[], Some(&[]));
+    identity.unsplit_groups.insert("ops team".to_owned(), "teams".to_owned());
+    let flaws: Vec<String> = by_name.flaws(&identity).iter().map(ToString::to_string).collect();
+    assert!(
+        flaws.len() == 1 && flaws[0].starts_with("teams may hold several"),
+        "one name, or two: {flaws:?}"
+    );
+}
+
+#[test]
 fn disabled_people_have_no_grants_unless_they_are_kept() {
     let mut identity = person(&[], None);
     identity.enabled = false;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{FileForms, Forms, ListForm};
+use super::{Cell, FileForms, Forms, ListForm};
 use crate::domain::identity::trimmed;
 use crate::domain::path::{self, values};
 
@@ -20,7 +20,17 @@ pub(super) fn split(
     }
     let mut unread = false;
     path::change(claims, path, &mut |value| {
-        let Value::String(text) = value else { return Some(value.clone()) };
+        let text = match (value, form) {
+            (Value::String(text), _) => text,
+            // Names in full, each an item of its own.
+            (Value::Array(items), ListForm::DistinguishedNames) => {
+                let names = items.iter().map(|item| form.read(item.as_str()?)?.as_array().cloned());
+                let names: Option<Vec<Vec<Value>>> = names.collect();
+                unread |= names.is_none();
+                return Some(Value::Array(names?.concat()));
+            }
+            _ => return Some(value.clone()),
+        };
         let read = form.read(text);
         unread |= read.is_none();
         trimmed(read?)
@@ -31,6 +41,13 @@ pub(super) fn split(
 }
 
 impl FileForms {
+    /// What the exporter writes into this column. `*.photoUrl` stands for all that end so.
+    pub fn cell(&self, column: &str) -> Option<Cell> {
+        let ends_so = |name: &String| name.strip_prefix('*').is_some_and(|end| column.ends_with(end));
+        let of_all = || self.cells.iter().find(|(name, _)| ends_so(name)).map(|(_, cell)| *cell);
+        self.cells.get(column).copied().or_else(of_all)
+    }
+
     /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
     pub(super) fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
         let is_hole =
@@ -92,6 +109,9 @@ impl Forms {
         for (name, value) in &claims {
             leaves(name, value, &mut fields);
         }
+        let is_empty =
+            |path: &String| path::value(&claims, path).is_none_or(|value| *value == Value::Array(Vec::new()));
+        fields.retain(|path| !(self.file.left_empty.contains(path) && is_empty(path)));
         fields
     }
 }

@@ -96,6 +96,10 @@ mod tests {
             ("dGVzdA+ab/cd==", "dGVzdA+ab.2Fcd.3D.3D"),
             ("system:serviceaccount:default:app", "system.3Aserviceaccount.3Adefault.3Aapp"),
             ("..", ".2E.2E"),
+            (
+                "https://login.salesforce.com/id/00D000000000001EAA/005000000000001AAA",
+                "https.3A.2F.2Flogin.2Esalesforce.2Ecom.2Fid.2F00D000000000001EAA.2F005000000000001AAA",
+            ),
         ] {
             assert_eq!(percent(name).unwrap().as_str(), key);
             assert_eq!(decode(key).as_deref(), Some(name));

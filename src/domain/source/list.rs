@@ -5,6 +5,11 @@
 
 use serde_json::Value;
 
+use crate::domain::strict_json;
+
+/// No list of names is nested deeper, nor an object that says something of a person.
+const DEEPEST: usize = 32;
+
 /// How a text holds several values: `[source.lists]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ListForm {
@@ -54,12 +59,15 @@ impl ListForm {
             Self::Brackets => brackets(text),
             Self::DistinguishedNames => distinguished_names(text),
             Self::Separated { by, is_default } => {
-                let is_bracketed = text.starts_with(['[', '{']);
-                if is_bracketed || (*is_default && !text.contains(by.as_str()) && could_be_one(text)) {
+                if text.starts_with(['[', '{']) {
                     return None;
                 }
-                // One name with a blank in it, or two names: left as it is, it is held against the policy as either.
-                if *is_default && !text.contains(by.as_str()) && text.contains(char::is_whitespace) {
+                // Of a form that the operator has not named, what is still a list after the split is of another form.
+                if *is_default && text.split(by.as_str()).any(could_be_one) {
+                    return None;
+                }
+                // One name with a mark in it, or two names: left as it is, it is held against the policy as either.
+                if *is_default && !text.contains(by.as_str()) && readings(text).next().is_some() {
                     return Some(text.into());
                 }
                 Some(array(text.split(by.as_str())))
@@ -81,17 +89,18 @@ pub fn could_be_one(text: &str) -> bool {
     text.starts_with(['[', '{']) || text.contains(SEPARATORS)
 }
 
-/// What stands between values, in the exports and attributes that providers make.
-const SEPARATORS: [char; 6] = [',', ';', '|', '\n', '\r', '\t'];
+/// What stands between values, in the exports and attributes that providers make and people write.
+const SEPARATORS: [char; 12] =
+    [',', ';', '|', '\n', '\r', '\t', '\u{2028}', '\u{2029}', '\u{3001}', '\u{ff0c}', '\u{ff1b}', '\u{60c}'];
 
 /// Every value that some reading of an undeclared text would find in it, but for the text itself.
 ///
-/// Blanks separate too here: `acme/editor beta/viewer` may be two names, while `Ops Team` is rather one. Which it is does not
-/// matter until a rule asks for `Ops`.
+/// Blanks, colons and the like separate too here: `acme/editor beta/viewer` may be two names, while `Ops Team` is rather one.
+/// Which it is does not matter until a rule asks for `Ops`.
 pub fn readings(text: &str) -> impl Iterator<Item = &str> {
-    let is_wrapping = |c: char| c.is_whitespace() || "[]{}()\"'\\".contains(c);
+    let is_wrapping = |c: char| c.is_whitespace() || "[]{}()\"'`\\".contains(c);
     let coarse = text.split(SEPARATORS);
-    let fine = text.split(|c: char| c.is_whitespace() || SEPARATORS.contains(&c));
+    let fine = text.split(|c: char| c.is_whitespace() || SEPARATORS.contains(&c) || "+:&<>\"'`#".contains(c));
     let names = text
         .split(SEPARATORS)
         .filter_map(move |rdn| rdn.trim_start_matches(is_wrapping).split_once('='))
@@ -117,7 +126,7 @@ fn json(text: &str) -> Option<Value> {
         return Some(Value::Array(vec![text.into()]));
     }
     // A JSON text of one name is that name.
-    match serde_json::from_str(text).ok()? {
+    match strict_json::value(text.as_bytes(), DEEPEST).ok()? {
         Value::String(name) => Some(Value::Array(vec![Value::String(name)])),
         value => Some(value),
     }
@@ -154,14 +163,29 @@ fn distinguished_names(text: &str) -> Option<Value> {
     names.map(Value::Array)
 }
 
-/// The value of the first `CN` of a distinguished name (RFC 4514).
+/// The value of the first `CN` of a distinguished name (RFC 4514). `None`: it is not one, or several with another text between them than
+/// a semicolon.
 fn common_name(name: &str) -> Option<String> {
-    let first = split_escaped_raw(name, ',').into_iter().next()?;
-    let (kind, value) = first.split_once('=')?;
-    if !kind.trim().eq_ignore_ascii_case("cn") || value.trim().is_empty() {
+    let mut parts = split_escaped_raw(name, ',').into_iter().map(|part| {
+        let (kind, value) = part.split_once('=')?;
+        let is_one = split_escaped_raw(value, '=').len() == 1 && !value.contains(['|', '\n', '\r', '\t']);
+        let is_one = is_one && !value.trim().is_empty();
+        is_one.then(|| (kind.trim().to_lowercase(), value.trim()))
+    });
+    let (kind, value) = parts.next()??;
+    if kind != "cn" {
         return None;
     }
-    unescape_dn(value.trim())
+    // The domain's components are the last ones: what follows on them is another name.
+    let mut in_domain = false;
+    for part in parts {
+        let is_domain = part?.0 == "dc";
+        if in_domain && !is_domain {
+            return None;
+        }
+        in_domain = is_domain;
+    }
+    unescape_dn(value)
 }
 
 /// RFC 4514 §2.4: a backslash before a special character, or before two hexadecimal digits of a byte.
@@ -248,7 +272,7 @@ mod tests {
         assert_eq!(read("json", "admin"), Some(json!(["admin"])));
         assert_eq!(read("json", r#""a, b""#), Some(json!(["a, b"])));
         assert_eq!(read("json", ""), Some(Value::Null));
-        for unsure in ["[a, b]", "a,b", "{\"a\":", "[\"a\""] {
+        for unsure in ["[a, b]", "a,b", "{\"a\":", "[\"a\"", r#"{"a":1,"a":2}"#] {
             assert_eq!(read("json", unsure), None, "{unsure}");
         }
     }
@@ -260,8 +284,16 @@ mod tests {
         assert_eq!(read(";", "Sales, EMEA"), Some(json!(["Sales, EMEA"])), "the operator says so");
         let default = ListForm::parse(";", true).unwrap();
         assert_eq!(default.read("a;b"), Some(json!(["a", "b"])));
-        for unsure in ["a, b", "a|b", "[a;b]", r#"["a"]"#, "a\nb"] {
+        assert_eq!(default.read("a;"), Some(json!(["a"])));
+        for unsure in ["a, b", "a|b", "[a;b]", r#"["a"]"#, "a\nb", "a;b, x", "a,b;"] {
             assert_eq!(default.read(unsure), None, "{unsure}");
+        }
+        for one_or_two in ["Ops Team", "a/x:b/y", "a/x+b/y", "\"a\"", "<g>a</g>", "a&b"] {
+            assert_eq!(
+                default.read(one_or_two),
+                Some(json!(one_or_two)),
+                "held against the policy as either"
+            );
         }
         assert_eq!(read("text", "a, b"), Some(json!("a, b")));
         for form in ["", "a", "bracket", "-", "_", " x "] {
@@ -275,11 +307,18 @@ mod tests {
             r"CN=Ops\, Night,OU=Groups,DC=acme,DC=example;cn=Editors,DC=acme;CN=B\C3\BCcher;CN=a\;b,DC=x";
         assert_eq!(read("dn", text), Some(json!(["Ops, Night", "Editors", "Bücher", "a;b"])));
         assert_eq!(read("dn", ""), Some(json!([])));
+        assert_eq!(read("dn", "CN=Admins,CN=Users,DC=acme,DC=example"), Some(json!(["Admins"])));
         for unsure in [
             "Microsoft.ActiveDirectory.Management.ADPropertyValueCollection",
             "OU=x,CN=y",
             "Editors",
             r"CN=x\",
+            "CN=Editors,DC=acme|CN=Ops,DC=acme",
+            "CN=Editors,DC=acme\nCN=Ops,DC=acme",
+            "CN=Editors,DC=acme, CN=Ops,DC=acme",
+            "CN=Editors,DC=acme CN=Ops,DC=acme",
+            "CN=Editors|Ops",
+            "CN=Editors,",
         ] {
             assert_eq!(read("dn", unsure), None, "{unsure}");
         }
@@ -297,6 +336,13 @@ mod tests {
             "acme/editor\nbeta/viewer",
             "'acme/editor' 'beta/viewer'",
             "CN=acme/editor,OU=x;CN=beta/viewer",
+            "acme/editor\u{2028}beta/viewer",
+            "acme/editor\u{ff0c}beta/viewer",
+            "acme/editor:beta/viewer",
+            "acme/editor+beta/viewer",
+            "acme/editor & beta/viewer",
+            "<g>acme/editor</g><g>beta/viewer</g>",
+            "\"acme/editor\"-\"beta/viewer\"",
         ] {
             for name in ["acme/editor", "beta/viewer"] {
                 assert!(readings(text).any(|reading| reading == name), "{text}: {name}");

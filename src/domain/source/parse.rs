@@ -34,7 +34,10 @@ pub(super) fn sources(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Source
 /// `None`: what it is called cannot be told.
 fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>) -> Option<SourceConfig> {
     let at = table.at.clone();
+    let is_named = table.peek("name").is_some();
     let named = table.text("name");
+    // One of another type has been told.
+    let is_broken = is_named && named.is_none();
     let user_pool = table.text("user_pool");
     let is_cognitos = table.peek("issuer").is_some_and(|issuers| {
         one_or_many(issuers)
@@ -59,19 +62,12 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>
     overlay(&mut read, &mut table);
     table.finish();
 
-    let by_door = || {
-        let pool = user_pool.as_ref().map(|(id, _)| Source::user_pool(id));
-        pool.or_else(|| {
-            tokens.as_ref().and_then(|tokens| tokens.issuers.first()).map(|issuer| Source::issuer(issuer))
-        })
-    };
-    let (name, name_at) = match named {
-        Some((name, at)) => (Some(Source::user_pool(name)).filter(|_| !name.trim().is_empty()), at),
-        None => (by_door(), at.clone()),
-    };
-    let Some(name) = name else {
-        faults.add(&name_at, "the source has no name: give `name`, `user_pool` or `issuer`");
-        return None;
+    let by_pool = user_pool.as_ref().map(|(id, _)| Source::user_pool(id));
+    let by_issuer = || tokens.as_ref()?.issuers.first().map(|issuer| Source::issuer(issuer));
+    let name = match named {
+        Some(named) => given_name(&named, faults)?,
+        None if is_broken => return None,
+        None => by_pool.or_else(by_issuer).or_else(|| nameless(&at, faults))?,
     };
     let line = faults.line(&at);
     let user_pool = user_pool.map(|(id, _)| id.to_owned());
@@ -91,6 +87,21 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>
         clash(&source, other, faults, &at);
     }
     Some(source)
+}
+
+fn nameless(at: &Range<usize>, faults: &Faults<'_>) -> Option<Source> {
+    faults.add(at, "the source has no name: give `name`, `user_pool` or `issuer`");
+    None
+}
+
+fn given_name((name, at): &Text<'_>, faults: &Faults<'_>) -> Option<Source> {
+    if name.chars().any(char::is_control) {
+        faults.add(
+            at,
+            "the source's name has a control character in it: a ledger and people must be able to name it",
+        );
+    }
+    if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::user_pool(name)) }
 }
 
 /// Two sources that would be one another.

@@ -11,7 +11,7 @@ use super::list::could_be_one;
 use super::rejected::{KeyAt, Rejected};
 use super::test::{Asks, Test, Unclear};
 use super::views::{Door, POOL_GROUPS, overage};
-use super::{Claims, Forms, ListForm, SourceConfig};
+use super::{Claims, Forms, ListForm, SourceConfig, Words};
 use crate::domain::identity::{
     Email, Evidence, Identity, InvalidIdentity, UserKey, VerifiedEmail, is_clean, readable, trimmed,
 };
@@ -61,8 +61,8 @@ impl SourceConfig {
         }
         let record = Record::new(forms, door, claims);
         let at = record.at;
-        let (email, verified_email) = record.email(forms, now)?;
-        let key = record.key(verified_email.as_ref())?;
+        let (email, verified_email) = record.email(now)?;
+        let key = record.key(|| Ok(verified_email.clone()))?;
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
         let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
@@ -107,8 +107,7 @@ impl SourceConfig {
         now: Timestamp,
     ) -> Result<UserKey, Rejected> {
         let record = Record::new(&self.forms, door, claims);
-        let (_, verified_email) = record.email(&self.forms, now)?;
-        record.key(verified_email.as_ref())
+        record.key(|| Ok(record.email(now)?.1))
     }
 }
 
@@ -210,18 +209,18 @@ impl<'s> Record<'s> {
     }
 
     /// The address, and the same where it is verified.
-    fn email(
-        &self,
-        forms: &Forms,
-        now: Timestamp,
-    ) -> Result<(Option<Email>, Option<VerifiedEmail>), Rejected> {
+    fn email(&self, now: Timestamp) -> Result<(Option<Email>, Option<VerifiedEmail>), Rejected> {
         let email = self.text(&self.at.email).and_then(|text| Email::new(&text));
-        let is_verified = self.is_verified(email.as_ref(), forms, now)?;
+        let is_verified = self.is_verified(email.as_ref(), now)?;
         let verified = email.clone().filter(|_| is_verified).map(VerifiedEmail::verified);
         Ok((email, verified))
     }
 
-    fn key(&self, verified: Option<&VerifiedEmail>) -> Result<UserKey, Rejected> {
+    /// The key. `verified`: the address, where it is verified; it is asked where an address is the key.
+    fn key(
+        &self,
+        verified: impl FnOnce() -> Result<Option<VerifiedEmail>, Rejected>,
+    ) -> Result<UserKey, Rejected> {
         let at = self.at;
         let refused = |error| Rejected::Key(error, KeyAt(at.key.clone()));
         // An address is a key only where it is verified, and in one spelling.
@@ -230,7 +229,7 @@ impl<'s> Record<'s> {
         let key = match at.key.iter().find(has_key) {
             None => Err(InvalidIdentity::NoKey),
             Some(path) if is_email(path) => {
-                verified.map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
+                verified()?.as_ref().map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
             }
             Some(path) => self.text(std::slice::from_ref(path)).ok_or(InvalidIdentity::NoKey),
         };
@@ -238,7 +237,7 @@ impl<'s> Record<'s> {
         user_key(&at.key_prefix, &key, at.key_encoding).map_err(refused)
     }
 
-    fn is_verified(&self, email: Option<&Email>, forms: &Forms, now: Timestamp) -> Result<bool, Rejected> {
+    fn is_verified(&self, email: Option<&Email>, now: Timestamp) -> Result<bool, Rejected> {
         let email = email.map(Email::as_str);
         for test in &self.at.email_verified {
             // A token says it by `true`, and Cognito by "true"; what else is there proves nothing.
@@ -253,7 +252,8 @@ impl<'s> Record<'s> {
                 }
                 continue;
             }
-            let answer = test.ask(&self.claims, &forms.words, email, now);
+            // A word for who may sign in says nothing of an address.
+            let answer = test.ask(&self.claims, &Words::default(), email, now);
             let unclear = |unclear| match unclear {
                 Unclear::Word => Rejected::UnclearVerified(test.path.clone()),
                 Unclear::Time => Rejected::NotATime(test.path.clone()),
@@ -356,11 +356,12 @@ fn unclear_at(test: &Test, unclear: &Unclear) -> Rejected {
     }
 }
 
-/// A value that is one text: its own, a number's, or the one item of a list.
+/// A value that is one text: its own, a whole number's, or the one item of a list. A number that is not whole, or too large to be held
+/// exactly, is written in several ways, and two of them in one.
 fn one_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         Value::Array(items) if items.len() == 1 && !items[0].is_array() => one_text(&items[0]),
         _ => None,
     }

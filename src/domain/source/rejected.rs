@@ -15,7 +15,7 @@ pub enum Rejected {
     UnknownWord(String),
     /// A status that is there, and empty.
     #[error(
-        "`{0}` is empty, so whether the person may sign in is unsure: fill it in; or, where it says nothing of that, --ignore {0}"
+        "`{0}` is empty, so whether the person may sign in is unsure: fill it in; or, where it says nothing of that, --ignore '{0}'"
     )]
     NoStatus(String),
     /// A word that does not say whether an address is verified.
@@ -25,7 +25,9 @@ pub enum Rejected {
     )]
     UnclearVerified(String),
     /// No time.
-    #[error("`{0}` is not a time: write it as in 2026-01-31T12:00:00Z")]
+    #[error(
+        "`{0}` is not a time: write it as in 2026-01-31T12:00:00Z, and leave it empty where there is none"
+    )]
     NotATime(String),
     /// What may be a list.
     #[error("`{0}` may hold several groups: say how they are written, as in [source.lists] \"{0}\" = \",\"")]

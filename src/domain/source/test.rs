@@ -66,7 +66,14 @@ impl Test {
             return Ok(says_no.then_some(!self.may));
         };
         let yes = match self.asks {
-            Asks::Says => says(first, words)?,
+            Asks::Says => match says(first, words)? {
+                Said::Flag(flag) => flag,
+                // A word says of the person who may: it is not turned round with the column.
+                Said::Word(may) if self.may => may,
+                Said::Word(_) if is_of_either(first) => return Err(Unclear::Word),
+                Said::Word(may) => return Ok(Some(may)),
+            },
+            Asks::Present if is_perhaps_nothing(first) => return Err(Unclear::Time),
             Asks::Present => true,
             Asks::Future => time(first)?.is_none_or(|time| time > now),
             Asks::Contains => values.iter().any(|value| contains(value, email)),
@@ -85,9 +92,51 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn says(value: &Value, words: &Words) -> Result<bool, Unclear> {
+/// Whether a value may stand for none: a tool's word for it, or a no where a time should be.
+fn is_perhaps_nothing(value: &Value) -> bool {
+    const NOTHING: [&str; 14] = [
+        "null",
+        "\\n",
+        "nil",
+        "none",
+        "nan",
+        "n/a",
+        "na",
+        "undefined",
+        "<null>",
+        "(null)",
+        "-",
+        "never",
+        "infinity",
+        "-infinity",
+    ];
+    match value {
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => {
+            let text = text.trim().to_lowercase();
+            NOTHING.contains(&text.as_str())
+                || flag(&text) == Some(false)
+                || text.starts_with("0001-01-01")
+                || text.starts_with("0000-")
+        }
+        Value::Array(items) => items.iter().any(is_perhaps_nothing),
+        Value::Null => true,
+        Value::Object(_) => false,
+    }
+}
+
+/// What a value says.
+enum Said {
+    /// Yes or no, to what the claim is called.
+    Flag(bool),
+    /// A word for who may sign in.
+    Word(bool),
+}
+
+fn says(value: &Value, words: &Words) -> Result<Said, Unclear> {
     let text = match value {
-        Value::Bool(flag) => return Ok(*flag),
+        Value::Bool(flag) => return Ok(Said::Flag(*flag)),
         Value::String(text) => text.trim().to_lowercase(),
         Value::Number(number) => number.to_string(),
         // Keycloak and Google write one value as a list of one.
@@ -96,12 +145,17 @@ fn says(value: &Value, words: &Words) -> Result<bool, Unclear> {
     };
     // The source's own words go first: to somebody `0` is a status.
     if words.may_sign_in.contains(&text) {
-        return Ok(true);
+        return Ok(Said::Word(true));
     }
     if words.may_not.contains(&text) {
-        return Ok(false);
+        return Ok(Said::Word(false));
     }
-    flag(&text).ok_or(Unclear::Word)
+    flag(&text).map(Said::Flag).ok_or(Unclear::Word)
+}
+
+/// Whether the word may be said of the person, or of what the column is called: of a block that is active, or of who is.
+fn is_of_either(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| matches!(text.trim().to_lowercase().as_str(), "active" | "inactive"))
 }
 
 /// The usual spellings of yes and no, in lower case.
@@ -184,7 +238,9 @@ mod tests {
             json!(["true"]),
         ] {
             assert_eq!(ask(Asks::Says, true, yes.clone()), Ok(Some(true)), "{yes}");
-            assert_eq!(ask(Asks::Says, false, yes.clone()), Ok(Some(false)), "{yes}");
+        }
+        for turned in [json!(true), json!("YES"), json!(1)] {
+            assert_eq!(ask(Asks::Says, false, turned.clone()), Ok(Some(false)), "{turned}");
         }
         for no in
             [json!(false), json!("FALSE"), json!("f"), json!("No"), json!("N"), json!(0), json!("SUSPENDED")]
@@ -200,10 +256,41 @@ mod tests {
     }
 
     #[test]
+    fn a_word_for_who_may_is_not_turned_round_with_its_column() {
+        let words = Words {
+            may_sign_in: ["active", "enabled"].map(str::to_owned).into(),
+            may_not: ["inactive", "disabled", "blocked"].map(str::to_owned).into(),
+        };
+        let ask = |may: bool, word: &str| {
+            let test = Test { path: "x".to_owned(), asks: Asks::Says, may };
+            let claims = json!({ "x": word });
+            test.ask(claims.as_object().unwrap(), &words, None, Timestamp::MIN)
+        };
+        for (word, may) in [("Disabled", false), ("BLOCKED", false), ("enabled", true)] {
+            assert_eq!((ask(true, word), ask(false, word)), (Ok(Some(may)), Ok(Some(may))), "{word}");
+        }
+        for word in ["active", "Inactive"] {
+            assert_eq!(ask(false, word), Err(Unclear::Word), "the person, or the block?");
+            assert!(ask(true, word).is_ok());
+        }
+        assert_eq!((ask(false, "yes"), ask(false, "no")), (Ok(Some(false)), Ok(Some(true))));
+    }
+
+    #[test]
     fn a_time_is_present_or_in_the_future() {
         assert_eq!(ask(Asks::Present, true, json!("2024-01-02 10:00:00+00")), Ok(Some(true)));
         assert_eq!(ask(Asks::Present, true, json!("")), Ok(Some(false)));
         assert_eq!(ask(Asks::Present, false, json!(null)), Ok(Some(true)));
+        for nothing in
+            ["NULL", " null ", "\\N", "false", "No", "0", "n/a", "undefined", "0001-01-01T00:00:00Z"]
+        {
+            for may in [true, false] {
+                assert_eq!(ask(Asks::Present, may, json!(nothing)), Err(Unclear::Time), "{nothing}");
+            }
+        }
+        for nothing in [json!(false), json!(0), json!([null]), json!(["NULL"])] {
+            assert_eq!(ask(Asks::Present, true, nothing.clone()), Err(Unclear::Time), "{nothing}");
+        }
         for future in [
             json!("2099-01-01 00:00:00+00"),
             json!("2099-01-01T00:00:00.5Z"),

@@ -133,6 +133,22 @@ user_pool = "pool"
 }
 
 #[test]
+fn a_slip_in_a_source_is_told_once() {
+    for (text, said) in [
+        ("[[source]]\nname = 7\n", "line 2: `name` is a text"),
+        ("[[source]]\nname = \"a\\u0007b\"\n", "line 2: the source's name has a control character in it"),
+        ("[[source]]\nname = \" \"\n", "line 2: the source has no name"),
+        ("[[source]]\nname = \"a\"\nclaims.key = 7\n", "line 3: `key` is a text, or a list of texts"),
+        ("[[source]]\nname = \"a\"\nclaims.key = []\n", "line 3: `key` names no claim"),
+        ("[[source]]\nname = \"a\"\nname = \"b\"\n", "line 3: "),
+    ] {
+        let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
+        let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        assert!(told.len() == 1 && told[0].starts_with(said), "{text}: {told:?}");
+    }
+}
+
+#[test]
 fn a_broken_grant_does_not_hide_a_broken_source() {
     let InvalidPolicy(faults) =
         "[[grant]]\nrole = \"x\"\n[[source]]\nnam = \"s\"\n".parse::<Policy>().unwrap_err();
@@ -172,6 +188,101 @@ fn a_saml_attribute_of_several_groups_counts_each_and_an_undeclared_one_none() {
     let event = read(&declared, &Door::Trigger, json!({"sub": "u", "custom:groups": "admins"})).unwrap();
     let (grants, untold) = grants(policy, &event);
     assert_eq!((grants, untold, event.groups), (vec!["acme/admin".to_owned()], 1, None));
+}
+
+/// What Cognito makes of a SAML provider's groups and identities, in events and in tokens.
+#[test]
+fn a_federated_person_is_the_same_by_an_event_and_by_a_token() {
+    let policy = r#"
+        [[grant]]
+        when = { attribute = "custom:groups", equals = "admins" }
+        tenant = "acme"
+        role = "admin"
+        [[grant]]
+        when = { group = "admins" }
+        tenant = "beta"
+        role = "admin"
+        [[grant]]
+        when = { group = "{tenant}/{role}" }
+        [[grant]]
+        when = { attribute = "identities", equals = "Okta" }
+        tenant = "acme"
+        role = "member"
+        [[grant]]
+        when = { attribute = "identities.providerName", equals = "Okta" }
+        tenant = "acme"
+        role = "viewer"
+    "#;
+    let pool = source(
+        "provider = \"cognito\"\nuser_pool = \"eu-west-1_a\"\n[source.claims]\ngroups = [\"cognito:groups\", \"custom:groups\"]\n\
+         [source.lists]\n\"custom:groups\" = \"brackets\"\n",
+    );
+    let text = r#"[{"userId": "jane", "providerName": "Okta", "providerType": "SAML", "primary": true, "dateCreated": 1780000000000}]"#;
+    let array: Value = serde_json::from_str(text).unwrap();
+    for (groups, expected) in [
+        ("[admins, editors]", &["acme/admin", "acme/viewer", "beta/admin"][..]),
+        (r#"["admins","editors"]"#, &["acme/admin", "acme/viewer", "beta/admin"]),
+        ("admins", &["acme/admin", "acme/viewer", "beta/admin"]),
+        ("[Everyone, acme/editor]", &["acme/editor", "acme/viewer"]),
+        (r"[CN=Admins\,OU=x, admins]", &["acme/admin", "acme/viewer", "beta/admin"]),
+        ("[]", &["acme/viewer"]),
+    ] {
+        let person = |door: &Door, identities: &Value| {
+            let claims = json!({"sub": "u", "cognito:groups": ["eu-west-1_a_Okta"], "custom:groups": groups, "identities": identities});
+            grants(policy, &read(&pool, door, claims).unwrap())
+        };
+        assert_eq!(person(&Door::Pool, &json!(text)), granted(expected), "{groups}");
+        assert_eq!(person(&Door::Trigger, &json!(text)), granted(expected), "{groups}");
+        assert_eq!(person(&ID, &array), granted(expected), "{groups}");
+    }
+}
+
+#[test]
+fn nested_claims_grant_in_every_providers_token() {
+    let role = |path: &str, equals: &str| {
+        format!(
+            "[[grant]]\nwhen = {{ attribute = \"{path}\", equals = \"{equals}\" }}\ntenant = \"t\"\nrole = \"r\"\n"
+        )
+    };
+    let by = |provider: &str, door: &Door, path: &str, equals: &str, claims: Value| {
+        let person = read(&source(&format!("provider = \"{provider}\"\n")), door, claims).unwrap();
+        grants(&role(path, equals), &person)
+    };
+    let firebase = json!({"sub": "f", "firebase": {"sign_in_provider": "password", "tenant": "acme"}, "roles": ["editor"]});
+    assert_eq!(by("firebase", &ID, "firebase.tenant", "acme", firebase.clone()), granted(&["t/r"]));
+    assert_eq!(by("firebase", &ID, "firebase.tenant", "beta", firebase), granted(&[]));
+    let supabase = || json!({"sub": "s", "app_metadata": {"org": "acme"}, "user_role": "admin"});
+    assert_eq!(by("supabase", &ACCESS, "user_role", "admin", supabase()), granted(&["t/r"]));
+    assert_eq!(by("supabase", &ACCESS, "app_metadata.org", "beta", supabase()), granted(&[]));
+    let keycloak = json!({"sub": "k", "typ": "Bearer", "realm_access": {"roles": ["editor"]}, "resource_access": {"my-app": {"roles": ["app-admin"]}}});
+    assert_eq!(
+        by("keycloak", &ACCESS, "resource_access.my-app.roles", "app-admin", keycloak),
+        granted(&["t/r"])
+    );
+    let plain = json!({"sub": "p", "https://acme.example/app.roles": ["x"], "a.b": {"c d": [{"e": "x"}]}});
+    assert_eq!(by("oidc", &ID, "https://acme.example/app.roles", "x", plain.clone()), granted(&["t/r"]));
+    assert_eq!(by("oidc", &ID, "a.b.c d.e", "x", plain), granted(&["t/r"]));
+}
+
+#[test]
+fn a_number_that_no_double_holds_is_nobodys_key_and_decides_over_nothing() {
+    let plain = source("");
+    let key = |id: &str| {
+        let claims: Value = serde_json::from_str(&format!("{{\"sub\": {id}}}")).unwrap();
+        read(&plain, &file(&["sub"]), claims).map(|person| person.key.as_str().to_owned())
+    };
+    assert_eq!(key("7").unwrap(), "7");
+    assert_eq!(key("18446744073709551615").unwrap(), "18446744073709551615");
+    for odd in ["18446744073709551616", "1e3", "7.0", "-0.0"] {
+        assert!(matches!(key(odd), Err(Rejected::Key(..))), "{odd}");
+    }
+    let policy = "[[grant]]\nwhen = { attribute = \"org\", equals = \"{tenant}\" }\nrole = \"r\"\n";
+    let org = |org: &str| {
+        let claims: Value = serde_json::from_str(&format!("{{\"sub\": \"u\", \"org\": {org}}}")).unwrap();
+        grants(policy, &read(&plain, &ID, claims).unwrap())
+    };
+    assert_eq!(org("42"), granted(&["42/r"]));
+    assert_eq!(org("10000000000000000000000"), (vec![], 1), "of many numbers");
 }
 
 #[test]
@@ -602,15 +713,30 @@ mod views {
         tenants.iter().flat_map(|tenant| roles.map(|role| Grant::new(tenant, role).unwrap())).collect()
     }
 
-    /// The texts in which a claim may come: one name, several in some form, none.
+    /// The texts in which a claim may come: one name, several in some form, none; and what somebody writes who means harm.
     fn texts() -> impl Strategy<Value = Value> {
         let names = vec!["acme/editor", "beta/viewer", "staff", "acme", "beta", "pro"];
-        let several = (subsequence(names.clone(), 0..4), select(vec![", ", "|", ";", "\n"]));
+        let between = vec![", ", "|", ";", "\n", "\r\n", "\r", "\t", " ", "\u{2028}", "\u{ff0c}"];
+        let several = (subsequence(names.clone(), 0..4), select(between));
+        let around = vec!["\"", "[", "]", "{", "\u{feff}", "\0", "\u{202e}", "'", "\\", "\n"];
+        let spoiled = (select(names.clone()), select(around.clone()), select(around));
         prop_oneof![
             select(names.clone()).prop_map(Value::from),
-            subsequence(names, 0..4).prop_map(|names| json!(names)),
+            subsequence(names.clone(), 0..4).prop_map(|names| json!(names)),
             several.prop_map(|(names, by)| json!(names.join(by))),
-            Just(json!("")),
+            spoiled.prop_map(|(name, before, after)| json!(format!("{before}{name}{after}"))),
+            (select(names.clone()), 0_usize..300)
+                .prop_map(|(name, times)| json!([name, ","].concat().repeat(times))),
+            (0_usize..300).prop_map(move |width| json!(names.iter().cycle().take(width).collect::<Vec<_>>())),
+            select(vec![
+                json!(""),
+                json!(null),
+                json!({}),
+                json!([]),
+                json!([[]]),
+                json!(1e300),
+                json!(true)
+            ]),
         ]
     }
 

@@ -5,28 +5,59 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::deprovision::Departure;
+use crate::permit::{Error, Permit};
+use crate::sync::many::Applier;
+
 /// Departures are counted over this time.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// So many are let pass whatever the share is: in a small environment one person is many percent.
 const FEW: usize = 5;
+/// Environments of `reconcile` that run at once: `MaximumConcurrency` in the template.
+const AT_ONCE: usize = 2;
 
-/// The breaker of one execution environment. It knows nothing of others, of which there are two at most.
+/// Counts departures. What stands in Permit counts for all execution environments; what this one let pass is in it too, where Permit
+/// shows it late, and where Permit has too many users to be asked.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<VecDeque<Timestamp>>);
 
+/// What Permit tells of its users.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// All of them.
+    pub(super) users: u64,
+    /// Those who have lost everything since the window began; `None`: there are too many users to look at each.
+    pub(super) departed: Option<usize>,
+}
+
+impl Told {
+    /// Asks Permit, at the time `now`.
+    pub(super) async fn ask(applier: &Applier, permit: &Permit, now: Timestamp) -> Result<Self, Error> {
+        let users = permit.users_page(1, None).await?.total;
+        let since = now.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        let departed = applier.count_if_soon(users, |facts| Departure::lost_all_since(facts, since)).await?;
+        Ok(Self { users, departed })
+    }
+}
+
 impl Breaker {
-    /// Whether one more may leave, of `users` in Permit. `max_percent` is the policy's; 0 lets nobody leave.
-    pub(super) fn admits(&self, now: Timestamp, users: u64, max_percent: f64) -> bool {
+    /// How many more may leave. `max_percent` is the policy's; 0 lets nobody leave.
+    pub(super) fn left(&self, now: Timestamp, told: Told, max_percent: f64) -> usize {
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let share = (users as f64 * max_percent / 100.0) as usize;
+        let share = (told.users as f64 * max_percent / 100.0) as usize;
         let most = if max_percent > 0.0 { share.max(FEW) } else { 0 };
-        let mut departures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        departures.retain(|then| now.duration_since(*then) < WINDOW);
-        let admits = departures.len() < most;
-        if admits {
-            departures.push_back(now);
+        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.retain(|then| now.duration_since(*then) < WINDOW);
+        match told.departed {
+            Some(departed) => most.saturating_sub(departed.max(passed.len())),
+            // The others let as many pass.
+            None => (most / AT_ONCE).saturating_sub(passed.len()),
         }
-        admits
+    }
+
+    /// One is let pass.
+    pub(super) fn passes(&self, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(now);
     }
 }
 
@@ -34,18 +65,37 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    fn at(minute: i64) -> Timestamp {
+        "2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
+    }
+
+    /// How many of a hundred who leave in one batch pass, by a breaker that knows what Permit tells.
+    fn passed(breaker: &Breaker, minute: i64, told: Told, max_percent: f64) -> usize {
+        let passed = breaker.left(at(minute), told, max_percent).min(100);
+        (0..passed).for_each(|_| breaker.passes(at(minute)));
+        passed
+    }
+
     #[test]
     fn a_share_of_the_users_may_leave_in_a_window_and_a_few_in_any_case() {
-        let start: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
-        for (users, max_percent, most) in
-            [(1_000, 5.0, 50), (10, 5.0, 5), (0, 5.0, 5), (1_000, 0.0, 0), (1_000, 100.0, 1_000)]
-        {
-            let breaker = Breaker::default();
-            let passed = (0..1_100).filter(|_| breaker.admits(start, users, max_percent)).count();
-            assert_eq!(passed, most, "{users} {max_percent}");
-            let later = start + SignedDuration::from_mins(59);
-            assert!(!breaker.admits(later, users, max_percent) && !breaker.admits(later, users, max_percent));
-            assert_eq!(breaker.admits(start + WINDOW, users, max_percent), most > 0, "the window is over");
-        }
+        let breaker = Breaker::default();
+        let told = |users, departed| Told { users, departed: Some(departed) };
+        assert_eq!(passed(&breaker, 0, told(1_000, 0), 5.0), 50);
+        assert_eq!(passed(&breaker, 59, told(1_000, 0), 5.0), 0, "the hour is not over");
+        assert_eq!(passed(&breaker, 60, told(1_000, 0), 5.0), 50);
+        assert_eq!(passed(&Breaker::default(), 0, told(3, 0), 5.0), 5);
+        assert_eq!(passed(&Breaker::default(), 0, told(1_000, 0), 0.0), 0, "0 lets nobody leave");
+    }
+
+    #[test]
+    fn what_other_environments_let_pass_counts() {
+        let told = |departed| Told { users: 1_000, departed };
+        assert_eq!(passed(&Breaker::default(), 0, told(Some(48)), 5.0), 50 - 48);
+        assert_eq!(passed(&Breaker::default(), 0, told(Some(99)), 5.0), 0);
+        // What this one let pass counts too where Permit shows it late.
+        let breaker = Breaker::default();
+        assert_eq!(passed(&breaker, 0, told(Some(0)), 5.0) + passed(&breaker, 1, told(Some(0)), 5.0), 50);
+        // Where nobody can tell, each takes its part.
+        assert_eq!(passed(&Breaker::default(), 0, told(None), 5.0), 25);
     }
 }

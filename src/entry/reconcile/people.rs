@@ -127,15 +127,20 @@ impl People {
         unread
     }
 
-    /// The person as they should be; `None`: there is nothing to do.
-    pub(super) fn item(&self, key: &UserKey, target: impl FnOnce(&Found) -> Option<Target>) -> Option<Item> {
+    /// The person as they should be, at the time `now` by Permit's clock; `None`: there is nothing to do.
+    pub(super) fn item(
+        &self,
+        key: &UserKey,
+        now: Timestamp,
+        target: impl FnOnce(&Found) -> Option<Target>,
+    ) -> Option<Item> {
         let Person { found, identity, claims, count, .. } = self.people.get(key)?;
         let (target, voucher) = match (found, identity) {
             (Some(found), _) => (target(found)?, None),
             (None, Some(identity)) => {
                 let mut identity = identity.clone();
                 // What is too old creates nobody: they may have been deleted since.
-                identity.evidence.creates &= !identity.evidence.is_stale(Timestamp::now());
+                identity.evidence.creates &= !identity.evidence.is_stale(now);
                 let voucher = identity.clone();
                 let mut target = target(&Found::There(identity))?;
                 // Anybody can get a token of some issuers: without a grant they do not become a user.

@@ -13,6 +13,7 @@ use super::report::AtPdpTotals;
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::permit::{AtPdp, Error, Permit};
+use crate::sync::catalog::Known;
 use crate::sync::one::Synced;
 
 /// Users that are asked about.
@@ -43,9 +44,12 @@ impl Changed {
 }
 
 impl Sample {
-    /// Takes in what became of a user.
-    pub(super) fn note(&mut self, key: &UserKey, synced: &Synced) {
-        let Synced { granted, revoked, .. } = synced;
+    /// Takes in what became of a user. A role that permits nothing is not asked about: what a PDP says of a user does not show it.
+    pub(super) fn note(&mut self, key: &UserKey, synced: &Synced, known: &Known) {
+        let shown = |grants: &BTreeSet<Grant>| -> BTreeSet<Grant> {
+            grants.iter().filter(|grant| !known.is_powerless(grant)).cloned().collect()
+        };
+        let (granted, revoked) = (&shown(&synced.granted), &shown(&synced.revoked));
         if granted.is_empty() && revoked.is_empty() {
             return;
         }
@@ -128,7 +132,11 @@ mod tests {
         for _ in 0..4_000 {
             let mut sample = Sample::default();
             for n in 0..50 {
-                sample.note(&UserKey::new(&format!("{n}")).unwrap(), &synced(&["a/b"], &[]));
+                sample.note(
+                    &UserKey::new(&format!("{n}")).unwrap(),
+                    &synced(&["a/b"], &[]),
+                    &Known::default(),
+                );
             }
             assert_eq!(sample.users.len(), USERS);
             sample.users.keys().for_each(|key| times[key.as_str().parse::<usize>().unwrap()] += 1);
@@ -138,11 +146,11 @@ mod tests {
 
     #[test]
     fn what_was_done_last_counts_and_who_lost_and_got_nothing_is_not_asked_about() {
-        let (mut sample, key) = (Sample::default(), UserKey::new("u").unwrap());
-        sample.note(&key, &synced(&[], &[]));
+        let (mut sample, key, known) = (Sample::default(), UserKey::new("u").unwrap(), Known::default());
+        sample.note(&key, &synced(&[], &[]), &known);
         assert!(sample.users.is_empty());
-        sample.note(&key, &synced(&["a/b"], &["a/c"]));
-        sample.note(&key, &synced(&["a/c"], &["a/b"]));
+        sample.note(&key, &synced(&["a/b"], &["a/c"]), &known);
+        sample.note(&key, &synced(&["a/c"], &["a/b"]), &known);
         let Changed { granted, revoked } = &sample.users[&key];
         assert_eq!((granted, revoked), (&["a/c".parse().unwrap()].into(), &["a/b".parse().unwrap()].into()));
     }

@@ -18,6 +18,7 @@ use crate::domain::identity::{Email, Source, UserKey};
 use crate::domain::policy::Desired;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::{Catalog, Known};
+use crate::sync::one::Synced;
 
 /// Permit's users, and what the run makes of them.
 pub(super) struct Census {
@@ -28,6 +29,8 @@ pub(super) struct Census {
     departed: BTreeMap<UserKey, Gone>,
     /// A few of those whose roles were changed.
     pub(super) sample: Sample,
+    /// People to look at once more, alone: others kept writing to them, or the reading passed over them.
+    pub(super) unsettled: BTreeSet<UserKey>,
 }
 
 struct Gone {
@@ -53,6 +56,7 @@ impl Census {
             known: Arc::default(),
             departed: BTreeMap::new(),
             sample: Sample::default(),
+            unsettled: BTreeSet::new(),
         }
     }
 
@@ -94,6 +98,11 @@ impl Census {
     /// Whether every user who stood in Permit when the listing began was read.
     pub(super) fn is_whole(&self) -> bool {
         self.listing.whole
+    }
+
+    /// Notes what became of a user, for the proof at the PDP.
+    pub(super) fn note_changed(&mut self, key: &UserKey, synced: &Synced) {
+        self.sample.note(key, synced, &self.known);
     }
 
     /// The roles and tenants that exist.

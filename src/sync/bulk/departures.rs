@@ -4,22 +4,23 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use super::Stop;
 use super::census::{Census, Place};
-use super::observer::{Observer, Phase};
+use super::observer::{Observer, Phase, Planned};
 use super::report::Report;
+use super::writer::Writer;
+use super::{PASSED_ON, Run, Stop};
 use crate::domain::deprovision::{Departure, Refusal, breaker};
 use crate::domain::directory::Directory;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Source, UserKey};
 use crate::domain::policy::{Deprovision, WhenMissing};
-use crate::sync::many::Applier;
+use crate::sync::many::{Applier, Item, Target};
 
 /// People whom the directory is asked about at a time.
 const SIDE_BY_SIDE: usize = 8;
 
 /// People who left, and what becomes of each.
-pub(super) type Leavers = Vec<(Facts, Departure)>;
+type Leavers = Vec<(Facts, Departure)>;
 
 /// Whether a user who is so now is to be deleted.
 pub(super) fn dooms(facts: &Facts, source: &Source, rule: &Deprovision, now: jiff::Timestamp) -> bool {
@@ -27,23 +28,23 @@ pub(super) fn dooms(facts: &Facts, source: &Source, rule: &Deprovision, now: jif
 }
 
 /// What decides about people who left.
-pub(super) struct Departures<'a> {
-    pub(super) rule: Deprovision,
-    pub(super) now: jiff::Timestamp,
+struct Departures<'a> {
+    rule: Deprovision,
+    now: jiff::Timestamp,
     /// The operator lets the run deprovision more than `max_percent`.
-    pub(super) approved: bool,
-    pub(super) directory: &'a dyn Directory,
-    pub(super) observer: &'a dyn Observer,
+    approved: bool,
+    directory: &'a dyn Directory,
+    observer: &'a dyn Observer,
 }
 
 impl Departures<'_> {
     /// Whether a user who is so now is to be deleted.
-    pub(super) fn dooms(&self, facts: &Facts) -> bool {
+    fn dooms(&self, facts: &Facts) -> bool {
         dooms(facts, self.directory.source(), &self.rule, self.now)
     }
 
     /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave them.
-    pub(super) fn kept_for_others(&self, census: &Census) -> Vec<UserKey> {
+    fn kept_for_others(&self, census: &Census) -> Vec<UserKey> {
         if self.rule.missing != WhenMissing::Delete {
             return Vec::new();
         }
@@ -53,14 +54,15 @@ impl Departures<'_> {
     }
 
     /// Everybody of ours that the directory did not name and the policy does not keep.
-    pub(super) fn leaving(&self, census: &Census) -> Vec<Place> {
+    fn leaving(&self, census: &Census) -> Vec<Place> {
         let departs = |facts: Facts| Departure::new(&facts, &self.rule, self.now) != Departure::Keep;
         census.unseen().filter(|place| census.facts(*place).is_some_and(departs)).collect()
     }
 
     /// Whether so many people may lose something in this run.
-    pub(super) fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
-        if affected > 0 && !census.is_whole() {
+    fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
+        // Whom a partial list hides may have left.
+        if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.is_whole() {
             return Err(Refusal::PartialView("Permit's list of users"));
         }
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -73,10 +75,10 @@ impl Departures<'_> {
 
     /// What becomes of each of `leaving`. The flag: the directory answered for all of them; from the others nothing is
     /// taken.
-    pub(super) async fn decide(
+    async fn decide(
         &self,
         leaving: Vec<Place>,
-        census: &Census,
+        census: &mut Census,
         applier: &Applier,
     ) -> Result<(Leavers, bool), Stop> {
         let (mut leavers, mut losing) = (Vec::new(), Vec::new());
@@ -88,14 +90,15 @@ impl Departures<'_> {
                 Departure::Unassign(_) | Departure::Delete => losing.push(facts),
             }
         }
-        let all_told = self.confirm(&mut losing).await;
+        let all_told = self.confirm(&mut losing, &mut census.unsettled).await;
+        let losing = losing.into_iter().map(|facts| facts.key).collect();
         leavers.extend(self.refresh(applier, losing).await?);
         Ok((leavers, all_told))
     }
 
     /// Asks the directory for each of them once more: they may have come while it was read, or stood on a page that
-    /// moved. `false`: it did not answer for all, and nothing is taken from those.
-    async fn confirm(&self, losing: &mut Vec<Facts>) -> bool {
+    /// moved. `false`: it did not answer for all, and nothing is taken from those. Who is there is `unread`.
+    async fn confirm(&self, losing: &mut Vec<Facts>, unread: &mut BTreeSet<UserKey>) -> bool {
         let directory = self.directory;
         let answers = stream::iter(losing.iter().map(|facts| {
             let key = &facts.key;
@@ -111,7 +114,10 @@ impl Departures<'_> {
                 Ok(false) => {
                     gone.insert(key);
                 }
-                Ok(true) => tracing::warn!("a user who was not listed is in the directory all the same"),
+                Ok(true) => {
+                    tracing::warn!("a user who was not listed is in the directory all the same");
+                    unread.insert(key);
+                }
                 Err(error) => {
                     all_told = false;
                     tracing::warn!(%error, "the directory did not say whether a user is gone");
@@ -123,19 +129,128 @@ impl Departures<'_> {
         all_told
     }
 
-    /// Reads them again: a person who came back, and signed in while this run went on, has lost the mark.
-    async fn refresh(&self, applier: &Applier, losing: Vec<Facts>) -> Result<Leavers, Stop> {
+    /// Reads them again, and says what becomes of each who still is to lose something: a person who came back, and signed in while this
+    /// run went on, has lost the mark.
+    async fn refresh(&self, applier: &Applier, losing: Vec<UserKey>) -> Result<Leavers, Stop> {
         if losing.is_empty() {
             return Ok(Vec::new());
         }
-        let mut fresh = applier.read(losing.iter().map(|facts| &facts.key)).await?;
+        let mut fresh = applier.read(losing.iter()).await?;
         let source = self.directory.source();
-        let again = losing.into_iter().filter_map(|facts| fresh.remove(&facts.key));
+        let again = losing.into_iter().filter_map(|key| fresh.remove(&key));
         let decided = again.filter(|facts| facts.is_owned_by(source)).map(|facts| {
             let departure = Departure::new(&facts, &self.rule, self.now);
             (facts, departure)
         });
         let loses = |departure: &Departure| matches!(departure, Departure::Unassign(_) | Departure::Delete);
         Ok(decided.filter(|(_, departure)| loses(departure)).collect())
+    }
+}
+
+impl Run<'_> {
+    /// Sees to those that the directory did not name, and to the disabled. Called when it was read whole.
+    ///
+    /// `doubt`: why it may have people that it did not name; then nobody is missing.
+    pub(super) async fn depart(
+        &mut self,
+        doubt: Option<&str>,
+        applier: &Applier,
+        writer: &mut Writer,
+    ) -> Result<(), Stop> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        let approved = self.options.approve_deprovision;
+        let (directory, observer) = (self.directory, self.observer);
+        let departures = Departures { rule, now, approved, directory, observer };
+        let mut leaving = departures.leaving(&self.census);
+        if let Some(doubt) = doubt.filter(|_| !leaving.is_empty()) {
+            self.refuse(Refusal::Doubt(doubt.to_owned()));
+            leaving.clear();
+        }
+        let affected = leaving.len() + self.planner.losing();
+        if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
+            tracing::warn!(affected, %refusal, "nobody is deprovisioned");
+            self.refuse(refusal);
+            return self.keep_roles(writer).await;
+        }
+        if doubt.is_none() {
+            for key in departures.kept_for_others(&self.census) {
+                self.report.reject_kept(&key, self.observer);
+            }
+        }
+        let (leavers, all_told) = departures.decide(leaving, &mut self.census, applier).await?;
+        if !all_told {
+            self.refuse(Refusal::PartialView("the directory"));
+        }
+
+        let losing = self.planner.plan_losing(false, &mut self.census, &mut self.report);
+        losing.into_iter().for_each(|item| writer.put(item));
+        let doomed = self.put_leavers(leavers, writer);
+        self.land(writer).await?;
+        self.settle_losing(writer).await?;
+        let is_doomed = |facts: &Facts| departures.dooms(facts);
+        let deleted = applier.delete(doomed, &is_doomed).await;
+        for key in &deleted.gone {
+            if let Some(place) = self.census.place(key)
+                && let Some(facts) = self.census.facts(place)
+            {
+                self.planner.deleted(&facts, place);
+            }
+        }
+        self.planner.settled();
+        let spared = deleted.spared.clone();
+        self.report.count_deleted(&mut self.census, deleted, self.observer)?;
+        // Somebody gave them a role a moment ago: they stay, and lose what is ours.
+        let spared = departures.refresh(applier, spared).await?;
+        self.put_leavers(spared, writer);
+        self.land(writer).await
+    }
+
+    /// Puts people who left into their batch. Those who are to be deleted come back.
+    fn put_leavers(&mut self, leavers: Leavers, writer: &mut Writer) -> Vec<UserKey> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        let mut doomed = Vec::new();
+        for (facts, departure) in leavers {
+            self.observer.planned(Planned::Depart { actual: &facts, departure: &departure });
+            if departure == Departure::Delete {
+                doomed.push(facts.key);
+                continue;
+            }
+            let (key, source) = (facts.key.clone(), self.directory.source().clone());
+            self.census.want_gone(key.clone(), departure);
+            writer.put(Item::new(Target::Absent { key, source, rule, now }, Some(facts)));
+        }
+        doomed
+    }
+
+    /// Plans those who lose something and wait for an address, as long as that lets any of them go; then all.
+    async fn settle_losing(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+        for _ in 0..PASSED_ON {
+            let before = (self.planner.held(), self.planner.waiting());
+            if before.0 == 0 {
+                return Ok(());
+            }
+            self.write_waiting(false, writer).await?;
+            self.write_losing(false, writer).await?;
+            if (self.planner.held(), self.planner.waiting()) == before {
+                break;
+            }
+        }
+        self.write_losing(true, writer).await
+    }
+
+    /// `last`: those who still wait are synced without the address.
+    async fn write_losing(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
+        let items = self.planner.plan_losing(last, &mut self.census, &mut self.report);
+        items.into_iter().for_each(|item| writer.put(item));
+        self.land(writer).await
+    }
+
+    /// Everybody keeps their roles in this run.
+    pub(super) async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+        self.report.revocations_refused = self.planner.present_losing() as u64;
+        self.report.disabled_kept = self.planner.disabled_losing() as u64;
+        let items = self.planner.keep_losing(&mut self.census, &mut self.report);
+        items.into_iter().for_each(|item| writer.put(item));
+        self.land(writer).await
     }
 }

@@ -198,7 +198,8 @@ impl Proof<'_> {
                 return;
             }
             Some(Wanted::Departed(_, others)) => {
-                (Target::Absent { key: key.clone(), rule: self.rule, now: self.now }, Some(others.clone()))
+                let (key, source) = (key.clone(), self.source.clone());
+                (Target::Absent { key, source, rule: self.rule, now: self.now }, Some(others.clone()))
             }
             Some(Wanted::Present(desired, others)) => (Target::Present(*desired), others),
             None => return,

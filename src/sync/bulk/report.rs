@@ -18,6 +18,7 @@ const REJECTION_FRAME: usize = 40;
 /// The outcome of one run.
 ///
 /// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to do.
+#[allow(clippy::struct_excessive_bools, reason = "a report, with a field for each thing to tell")]
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub struct Report {
     /// A name for this run, in the logs too.
@@ -55,8 +56,14 @@ pub struct Report {
     pub problems: Problems,
     /// Why nobody was deprovisioned; `None`: nothing stood against it.
     pub refused: Option<String>,
+    /// Whether `--approve-deprovision` lets it pass.
+    #[serde(skip)]
+    pub can_be_approved: bool,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
     pub revocations_refused: u64,
+    /// People in the directory who may not sign in any more and kept their roles, because of `refused`. Nothing of them was changed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub disabled_kept: u64,
     /// Role assignments that a rule could give, and that stood in no ledger before the run: somebody gave them by hand, or a writer
     /// was cut off. They are left as they are.
     #[serde(skip_serializing_if = "Unowned::is_empty")]
@@ -67,6 +74,9 @@ pub struct Report {
     /// People whom the run changed.
     #[serde(skip)]
     pub people_changed: u64,
+    /// People of the directory of whom nothing was synced, each once. Those of whom a part was left out are not among them.
+    #[serde(skip)]
+    pub people_rejected: u64,
     /// The proof.
     pub verified: Verified,
     /// Requests to Permit during the run.
@@ -197,6 +207,19 @@ impl Report {
             self.rejected.pop();
             self.rejected_more += 1;
         }
+    }
+
+    /// Notes that nothing of a person is synced.
+    pub fn reject_person(&mut self, user: &str, reason: impl ToString, cause: Cause) {
+        self.people_rejected += 1;
+        self.reject(user, reason, cause);
+    }
+
+    /// How many people were read and became nothing of what a run can make of them. It is 0 at the end of a run, or somebody
+    /// was passed over: a fault of this program.
+    pub fn unaccounted(&self) -> u64 {
+        let Self { created, updated, unchanged, people_rejected, disabled_kept, .. } = self;
+        self.pool.users.abs_diff(created + updated + unchanged + people_rejected + disabled_kept)
     }
 
     /// How many rejections there were, listed or not.

@@ -56,12 +56,14 @@ impl Report {
                         Target::Present(desired) => desired.email.as_ref(),
                         Target::Absent { .. } => None,
                     };
+                    let is_read = is_first && matches!(target, Target::Present(_));
+                    self.people_rejected += u64::from(is_read);
                     self.reject_whole(census, observer, (target.key(), email), &error);
                     continue;
                 }
             };
             self.people_changed += u64::from(is_first && synced.changed);
-            census.sample.note(target.key(), &synced);
+            census.note_changed(target.key(), &synced);
             if is_first {
                 self.count_one(census.departure(target.key()), &synced);
             }
@@ -136,7 +138,7 @@ impl Report {
             Plan::Refused(refused) if *refused != Refused::Older => {
                 let cause = Cause::of_error(&SyncError::Evidence(refused.clone()));
                 observer.rejected(desired.key.as_str(), desired.email.as_ref(), &cause);
-                self.reject(desired.key.as_str(), refused, cause);
+                self.reject_person(desired.key.as_str(), refused, cause);
             }
             _ => self.unchanged += 1,
         }
@@ -153,6 +155,9 @@ impl Report {
         observer.rejected(key.as_str(), email, &cause);
         self.reject(key.as_str(), error, cause);
         census.give_up(key);
+        if error.may_settle_alone() {
+            census.unsettled.insert(key.clone());
+        }
     }
 
     /// Somebody who left and is not deleted, for a role that is not ours.

@@ -120,6 +120,24 @@ impl Applier {
         self.each_listed_with(&self.permit, each).await
     }
 
+    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few seconds, or a page did not come.
+    pub async fn count_if_soon(
+        &self,
+        users: u64,
+        is_so: impl Fn(&Facts) -> bool,
+    ) -> Result<Option<usize>, Error> {
+        self.listed.store(users, Ordering::Relaxed);
+        if self.reach() != usize::MAX {
+            return Ok(None);
+        }
+        let mut count = 0;
+        let listed = self.each_listed(|facts| {
+            count += usize::from(is_so(&facts));
+            ControlFlow::Continue(())
+        });
+        Ok((listed.await? == Listed::Whole).then_some(count))
+    }
+
     async fn each_listed_with(
         &self,
         permit: &Permit,

@@ -77,8 +77,8 @@ impl Applier {
         let mut permit = self.permit.clone();
         for _ in 0..=WINDOWS {
             let Plan::Change(change) = item.target.claiming(seen.facts.as_ref(), &item.claims) else { break };
-            if let (Some(looks), Some(notice)) = (&self.looks, item.notice(&item.claims)) {
-                looks.ahead(&[notice]).await;
+            if let Some(looks) = &self.looks {
+                looks.ahead(&[item.notice(&item.claims)]).await;
             }
             let until = seen.good_until();
             match take_back(&permit.not_after(until), &change).await {

@@ -10,9 +10,9 @@ use super::Settled;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Email, Identity, UserKey};
+use crate::domain::identity::{Email, Identity, Source, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
-use crate::domain::policy::{Attempt, Deprovision, Desired};
+use crate::domain::policy::{Attempt, Deprovision, Desired, WhenMissing};
 use crate::domain::redacted_debug;
 use crate::sync::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
 use crate::sync::one::{Ahead, LeftOut, Snapshot, SyncError, Synced};
@@ -26,6 +26,8 @@ pub enum Target {
     Absent {
         /// Who.
         key: UserKey,
+        /// The directory that they left. Somebody who is another's by now loses nothing.
+        source: Source,
         /// The policy's `[deprovision]`.
         rule: Deprovision,
         /// The time of the run.
@@ -99,8 +101,9 @@ impl Target {
     pub fn claiming(&self, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Plan {
         match self {
             Self::Present(desired) => Plan::claiming(desired, actual, claims),
-            Self::Absent { key: _, rule, now } => {
-                let change = actual.and_then(|facts| Departure::claiming(facts, rule, *now, claims));
+            Self::Absent { key: _, source, rule, now } => {
+                let theirs = actual.filter(|facts| facts.is_owned_by(source));
+                let change = theirs.and_then(|facts| Departure::claiming(facts, rule, *now, claims));
                 change.map_or(Plan::Unchanged, Plan::Change)
             }
         }
@@ -139,6 +142,15 @@ impl Item {
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }
+    }
+
+    /// The same, and somebody who left keeps what their ledger names.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        if let Target::Absent { rule, .. } = &mut self.target {
+            rule.missing = WhenMissing::Keep;
+        }
+        self
     }
 
     /// The same, by single calls: a bulk call that others are in would be refused.
@@ -243,13 +255,13 @@ impl Item {
     }
 
     /// What somebody is told.
-    pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Option<Notice<'a>> {
+    pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Notice<'a> {
         let source = match &self.target {
             Target::Present(desired) => &desired.source,
-            Target::Absent { .. } => &self.actual.as_ref()?.ledger.as_ref()?.source,
+            Target::Absent { source, .. } => source,
         };
         let (key, identity, count) = (self.target.key(), self.voucher.as_ref(), self.count);
-        Some(Notice { source, key, identity, grants, count })
+        Notice { source, key, identity, grants, count }
     }
 
     /// The same, where `claims` may be ours although no ledger names them.

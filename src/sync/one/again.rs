@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LeftOut, MANY, Snapshot, Sync, leave_out};
+use super::{LeftOut, MANY, Snapshot, Sync, leave_out, may_have};
 use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::grant::{Grant, Key};
 use crate::domain::policy::{Attempt, Desired};
@@ -125,7 +125,8 @@ impl Sync<'_> {
                         self.catalog.created(tenant);
                     }
                 }
-                self.done.left_out.extend(leave_out(self.policy, &known, &mut self.desired));
+                let left_out = leave_out(self.policy, &known, &mut self.desired, may_have(actual));
+                self.done.left_out.extend(left_out);
             }
             _ => {}
         }

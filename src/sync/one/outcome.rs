@@ -34,6 +34,11 @@ pub enum SyncError {
 }
 
 impl SyncError {
+    /// Whether a later look at this one person may do better: others wrote to them meanwhile.
+    pub fn may_settle_alone(&self) -> bool {
+        matches!(self, Self::Unsettled | Self::Permit(Error::Conflict { .. } | Error::NotFound))
+    }
+
     /// A stable code: Permit's own where it gave one.
     pub fn code(&self) -> &str {
         match self {

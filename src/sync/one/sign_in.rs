@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::outcome::{Failure, Outcome};
 use self::seen::Seen;
 use super::breaker::Breaker;
-use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out};
+use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out, may_have};
 use crate::aws::queue::{Queue, Why};
 use crate::config::OnFailure;
 use crate::domain::facts::Facts;
@@ -200,6 +200,7 @@ impl SignIn {
         };
         // Permit has answered by now, and so told its time.
         identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
+        let now = permit.time_of(now);
         if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
             self.seen.note(identity, &self.policy, None);
             return Ok(Outcome::Stranger);
@@ -253,7 +254,7 @@ impl SignIn {
             Some(known) => known,
             None => self.catalog.ask(permit).await?,
         };
-        leave_out(&self.policy, &known, &mut desired);
+        leave_out(&self.policy, &known, &mut desired, may_have(actual));
         Ok(match Plan::new(&desired, actual) {
             Plan::Unchanged => None,
             Plan::Refused(why) => Some(held(why, &identity.source, actual)),

@@ -74,3 +74,25 @@ async fn a_pdp_that_is_away_proves_nothing_and_holds_no_run_up() {
     let report = sync(&sandbox, &MemoryDirectory::new(editors(30))).await;
     assert_eq!(told(&report), (5, 0), "{report:?}");
 }
+
+/// What a PDP says of a user does not show a role that permits nothing: that is not for lagging.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_permits_nothing_is_not_asked_about() {
+    let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
+    let url = format!("{}/v2/schema/default/dev/roles", sandbox.url());
+    let made = |key: &str, extends: &[&str]| {
+        let role = serde_json::json!({"key": key, "name": key, "permissions": [], "extends": extends});
+        reqwest::Client::new().post(&url).bearer_auth(sandbox.api_key()).json(&role).send()
+    };
+    assert!(made("pilot", &[]).await.unwrap().status().is_success());
+    let pilots = |count| -> Vec<Person> {
+        people(count).into_iter().map(|person| person.in_group("acme/pilot")).collect()
+    };
+    let directory = MemoryDirectory::new(pilots(30));
+    // Each has a role besides that permits something.
+    assert_eq!(told(&sync(&sandbox, &directory).await), (5, 5));
+    directory.set(people(30));
+    assert_eq!(sync(&sandbox, &directory).await.verified.at_pdp, None, "they lost that role alone");
+    directory.set(pilots(30));
+    assert_eq!(sync(&sandbox, &directory).await.verified.at_pdp, None, "they got that role alone");
+}

@@ -17,7 +17,7 @@ fn crowd() -> Vec<Person> {
     crowd
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_run_makes_everybody_and_a_second_writes_nothing() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -45,7 +45,7 @@ async fn a_first_run_makes_everybody_and_a_second_writes_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn changes_are_made_and_what_is_foreign_stays() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -83,7 +83,7 @@ async fn changes_are_made_and_what_is_foreign_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
     let directory = MemoryDirectory::new(crowd());
@@ -100,7 +100,7 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     assert!(report.converged && report.unchanged == 30, "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn new_users_cost_a_bulk_call_for_every_three_thousand() {
     let sandbox = Sandbox::start().await.unwrap();
     let directory = MemoryDirectory::new(people(6_100));
@@ -118,7 +118,7 @@ async fn new_users_cost_a_bulk_call_for_every_three_thousand() {
     assert_eq!(sandbox.counts().of("GET users"), 61);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn where_embedded_roles_are_not_honoured_they_are_assigned_two_thousand_a_call() {
     let semantics = Semantics {
         bulk_role_assignments: permit_sandbox::BulkRoleAssignments::Ignore,

@@ -48,7 +48,7 @@ proptest! {
     fn a_plan_says_blocked_exactly_where_the_sync_rejects(
         before in directory(), after in directory(), creates in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
             let pool = MemoryDirectory::new(before);

@@ -48,7 +48,7 @@ async fn beside(
     tokio::join!(sync.run(options, &Nobody), meanwhile).0.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_role_whose_entry_another_writer_lost_is_taken_into_the_ledger_again() {
     for (name, semantics) in Semantics::each() {
         let scene = scene(semantics).await;
@@ -65,7 +65,7 @@ async fn a_role_whose_entry_another_writer_lost_is_taken_into_the_ledger_again()
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_role_that_another_writer_gave_and_this_run_forgot_is_taken_back() {
     for (name, semantics) in Semantics::each() {
         let scene = scene(semantics).await;
@@ -80,7 +80,7 @@ async fn a_role_that_another_writer_gave_and_this_run_forgot_is_taken_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_no_rule_could_give_and_what_stood_before_are_somebody_elses() {
     let scene = scene(Semantics::default()).await;
     let editors = "[[grant]]\nwhen = { group = \"acme/editor\" }\ntenant = \"acme\"\nrole = \"editor\"";

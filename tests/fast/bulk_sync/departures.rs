@@ -1,14 +1,21 @@
 //! People who left, and the breaker.
 
+use std::sync::Arc;
+
+use permit_handoff::aws::queue::{Look, Message, Why};
+use permit_handoff::domain::identity::Source;
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{BulkSyncError, Nobody, Options};
+use permit_handoff::sync::looks::Looks;
 use permit_sandbox::{Sandbox, Semantics, UserState};
 use serde_json::json;
 
 use crate::bulk_sync::support::{
-    MemoryDirectory, bulk_sync, hours_later, options, people, policy, policy_with, roles, sync, try_sync,
+    MemoryDirectory, SOURCE, bulk_sync, hours_later, options, people, policy, policy_with, roles, sync,
+    try_sync,
 };
+use crate::support::MemoryQueue;
 
 async fn sync_at(sandbox: &Sandbox, directory: &MemoryDirectory, policy: Policy, hours: i64) -> Report {
     let options = Options { now: hours_later(hours), ..options() };
@@ -21,7 +28,7 @@ fn missing_since(sandbox: &Sandbox, key: &str) -> Option<String> {
     user.attributes["handoff"].get("missing_since").and_then(|time| time.as_str().map(str::to_owned))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
@@ -78,7 +85,7 @@ async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn delete_deletes_what_is_ours_and_nobody_else() {
     for (name, semantics) in Semantics::each() {
         let delete = || {
@@ -123,7 +130,7 @@ async fn delete_deletes_what_is_ours_and_nobody_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn more_than_the_policy_allows_is_refused_and_the_rest_goes_on() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut crowd = people(40);
@@ -152,7 +159,7 @@ async fn more_than_the_policy_allows_is_refused_and_the_rest_goes_on() {
     assert!(roles(&sandbox, "00000027-u").is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_empty_pool_deprovisions_nobody_whatever_is_approved() {
     let sandbox = Sandbox::start().await.unwrap();
     let directory = MemoryDirectory::new(people(10));
@@ -169,7 +176,7 @@ async fn an_empty_pool_deprovisions_nobody_whatever_is_approved() {
     assert!(report.converged && report.refused.is_none(), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pool_that_breaks_off_is_an_error_and_deprovisions_nobody() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut crowd = people(40);
@@ -188,7 +195,7 @@ async fn a_pool_that_breaks_off_is_an_error_and_deprovisions_nobody() {
     assert!((38..40).all(|n| missing_since(&sandbox, &format!("{n:08x}-u")).is_none()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_pool_that_does_not_say_who_is_gone_keeps_them() {
     let sandbox = Sandbox::start().await.unwrap();
     let crowd = people(40);
@@ -202,7 +209,7 @@ async fn a_pool_that_does_not_say_who_is_gone_keeps_them() {
     assert_eq!(roles(&sandbox, "00000000-u"), ["default/viewer"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_disabled_lose_their_roles_where_the_policy_says_so() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut crowd = people(40);
@@ -228,7 +235,7 @@ async fn the_disabled_lose_their_roles_where_the_policy_says_so() {
     assert_eq!(roles(&sandbox, "00000000-u"), ["default/viewer"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_part_deprovisions_its_own_alone() {
     let sandbox = Sandbox::start().await.unwrap();
     let crowd = people(40);
@@ -247,7 +254,7 @@ async fn a_part_deprovisions_its_own_alone() {
 }
 
 /// An export with an empty column of groups looks as if everybody had left every group.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn people_who_are_there_keep_their_roles_where_too_many_would_lose_one() {
     for (name, semantics) in Semantics::each().into_iter().take(2) {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -280,7 +287,7 @@ async fn people_who_are_there_keep_their_roles_where_too_many_would_lose_one() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn people_are_taken_over_from_another_directory_on_command_alone() {
     let sandbox = Sandbox::start().await.unwrap();
     let directory = MemoryDirectory::new(people(3));
@@ -296,10 +303,77 @@ async fn people_are_taken_over_from_another_directory_on_command_alone() {
     assert!(report.rejected.iter().all(|rejection| rejection.code == "OTHER_DIRECTORY"), "{report:?}");
     assert_eq!(sandbox.snapshot(), before, "the attempt is reported, and changes nothing");
 
-    let take_over = Some(permit_handoff::domain::identity::Source::named("old"));
+    let take_over = Some(Source::named("old"));
     let options = Options { take_over, ..options() };
     let report = bulk_sync(&sandbox, &directory, policy()).run(options, &Nobody).await.unwrap();
     assert!(report.converged && report.rejected.is_empty() && report.updated == 3, "{report:?}");
     let report = sync(&sandbox, &directory).await;
     assert_eq!((report.unchanged, report.permit.owned), (3, 3), "{report:?}");
+}
+
+/// An administrator gave them a role: they are no more ours alone. They lose what is ours, and the report says why they stay, every time.
+#[tokio::test(start_paused = true)]
+async fn who_left_and_holds_somebody_elses_role_is_kept_and_reported() {
+    for (name, semantics) in Semantics::each() {
+        let delete = || {
+            policy_with(&[
+                ("missing = \"unassign\"", "missing = \"delete\""),
+                ("grace_hours = 24", "grace_hours = 0"),
+            ])
+        };
+        let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
+        let crowd = people(20);
+        let directory = MemoryDirectory::new(crowd.clone());
+        sync(&sandbox, &directory).await;
+        let held = sandbox.user("00000000-u").unwrap().role("default/editor");
+        sandbox.seed_users([("00000000-u".to_owned(), held)]).unwrap();
+        directory.set(crowd[2..].to_vec());
+
+        for (run, expected) in [(1, (1, 1, 0)), (2, (0, 0, 0))] {
+            let report = sync_at(&sandbox, &directory, delete(), 0).await;
+            let told = (report.deleted, report.unassigned, report.updated);
+            assert_eq!(told, expected, "{name}, {run}: {report:?}");
+            assert!(report.converged && report.refused.is_none(), "{name}, {run}: {report:?}");
+            let rows: Vec<_> =
+                report.rejected.iter().map(|row| (row.user.as_str(), row.code.as_str())).collect();
+            assert_eq!(rows, [("00000000-u", "FOREIGN_ROLE")], "{name}, {run}");
+            let problem = &serde_json::to_value(&report.problems).unwrap()[0];
+            assert_eq!((&problem["code"], &problem["count"]), (&json!("FOREIGN_ROLE"), &json!(1)), "{name}");
+            assert!(problem["do"].as_str().unwrap().contains("take that role away"), "{name}: {problem}");
+            assert_eq!(roles(&sandbox, "00000000-u"), ["default/editor"], "{name}, {run}");
+        }
+        let mut freed = sandbox.user("00000000-u").unwrap();
+        freed.roles.clear();
+        sandbox.seed_users([("00000000-u".to_owned(), freed)]).unwrap();
+        let report = sync_at(&sandbox, &directory, delete(), 0).await;
+        assert_eq!((report.deleted, report.rejected.len()), (1, 0), "{name}: {report:?}");
+        assert!(sandbox.user("00000000-u").is_none(), "{name}");
+    }
+}
+
+/// The reading passed over them, and they are there: what became of them meanwhile is for a look at them alone.
+#[tokio::test(start_paused = true)]
+async fn who_was_not_read_and_is_there_is_looked_at() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let directory = MemoryDirectory::new(people(20));
+    sync(&sandbox, &directory).await;
+    directory.state.lock().unwrap().overlooked.insert("00000005-u".into());
+    let at_once = policy_with(&[("grace_hours = 24", "grace_hours = 0")]);
+    for dry_run in [true, false] {
+        let queue = MemoryQueue::default();
+        let readable = [Source::user_pool(SOURCE)].into();
+        let looks = Looks::new(Arc::new(queue.clone()), Arc::new(policy()), readable);
+        let mut sync = bulk_sync(&sandbox, &directory, at_once.clone());
+        sync.looks = Some(Arc::new(looks));
+        let report = sync.run(Options { dry_run, ..options() }, &Nobody).await.unwrap();
+        assert_eq!((report.unassigned, report.unchanged), (0, 19), "{report:?}");
+        let messages = queue.messages.lock().unwrap();
+        assert_eq!(messages.len(), usize::from(!dry_run), "{messages:?}");
+        for body in messages.iter() {
+            let Message::Look(Look { people, why, .. }) = Message::from_body(body).unwrap() else {
+                panic!("no look")
+            };
+            assert_eq!((people.len(), people[0].key.as_str(), why), (1, "00000005-u", Why::Unsettled));
+        }
+    }
 }

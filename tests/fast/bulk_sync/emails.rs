@@ -9,7 +9,7 @@ fn email(sandbox: &Sandbox, key: &str) -> Option<String> {
     sandbox.user(key).unwrap().email
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_second_holder_of_an_address_is_tried_once_and_what_permit_says_holds() {
     for (name, semantics) in Semantics::each() {
         let is_unique = semantics.email_unique == EmailUnique::Unique;
@@ -53,7 +53,7 @@ async fn a_second_holder_of_an_address_is_tried_once_and_what_permit_says_holds(
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_address_that_a_foreign_user_has_stays_theirs_and_is_taken_when_it_is_free() {
     for (name, semantics) in Semantics::each() {
         let is_taken = semantics.email_unique == EmailUnique::Unique;
@@ -79,7 +79,7 @@ async fn an_address_that_a_foreign_user_has_stays_theirs_and_is_taken_when_it_is
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_permit_refuses_is_tried_once_and_again_when_the_value_changes() {
     for (name, semantics) in Semantics::each() {
         let refuses = semantics.email_form == EmailForm::Normal;
@@ -116,7 +116,7 @@ async fn what_permit_refuses_is_tried_once_and_again_when_the_value_changes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_international_address_converges_in_whatever_form_permit_keeps_it() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
@@ -140,7 +140,7 @@ async fn an_international_address_converges_in_whatever_form_permit_keeps_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_name_that_is_gone_is_cleared_and_one_that_is_not_ours_stays() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
@@ -180,7 +180,7 @@ async fn a_name_that_is_gone_is_cleared_and_one_that_is_not_ours_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_address_is_passed_on_within_one_run() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
@@ -204,7 +204,7 @@ async fn an_address_is_passed_on_within_one_run() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_who_swap_addresses_keep_their_own_and_everything_else_is_synced() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut crowd = people(8);
@@ -220,7 +220,7 @@ async fn two_who_swap_addresses_keep_their_own_and_everything_else_is_synced() {
     assert_eq!(sandbox.user("00000001-u").unwrap().attributes["locale"], "de");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_part_asks_for_an_address_that_is_held_outside_of_it_by_a_single_call() {
     // Where addresses can be shared, there is nothing to ask for.
     let unique = |(_, semantics): &(String, Semantics)| semantics.email_unique == EmailUnique::Unique;

@@ -64,7 +64,7 @@ async fn kill(sandbox: &Sandbox, directory: &MemoryDirectory, n: u64, applied: b
     sandbox.clear_faults();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     for (at, (name, semantics)) in Semantics::each().into_iter().enumerate() {
         let (expected, requests, bulk_calls) = end_state(semantics).await;
@@ -86,7 +86,7 @@ async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
 
 /// Killed at random, and the next run too, and the next; then one is let go on to its end. Together they send what one whole
 /// run sends, and what each had in flight when it was killed: two calls at most.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn killed_at_random_again_and_again_the_runs_together_do_the_work_of_one() {
     let mut random = fastrand::Rng::with_seed(20_261_124);
     for (name, semantics) in Semantics::each() {
@@ -124,14 +124,14 @@ async fn struck(name: String, semantics: Semantics, fault: Fault) {
     assert_eq!(sandbox.snapshot(), expected, "{case}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_costs_no_duplicate_and_no_second_run() {
     let cases =
         Semantics::each().into_iter().map(|(name, semantics)| struck(name, semantics, Fault::reset_after()));
     join_all(cases).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_that_fails_is_made_again() {
     let faults =
         [Fault::garbage(), Fault::status(503), Fault::status(500), Fault::html(502), Fault::reset_before()];
@@ -141,7 +141,7 @@ async fn a_call_that_fails_is_made_again() {
     join_all(cases).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_bad_record_stands_alone_and_the_rest_are_in() {
     for failed_bulk in [FailedBulk::Rollback, FailedBulk::Partial] {
         let semantics = Semantics { failed_bulk, ..Semantics::default() };
@@ -163,7 +163,7 @@ async fn one_bad_record_stands_alone_and_the_rest_are_in() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_that_permit_names_is_taken_out_at_once() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
@@ -208,7 +208,7 @@ async fn a_user_who_is_made_meanwhile_is_planned_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_runs_at_once_do_no_harm() {
     for (name, semantics) in Semantics::each() {
         let (expected, ..) = end_state(semantics).await;
@@ -240,7 +240,7 @@ async fn out_of_time_it_stops_and_the_next_run_goes_on() {
     assert_eq!((report.created, report.unchanged, sandbox.user_count()), (3_100, 3_000, 6_100));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn permit_that_refuses_the_key_is_an_error_with_a_report() {
     let (sandbox, directory) = torn(Semantics::default()).await;
     sandbox.inject(Fault::status(401).on("PUT", "*"));
@@ -301,7 +301,7 @@ impl Observer for After {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn called_off_it_stops_cleanly() {
     let sandbox = Sandbox::start().await.unwrap();
     let directory = MemoryDirectory::new(people(5_000));

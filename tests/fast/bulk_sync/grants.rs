@@ -7,7 +7,7 @@ use crate::bulk_sync::support::{
     MemoryDirectory, bulk_sync, options, people, person, policy_with, roles, sync,
 };
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn groups_that_name_what_does_not_exist_are_named_and_their_people_synced() {
     let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
     let long = format!("acme/{}", "r".repeat(123));
@@ -27,7 +27,7 @@ async fn groups_that_name_what_does_not_exist_are_named_and_their_people_synced(
     assert_eq!((counts.bulk, counts.of("GET roles"), counts.of("GET tenants")), (1, 1, 1), "{counts}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_groups_make_ten_thousand_tenants_where_the_policy_lets_them() {
     let sandbox = Sandbox::start().await.unwrap();
     let crowd: Vec<_> = people(100)
@@ -54,7 +54,7 @@ async fn ten_thousand_groups_make_ten_thousand_tenants_where_the_policy_lets_the
     assert_eq!((report.unchanged, sandbox.counts().writes()), (100, 0), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tenant_that_permit_does_not_make_costs_its_grants_and_nothing_else() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.inject(Fault::status(422).on("POST", "*/tenants"));
@@ -67,7 +67,7 @@ async fn a_tenant_that_permit_does_not_make_costs_its_grants_and_nothing_else() 
     assert_eq!(roles(&sandbox, "00000004-u"), ["default/viewer"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_that_is_no_user_and_one_that_comes_twice() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();

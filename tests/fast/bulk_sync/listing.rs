@@ -16,7 +16,7 @@ async fn known(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     (sandbox, directory)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned() {
     for list_order in [ListOrder::Oldest, ListOrder::Newest] {
         let (sandbox, directory) = known(Semantics { list_order, ..Semantics::default() }).await;
@@ -42,7 +42,7 @@ async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn users_who_are_made_meanwhile_hold_nobody_up() {
     let newest = Semantics { list_order: ListOrder::Newest, ..Semantics::default() };
     let (sandbox, directory) = known(newest).await;
@@ -58,7 +58,7 @@ async fn users_who_are_made_meanwhile_hold_nobody_up() {
     assert_eq!((report.changes(), sandbox.counts().of("GET users")), (0, 5), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_total_that_does_not_match_deprovisions_nobody() {
     let (sandbox, directory) = known(Semantics::default()).await;
     directory.set(people(249));
@@ -72,7 +72,7 @@ async fn a_total_that_does_not_match_deprovisions_nobody() {
     assert_eq!(sandbox.user_count(), 250);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_is_refused_is_an_error_and_the_next_run_goes_on() {
     let (sandbox, directory) = known(Semantics::default()).await;
     let mut crowd = people(249);
@@ -86,7 +86,7 @@ async fn a_page_that_is_refused_is_an_error_and_the_next_run_goes_on() {
     assert_eq!((report.updated, report.tombstoned), (1, 1), "{report:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_never_comes_deprovisions_nobody_and_the_rest_goes_on() {
     let (sandbox, directory) = known(Semantics::default()).await;
     let mut crowd = people(249);
@@ -97,4 +97,58 @@ async fn a_page_that_never_comes_deprovisions_nobody_and_the_rest_goes_on() {
     assert!(report.refused.as_ref().is_some_and(|why| why.contains("Permit's list")), "{report:?}");
     assert_eq!((report.tombstoned, sandbox.user_count()), (0, 250), "{report:?}");
     assert_eq!(sandbox.user("00000000-u").unwrap().attributes["locale"], "de");
+}
+
+/// A list of roles or tenants that is short proves nothing of what somebody has: it stays, and is named.
+#[tokio::test]
+async fn a_short_list_of_roles_or_tenants_takes_nothing_from_anybody() {
+    for list in ["*/roles?*", "*/tenants?*"] {
+        for (status, body) in
+            [(200, json!({"data": [], "total_count": 0})), (200, json!([{"key": "other"}, {}]))]
+        {
+            let (sandbox, directory) = known(Semantics::default()).await;
+            let before = sandbox.snapshot();
+            let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
+            let body = body.to_string();
+            sandbox.inject(Fault::new(Action::Status { status, headers, body }).on("GET", list));
+            let report = sync(&sandbox, &directory).await;
+            assert_eq!(sandbox.snapshot(), before, "{list}: {report:?}");
+            assert_eq!(report.rejections(), 250, "everybody is named: {report:?}");
+            sandbox.clear_faults();
+            let report = sync(&sandbox, &directory).await;
+            assert!(report.converged && report.changes() == 0 && report.rejections() == 0, "{report:?}");
+        }
+    }
+}
+
+/// Full pages beside a count that is too low: there may be more.
+#[tokio::test]
+async fn a_count_that_is_too_low_hides_no_role() {
+    let mut builder = Sandbox::builder();
+    for n in 0..150 {
+        builder = builder.role(&format!("aa{n:03}"));
+    }
+    let sandbox = builder.start().await.unwrap();
+    let permit = crate::bulk_sync::support::permit(&sandbox);
+    assert_eq!(permit.roles().await.unwrap().keys.len(), 154);
+    let rows: Vec<_> = (0..100).map(|n| json!({"key": format!("aa{n:03}")})).collect();
+    let page = json!({"data": rows, "total_count": 7, "page_count": 1}).to_string();
+    let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
+    sandbox.inject(
+        Fault::new(Action::Status { status: 200, headers, body: page }).on("GET", "*/roles?page=1&*"),
+    );
+    assert_eq!(permit.roles().await.unwrap().keys.len(), 154);
+}
+
+/// A list that hides the one who left: the run does not say that all is done.
+#[tokio::test]
+async fn a_list_that_hides_who_left_is_said_to_be_short() {
+    let (sandbox, directory) = known(Semantics::default()).await;
+    directory.set(people(250).split_off(1));
+    let page = json!({"data": [], "total_count": 250, "page_count": 3}).to_string();
+    let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
+    sandbox.inject(Fault::new(Action::Status { status: 200, headers, body: page }).on("GET", "*/users?*"));
+    let report = sync(&sandbox, &directory).await;
+    assert!(report.refused.as_ref().is_some_and(|why| why.contains("Permit's list")), "{report:?}");
+    assert_eq!((report.tombstoned, sandbox.user_count()), (0, 250));
 }

@@ -1,7 +1,7 @@
 //! A directory in memory, and a bulk sync of it into a sandbox.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use permit_handoff::domain::SubPrefix;
 use permit_handoff::domain::directory::{Directory, NotWhole, Record, Summary};
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
+use permit_handoff::domain::source::{Door, SourceConfig, Sources};
 use permit_handoff::permit::{self, Address, Environment, Permit, StaticKey};
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
@@ -20,6 +21,9 @@ use tokio::sync::mpsc;
 pub(crate) const READ_AHEAD: usize = 1_100;
 
 pub(crate) const SOURCE: &str = "local_pool";
+
+/// The pool of everybody, which the policy does not name.
+static POOL: LazyLock<Arc<SourceConfig>> = LazyLock::new(|| Sources::default().of_user_pool(SOURCE));
 
 pub(crate) const POLICY: &str = r#"
 [user]
@@ -100,8 +104,11 @@ impl Person {
     pub(crate) fn record(&self, as_of: Timestamp) -> Record {
         let attributes = self.attributes.iter().cloned().chain([("sub".to_owned(), self.key.clone())]);
         let groups = Some(self.groups.clone());
-        match Identity::from_user_attributes(Source::user_pool(SOURCE), attributes, groups, self.enabled) {
-            Ok(identity) => Record::Identity(identity.on(Evidence::read_at(as_of))),
+        match POOL.identity_of_user(&Door::Pool, attributes, groups, as_of) {
+            Ok(identity) => {
+                let identity = Identity { enabled: self.enabled, ..identity };
+                Record::Identity(identity.on(Evidence::read_at(as_of)))
+            }
             Err(error) => Record::Invalid { user: self.key.clone(), key: None, reason: error.to_string() },
         }
     }
@@ -195,16 +202,22 @@ pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
 
 /// The same, and the sandbox is the PDP too.
 pub(crate) fn permit_at_pdp(sandbox: &Sandbox) -> Permit {
-    permit_with(sandbox, Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
+    permit_with(sandbox, &sandbox.url(), Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
 }
 
 /// The same with another time for an attempt.
 pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
-    permit_with(sandbox, timeout, None)
+    permit_with(sandbox, &sandbox.url(), timeout, None)
 }
 
-fn permit_with(sandbox: &Sandbox, timeout: Duration, pdp_url: Option<Address>) -> Permit {
-    let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
+/// The same by way of somebody who stands before the sandbox, at `url`.
+pub(crate) fn permit_with(
+    sandbox: &Sandbox,
+    url: &str,
+    timeout: Duration,
+    pdp_url: Option<Address>,
+) -> Permit {
+    let mut settings = permit::Settings::new(url.parse().unwrap());
     settings.environment =
         Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
     settings.timeout = timeout;

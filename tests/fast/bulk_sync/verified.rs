@@ -33,7 +33,7 @@ fn handoff(sandbox: &Sandbox, key: &str) -> Value {
     sandbox.user(key).unwrap().attributes["handoff"].clone()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_takes_its_verified_address_from_whoever_has_not_verified_it() {
     for (name, semantics) in unique() {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -57,7 +57,7 @@ async fn a_sign_in_takes_its_verified_address_from_whoever_has_not_verified_it()
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn somebody_who_was_refused_the_address_and_verifies_it_then_has_it() {
     for (name, semantics) in unique().take(2) {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -73,7 +73,7 @@ async fn somebody_who_was_refused_the_address_and_verifies_it_then_has_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_address_that_is_verified_or_somebody_elses_work_stays() {
     for (name, semantics) in unique() {
         let elsewhere = UserState::new().email("hand@example.com").attribute("plan", "pro");
@@ -95,7 +95,7 @@ async fn an_address_that_is_verified_or_somebody_elses_work_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bulk_sync_gives_an_address_to_its_verified_owner_in_whatever_order_they_come() {
     for (name, semantics) in unique().take(4) {
         for owner_comes_first in [true, false] {
@@ -124,7 +124,7 @@ async fn a_bulk_sync_gives_an_address_to_its_verified_owner_in_whatever_order_th
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bulk_sync_takes_it_from_who_had_it_since_an_earlier_run() {
     for (name, semantics) in unique().take(2) {
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();

@@ -75,7 +75,7 @@ struct Section {
 }
 
 const ANN: &str = "11111111-0000-4000-8000-000000000001";
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 13] = [
     Section {
         heading: "Auth0",
         token: Some(("auth0|5f7c8e", &["admins"], false, true)),
@@ -169,6 +169,22 @@ const SECTIONS: [Section; 11] = [
             "people.csv",
             &[("e-1", &["admins", "editors"], true, true), ("e-2", &["editors"], true, false)],
         )],
+    },
+    Section {
+        heading: "Active Directory",
+        token: None,
+        exports: &[(
+            "users.csv",
+            &[
+                ("66666666-0000-4000-8000-000000000001", &["Editors", "Ops, Night"], true, true),
+                ("66666666-0000-4000-8000-000000000002", &["Editors"], true, false),
+            ],
+        )],
+    },
+    Section {
+        heading: "SCIM 2.0",
+        token: None,
+        exports: &[("users.json", &[("2819c223", &["Editors"], true, true), ("2819c224", &[], true, false)])],
     },
 ];
 

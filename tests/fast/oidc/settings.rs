@@ -84,6 +84,11 @@ fn each_fault_says_what_it_is_and_what_to_do() {
             json!({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}),
             "`jwks`: no key in the set can verify".into(),
         ),
+        (
+            json!({"jwks": {"keys": [{"kty": "oct", "kid": "k1", "k": "c2VjcmV0"}, {"kty": "RSA", "n": "!"}]}}),
+            "(k1: the key is a shared secret; a key without `kid`: the key is malformed)".into(),
+        ),
+        (json!({"jwks": {"keys": []}}), "(it is empty)".into()),
         (json!({"audience": ["api"]}), "did you mean `audiences`?".into()),
         (json!({"tenants": ["t"]}), "`issuer` does not have".into()),
     ] {
@@ -109,6 +114,25 @@ fn plain_http_is_for_this_machine_alone() {
         "https://issuer.example/",
     ] {
         assert_eq!(faults_with(&json!({"issuer": issuer})), Vec::<String>::new(), "{issuer}");
+    }
+}
+
+#[test]
+fn an_issuer_is_a_hosts_name_only_where_its_keys_are_given() {
+    let google = json!({"issuer": ["https://accounts.google.com", "accounts.google.com"],
+        "jwks_uri": "https://www.googleapis.com/oauth2/v3/certs"});
+    assert_eq!(faults_with(&google), Vec::<String>::new());
+    for issuer in [
+        "accounts.google.com/",
+        "Accounts.google.com",
+        "accounts google.com",
+        "localhost",
+        "a..b",
+        "x@y.z",
+        "http://a.example",
+    ] {
+        let given = json!({"issuer": issuer, "jwks_uri": "https://keys.example/jwks"});
+        assert_eq!(faults_with(&given).len(), 1, "{issuer}");
     }
 }
 

@@ -1,7 +1,10 @@
+use permit_handoff::config::OnFailure;
 use permit_handoff::permit::Error;
+use permit_handoff::sync::one::sign_in::{Outcome, SignIn};
 use permit_sandbox::{Fault, Pdp, PostExistingUser, Sandbox, Semantics, UserState};
 
 use super::*;
+use crate::support::{arrive, person, policy, settings};
 
 fn through_pdp(sandbox: &Sandbox) -> Permit {
     client(sandbox, |settings| settings.pdp_url = Some(sandbox.url().parse().unwrap()))
@@ -144,4 +147,29 @@ async fn neither_a_patient_handle_nor_one_with_no_time_waits_for_a_pdp() {
     permit.patient(1.0).replace_user(&user("u1", &[])).await.unwrap();
     permit.until(soon(1_500)).replace_user(&user("u1", &[])).await.unwrap();
     assert_eq!(asked(&sandbox), (0, 2));
+}
+
+/// An admin signs in who is none any more, beside a PDP that behaves so. Whether Permit has taken the role back, and whether the first
+/// check at the PDP still finds it.
+async fn demoted(pdp: Pdp) -> (bool, bool) {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let sign_in = SignIn::new(through_pdp(&sandbox), policy(), settings(8_000, OnFailure::Admit), None);
+    arrive(&sign_in, person("u1", &[], &["admins"]), false).await;
+    assert!(sandbox.pdp_knows("u1", "default/admin"));
+    sandbox.set_pdp(pdp);
+    let outcome = arrive(&sign_in, person("u1", &[], &[]), false).await;
+    assert!(matches!(outcome, Outcome::Synced(_)), "{pdp:?}: {outcome:?}");
+    let is_taken = !sandbox.user("u1").unwrap().roles.contains("default/admin");
+    (is_taken, sandbox.pdp_knows("u1", "default/admin"))
+}
+
+#[tokio::test]
+async fn the_first_check_after_a_demotion_knows_of_it() {
+    // A minute behind the API, and quick with what goes through it.
+    let lags = Pdp { delay_ms: 200, api_lag_ms: 60_000, ..Pdp::default() };
+    assert_eq!(demoted(lags).await, (true, false));
+    // It has lost the person's data: it lets nobody in.
+    assert_eq!(demoted(Pdp { part_percent: 0, ..Pdp::default() }).await, (true, false));
+    // It takes nothing in any more: the API has the role taken back all the same, and only the proof at the PDP tells.
+    assert_eq!(demoted(Pdp { frozen: true, ..Pdp::default() }).await, (true, true));
 }

@@ -73,7 +73,7 @@ async fn both_shapes_of_a_list_are_read() {
     {
         let (permit, seen) = fixed(&[], body.into()).await;
         let keys = ["a", "b"].map(|key| Key::new(key).unwrap());
-        assert_eq!(permit.roles().await, Ok(keys.clone().into()));
+        assert_eq!(permit.roles().await.unwrap().keys, keys.clone().into());
         assert_eq!(permit.tenants().await, Ok(keys.into()));
         assert_eq!(seen.lock().unwrap().len(), 2);
     }
@@ -84,7 +84,7 @@ async fn a_list_that_is_the_same_on_every_page_ends() {
     let rows: Vec<_> = (0..100).map(|n| format!(r#"{{"key": "k{n}"}}"#)).collect();
     let (permit, seen) =
         fixed(&[], format!(r#"{{"data": [{}], "total_count": 1000}}"#, rows.join(",")).into()).await;
-    assert_eq!(permit.roles().await.unwrap().len(), 100);
+    assert_eq!(permit.roles().await.unwrap().keys.len(), 100);
     assert_eq!(seen.lock().unwrap().len(), 2);
 }
 
@@ -158,4 +158,20 @@ async fn times_are_by_permits_clock_whatever_this_machines_says() {
         assert!(late.abs() < jiff::SignedDuration::from_secs(60), "{late}");
         assert_eq!(facts.ledger.unwrap().as_of, Some(noted), "it lies in Permit's future");
     }
+}
+
+/// To a machine whose clock is two hours behind, what others wrote just now does not lie in the future.
+#[tokio::test]
+async fn what_others_noted_stands_on_a_machine_whose_clock_is_behind() {
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(2);
+    let date: &'static str = httpdate::fmt_http_date(soon).leak();
+    let headers: &'static [(&str, &str)] = vec![("date", date)].leak();
+    let noted = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let user = serde_json::json!({"key": "u1", "updated_at": noted.to_string(),
+        "attributes": {"handoff": {"source": "pool", "grants": [], "as_of": noted.to_string()}}});
+    let (permit, _) = fixed(headers, user.to_string().into_bytes()).await;
+    let facts = permit.user(&UserKey::new("u1").unwrap()).await.unwrap().unwrap();
+    assert_eq!(facts.ledger.unwrap().as_of, Some(noted));
+    let behind = permit.ahead() + jiff::SignedDuration::from_hours(2);
+    assert!(behind.abs() < jiff::SignedDuration::from_secs(60), "{behind}");
 }

@@ -54,6 +54,9 @@ pub struct Rules {
     pub repeats: u8,
     /// What the directory says, one after another.
     pub directory: &'static [Roles],
+    /// It has said all of that before anything begins: the first sign-in comes with what it said at first (an old token), the next one with
+    /// what it says in the end. That is the case of two sign-ins around a change that matters, in a far smaller world.
+    pub has_changed: bool,
     /// An administrator gives a role meanwhile.
     pub administrator: bool,
     /// Whether Permit has the user at first.

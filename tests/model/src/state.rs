@@ -70,6 +70,25 @@ impl fmt::Display for State {
     }
 }
 
+impl Work {
+    /// Somebody who has read the directory, and is to read the user.
+    fn new(version: u8, as_of: u8, is_bulk: bool, message: Option<Message>) -> Self {
+        Self {
+            message,
+            is_bulk,
+            version,
+            as_of,
+            reads: true,
+            age: 0,
+            late: 0,
+            claims: message.map_or(0, |message| message.grants),
+            told: None,
+            steps: Steps::default(),
+            granted: false,
+        }
+    }
+}
+
 /// The lowest role of a set, and the others.
 fn first(roles: Roles) -> (Roles, Roles) {
     let lowest = roles & roles.wrapping_neg();
@@ -95,6 +114,15 @@ impl State {
             administrator: rules.administrator,
             is_told: false,
         };
+        if rules.has_changed {
+            start.version = u8::try_from(rules.directory.len() - 1).unwrap_or(u8::MAX);
+            for at in 0..rules.sign_ins {
+                let version = if at == 0 { 0 } else { start.version };
+                // Their order is that of what they know.
+                start.clock = 1 + u8::try_from(at).unwrap_or(u8::MAX);
+                start.writers[at] = Writer::At(Work::new(version, start.clock, false, None));
+            }
+        }
         start.normalize();
         start
     }
@@ -146,6 +174,8 @@ impl State {
         }
         for writer in &mut self.writers {
             if let Writer::At(work) = writer {
+                // Who is about to read begins anew.
+                work.age = if work.reads { 0 } else { work.age };
                 work.as_of = rank(work.as_of);
                 for (_, as_of) in [&mut work.steps.create, &mut work.steps.write].into_iter().flatten() {
                     *as_of = rank(*as_of);
@@ -224,24 +254,13 @@ impl State {
                     work.told.map(|(told, age)| (told, age + 1)).filter(|(_, age)| *age < rules.window);
             }
         }
+        state.normalize();
         (state != *self).then_some(state)
     }
 
     fn arrives(&self, at: usize, is_bulk: bool, message: Option<Message>) -> Self {
         let mut state = self.clone();
-        let work = Work {
-            message,
-            is_bulk,
-            version: state.version,
-            as_of: state.clock,
-            reads: true,
-            age: 0,
-            late: 0,
-            claims: message.map_or(0, |message| message.grants),
-            told: None,
-            steps: Steps::default(),
-            granted: false,
-        };
+        let work = Work::new(state.version, state.clock, is_bulk, message);
         if let Some(place) = state.messages.iter().position(|known| Some(*known) == message) {
             state.messages.remove(place);
         }

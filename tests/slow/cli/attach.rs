@@ -28,8 +28,16 @@ async fn run(moto: &Moto, arguments: &[&str]) -> Output {
 async fn attach(moto: &Moto, command: &str, pool: &str, more: &[&str]) -> (Option<i32>, String, String) {
     let arguments = [command, "--user-pool-id", pool, "--function-arn", FUNCTION];
     let output = run(moto, &[&arguments, more].concat()).await;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What is printed, however it is broken into lines; no line is too wide, unless an ARN is.
+fn text(bytes: Vec<u8>) -> String {
+    let text = String::from_utf8(bytes).unwrap();
+    let is_too_wide =
+        |line: &&str| line.chars().count() > 80 && !line.contains("arn:") && !line.contains("[y/N]");
+    assert_eq!(text.lines().find(is_too_wide), None);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 async fn pool(moto: &Moto, settings: Value) -> String {
@@ -249,7 +257,7 @@ async fn a_person_is_asked() {
         let arguments = ["permit-handoff", "attach", "--user-pool-id", &pool, "--function-arn", FUNCTION];
         let Command::Attach(args) = Cli::parse_from(arguments).command else { unreachable!() };
         assert_eq!(args.run_with(&aws(&moto), &mut terminal).await.unwrap(), exit);
-        let err = String::from_utf8(err).unwrap();
+        let err = text(err);
         assert!(err.contains(&format!("PostAuthentication: nothing -> {FUNCTION}")), "{err}");
         let triggers = described(&moto, &pool).await["LambdaConfig"].take();
         assert_eq!(triggers["PostAuthentication"], attached, "{answer}");
@@ -267,7 +275,7 @@ async fn what_cannot_work_is_said_before_anything_is_sent() {
     ] {
         let arguments = ["attach", "--yes", "--user-pool-id", pool, "--function-arn", function];
         let output = run(&moto, &arguments).await;
-        let err = String::from_utf8(output.stderr).unwrap();
+        let err = text(output.stderr);
         assert_eq!(output.status.code(), Some(2), "{pool} {function}: {err}");
         assert!(err.contains(message), "{pool} {function}: {err}");
     }

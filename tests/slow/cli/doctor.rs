@@ -153,7 +153,7 @@ async fn the_roles_of_a_resource_and_the_pdp_are_looked_at() {
     answer.says("roles", "error", "the project role pilot (line 1), which Permit lacks");
     deployment.sandbox.set_pdp(permit_sandbox::Pdp { part_percent: 0, ..permit_sandbox::Pdp::default() });
     let answer = deployment.json(&[]).await;
-    answer.says("pdp", "error", "1 of 1 roles that Permit has of the user");
+    answer.says("pdp", "error", "1 of 1 role that Permit has of the user");
 }
 
 #[tokio::test]

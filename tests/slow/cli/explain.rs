@@ -80,6 +80,16 @@ async fn a_token_is_explained_and_said_to_be_unverified() {
     let (_, text) = world.run(&source("b"), &[], &["explain", "--token", path]).await;
     assert!(text.contains("No [[source]] of the policy has that issuer"), "{text}");
 
+    // What nobody has signed may hold what steers a terminal, or turns a line around.
+    let hostile = "\u{1b}]0;x\u{7}\u{1b}[2J\u{202e}nimda";
+    let claims = json!({"iss": format!("https://a.example.com/{hostile}"), "sub": "auth0|7", "name": hostile, "custom:tier": hostile});
+    std::fs::write(path, self::token(&claims)).unwrap();
+    for arguments in [&["explain", "--token", path][..], &json] {
+        let (_, text) = world.run(&source("a"), &[("NO_COLOR", "1")], arguments).await;
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(text.contains("nimda") && !text.contains(steers), "{text:?}");
+    }
+
     // What the handoff would refuse, is refused here, and nothing of it is repeated.
     std::fs::write(path, format!("{}x", token(&json!({"iss": "https://a.example.com"})))).unwrap();
     let (exit, text) = world.run(POLICY, &[], &["explain", "--token", path]).await;

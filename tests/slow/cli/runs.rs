@@ -117,8 +117,10 @@ async fn forty_columns_are_enough() {
     let (exit, text) = on_a_terminal(&world, &[("NO_COLOR", "1")], &["explain", "--help"]).await;
     assert_eq!(exit, 0);
     let options = drawn(&text).into_iter().take_while(|line| !line.starts_with("Examples"));
-    // The usage is a line to copy, and is not broken.
-    for line in options.filter(|line| !line.starts_with("Usage")) {
+    // The usages are lines to copy, and are not broken.
+    for line in
+        options.filter(|line| !line.starts_with("Usage") && !line.starts_with("       permit-handoff"))
+    {
         assert!(line.chars().count() <= 40, "{line:?}");
     }
 }

@@ -132,7 +132,7 @@ async fn a_message_that_fails_holds_up_no_other_and_goes_to_the_dead_letters_wit
     assert_eq!(kept(&invoke(&mut reconcile, &batch).await), ids(&[]));
     let mut set_aside = received(&stack, &dead).await;
     set_aside.sort_by_key(|message| message["body"] != bad[0]["body"]);
-    for (message, (bad, reason)) in set_aside.iter().zip(bad.iter().zip(["none of ours", "version 99"])) {
+    for (message, (bad, reason)) in set_aside.iter().zip(bad.iter().zip(["not one of ours", "version 99"])) {
         assert_eq!(message["body"], bad["body"]);
         assert!(message["reason"].as_str().unwrap().contains(reason), "{message}");
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use crate::cli::doctor::finding::{Check, Finding, Severity};
+use crate::cli::screen::counted;
 use crate::domain::facts::Facts;
-use crate::permit::{AtPdp, Error, Permit};
+use crate::domain::grant::Grant;
+use crate::permit::{AtPdp, Error, Permit, Roles};
 
 /// The pauses between questions: what was changed a moment ago may be on its way.
 const PAUSES: [u64; 3] = [1, 2, 4];
 
 /// Asks the PDP about one user who has a role; `None`: there is no PDP.
-pub(super) async fn look(permit: &Permit) -> Option<Finding> {
+pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
     if !permit.has_pdp() {
         return None;
     }
@@ -26,8 +28,14 @@ pub(super) async fn look(permit: &Permit) -> Option<Finding> {
             ));
         }
     };
-    let Some(facts) = page.users.into_iter().find(|facts| !facts.roles.is_empty()) else {
-        let why = "no user on the first page of Permit's list has a role";
+    // What a PDP says of a user does not show a role that permits nothing.
+    let shows = |grant: &Grant| grant.instance.is_none() && !roles.powerless.contains(&grant.role);
+    let mut users = page.users.into_iter().filter_map(|mut facts| {
+        facts.roles.retain(shows);
+        (!facts.roles.is_empty()).then_some(facts)
+    });
+    let Some(facts) = users.next() else {
+        let why = "no user on the first page of Permit's list has a role that permits anything";
         return Some(Finding::note(Check::Pdp, "the PDP was not asked", why, ""));
     };
     let mut pauses = PAUSES.into_iter().map(Duration::from_secs);
@@ -53,7 +61,10 @@ fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
     }
     Finding::error(
         Check::Pdp,
-        format!("the PDP lacks {unknown} of {} roles that Permit has of the user {key}", facts.roles.len()),
+        format!(
+            "the PDP lacks {unknown} of {} that Permit has of the user {key}",
+            counted(facts.roles.len() as u64, "role", "roles")
+        ),
         "its permission checks are out of date: people are refused what they may do",
         "restart the PDP, and see in its log whether it reaches Permit and has the key of this environment",
     )

@@ -40,7 +40,7 @@ fn said(
 
 fn lines(findings: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
-        let Finding { check, severity, what, why, remedy, accepted: _ } = finding;
+        let Finding { check, severity, what, why, remedy, .. } = finding;
         assert!(*severity == Severity::Good || !(why.is_empty() || remedy.is_empty()), "{finding:?}");
         format!("{severity:?} {check:?}: {what}")
     };

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Explained, Next, Origin, name};
+use super::next::Next;
+use super::{Explained, Origin, name};
 use crate::cli::reasons::{because, nearest};
 use crate::domain::facts::Ledger;
 use crate::domain::grant::Grant;

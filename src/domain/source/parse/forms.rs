@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::kind;
 use crate::domain::identity::UserKey;
 use crate::domain::source::{
-    Asks, Claims, FileForms, Forms, KeyEncoding, ListForm, OneOrganization, Tells, Test, Words,
+    Asks, Cell, Claims, FileForms, Forms, KeyEncoding, ListForm, OneOrganization, Tells, Test, Words,
 };
 use crate::domain::table::{Faults, Table, Text, one_or_many};
 use crate::domain::told::OneOf;
@@ -84,8 +84,20 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
     };
     (file.spread, file.pairs) = (names("spread"), names("pairs"));
     (file.columns, file.people, file.ignored) = (names("columns"), names("people"), names("ignored"));
+    file.left_empty = names("left_empty");
     file.widths = table.numbers("widths");
+    file.unquoted = table.flag("unquoted").unwrap_or(false);
     file.text_mark = table.text("text_mark").map(|(mark, _)| mark.to_owned());
+    file.status_hint = table.text("status_hint").map(|(hint, _)| hint.to_owned());
+    if let Some(mut cells) = table.table("cells", "[file.cells]") {
+        for (column, at, form) in cells.rest() {
+            let known = |text: &str| Cell::NAMES.iter().find(|(name, _)| *name == text);
+            match form.get_ref().as_str().and_then(known) {
+                Some((_, cell)) => drop(file.cells.insert(column.to_owned(), *cell)),
+                None => table.faults.add(&at, format!("`{column}` has no form of a cell")),
+            }
+        }
+    }
 }
 
 /// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for files too.
@@ -156,8 +168,10 @@ impl Given {
 fn given(mut table: Table<'_, '_>) -> Given {
     let faults = table.faults;
     let paths = |texts: Vec<Text<'_>>| texts.into_iter().map(|(path, _)| path.to_owned()).collect();
+    let is_empty =
+        table.peek("key").is_some_and(|key| key.get_ref().as_array().is_some_and(|key| key.is_empty()));
     let key = table.texts("key");
-    if key.as_ref().is_some_and(Vec::is_empty) {
+    if is_empty {
         faults.add(&table.at, "`key` names no claim: nobody would have a key");
     }
     let key_prefix = table.text("key_prefix").map(|(prefix, at)| {

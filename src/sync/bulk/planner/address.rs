@@ -1,0 +1,100 @@
+//! The address that a person is to get: whether another user has it, and what is done about that.
+
+use super::emails::Address;
+use super::{Place, Planner};
+use crate::domain::facts::{Facts, WhyRefused};
+use crate::domain::identity::Email;
+use crate::domain::policy::{Attempt, Desired};
+use crate::sync::bulk::census::{Census, State};
+use crate::sync::bulk::report::Report;
+use crate::sync::many::Second;
+use crate::sync::one::LeftOut;
+
+/// By which call a person is written.
+pub(super) enum Call {
+    /// Whichever is fewest for all.
+    Any,
+    /// By one of their own: a bulk call that others are in would be refused.
+    Alone,
+    /// The first of its kind alone: another user has the address.
+    Second(Second),
+}
+
+impl Planner<'_> {
+    /// Sees to the address that a person is to get: whether it is tried, and by which call. `None`: they wait for it, since another user
+    /// has it who may give it up yet.
+    pub(super) fn see_to_address(
+        &self,
+        place: Place,
+        desired: &mut Desired,
+        actual: Option<&Facts>,
+        may_wait: bool,
+        census: &mut Census,
+    ) -> Option<Call> {
+        let has = actual.and_then(|facts| facts.email.as_ref());
+        let Some(email) = desired.email.clone().filter(|email| Some(email) != has) else {
+            return Some(Call::Any);
+        };
+        let ledger = actual.and_then(|facts| facts.ledger.as_ref());
+        let address = self.emails.check(&email, place);
+        // The directory has not verified it for its holder: it is taken from them.
+        let takes = takes_from_holder(desired, address, census);
+        let refused = desired.refused_email(ledger).filter(|_| !takes);
+        match address {
+            Address::Free if refused == Some(WhyRefused::Taken) && self.knows_all(census) => {
+                desired.attempt = Attempt::Again;
+            }
+            Address::Free => {}
+            _ if refused.is_some() => {}
+            // It is free when what has been planned so far is done.
+            Address::Freed if may_wait => return None,
+            // The holder may give it up yet; and if not, it is tried when nothing else is in flight.
+            Address::Taken(_) if may_wait && !(takes && census.state(place) == Some(State::Waiting)) => {
+                return None;
+            }
+            Address::Freed => {}
+            Address::Taken(holder) if takes => {
+                desired.attempt = Attempt::Again;
+                census.forget_email(holder);
+                return Some(Call::Alone);
+            }
+            // Nothing is tried, so what Permit documents counts, unless it was seen to do otherwise.
+            Address::Taken(_) if self.is_dry && !self.emails.are_shared() => {
+                desired.attempt = Attempt::Refused(WhyRefused::Taken);
+            }
+            Address::Taken(holder) => {
+                return Some(Call::Second(spelling(&email, census.email(holder).as_ref())));
+            }
+        }
+        Some(Call::Any)
+    }
+
+    /// Says why an address is not tried.
+    pub(super) fn report_address(&self, desired: &Desired, actual: Option<&Facts>, report: &mut Report) {
+        let has = actual.and_then(|facts| facts.email.as_ref());
+        let ledger = actual.and_then(|facts| facts.ledger.as_ref());
+        let refused = desired.refused_email(ledger).filter(|_| desired.email.as_ref() != has);
+        if let Some(why) = refused {
+            report.reject_part(desired, &LeftOut::email(why), self.observer);
+        }
+    }
+
+    /// Whether it is known who has which address.
+    fn knows_all(&self, census: &Census) -> bool {
+        !self.is_part && census.is_whole()
+    }
+}
+
+fn spelling(email: &Email, holders: Option<&Email>) -> Second {
+    if holders.is_some_and(|holders| holders.as_str() == email.as_str()) {
+        Second::Same
+    } else {
+        Second::Other
+    }
+}
+
+/// Whether the directory has verified the address, and not that of the user who has it: then it is taken from them.
+fn takes_from_holder(desired: &Desired, address: Address, census: &Census) -> bool {
+    desired.email_verified == Some(true)
+        && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder))
+}
