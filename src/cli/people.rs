@@ -49,7 +49,7 @@ pub(super) struct FileArgs {
 /// The form of a file.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum FormatName {
-    /// Columns with comma, semicolon or tab between them
+    /// Columns with comma, semicolon, tab or bar between them
     Csv,
     /// JSON: an object a line, or a document
     #[value(alias = "jsonl")]

@@ -34,7 +34,8 @@ pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<
         (None, Some(Format::Csv)) if looks_like_json => {
             return Err("by its name it is CSV, and it looks like JSON: say which it is, --format json or --format csv".to_owned());
         }
-        (None, Some(Format::Json)) if !looks_like_json => {
+        // Of JSON lines, each may be broken.
+        (None, Some(Format::Json)) if !looks_like_json && ending == "json" => {
             return Err("by its name it is JSON, and it begins like none: say which it is, --format csv or --format json".to_owned());
         }
         _ => {}

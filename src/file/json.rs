@@ -25,7 +25,7 @@ const DEEPEST: usize = 32;
 /// The object that `text` is.
 pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     strict_json::object(text.as_bytes(), DEEPEST).map_err(|fault| match fault {
-        JsonFault::Invalid(_) => fault.to_string(),
+        JsonFault::Invalid(why) => format!("not JSON ({why}): correct the record"),
         JsonFault::NotAnObject | JsonFault::DuplicateName | JsonFault::TooDeep => {
             format!("{fault}: correct the record")
         }
@@ -222,8 +222,8 @@ mod tests {
             (r#"{"sub":"a","sub":"b"}"#, "same name twice"),
             (r#"{"a":{"b":1,"\u0062":2}}"#, "same name twice"),
             ("[1]", "not a JSON object"),
-            (r#"{"a":1}{"b":2}"#, "not JSON: trailing"),
-            (r#"{"a":1"#, "not JSON: EOF"),
+            (r#"{"a":1}{"b":2}"#, "not JSON (trailing"),
+            (r#"{"a":1"#, "not JSON (EOF"),
         ] {
             let error = object(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
