@@ -248,7 +248,7 @@ async fn people_come_from_a_file_too() {
     let other = write("other.csv", b"employee,mail\n7,seven@example.com\n");
     let (exit, text) = run(from(&other)).await;
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(exit == 2 && flat.contains("--map employee=sub"), "{text}");
+    assert!(exit == 2 && flat.contains("--map COLUMN=sub"), "{text}");
     let mut mapped = from(&other);
     mapped.extend(["--map", "employee=sub", "--map", "mail=email", "--dry-run"].map(String::from));
     let (exit, text) = run(mapped).await;

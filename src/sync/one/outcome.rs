@@ -34,9 +34,10 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    /// Whether a later look at this one person may do better: others wrote to them meanwhile.
+    /// Whether a later look at this one person may do better: others wrote to them meanwhile. What Permit refuses stays refused, and a look
+    /// would end among the dead letters each night.
     pub fn may_settle_alone(&self) -> bool {
-        matches!(self, Self::Unsettled | Self::Permit(Error::Conflict { .. } | Error::NotFound))
+        *self == Self::Unsettled
     }
 
     /// A stable code: Permit's own where it gave one.

@@ -163,7 +163,9 @@ fn plan(settings: &[(String, String)]) -> Result<String> {
     // What to type next has the settings of this run, which ends soon.
     let shown = text.split("\nNext: ").next().unwrap_or_default().trim_end();
     println!("{shown}");
-    Ok(page.display().to_string())
+    // From here, where that is a shorter way.
+    let here = std::env::current_dir().unwrap_or_default();
+    Ok(page.strip_prefix(here).unwrap_or(&page).display().to_string())
 }
 
 async fn bulk_sync_twice(sandbox: &Sandbox, function: &mut Function) -> Result<()> {

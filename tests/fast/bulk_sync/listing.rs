@@ -140,8 +140,8 @@ async fn a_count_that_is_too_low_hides_no_role() {
     assert_eq!(permit.roles().await.unwrap().keys.len(), 154);
 }
 
-/// A list that hides the one who left: the run does not say that all is done.
-#[tokio::test]
+/// A list that hides the one who left: the run does not say that all is done. On a paused clock: who is not listed is waited for.
+#[tokio::test(start_paused = true)]
 async fn a_list_that_hides_who_left_is_said_to_be_short() {
     let (sandbox, directory) = known(Semantics::default()).await;
     directory.set(people(250).split_off(1));
@@ -151,4 +151,18 @@ async fn a_list_that_hides_who_left_is_said_to_be_short() {
     let report = sync(&sandbox, &directory).await;
     assert!(report.refused.as_ref().is_some_and(|why| why.contains("Permit's list")), "{report:?}");
     assert_eq!((report.tombstoned, sandbox.user_count()), (0, 250));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_without_end_ends() {
+    let (sandbox, directory) = known(Semantics::default()).await;
+    let rows: Vec<_> = (0..100).map(|n| json!({"key": format!("x{n}")})).collect();
+    let page = json!({"data": rows, "total_count": u64::MAX, "page_count": 1}).to_string();
+    let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
+    sandbox.inject(
+        Fault::new(Action::Status { status: 200, headers, body: page }).on("GET", "*/users?page=1&*"),
+    );
+    let report = sync(&sandbox, &directory).await;
+    assert!(report.refused.is_some_and(|why| why.contains("Permit's list")));
+    assert!(sandbox.counts().of("GET users") < 60, "{}", sandbox.counts());
 }

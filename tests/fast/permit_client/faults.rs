@@ -111,6 +111,21 @@ async fn a_proxys_page_is_no_success_of_a_write() {
 }
 
 #[tokio::test]
+async fn an_error_is_no_success_whatever_its_status() {
+    let sandbox = sandbox().await;
+    let permit = plain(&sandbox);
+    permit.environment().await.unwrap();
+    // Permit's form of an error.
+    sandbox.inject(Fault::status(200));
+    let (u1, viewer) = (key("u1"), grant("default/viewer"));
+    assert_eq!(permit.user(&u1).await.map(drop), Err(Error::Garbled));
+    assert_eq!(permit.assign(&u1, &viewer).await, Err(Error::Garbled));
+    assert_eq!(permit.unassign(&u1, &viewer).await, Err(Error::Garbled));
+    assert_eq!(permit.delete_user(&u1).await, Err(Error::Garbled));
+    assert_eq!(permit.bulk_assign(&[(u1, viewer)]).await, Err(Error::Garbled));
+}
+
+#[tokio::test]
 async fn nothing_outlasts_the_deadline() {
     for fault in
         [Fault::hang(), Fault::hang_after(), Fault::trickle(), Fault::latency(5_000), Fault::status(503)]

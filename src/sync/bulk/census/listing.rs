@@ -71,8 +71,13 @@ async fn pass(
     while let Some(page) = rest.next().await {
         match page {
             Ok(page) => {
-                last_is_full = page.rows() >= UsersPage::ROWS as u64;
+                let rows = page.rows();
+                last_is_full = rows >= UsersPage::ROWS as u64;
                 seen.take(page, store, address);
+                // There are no more, whatever the count says.
+                if rows == 0 {
+                    break;
+                }
             }
             Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
                 seen.failed += 1;
