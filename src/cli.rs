@@ -34,8 +34,8 @@ pub use self::terminal::{Colour, Terminal, columns};
 pub enum Exit {
     /// It did what it was for, and there is nothing to look at.
     Done = 0,
-    /// It did what it was for, and there is something to look at: findings, changes that are to be made, people who
-    /// were rejected.
+    /// It did what it was for, and there is something to look at: findings, changes that are to be made,
+    /// people who were rejected.
     Look = 1,
     /// The command line or the settings are wrong. Nothing was done.
     Usage = 2,

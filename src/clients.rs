@@ -24,8 +24,8 @@ use crate::permit::{self, ApiKey, Environment, Permit, StaticKey};
 use crate::sync::looks::Looks;
 use crate::tls::{self, InvalidTrust, NoClient, Peer};
 
-/// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...), profiles and whatever else it
-/// looks at, as an operator's machine has them.
+/// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...), profiles and
+/// whatever else it looks at, as an operator's machine has them.
 ///
 /// # Errors
 /// Where the certificates that it is to trust cannot be read.
@@ -35,8 +35,9 @@ pub async fn aws() -> Result<SdkConfig, InvalidTrust> {
     Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(AwsHttp::default()).load().await)
 }
 
-/// The same for a Lambda, which has its region and its credentials in variables. The other ways to credentials, a client
-/// of STS and one of EC2's metadata among them, were half a megabyte and a fifth of a cold start.
+/// The same for a Lambda, which has its region and its credentials in variables. The other ways to
+/// credentials, a client of STS and one of EC2's metadata among them, were half a megabyte and a fifth of a
+/// cold start.
 ///
 /// # Errors
 /// Where the certificates that it is to trust cannot be read.

@@ -89,7 +89,8 @@ pub enum OnFailure {
 
 /// What can be read of the settings of `post-authentication` where they are wrong.
 pub struct BadDeployment {
-    /// `SIGN_IN_ON_FAILURE`. Who wrote something there that is not understood did not want the default: that denies.
+    /// `SIGN_IN_ON_FAILURE`. Who wrote something there that is not understood did not want the default: that
+    /// denies.
     pub on_failure: OnFailure,
     /// `RECONCILE_QUEUE_URL` and `USER_POOL_ID`, where both are right.
     pub queue: Option<(String, UserPoolId)>,
@@ -124,8 +125,8 @@ pub struct SignIn {
     pub cache_ttl: Duration,
     /// `RECONCILE_QUEUE_URL`; `None`: off.
     pub overflow_queue_url: Option<String>,
-    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again; `None`: any
-    /// pool's, and `reconcile` is told what people were.
+    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again;
+    /// `None`: any pool's, and `reconcile` is told what people were.
     pub user_pool_id: Option<UserPoolId>,
 }
 
@@ -188,7 +189,8 @@ pub struct Reconcile {
     /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
     /// moves them there, without one, after as many tries as its redrive policy says.
     pub dead_letter_queue_url: Option<String>,
-    /// `BULK_SYNC_STATE_MACHINE_ARN`: what a change that names nobody starts; `None`: it waits for the schedule.
+    /// `BULK_SYNC_STATE_MACHINE_ARN`: what a change that names nobody starts; `None`: it waits for the
+    /// schedule.
     pub state_machine_arn: Option<String>,
 }
 

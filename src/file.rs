@@ -1,4 +1,5 @@
-//! A directory in a file: an export of a provider, or a file of one's own. CSV or JSON, read as a stream, twice.
+//! A directory in a file: an export of a provider, or a file of one's own. CSV or JSON, read as a stream,
+//! twice.
 //!
 //! - `form`: which form the file has; `csv` and `json` take it apart, `records` gives the records of either;
 //! - `mapping`, `status`, `check`: what the operator says of its columns, and which of them nothing reads;
@@ -84,8 +85,8 @@ impl FileDirectory {
     /// The people of `path`, that `source` vouches for. Reads the file once, to see who is in it.
     ///
     /// # Errors
-    /// Where the file cannot be read or has no column for the key; where it has a column that looks like a status and that nothing
-    /// reads; where a column or a claim that is named does not exist.
+    /// Where the file cannot be read or has no column for the key; where it has a column that looks like a
+    /// status and that nothing reads; where a column or a claim that is named does not exist.
     pub fn open(
         path: &Path,
         source: &SourceConfig,
@@ -173,7 +174,8 @@ impl Inner {
     fn read(&self, prefix: &str, each: &mut dyn FnMut(Record) -> bool) -> Result<(), String> {
         self.is_as_it_was()?;
         let forms = &self.source.forms.file;
-        // Somebody's line is not seen where another text has swallowed it, and then a forged one would stand alone.
+        // Somebody's line is not seen where another text has swallowed it, and then a forged one would stand
+        // alone.
         if let Some(broken) = self.survey.broken.as_ref().filter(|_| self.can_be_forged) {
             return Err(self.said(broken));
         }

@@ -1,8 +1,8 @@
 //! The handoff point between sign-in and Permit.io.
 //!
-//! A sign-in and a bulk sync do the same thing at two sizes: **desired** (an identity, put through the operator's
-//! policy) is compared with **actual** (Permit's facts). The difference is **a plan**, and the plan is applied.
-//! In reading order:
+//! A sign-in and a bulk sync do the same thing at two sizes: **desired** (an identity, put through the
+//! operator's policy) is compared with **actual** (Permit's facts). The difference is **a plan**, and the
+//! plan is applied. In reading order:
 //!
 //! - [`domain`]: the pure core that makes plans;
 //! - [`permit`]: the client of Permit's REST API;

@@ -1,9 +1,9 @@
 //! Tokens of any OpenID provider: from the text in a request to [`Claims`] that may be believed.
 //!
-//! Trust is in the names. A token is first an [`UnverifiedToken`](unverified::UnverifiedToken), of which only the issuer,
-//! the key id and the algorithm can be asked, and only to choose the key that decides. Nothing else of
-//! it can be read until [`Verifier::verify`] has checked the signature and every claim that limits it; what then
-//! comes out is [`Claims`]. There is no way to make a `Claims` without that.
+//! Trust is in the names. A token is first an [`UnverifiedToken`](unverified::UnverifiedToken), of which only
+//! the issuer, the key id and the algorithm can be asked, and only to choose the key that decides. Nothing
+//! else of it can be read until [`Verifier::verify`] has checked the signature and every claim that limits
+//! it; what then comes out is [`Claims`]. There is no way to make a `Claims` without that.
 //!
 //! | module | what it holds |
 //! | --- | --- |

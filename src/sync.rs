@@ -2,8 +2,8 @@
 //!
 //! Each feeds the pure core ([`crate::domain`]) and carries its plans out.
 //!
-//! - [`one`]: one person: read, plan, apply, and again if Permit changed in between; [`one::sign_in`] does it within
-//!   a budget;
+//! - [`one`]: one person: read, plan, apply, and again if Permit changed in between; [`one::sign_in`] does it
+//!   within a budget;
 //! - [`many`]: many people, by bulk calls;
 //! - [`bulk`]: a whole directory, with proof;
 //! - [`looks`]: second looks, which are sent ahead of writes;

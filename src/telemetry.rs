@@ -1,8 +1,8 @@
 //! Logs and metrics, without personal data.
 //!
-//! Logs are lines of JSON on standard output, where Lambda takes them from; for a person at a terminal they are
-//! readable lines on standard error. Metrics go into the same log in CloudWatch's embedded format, and cost no
-//! request. A user is a [`UserHash`] in both.
+//! Logs are lines of JSON on standard output, where Lambda takes them from; for a person at a terminal they
+//! are readable lines on standard error. Metrics go into the same log in CloudWatch's embedded format, and
+//! cost no request. A user is a [`UserHash`] in both.
 
 pub mod metrics;
 mod user_hash;
@@ -86,7 +86,8 @@ pub fn init(
     })?;
     let filtered = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     let logs = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE);
-    // That one is set already is not a fault: a test, or a program around this one, wants the logs its own way.
+    // That one is set already is not a fault: a test, or a program around this one, wants the logs its own
+    // way.
     let _ = match format {
         Format::Json => {
             let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(true);
@@ -108,8 +109,8 @@ pub fn init(
     Ok(Metrics { collector })
 }
 
-/// Whether a line may be logged, whatever `RUST_LOG` asks for. Libraries log what passes through them below `info`: the Lambda runtime
-/// whole events, HTTP clients headers and bodies.
+/// Whether a line may be logged, whatever `RUST_LOG` asks for. Libraries log what passes through them below
+/// `info`: the Lambda runtime whole events, HTTP clients headers and bodies.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let is_ours = OURS.iter().any(|name| {
         metadata.target().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))

@@ -1,7 +1,8 @@
 //! TLS for every client: which certificates are trusted, and one set of settings that all of them share.
 //!
-//! Mozilla's root certificates are compiled in, as parsed data: reading and parsing a machine's bundle took two thirds
-//! of a cold start. Operators with a certificate authority of their own name its file, which then replaces them.
+//! Mozilla's root certificates are compiled in, as parsed data: reading and parsing a machine's bundle took
+//! two thirds of a cold start. Operators with a certificate authority of their own name its file, which then
+//! replaces them.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ pub fn is_this_machine(url: &Url) -> bool {
 pub enum Peer {
     /// AWS: `AWS_CA_BUNDLE`, else as for [`Peer::Other`].
     Aws,
-    /// Permit, its PDP and the issuers of tokens: `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the roots compiled in.
+    /// Permit, its PDP and the issuers of tokens: `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the roots compiled
+    /// in.
     Other,
 }
 

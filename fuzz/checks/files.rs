@@ -1,5 +1,6 @@
-//! Files of people, in every form: `sync --file` reads them before anything is done. Reading must not panic, must end alike
-//! whenever it is done, and must give no person twice; and no more people than there are lines.
+//! Files of people, in every form: `sync --file` reads them before anything is done. Reading must not panic,
+//! must end alike whenever it is done, and must give no person twice; and no more people than there are
+//! lines.
 
 use std::collections::HashSet;
 use std::io::Write as _;

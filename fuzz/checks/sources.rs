@@ -1,5 +1,5 @@
-//! The policy file with its sources, and a person's claims at each door. Neither may panic; each fault has a line of the text; and
-//! what is told less neither grants more nor takes away more.
+//! The policy file with its sources, and a person's claims at each door. Neither may panic; each fault has a
+//! line of the text; and what is told less neither grants more nor takes away more.
 
 use jiff::Timestamp;
 use permit_handoff::domain::grant::Grant;

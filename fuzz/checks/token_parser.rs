@@ -1,5 +1,6 @@
-//! The parser of the compact JWS, fed the text itself or the two JSON parts, which are then rightly encoded so that the fuzzer
-//! gets past base64. It must not panic, and whatever it takes must have one spelling and one reading.
+//! The parser of the compact JWS, fed the text itself or the two JSON parts, which are then rightly encoded
+//! so that the fuzzer gets past base64. It must not panic, and whatever it takes must have one spelling and
+//! one reading.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use permit_handoff::oidc::unverified::{MAX_KID, MAX_TOKEN, UnverifiedToken};

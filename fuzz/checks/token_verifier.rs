@@ -1,6 +1,7 @@
-//! The verifier, in three ways. The text as it is must never verify: the keys are made anew in each run, so none can be signed. A good token with the
-//! bytes of the input laid over it must not verify either, unless nothing was changed. And claims that the fuzzer makes up, rightly
-//! signed, must not panic, and may verify only with a date, an issuer and an audience that hold.
+//! The verifier, in three ways. The text as it is must never verify: the keys are made anew in each run, so
+//! none can be signed. A good token with the bytes of the input laid over it must not verify either, unless
+//! nothing was changed. And claims that the fuzzer makes up, rightly signed, must not panic, and may verify
+//! only with a date, an issuer and an audience that hold.
 
 use std::{sync::LazyLock, time::Duration};
 

@@ -76,8 +76,8 @@ impl Contract {
         Ok(Self { operations })
     }
 
-    /// Holds a request against the contract. `path` is the template, `query` as it came. The query is given back with
-    /// its types: numbers, booleans, lists. `is_json` is what the content type says.
+    /// Holds a request against the contract. `path` is the template, `query` as it came. The query is given
+    /// back with its types: numbers, booleans, lists. `is_json` is what the content type says.
     pub(crate) fn check(
         &self,
         method: &Method,
@@ -129,7 +129,8 @@ fn nullable(schema: &mut Value) {
     }
 }
 
-/// The query's parameters that the operation knows, each read as its type; text that cannot be read so stays text.
+/// The query's parameters that the operation knows, each read as its type; text that cannot be read so stays
+/// text.
 fn typed(kinds: &BTreeMap<String, String>, query: &[(String, String)]) -> Value {
     let value = |(name, kind): (&String, &String)| {
         let given = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());

@@ -1,4 +1,5 @@
-//! What a refused request is answered: Permit's error body, or FastAPI's for one that does not fit the contract.
+//! What a refused request is answered: Permit's error body, or FastAPI's for one that does not fit the
+//! contract.
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! Permit's rate limits, as a log of the requests of the last window.
 //!
-//! What kind of window Permit uses is not documented. A sliding log is the strictest: in no span as long as the window
-//! do more requests pass than the limit says, wherever the span begins. A client that keeps to it keeps to any other.
-//! A request that is refused is not counted. The windows pass by tokio's clock, which a test may pause.
+//! What kind of window Permit uses is not documented. A sliding log is the strictest: in no span as long as
+//! the window do more requests pass than the limit says, wherever the span begins. A client that keeps to it
+//! keeps to any other. A request that is refused is not counted. The windows pass by tokio's clock, which a
+//! test may pause.
 
 use std::collections::VecDeque;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the contract, and
-//! then the one who answers it.
+//! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the
+//! contract, and then the one who answers it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};

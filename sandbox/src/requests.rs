@@ -43,7 +43,8 @@ pub struct Request {
     pub method: String,
     /// Path and query as they came.
     pub path: String,
-    /// Method and path as the contract has them, without version, project and environment: `PUT users/{user_id}`.
+    /// Method and path as the contract has them, without version, project and environment:
+    /// `PUT users/{user_id}`.
     pub endpoint: String,
     /// How it counts.
     pub kind: Kind,

@@ -4,8 +4,8 @@ use crate::semantics::ListOrder;
 
 /// A place for rows of one kind. A row is known by its serial number, which is never given twice.
 ///
-/// A page by number costs the page, not the table. Removing only marks: the order is tidied by the next reader, once
-/// for all that was removed since.
+/// A page by number costs the page, not the table. Removing only marks: the order is tidied by the next
+/// reader, once for all that was removed since.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<T> {
     by_serial: Vec<Option<T>>,

@@ -127,14 +127,15 @@ impl Sandbox {
         lock(&self.shared.faults).clear();
     }
 
-    /// Holds up the first request for which `which` says so, among those that come from now on, until what this gives is
-    /// dropped. `which` is asked of each request once, in the order in which they come, and must not ask the sandbox.
+    /// Holds up the first request for which `which` says so, among those that come from now on, until what
+    /// this gives is dropped. `which` is asked of each request once, in the order in which they come, and
+    /// must not ask the sandbox.
     pub fn hold(&self, moment: Moment, which: impl FnMut(&Request) -> bool + Send + 'static) -> Held {
         lock(&self.shared.hooks).hold(moment, Box::new(which))
     }
 
-    /// Has `watcher` look at the environment after every write, before anything else happens in it. It must not ask the
-    /// sandbox.
+    /// Has `watcher` look at the environment after every write, before anything else happens in it. It must
+    /// not ask the sandbox.
     pub fn watch(&self, watcher: impl FnMut(&Request, &Snapshot) + Send + 'static) {
         lock(&self.shared.hooks).watch(Box::new(watcher));
     }

@@ -27,8 +27,8 @@ pub enum KeyScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pdp {
-    /// Milliseconds until the PDP knows of a write that went through it. Role assignments inside a user write take twice
-    /// that.
+    /// Milliseconds until the PDP knows of a write that went through it. Role assignments inside a user write
+    /// take twice that.
     pub delay_ms: u64,
     /// Milliseconds until the PDP knows of a write that went to the API.
     pub api_lag_ms: i64,

@@ -130,7 +130,8 @@ pub enum SeedError {
 }
 
 impl World {
-    /// Adds what is in `seed` to the environment. Roles and tenants that are there stay; users that are there are replaced.
+    /// Adds what is in `seed` to the environment. Roles and tenants that are there stay; users that are there
+    /// are replaced.
     pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
         let Snapshot { roles, resources, tenants, instances, users } = seed;
         for key in roles.iter().filter(|key| self.role(key).is_err()).cloned().collect::<Vec<_>>() {

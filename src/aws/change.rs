@@ -1,7 +1,8 @@
 //! A change in a user pool, as EventBridge brings it from CloudTrail.
 //!
-//! An event is a hint: it names a person to look at, or says that many may have changed. Nobody publishes what every field of every call holds,
-//! so each is read as if it could be missing or odd, and what is not understood is counted and dropped. The bulk sync finds what events missed.
+//! An event is a hint: it names a person to look at, or says that many may have changed. Nobody publishes
+//! what every field of every call holds, so each is read as if it could be missing or odd, and what is not
+//! understood is counted and dropped. The bulk sync finds what events missed.
 
 use jiff::Timestamp;
 use serde_json::Value;

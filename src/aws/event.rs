@@ -1,7 +1,7 @@
 //! A trigger event, as Cognito hands it to the Lambda.
 //!
-//! The event's shape may grow, and Cognito wants the very same JSON back: so this is only a reading of it, and
-//! the caller keeps and returns the raw text.
+//! The event's shape may grow, and Cognito wants the very same JSON back: so this is only a reading of it,
+//! and the caller keeps and returns the raw text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,8 +31,8 @@ pub enum Kind {
     Other(String),
 }
 
-/// The `triggerSource`s of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3. That of an application's own tokens,
-/// `TokenGeneration_ClientCredentials`, is about nobody.
+/// The `triggerSource`s of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3. That of an
+/// application's own tokens, `TokenGeneration_ClientCredentials`, is about nobody.
 const TOKENS: [&str; 4] = [
     "TokenGeneration_HostedAuth",
     "TokenGeneration_Authentication",
@@ -52,7 +52,8 @@ pub struct TriggerEvent {
     pub user_name: String,
     /// `request.userAttributes`; a value that is not text is here as JSON, and a null is not here.
     pub user_attributes: BTreeMap<String, String>,
-    /// The groups that the event tells, in `request.groupConfiguration.groupsToOverride`; `None`: it does not.
+    /// The groups that the event tells, in `request.groupConfiguration.groupsToOverride`; `None`: it does
+    /// not.
     pub groups: Option<BTreeSet<String>>,
 }
 
@@ -103,7 +104,8 @@ impl TriggerEvent {
     /// Reads the JSON text of an event (of a `RawValue`: `raw.get().as_bytes()`).
     ///
     /// # Errors
-    /// Where it is not a trigger event. An event of a trigger that is not handled is none: see [`Kind::Other`].
+    /// Where it is not a trigger event. An event of a trigger that is not handled is none: see
+    /// [`Kind::Other`].
     pub fn parse(json: &[u8]) -> Result<Self, NotATrigger> {
         let RawEvent { trigger_source, user_pool_id, region, user_name, request } =
             serde_json::from_slice(json).map_err(|_| NotATrigger::NotAnObject)?;

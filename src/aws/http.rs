@@ -1,7 +1,7 @@
 //! How the AWS SDK's requests are sent: by the HTTP client that everything else here is asked with.
 //!
-//! The SDK's own client brings a second TLS set-up, HTTP/2 and a pool of its own, which cost size and time at a
-//! cold start and give nothing for requests of a few kilobytes.
+//! The SDK's own client brings a second TLS set-up, HTTP/2 and a pool of its own, which cost size and time at
+//! a cold start and give nothing for requests of a few kilobytes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,8 @@ use crate::tls::{self, NoClient, Peer};
 /// Sends what the SDK's clients ask for. Clones share connections.
 #[derive(Clone, Default, Debug)]
 pub struct AwsHttp {
-    /// One a pair of time-outs: the SDK's clients all have the same, and credentials from a metadata service shorter ones.
+    /// One a pair of time-outs: the SDK's clients all have the same, and credentials from a metadata service
+    /// shorter ones.
     connectors: Arc<Mutex<Vec<(Timeouts, SharedHttpConnector)>>>,
 }
 
@@ -42,7 +43,8 @@ impl HttpClient for AwsHttp {
 
 fn client((connect, read): Timeouts) -> Result<Client, NoClient> {
     let mut builder = tls::client(Peer::Aws)?
-        // AWS drops an idle connection after some minutes at most; a frozen function would wake up with a dead one.
+        // AWS drops an idle connection after some minutes at most; a frozen function would wake up with a
+        // dead one.
         .pool_idle_timeout(Duration::from_secs(45));
     if let Some(connect) = connect {
         builder = builder.connect_timeout(connect);

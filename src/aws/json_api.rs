@@ -1,4 +1,5 @@
-//! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON protocol, signed here.
+//! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON
+//! protocol, signed here.
 
 use std::time::{Duration, SystemTime};
 

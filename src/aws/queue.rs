@@ -1,8 +1,9 @@
 //! The one queue of people to look at.
 //!
-//! A message is a key where the directory can be read again (a user pool): what was true when it was sent is no matter
-//! by then. Only people that nothing but a token tells of are in it with what the token said, cut to what the policy uses
-//! and with the token's time, so that no more personal data waits in the queue than would stand in Permit.
+//! A message is a key where the directory can be read again (a user pool): what was true when it was sent is
+//! no matter by then. Only people that nothing but a token tells of are in it with what the token said, cut
+//! to what the policy uses and with the token's time, so that no more personal data waits in the queue than
+//! would stand in Permit.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,10 +19,11 @@ use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
 
-/// The form of the messages that this program writes, and the only one that it reads: an older one carries a person's
-/// state without its time.
+/// The form of the messages that this program writes, and the only one that it reads: an older one carries a
+/// person's state without its time.
 const VERSION: u64 = 2;
-/// The most that one message takes, in bytes. SQS takes a mebibyte, and a message that is set aside has its reason beside it.
+/// The most that one message takes, in bytes. SQS takes a mebibyte, and a message that is set aside has its
+/// reason beside it.
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
@@ -55,7 +57,8 @@ pub struct Look {
 pub struct Lead {
     /// The user's key.
     pub key: UserKey,
-    /// Role assignments that the sender was about to make: one that stands and that no ledger names is ours all the same.
+    /// Role assignments that the sender was about to make: one that stands and that no ledger names is ours
+    /// all the same.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<Grant>,
 }

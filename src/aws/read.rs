@@ -212,8 +212,8 @@ impl UserPoolDirectory {
         Self { reader: PoolReader::new(pool, source, Pace::DEFAULT, Patience::BULK), policy }
     }
 
-    /// Reads the pool once for two sources: what this directory's own source sees goes to the first of `records`, and what `other`
-    /// sees to the second.
+    /// Reads the pool once for two sources: what this directory's own source sees goes to the first of
+    /// `records`, and what `other` sees to the second.
     ///
     /// # Errors
     /// As [`Directory::read`].
@@ -251,7 +251,8 @@ impl Directory for UserPoolDirectory {
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
         let PoolReader { pool, patience, source, .. } = &self.reader;
-        // A key of another form is from before a `key_prefix` was set: as long as they are in the pool, they have not left.
+        // A key of another form is from before a `key_prefix` was set: as long as they are in the pool, they
+        // have not left.
         let sub = source.sub_of(key).unwrap_or_else(|| key.as_str().to_owned());
         let asked = patience.ask(|| pool.contains(&sub)).await;
         asked.map_err(|error| NotWhole(error.to_string()))

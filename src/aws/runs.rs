@@ -12,7 +12,8 @@ use crate::tls::NoClient;
 
 const STEP_FUNCTIONS: Service = Service { name: "states", target: "AWSStepFunctions", version: "1.0" };
 
-/// One run stands for all changes of so many seconds. It waits until they are over, and so begins after each of them.
+/// One run stands for all changes of so many seconds. It waits until they are over, and so begins after each
+/// of them.
 const WINDOW: i64 = 300;
 
 /// Starts runs of the bulk sync.

@@ -113,8 +113,8 @@ impl CognitoPool {
         }
     }
 
-    /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`, `phone_number`
-    /// and a few more.
+    /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`,
+    /// `phone_number` and a few more.
     pub async fn users_by(&self, attribute: &str, value: &str) -> Result<Vec<PoolUser>, PoolError> {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
         let filter = format!("{attribute} = \"{value}\"");

@@ -207,8 +207,8 @@ impl SecretsManagerKey {
     fn explain(&self, error: &SdkError<GetSecretValueError>) -> SecretError {
         let id = self.secret_id.clone();
         let fault = AwsFault::new("Secrets Manager", error);
-        // Of a secret without a value AWS has the same code as of none: "can't find the specified secret value for
-        // staging label: AWSCURRENT".
+        // Of a secret without a value AWS has the same code as of none: "can't find the specified secret
+        // value for staging label: AWSCURRENT".
         let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
         match fault.code() {
             "ResourceNotFoundException" if message.contains("staging label") => SecretError::Empty(id),
@@ -219,8 +219,8 @@ impl SecretsManagerKey {
     }
 }
 
-/// `text` as an API key, without the white space around it. It goes into the header `Authorization`, so it must be visible
-/// ASCII and not empty; else `None`.
+/// `text` as an API key, without the white space around it. It goes into the header `Authorization`, so it
+/// must be visible ASCII and not empty; else `None`.
 pub fn api_key(text: &str) -> Option<SecretString> {
     let key = text.trim();
     (!key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())).then(|| SecretString::from(key))

@@ -1,7 +1,7 @@
 //! Whether a user pool still calls the function that it should call at sign-ins.
 //!
-//! The tool that manages the pool may take the triggers away with a deployment that does not name them, and nothing fails then:
-//! people sign in, and are not synced.
+//! The tool that manages the pool may take the triggers away with a deployment that does not name them, and
+//! nothing fails then: people sign in, and are not synced.
 
 use std::sync::Arc;
 

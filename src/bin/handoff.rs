@@ -1,6 +1,8 @@
-//! The HTTP handoff point: `POST /handoff` with a token of any OpenID provider, and the authorizer of an API Gateway.
+//! The HTTP handoff point: `POST /handoff` with a token of any OpenID provider, and the authorizer of an API
+//! Gateway.
 //!
-//! Takes the events of function URLs, HTTP APIs, REST APIs and load balancers, and the questions of authorizers.
+//! Takes the events of function URLs, HTTP APIs, REST APIs and load balancers, and the questions of
+//! authorizers.
 
 use std::sync::Arc;
 

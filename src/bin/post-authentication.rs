@@ -1,7 +1,7 @@
 //! The Cognito trigger: PostAuthentication, PostConfirmation and PreTokenGeneration.
 //!
-//! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its settings are:
-//! see [`permit_handoff::entry::bad_deployment`].
+//! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its
+//! settings are: see [`permit_handoff::entry::bad_deployment`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The consumer of the queue.
 //!
-//! Takes a batch of SQS messages, looks at each person named in them, and answers with the messages that stay queued.
+//! Takes a batch of SQS messages, looks at each person named in them, and answers with the messages that stay
+//! queued.
 
 use std::sync::Arc;
 use std::time::Duration;

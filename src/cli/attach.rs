@@ -50,7 +50,8 @@ pub struct Args {
     /// Take the place of another function that is attached to PostAuthentication or PostConfirmation
     #[arg(long)]
     replace: bool,
-    /// Attach PreTokenGeneration too, where no other function has it: it fires at managed login, where PostAuthentication does not
+    /// Attach PreTokenGeneration too, where no other function has it: it fires at managed login, where
+    /// PostAuthentication does not
     #[arg(long)]
     pre_token_generation: bool,
 }
@@ -68,7 +69,8 @@ struct Target {
     /// The user pool, as in eu-west-1_AbCdEfGhI; the stack's where it is left out
     #[arg(long, value_name = "ID")]
     user_pool_id: Option<UserPoolId>,
-    /// The function post-authentication, with a version or alias if you use one; the stack's where it is left out
+    /// The function post-authentication, with a version or alias if you use one; the stack's where it is left
+    /// out
     #[arg(long, value_name = "ARN")]
     function_arn: Option<FunctionArn>,
     /// Do not ask

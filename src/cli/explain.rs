@@ -1,7 +1,7 @@
 //! `explain`: why a person has the roles that they have, and what would change.
 //!
-//! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what Permit has,
-//! and the difference (`tell`).
+//! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what
+//! Permit has, and the difference (`tell`).
 
 mod tell;
 
@@ -91,7 +91,8 @@ struct Who {
     /// A token, whose signature is not checked; `-`: standard input
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A user by the key (`sub`), the e-mail address or the user name in the pool or the --file; by the key in Permit
+    /// A user by the key (`sub`), the e-mail address or the user name in the pool or the --file; by the key
+    /// in Permit
     #[arg(long, value_name = "KEY|EMAIL|USERNAME")]
     user: Option<String>,
 }
@@ -242,8 +243,8 @@ impl Args {
     }
 }
 
-/// Looks for a record by the key, then by the e-mail address, then by the user name. Of several records of one key the first
-/// counts, as in a sync.
+/// Looks for a record by the key, then by the e-mail address, then by the user name. Of several records of
+/// one key the first counts, as in a sync.
 async fn find_in(people: &FileDirectory, user: &str) -> Result<Option<Record>, Failed> {
     let email = Email::new(user);
     let (records, mut received) = mpsc::channel(1_024);

@@ -1,4 +1,5 @@
-//! What a run plans, seen from beside it: roles, people, problems. In totals, and the first people one by one.
+//! What a run plans, seen from beside it: roles, people, problems. In totals, and the first people one by
+//! one.
 
 mod planned;
 
@@ -18,7 +19,8 @@ use crate::domain::policy::{Policy, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
 
-/// People who may be read and not planned yet, while reasons are kept: those who wait for an address or for the breaker.
+/// People who may be read and not planned yet, while reasons are kept: those who wait for an address or for
+/// the breaker.
 const MET: usize = 100_000;
 
 /// What becomes of one role.

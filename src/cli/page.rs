@@ -1,7 +1,7 @@
 //! A run as one HTML page that loads nothing: verdict, problems, roles, and a table of people to search.
 //!
-//! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's own policy lets no
-//! other script run and nothing be fetched.
+//! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's own policy
+//! lets no other script run and nothing be fetched.
 
 pub(super) mod place;
 mod requests;

@@ -5,7 +5,8 @@ use unicode_width::UnicodeWidthChar as _;
 
 use super::shown::shown;
 
-/// A line of a screen, longer than the terminal perhaps: it is broken between words, what follows is indented.
+/// A line of a screen, longer than the terminal perhaps: it is broken between words, what follows is
+/// indented.
 #[derive(Clone, Default)]
 pub(super) struct Line {
     /// Blanks before what is broken off.

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character shows as itself: it does not steer the terminal, turn the direction of the text, or hide.
+/// Whether a character shows as itself: it does not steer the terminal, turn the direction of the text, or
+/// hide.
 fn shows(c: char) -> bool {
     if c.is_control() {
         return false;
     }
     !matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        // Zero-width characters, marks of direction, line and paragraph separators, embeddings, overrides, isolates.
+        // Zero-width characters, marks of direction, line and paragraph separators, embeddings, overrides,
+        // isolates.
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
@@ -33,7 +35,8 @@ pub(super) fn shown_lines(text: &str) -> String {
     text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
 }
 
-/// The same for a line of this program's own, which may have its colours in it: bold in one of the terminal's sixteen, and the end of that.
+/// The same for a line of this program's own, which may have its colours in it: bold in one of the terminal's
+/// sixteen, and the end of that.
 pub(super) fn shown_in_colours(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,7 +1,8 @@
-//! `--stack NAME`: the settings of a deployed stack, read from its functions, so that nobody copies variables.
+//! `--stack NAME`: the settings of a deployed stack, read from its functions, so that nobody copies
+//! variables.
 //!
-//! The functions are called `NAME-post-authentication` and so on, whatever deployed them (SAM, CloudFormation, Terraform).
-//! Their policy is in a layer, which is read too.
+//! The functions are called `NAME-post-authentication` and so on, whatever deployed them (SAM,
+//! CloudFormation, Terraform). Their policy is in a layer, which is read too.
 
 mod lambda_api;
 

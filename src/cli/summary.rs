@@ -1,5 +1,5 @@
-//! `plan` and `sync` on one screen, for any number of people: what is compared, losses first, problems by cause, what to
-//! type next.
+//! `plan` and `sync` on one screen, for any number of people: what is compared, losses first, problems by
+//! cause, what to type next.
 
 pub(super) mod people;
 pub(super) mod sections;

@@ -82,7 +82,8 @@ impl<'a> Terminal<'a> {
         self.show(&Line::new(2).text(text))
     }
 
-    /// The command line with another command in place of `command` and without the flags that only this one knows.
+    /// The command line with another command in place of `command` and without the flags that only this one
+    /// knows.
     pub(super) fn typed(&self, command: &str, instead: &str, without: &[&str]) -> String {
         let mut kept = Vec::with_capacity(self.arguments.len());
         let mut arguments = self.arguments.iter();

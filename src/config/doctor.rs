@@ -5,7 +5,8 @@ use super::{FileSync, Handoff, PermitSettings, Reconcile, SignIn, parse};
 use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
 
-/// Settings of the command line's `doctor`. What is wrong is `None` and has its fault; the rest can be looked at.
+/// Settings of the command line's `doctor`. What is wrong is `None` and has its fault; the rest can be looked
+/// at.
 #[derive(Debug)]
 pub struct Doctor {
     /// How to reach Permit.

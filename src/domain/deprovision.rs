@@ -86,10 +86,11 @@ impl Departure {
         })
     }
 
-    /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there the breaker
-    /// stands before it, and they lose their roles until then.
+    /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there
+    /// the breaker stands before it, and they lose their roles until then.
     ///
-    /// The role assignments `claims` may be ours although no ledger names them: see [`Plan::claiming`](super::plan::Plan::claiming).
+    /// The role assignments `claims` may be ours although no ledger names them: see
+    /// [`Plan::claiming`](super::plan::Plan::claiming).
     pub fn claiming(
         facts: &Facts,
         rule: &Deprovision,
@@ -144,8 +145,8 @@ pub enum Refusal {
     Doubt(String),
 }
 
-/// Whether so many of the `owned` users may lose something in one run. One person may, however small the directory is, but where
-/// `max_percent` is 0: in one of ten people, each is ten percent.
+/// Whether so many of the `owned` users may lose something in one run. One person may, however small the
+/// directory is, but where `max_percent` is 0: in one of ten people, each is ten percent.
 pub fn passes(rule: &Deprovision, owned: usize, affected: usize) -> bool {
     affected == 0 || (affected == 1 && rule.max_percent > 0.0) || percent(owned, affected) <= rule.max_percent
 }
@@ -155,10 +156,12 @@ fn percent(owned: usize, affected: usize) -> f64 {
     affected as f64 * 100.0 / owned.max(1) as f64
 }
 
-/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the directory: see [`passes`].
+/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the
+/// directory: see [`passes`].
 ///
-/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does everybody in the directory who would
-/// lose a role, disabled or not: a broken source is seen on the first run, before anything is taken.
+/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does everybody in the
+/// directory who would lose a role, disabled or not: a broken source is seen on the first run, before
+/// anything is taken.
 pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize) -> Result<(), Refusal> {
     if affected == 0 {
         return Ok(());

@@ -58,7 +58,8 @@ pub enum Looked {
     There(Identity),
     /// Nobody has this key.
     Gone,
-    /// They are there, and their record is not an identity, for this reason: they keep what they have. It names no value.
+    /// They are there, and their record is not an identity, for this reason: they keep what they have. It
+    /// names no value.
     Unclear(String),
 }
 

@@ -25,13 +25,15 @@ pub struct Ledger {
     /// Since when the user has been missing from the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
-    /// The time of the evidence that last changed something; `None`: the ledger does not say. Older evidence changes nothing.
+    /// The time of the evidence that last changed something; `None`: the ledger does not say. Older evidence
+    /// changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// The user stood in Permit before this project knew them, and so is never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// Nobody has proven that the address is theirs: its verified owner may have it. Written as `"email_verified": false`.
+    /// Nobody has proven that the address is theirs: its verified owner may have it. Written as
+    /// `"email_verified": false`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub email_unverified: bool,
     /// The address that Permit refused last: it is not tried again.
@@ -187,8 +189,9 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
-    /// The same, without times in the ledger after `latest`, which lies in the future: they are of a clock that was ahead. When Permit
-    /// noted the user's last change stands in for them, since evidence is not a newer than what it led to.
+    /// The same, without times in the ledger after `latest`, which lies in the future: they are of a clock
+    /// that was ahead. When Permit noted the user's last change stands in for them, since evidence is not a
+    /// newer than what it led to.
     #[must_use]
     pub fn not_after(mut self, latest: Timestamp) -> Self {
         let noted = self.updated_at.filter(|noted| *noted <= latest);
@@ -202,8 +205,8 @@ impl Facts {
         self
     }
 
-    /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages, which shift
-    /// while they are read: that one was not seen does not prove that it is gone.
+    /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages,
+    /// which shift while they are read: that one was not seen does not prove that it is gone.
     pub fn may_have(&self, grant: &Grant) -> bool {
         grant.instance.is_some() || self.roles.contains(grant)
     }

@@ -73,7 +73,8 @@ pub struct Grant {
     pub tenant: Key,
     /// The resource instance; `None`: the whole tenant.
     pub instance: Option<Instance>,
-    /// The role's key: one of the resource's own roles where there is an instance, or else of the environment's.
+    /// The role's key: one of the resource's own roles where there is an instance, or else of the
+    /// environment's.
     pub role: Key,
 }
 

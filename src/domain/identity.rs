@@ -1,7 +1,8 @@
 //! Who a person is, whatever said so: a trigger event, a page of the user pool, a token, a queued message.
 //!
-//! An [`Identity`] is parsed once, at the edge: empty values are absent, the e-mail has an e-mail's form, the key is one that
-//! Permit takes. A value with control characters is kept as it came, and decides over nothing: see [`is_clean`].
+//! An [`Identity`] is parsed once, at the edge: empty values are absent, the e-mail has an e-mail's form, the
+//! key is one that Permit takes. A value with control characters is kept as it came, and decides over
+//! nothing: see [`is_clean`].
 
 mod clean;
 mod email;
@@ -41,8 +42,8 @@ impl UserKey {
             return Err(InvalidIdentity::NoKey);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
-        // Permit's pattern allows these two, but in a URL they are another path: a DELETE of `..` would be one of
-        // something else.
+        // Permit's pattern allows these two, but in a URL they are another path: a DELETE of `..` would be
+        // one of something else.
         let is_path = key == "." || key == "..";
         if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
             return Err(InvalidIdentity::NotAKey);
@@ -130,7 +131,8 @@ impl fmt::Display for Source {
 pub struct Identity {
     /// The `sub`.
     pub key: UserKey,
-    /// What the directory calls them, where that is another name than the key. Shown to operators, and nothing else rests on it.
+    /// What the directory calls them, where that is another name than the key. Shown to operators, and
+    /// nothing else rests on it.
     #[serde(skip)]
     pub user_name: Option<String>,
     /// Who vouches.
@@ -150,17 +152,20 @@ pub struct Identity {
     /// Those that are not there, and do not exist: the view tells it.
     #[serde(default)]
     pub lacks: Names,
-    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean is as it came.
+    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean
+    /// is as it came.
     pub attributes: BTreeMap<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plain: BTreeSet<String>,
-    /// All their groups; `None`: not asked, or the token does not say, and there may be others than `known_groups`.
+    /// All their groups; `None`: not asked, or the token does not say, and there may be others than
+    /// `known_groups`.
     pub groups: Option<BTreeSet<String>>,
     /// Groups that are known although others may not be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub known_groups: BTreeSet<String>,
-    /// Texts that hold groups in a form that the source does not declare, one name or several; with the path of each.
+    /// Texts that hold groups in a form that the source does not declare, one name or several; with the path
+    /// of each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsplit_groups: BTreeMap<String, String>,
     /// Whether they may sign in.

@@ -1,8 +1,9 @@
-//! A path to a claim: `groups`, `app_metadata.org`, `https://acme.example/roles`, `emails[primary=true].value`.
+//! A path to a claim: `groups`, `app_metadata.org`, `https://acme.example/roles`,
+//! `emails[primary=true].value`.
 //!
-//! A name is tried as it is before it is taken apart, so a claim whose name holds dots or slashes is reached by its
-//! name, at every level. A list on the way stands for each of its items. `[field=value]` takes the items of a list whose `field`
-//! is `value`; `[field=$claim]` compares with another claim of the same person.
+//! A name is tried as it is before it is taken apart, so a claim whose name holds dots or slashes is reached
+//! by its name, at every level. A list on the way stands for each of its items. `[field=value]` takes the
+//! items of a list whose `field` is `value`; `[field=$claim]` compares with another claim of the same person.
 
 use serde_json::{Map, Value};
 
@@ -24,7 +25,8 @@ impl Claims for std::collections::BTreeMap<String, Value> {
     }
 }
 
-/// The values at `path`, in their order; none where there is none. A list at the end of the path is one value.
+/// The values at `path`, in their order; none where there is none. A list at the end of the path is one
+/// value.
 pub fn values<'v>(claims: &'v impl Claims, path: &str) -> Vec<&'v Value> {
     let mut found = Vec::new();
     find(claims, &|name| claims.claim(name), path, &mut found);
@@ -39,7 +41,8 @@ pub fn value<'v>(claims: &'v impl Claims, path: &str) -> Option<&'v Value> {
     }
 }
 
-/// Puts what `change` makes of it in the place of the value at `path`; `None`: takes it out. Only names and objects lead there.
+/// Puts what `change` makes of it in the place of the value at `path`; `None`: takes it out. Only names and
+/// objects lead there.
 pub(crate) fn change(
     claims: &mut std::collections::BTreeMap<String, Value>,
     path: &str,

@@ -139,9 +139,9 @@ impl Plan {
         Self::claiming(desired, actual, &BTreeSet::new())
     }
 
-    /// The same, where the role assignments `claims` may be ours although no ledger names them: somebody set out to make
-    /// them, and another writer may have replaced the ledger meanwhile. One that stands is taken into the ledger, or
-    /// taken back. So none is left without an owner.
+    /// The same, where the role assignments `claims` may be ours although no ledger names them: somebody set
+    /// out to make them, and another writer may have replaced the ledger meanwhile. One that stands is taken
+    /// into the ledger, or taken back. So none is left without an owner.
     pub fn claiming(desired: &Desired, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Self {
         let Some(actual) = actual else {
             return match desired.evidence.as_of {
@@ -243,7 +243,8 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
     (!change.is_empty()).then_some(change)
 }
 
-/// Whether the address that the user is to have is nobody's proven one. An address that somebody else gave them is not ours to judge.
+/// Whether the address that the user is to have is nobody's proven one. An address that somebody else gave
+/// them is not ours to judge.
 fn is_email_unverified(desired: &Desired, actual: Option<&Facts>) -> bool {
     let ledger = actual.and_then(|facts| facts.ledger.as_ref());
     let is_unverified = ledger.is_some_and(|ledger| ledger.email_unverified);

@@ -219,7 +219,8 @@ impl Policy {
         cut
     }
 
-    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's profile.
+    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's
+    /// profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
         let leads_to = |path: &str| {

@@ -6,7 +6,8 @@
 //! - `parse`, `provider`: from TOML;
 //! - `test`, `list`, `key`, `cell`: what single claims say;
 //! - `columns`, `views`: what only files have; what each door tells;
-//! - `read`: from a person's claims at a door to an [`Identity`](super::identity::Identity), or to why there is none.
+//! - `read`: from a person's claims at a door to an [`Identity`](super::identity::Identity), or to why there
+//!   is none.
 
 mod cell;
 mod columns;
@@ -193,7 +194,8 @@ pub struct FileForms {
     pub text_mark: Option<String>,
     /// What the exporter writes into the cells of its CSV, by column.
     pub cells: BTreeMap<String, Cell>,
-    /// Whether its CSV leaves texts that people choose without quotes, so that they can write lines of their own into it.
+    /// Whether its CSV leaves texts that people choose without quotes, so that they can write lines of their
+    /// own into it.
     pub unquoted: bool,
     /// Lists that the exporter leaves empty for everybody where it does not tell them.
     pub left_empty: Vec<String>,
@@ -238,7 +240,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in `faults`.
+    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in
+    /// `faults`.
     pub(super) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
         parse::sources(tables, faults)
     }
@@ -260,8 +263,8 @@ impl Sources {
         })
     }
 
-    /// The source whose tokens have this very `iss`; a default one, where the policy has none: to explain a token
-    /// that nobody trusts.
+    /// The source whose tokens have this very `iss`; a default one, where the policy has none: to explain a
+    /// token that nobody trusts.
     pub fn of_any_issuer(&self, issuer: &str) -> Arc<SourceConfig> {
         let declared = self.of_issuer(issuer).cloned();
         declared.unwrap_or_else(|| {

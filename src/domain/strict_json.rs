@@ -1,8 +1,9 @@
 //! JSON that no two parsers read differently.
 //!
-//! Parsers differ in what they make of `{"sub": "a", "sub": "b"}`, and an attacker lives in such differences. RFC 7515 §4 and RFC
-//! 7519 §4 let a verifier refuse duplicate names: this one does, at every level and after escapes are resolved. Depth is
-//! bounded by the caller, since nothing that says something of a person is nested deeply.
+//! Parsers differ in what they make of `{"sub": "a", "sub": "b"}`, and an attacker lives in such differences.
+//! RFC 7515 §4 and RFC 7519 §4 let a verifier refuse duplicate names: this one does, at every level and after
+//! escapes are resolved. Depth is bounded by the caller, since nothing that says something of a person is
+//! nested deeply.
 
 use std::{cell::Cell, fmt};
 
@@ -26,7 +27,8 @@ pub enum JsonFault {
     TooDeep,
 }
 
-/// Whether every number in `value` is the one that was written: of more than 53 bits, a double is another one.
+/// Whether every number in `value` is the one that was written: of more than 53 bits, a double is another
+/// one.
 pub fn is_exact(value: &Value) -> bool {
     const FIRST_DOUBT: f64 = 9_007_199_254_740_992.0;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The claims that a view can tell, by their names or paths. What is there is always told; this says what silence means.
+/// The claims that a view can tell, by their names or paths. What is there is always told; this says what
+/// silence means.
 ///
 /// A name stands for all that is below it, and one that ends in `*` for all that begin so (`custom:*`).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -18,8 +19,8 @@ pub struct Told {
     one_of: Option<Arc<OneOf>>,
 }
 
-/// Claims about one organization of a person who may be in several: a session's active one. What they show is so; what the
-/// person is in the others, they do not tell.
+/// Claims about one organization of a person who may be in several: a session's active one. What they show is
+/// so; what the person is in the others, they do not tell.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct OneOf {
     /// The claims.

@@ -1,7 +1,8 @@
 //! The Cognito trigger of a deployment that cannot work: a setting, the policy or a client is wrong.
 //!
-//! A trigger that ends at its start fails every sign-in of the pool. So this one starts, answers each sign-in as
-//! `SIGN_IN_ON_FAILURE` says, counts it, and syncs nobody. The people go into the queue, where they wait for the repair.
+//! A trigger that ends at its start fails every sign-in of the pool. So this one starts, answers each sign-in
+//! as `SIGN_IN_ON_FAILURE` says, counts it, and syncs nobody. The people go into the queue, where they wait
+//! for the repair.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -72,7 +73,8 @@ impl BadDeployment {
         let Some((queue, pool)) = self.queue.as_ref().filter(|(_, pool)| *pool == event.user_pool_id) else {
             return;
         };
-        // There may be no policy that can be read: the pool's default source has its people's `sub` as the key.
+        // There may be no policy that can be read: the pool's default source has its people's `sub` as the
+        // key.
         let source = Sources::default().of_user_pool(pool.as_str());
         let Ok(identity) = event.identity(&source, None) else { return };
         let look = Look {

@@ -39,7 +39,8 @@ pub struct Invocations {
 }
 
 impl Invocations {
-    /// Of this sync; each looks whether the pool still calls what it should, where `triggers` says what that is.
+    /// Of this sync; each looks whether the pool still calls what it should, where `triggers` says what that
+    /// is.
     pub fn new(sync: BulkSync, triggers: Option<TriggerCheck>) -> Self {
         Self { sync, triggers, has_events: false, said_no_usage: AtomicBool::new(false) }
     }

@@ -1,5 +1,5 @@
-//! A sign-in as a token of any OpenID provider brings it: `POST /handoff`, `GET /health`, and the authorizer of an
-//! API Gateway.
+//! A sign-in as a token of any OpenID provider brings it: `POST /handoff`, `GET /health`, and the authorizer
+//! of an API Gateway.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -99,7 +99,8 @@ impl Endpoint {
         response
     }
 
-    /// Verifies and syncs. The sync's budget starts once the token is verified: fetching keys is not Permit's time.
+    /// Verifies and syncs. The sync's budget starts once the token is verified: fetching keys is not Permit's
+    /// time.
     async fn arrive(&self, bearer: Result<&str, NoBearer>) -> Result<Arrived, Refusal> {
         let claims = self.verifier.verify(bearer?).await.inspect_err(|rejection| {
             tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");

@@ -35,7 +35,8 @@ where
     let handler =
         service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| async move {
             let span = tracing::info_span!("invocation", request_id = %context.request_id);
-            // Boxed: a handler's future is deep, and its layout would be computed with the runtime's around it.
+            // Boxed: a handler's future is deep, and its layout would be computed with the runtime's around
+            // it.
             let answer = Box::pin(handle(payload, context)).instrument(span).await;
             metrics.flush();
             answer.map_err(|error| error.to_string())
@@ -45,7 +46,8 @@ where
 
 /// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.
 ///
-/// cargo-lambda sends a deadline in 1970: a past one counts as [`LONGEST`], the most that Lambda gives an invocation.
+/// cargo-lambda sends a deadline in 1970: a past one counts as [`LONGEST`], the most that Lambda gives an
+/// invocation.
 pub fn deadline(context: &Context) -> Instant {
     Instant::now() + working_time(context.deadline().duration_since(SystemTime::now()).ok())
 }

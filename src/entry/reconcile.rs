@@ -1,8 +1,8 @@
 //! The consumer of the queue: looks at each person named in a batch.
 //!
-//! What a message says is a hint. A person of a directory that can be read again is read there when their turn comes, and
-//! then Permit is made to match, by bulk calls where there are many. Only people that nothing but a token tells of come with
-//! what the token said, and its time.
+//! What a message says is a hint. A person of a directory that can be read again is read there when their
+//! turn comes, and then Permit is made to match, by bulk calls where there are many. Only people that nothing
+//! but a token tells of come with what the token said, and its time.
 
 mod batch;
 mod breaker;
@@ -62,8 +62,10 @@ pub struct Reconcile {
 }
 
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). People of `readable` are read there; of others a message is taken where the
-    /// policy has their source. `queue` is the one that the batches come from: a look that changes something leads to one more. Without `dead_letters` SQS moves there what was tried often enough.
+    /// `permit` is to be [patient](Permit::patient). People of `readable` are read there; of others a message
+    /// is taken where the policy has their source. `queue` is the one that the batches come from: a look that
+    /// changes something leads to one more. Without `dead_letters` SQS moves there what was tried often
+    /// enough.
     pub fn new(
         permit: Permit,
         policy: Policy,
@@ -138,7 +140,8 @@ impl Reconcile {
         Ok(Sorted::Noted)
     }
 
-    /// Notes the person of an event. What leads to nothing is counted, and the message dropped: the bulk sync finds what is missed.
+    /// Notes the person of an event. What leads to nothing is counted, and the message dropped: the bulk sync
+    /// finds what is missed.
     fn sort_change(&self, index: usize, change: Change, sources: &mut BTreeMap<Source, People>) -> Sorted {
         let is_ours = |lookup: &&Arc<dyn Lookup>, pool: Option<&UserPoolId>| {
             // A pool that the event does not tell may be any.
@@ -198,8 +201,8 @@ impl Reconcile {
         self.readable.iter().find(|lookup| lookup.source() == source)
     }
 
-    /// Whether what a message says of this directory's people may count: a sender of ours writes of no other. Where no pool is
-    /// set, the trigger serves any.
+    /// Whether what a message says of this directory's people may count: a sender of ours writes of no other.
+    /// Where no pool is set, the trigger serves any.
     fn trusts(&self, source: &Source) -> bool {
         let reads_none = self.readable.is_empty();
         let declared = self.policy.sources.named(source.as_str());

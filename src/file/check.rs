@@ -65,8 +65,8 @@ fn keylike<'n>(names: &[&'n str]) -> &'n str {
     names.iter().find(is_like).copied().unwrap_or("COLUMN")
 }
 
-/// Whether the file has the key that the source's other doors have. By an address, where those have another key, each person would
-/// be two Permit users.
+/// Whether the file has the key that the source's other doors have. By an address, where those have another
+/// key, each person would be two Permit users.
 fn one_key_space(key: &str, source: &SourceConfig) -> Result<(), String> {
     let is_email = |key: &str, claims: &Claims| claims.email.iter().any(|email| email == key);
     let others = &source.forms.claims;

@@ -1,7 +1,8 @@
 //! The records of a CSV file (RFC 4180), one at a time.
 //!
-//! The `csv` crate takes the text apart; it is lenient where the RFC leaves no choice. So each record is held against its own
-//! text: it must be what a writer makes of these fields. A record that is not, has no sure end, and says nothing of anybody.
+//! The `csv` crate takes the text apart; it is lenient where the RFC leaves no choice. So each record is held
+//! against its own text: it must be what a writer makes of these fields. A record that is not, has no sure
+//! end, and says nothing of anybody.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, Read};
@@ -11,8 +12,8 @@ use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 /// No person's record is longer; a file whose quote never closes must not be read into memory.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// Follows the file: it stands alone in the last record, unless a quote is still open there. NUL is in no record that is read, and
-/// nobody can foresee the number: no text in a file ends it.
+/// Follows the file: it stands alone in the last record, unless a quote is still open there. NUL is in no
+/// record that is read, and nobody can foresee the number: no text in a file ends it.
 fn end_mark() -> Vec<u8> {
     format!("\0end of the file {:016x}\0", RandomState::new().hash_one(0)).into_bytes()
 }
@@ -63,7 +64,8 @@ impl<R: Read> Read for Kept<R> {
 }
 
 impl<R: BufRead> Csv<R> {
-    /// The records of `reader`, which has this between its fields, and has `lines` before it that are no records.
+    /// The records of `reader`, which has this between its fields, and has `lines` before it that are no
+    /// records.
     pub(super) fn new(mut reader: R, separator: u8, lines: u64) -> io::Result<Csv<impl Read>> {
         let start = reader.fill_buf()?;
         // Old spreadsheets end their lines by a carriage return alone.
@@ -192,8 +194,8 @@ fn after<'t>(text: &'t [u8], field: &[u8]) -> Option<&'t [u8]> {
     rest.strip_prefix(b"\"")
 }
 
-/// What is between the fields of a file that begins with `first`: that of comma, semicolon and tab which is there most often
-/// outside of quotes, and makes one of these numbers of fields of it, where any are known.
+/// What is between the fields of a file that begins with `first`: that of comma, semicolon and tab which is
+/// there most often outside of quotes, and makes one of these numbers of fields of it, where any are known.
 pub(super) fn separator(first: &str, widths: &[usize]) -> u8 {
     let count = |separator: u8| {
         let mut quoted = false;
@@ -328,8 +330,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever people write into their profiles: a conforming writer's file has as many records as it had, and the
-        /// very same values. Only a record with a NUL in it is not read.
+        /// Whatever people write into their profiles: a conforming writer's file has as many records as it
+        /// had, and the very same values. Only a record with a NUL in it is not read.
         #[test]
         fn no_text_in_a_value_changes_the_records(
             table in (1_usize..40).prop_flat_map(|width| prop::collection::vec(prop::collection::vec(field(), width), 1..8)),
@@ -342,7 +344,8 @@ mod tests {
             let mut writer = csv::WriterBuilder::new();
             writer.terminator(end).quote_style(style).delimiter(separator);
             let mut writer = writer.from_writer(Vec::new());
-            // A key of its own: a row of blanks would be passed over. A byte-order mark does not begin the file either.
+            // A key of its own: a row of blanks would be passed over. A byte-order mark does not begin the
+            // file either.
             let table: Vec<Vec<String>> = table
                 .into_iter()
                 .enumerate()
@@ -365,7 +368,8 @@ mod tests {
             }
         }
 
-        /// Any bytes at all: what is read is a part of what a lenient reader reads, in its order, and nothing after an open quote.
+        /// Any bytes at all: what is read is a part of what a lenient reader reads, in its order, and nothing
+        /// after an open quote.
         #[test]
         fn any_bytes_are_read_as_a_reader_of_csv_reads_them_or_not_at_all(
             tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..60),

@@ -140,8 +140,8 @@ fn titles(header: &[String]) -> Result<Vec<String>, String> {
     Ok(columns)
 }
 
-/// Whether the first line of an export without a header line is a person. Its first cell tells, which is nobody's to choose: another
-/// one may be called like a column.
+/// Whether the first line of an export without a header line is a person. Its first cell tells, which is
+/// nobody's to choose: another one may be called like a column.
 fn is_nameless(first: &str, forms: &FileForms) -> bool {
     let name = first.split([',', ';', '\t']).next().unwrap_or_default();
     let name = name.trim().trim_matches('"');

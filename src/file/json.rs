@@ -1,4 +1,5 @@
-//! People in JSON: an object a line, or documents that have them in an array. Streamed: one person is in memory at a time.
+//! People in JSON: an object a line, or documents that have them in an array. Streamed: one person is in
+//! memory at a time.
 //!
 //! - `places`: where the people of a document are looked for; `walk`: the way there;
 //! - `beside`: what stands beside them, and what it says of more people.

@@ -31,7 +31,8 @@ pub(super) enum Form {
     Documents(Places),
 }
 
-/// The key, the address, whether it is verified: with these an exporter begins a record that people can write into.
+/// The key, the address, whether it is verified: with these an exporter begins a record that people can write
+/// into.
 const HEAD: usize = 3;
 
 /// One record.
@@ -150,7 +151,8 @@ impl Form {
     }
 }
 
-/// The first record of a CSV file; where that is a person (`has_header`: it is not), the first one that is sure.
+/// The first record of a CSV file; where that is a person (`has_header`: it is not), the first one that is
+/// sure.
 pub(super) fn first_row(
     mut reader: BufReader<File>,
     separator: u8,

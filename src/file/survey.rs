@@ -1,7 +1,9 @@
-//! A first reading of the whole file, before anything is made of it: who is in it, how often, and which fields there are.
+//! A first reading of the whole file, before anything is made of it: who is in it, how often, and which
+//! fields there are.
 //!
-//! It costs the time of a second reading, and some 20 bytes a person. Without it, a person of two lines would have what the first
-//! says before the second is read, and a field that no line has would look like one that everybody left empty.
+//! It costs the time of a second reading, and some 20 bytes a person. Without it, a person of two lines would
+//! have what the first says before the second is read, and a field that no line has would look like one that
+//! everybody left empty.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,7 +23,8 @@ const MOST_FIELDS: usize = 10_000;
 pub(super) struct Survey {
     /// How often each person comes, by a hash that nobody can foresee.
     people: HashMap<u64, u32>,
-    /// How often each first cell comes, in a file into which people can write lines: whatever else is in its record.
+    /// How often each first cell comes, in a file into which people can write lines: whatever else is in its
+    /// record.
     cells: HashMap<u64, u32>,
     hasher: RandomState,
     /// All records.
@@ -72,7 +75,8 @@ impl Survey {
             if can_be_forged {
                 let hash = survey.hasher.hash_one(entry.first);
                 *survey.cells.entry(hash).or_default() += 1;
-                // What begins like no record is the rest of the one before, of which the end is then somebody's text.
+                // What begins like no record is the rest of the one before, of which the end is then
+                // somebody's text.
                 let whole = before.replace(hash).filter(|_| entry.record.is_err() && !entry.has_head);
                 if let Some(count) = whole.and_then(|hash| survey.cells.get_mut(&hash)) {
                     *count += 1;

@@ -294,8 +294,9 @@ mod unquoted {
     }
 
     proptest! {
-        /// Whatever people write: others are as the directory has them, or as unsure as not to be read, and nobody is another. Only what
-        /// stands behind their own text is theirs to choose. And who was not seen is not taken for somebody who left.
+        /// Whatever people write: others are as the directory has them, or as unsure as not to be read, and
+        /// nobody is another. Only what stands behind their own text is theirs to choose. And who was not
+        /// seen is not taken for somebody who left.
         #[test]
         fn nobody_of_the_directory_is_another_by_what_people_write(accounts in accounts(), quotes in any::<bool>()) {
             let lines = accounts.iter().enumerate().map(|(n, account)| account.line(n, quotes));

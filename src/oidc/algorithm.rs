@@ -1,5 +1,5 @@
-//! Signature algorithms of RFC 7518 §3.1 and RFC 8037, without those that share a secret and without `none`: a value of
-//! [`Algorithm`] is always an asymmetric one.
+//! Signature algorithms of RFC 7518 §3.1 and RFC 8037, without those that share a secret and without `none`:
+//! a value of [`Algorithm`] is always an asymmetric one.
 
 use std::fmt;
 
@@ -69,7 +69,8 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one, `Ed25519` (RFC 9864).
+    /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one,
+    /// `Ed25519` (RFC 9864).
     pub fn parse(name: &str) -> Result<Self, NotAsymmetric> {
         if name == "Ed25519" {
             return Ok(Self::EdDsa);
@@ -102,7 +103,8 @@ impl Algorithm {
         }
     }
 
-    /// The only type of key that this algorithm works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
+    /// The only type of key that this algorithm works with. ECDSA's curves are part of the algorithm (RFC
+    /// 7518 §3.4).
     pub fn key_type(self) -> KeyType {
         match self {
             Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyType::Rsa,

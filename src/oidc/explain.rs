@@ -1,4 +1,5 @@
-//! Who an unverified token is about: for an operator who asks what a policy makes of it, and for nothing that grants.
+//! Who an unverified token is about: for an operator who asks what a policy makes of it, and for nothing that
+//! grants.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use super::{
 use crate::domain::identity::Identity;
 use crate::domain::source::{Rejected, SourceConfig, Sources};
 
-/// The person that the token would be about, were its signature good and its dates in order. `sources` tells how the issuer's
-/// tokens are read.
+/// The person that the token would be about, were its signature good and its dates in order. `sources` tells
+/// how the issuer's tokens are read.
 ///
 /// # Errors
 /// Where a claim that decides is missing or of a wrong type, or the source cannot say who it is.
@@ -27,8 +28,8 @@ pub fn unverified_identity(
     Ok(rules::read(issuer, typ, payload, &source)?.identity(Timestamp::now()))
 }
 
-/// The person of claims that somebody wrote down, as a token of `source` would show them: to try a policy. Nothing that grants may
-/// call it.
+/// The person of claims that somebody wrote down, as a token of `source` would show them: to try a policy.
+/// Nothing that grants may call it.
 ///
 /// # Errors
 /// Where no such token would be accepted; inside, where the source cannot say who it is.

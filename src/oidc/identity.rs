@@ -6,10 +6,11 @@ use super::claims::Claims;
 use crate::domain::identity::Identity;
 use crate::domain::source::{Door, Rejected};
 
-/// Claims that tell of the token, of the session or of the client, and not of the person: they are other ones at the next
-/// sign-in, so that no attribute and no grant can rest on them. `sub` is the key.
+/// Claims that tell of the token, of the session or of the client, and not of the person: they are other ones
+/// at the next sign-in, so that no attribute and no grant can rest on them. `sub` is the key.
 ///
-/// RFC 7519, 7800, 8693 and 9068; OpenID Connect Core, Front- and Back-Channel Logout; Cognito; Entra ID; Keycloak; Auth0; Clerk; Supabase.
+/// RFC 7519, 7800, 8693 and 9068; OpenID Connect Core, Front- and Back-Channel Logout; Cognito; Entra ID;
+/// Keycloak; Auth0; Clerk; Supabase.
 const NOT_OF_THE_PERSON: [&str; 42] = [
     "aal",
     "acr",

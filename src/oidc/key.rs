@@ -1,5 +1,5 @@
-//! A public key (a JWK, RFC 7517 and 7518 §6), checked when it is read: that its numbers are a key at all, that it is strong enough, and that it
-//! says it may verify signatures.
+//! A public key (a JWK, RFC 7517 and 7518 §6), checked when it is read: that its numbers are a key at all,
+//! that it is strong enough, and that it says it may verify signatures.
 
 pub(super) mod fault;
 
@@ -30,7 +30,8 @@ const RSA_MIN_BITS: usize = 2_048;
 /// The largest RSA modulus, in bits: verification slows with its square.
 const RSA_MAX_BITS: usize = 8_192;
 
-/// Every member of a JWK that the IANA registry calls private. One alone gives an RSA key away: `p` divides `n`.
+/// Every member of a JWK that the IANA registry calls private. One alone gives an RSA key away: `p` divides
+/// `n`.
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// A public key that can verify signatures.
@@ -97,8 +98,8 @@ impl VerifyingKey {
         Ok(())
     }
 
-    /// Whether `signature` is this key's signature of `message`. The algorithm is held against the key again here, so that no
-    /// caller can forget to.
+    /// Whether `signature` is this key's signature of `message`. The algorithm is held against the key again
+    /// here, so that no caller can forget to.
     pub fn check(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), Rejection> {
         self.fits(algorithm)?;
         let good = match (&self.checker, for_jsonwebtoken(algorithm)) {
@@ -170,7 +171,8 @@ fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault
     if bits > RSA_MAX_BITS {
         return Err(KeyFault::TooLarge);
     }
-    // With an exponent of 1 the padded message is its own signature; AWS-LC takes it, and even ones, for keys.
+    // With an exponent of 1 the padded message is its own signature; AWS-LC takes it, and even ones, for
+    // keys.
     if exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
         return Err(KeyFault::Malformed);
     }

@@ -1,7 +1,7 @@
 //! A provider's public keys (a JWK set, RFC 7517), each checked when the set is read.
 //!
-//! A key that cannot be used spoils only itself: it stays in the set with its [`KeyFault`], so that a token which names it is refused for
-//! that very reason, and without asking the provider again.
+//! A key that cannot be used spoils only itself: it stays in the set with its [`KeyFault`], so that a token
+//! which names it is refused for that very reason, and without asking the provider again.
 
 use std::sync::Arc;
 
@@ -43,7 +43,8 @@ pub enum KeySetError {
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys that cannot be used are kept as such. A set without a usable key is a set: its provider has withdrawn the keys.
+    /// Reads a JWK set. Keys that cannot be used are kept as such. A set without a usable key is a set: its
+    /// provider has withdrawn the keys.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Set<'a> {
@@ -74,9 +75,11 @@ impl KeySet {
         self.entries.iter().filter_map(|entry| Some((entry.kid.as_deref(), *entry.key.as_ref().err()?)))
     }
 
-    /// The one key for a token with that `kid` and algorithm. Without a `kid`: the one key that fits the algorithm.
+    /// The one key for a token with that `kid` and algorithm. Without a `kid`: the one key that fits the
+    /// algorithm.
     ///
-    /// [`Rejection::KeyUnknown`] says that a newer set may have it; every other error, that it would not help.
+    /// [`Rejection::KeyUnknown`] says that a newer set may have it; every other error, that it would not
+    /// help.
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Arc<VerifyingKey>, Rejection> {
         let mut fitting = None;
         let mut misfit = Rejection::KeyUnknown;

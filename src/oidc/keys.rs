@@ -6,11 +6,14 @@
 //! | older | waits for a fetch, [`REFRESH_TIMEOUT`] at most; is served the old key if that fails | the same |
 //! | older than [`MAX_AGE`], or not there | waits for a fetch, [`FETCH_TIMEOUT`] at most; is refused without | the same |
 //!
-//! - Nothing runs in the background: Lambda freezes a process between two invocations, and gives it one at a time.
+//! - Nothing runs in the background: Lambda freezes a process between two invocations, and gives it one at a
+//!   time.
 //! - An answer without a key is an answer: the provider has withdrawn its keys.
 //! - A failed fetch is not repeated before [`RETRY_FIRST`], then twice that, … up to [`RETRY_MOST`].
-//! - A flood of made-up key ids gets one fetch every 10 s. That fetch brings in a rotated key too, so a rotation is seen within 10 s.
-//! - Ages are the greater of what the monotonic and the wall clock say: the first may stand still in a frozen machine.
+//! - A flood of made-up key ids gets one fetch every 10 s. That fetch brings in a rotated key too, so a
+//!   rotation is seen within 10 s.
+//! - Ages are the greater of what the monotonic and the wall clock say: the first may stand still in a frozen
+//!   machine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +35,8 @@ use super::{
 
 /// From this age on a set is fetched again.
 pub const REFRESH_AFTER: Duration = Duration::from_mins(10);
-/// From this age on a set is not used. A key that the provider withdrew lives so long at most, while the provider cannot be reached.
+/// From this age on a set is not used. A key that the provider withdrew lives so long at most, while the
+/// provider cannot be reached.
 pub const MAX_AGE: Duration = Duration::from_hours(6);
 /// How often unknown key ids may make a fetch.
 pub const UNKNOWN_KID_EVERY: Duration = Duration::from_secs(10);

@@ -13,7 +13,8 @@ macro_rules! rejections {
     )+) => {
         /// Why a token was refused: one variant, and one stable [`code`](Self::code), a cause.
         ///
-        /// Neither the text nor `Debug` holds anything of the token, so a rejection may be logged and its code may be answered.
+        /// Neither the text nor `Debug` holds anything of the token, so a rejection may be logged and its
+        /// code may be answered.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Rejection {
             $(

@@ -1,4 +1,5 @@
-//! The claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7), held against the issuer's settings and the clock.
+//! The claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7), held against the issuer's
+//! settings and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Re
     read(issuer, typ, payload, &settings.source)
 }
 
-/// What the claims say. Nothing is checked here but their types: the caller has done so, or lets nobody take them for true.
+/// What the claims say. Nothing is checked here but their types: the caller has done so, or lets nobody take
+/// them for true.
 pub(super) fn read(
     issuer: String,
     typ: TokenType,
@@ -80,11 +82,12 @@ fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option
     if (0.0..=LAST_DATE).contains(&date) { Ok(Some(date)) } else { Err(Rejection::DateOutOfRange(limit)) }
 }
 
-/// Who the token is for. Where audiences are configured, `aud` must name one. Where clients are, `client_id` and `azp` must each be one.
-/// Where both are, both must hold.
+/// Who the token is for. Where audiences are configured, `aud` must name one. Where clients are, `client_id`
+/// and `azp` must each be one. Where both are, both must hold.
 ///
-/// Cognito's access tokens have a `client_id` and no `aud`, so `aud` may be absent where only clients are configured. Its ID tokens have
-/// the client in `aud` and nowhere else, so a client is looked for in `aud` where no claim names it.
+/// Cognito's access tokens have a `client_id` and no `aud`, so `aud` may be absent where only clients are
+/// configured. Its ID tokens have the client in `aud` and nowhere else, so a client is looked for in `aud`
+/// where no claim names it.
 fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(), Rejection> {
     let audience = audience(payload)?;
     let clients = [client(payload, "client_id")?, client(payload, "azp")?];
@@ -154,8 +157,9 @@ fn check_token_use(
     }
 }
 
-/// What a token is, from the surest to the least sure: what it says itself, what the source says of its tokens, what its claims let
-/// one infer. One that says nothing counts as an access token, from whose silence nothing follows.
+/// What a token is, from the surest to the least sure: what it says itself, what the source says of its
+/// tokens, what its claims let one infer. One that says nothing counts as an access token, from whose silence
+/// nothing follows.
 fn kind(
     payload: &Map<String, Value>,
     typ: TokenType,

@@ -44,7 +44,8 @@ pub(super) enum KeySource {
 }
 
 impl Issuers {
-    /// The issuers of these sources, in their order. What is wrong with what they say of their tokens is in `faults`.
+    /// The issuers of these sources, in their order. What is wrong with what they say of their tokens is in
+    /// `faults`.
     pub(crate) fn of(sources: &Sources, faults: &Faults<'_>) -> Self {
         let with_tokens = sources.iter().filter_map(|source| Some((source, source.tokens.as_ref()?)));
         let issuers = with_tokens
@@ -89,8 +90,8 @@ impl Check<'_, '_> {
             self.preloaded(text);
         }
         let issuer = |check: &Self, name: &String| {
-            // Where its keys are given, an issuer is a name that is compared and no address that is asked: Google's is also
-            // spelled without its scheme.
+            // Where its keys are given, an issuer is a name that is compared and no address that is asked:
+            // Google's is also spelled without its scheme.
             let is_bare = jwks_uri.is_some() && is_host(name);
             let url = if is_bare { None } else { check.url("issuer", name) };
             if url.as_ref().is_some_and(|url| url.query().is_some()) {

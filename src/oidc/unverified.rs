@@ -1,9 +1,10 @@
 //! The compact JWS (RFC 7515 §7.1), taken apart strictly.
 //!
-//! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with duplicate names, headers that
-//! bring their own key. What is left can be asked three things: who claims to have issued it, which key and which algorithm
-//! it says to check it with. All else waits for the signature.
-//! More is read by [`explain`](super::explain), by which the command line explains and tries a policy. Nothing that grants may call it.
+//! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with
+//! duplicate names, headers that bring their own key. What is left can be asked three things: who claims to
+//! have issued it, which key and which algorithm it says to check it with. All else waits for the signature.
+//! More is read by [`explain`](super::explain), by which the command line explains and tries a policy.
+//! Nothing that grants may call it.
 
 use std::fmt;
 
@@ -20,7 +21,8 @@ use crate::domain::strict_json::{self, JsonFault};
 /// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// The deepest nesting of arrays and objects in what a provider signs or publishes, the outermost object counted.
+/// The deepest nesting of arrays and objects in what a provider signs or publishes, the outermost object
+/// counted.
 pub(super) const MAX_DEPTH: usize = 16;
 
 /// The longest `kid` that is looked up, in bytes. Providers' are under 100.
@@ -46,7 +48,8 @@ pub enum TokenType {
     AccessToken,
 }
 
-/// A token whose signature is good. Its claims have not been held against what limits them: only `rules` takes one.
+/// A token whose signature is good. Its claims have not been held against what limits them: only `rules`
+/// takes one.
 pub struct SignedToken {
     pub(super) issuer: String,
     pub(super) typ: TokenType,

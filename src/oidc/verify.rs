@@ -25,7 +25,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root certificates.
+    /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root
+    /// certificates.
     pub fn new(issuers: Issuers) -> Result<Self, NoClient> {
         Self::with_clock(issuers, Arc::new(SystemClock))
     }
@@ -44,8 +45,8 @@ impl Verifier {
         Ok(Self { issuers, clock })
     }
 
-    /// Fetches all key sets at once, for the start of a program: the first token then finds them there. A provider that cannot be
-    /// reached is logged, and asked again when a token needs it.
+    /// Fetches all key sets at once, for the start of a program: the first token then finds them there. A
+    /// provider that cannot be reached is logged, and asked again when a token needs it.
     pub async fn warm_up(&self) {
         join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
     }
@@ -56,7 +57,8 @@ impl Verifier {
         Timestamp::from_duration(since_epoch).unwrap_or(Timestamp::MAX)
     }
 
-    /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token, without `Bearer`.
+    /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token,
+    /// without `Bearer`.
     pub async fn verify(&self, token: &str) -> Result<Claims, Rejection> {
         let unverified = UnverifiedToken::parse(token)?;
         let keys = self.issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;
@@ -74,7 +76,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Verifies with keys at hand: the same checks as [`Verifier::verify`], without the network. `now` is the time since the Unix epoch.
+/// Verifies with keys at hand: the same checks as [`Verifier::verify`], without the network. `now` is the
+/// time since the Unix epoch.
 pub fn verify_offline(
     token: &str,
     issuers: &Issuers,

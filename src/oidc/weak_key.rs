@@ -33,14 +33,16 @@ pub(super) fn has_small_factor(modulus: &[u8]) -> bool {
     std::iter::once(2).chain(PRIMES).any(|prime| remainder(modulus, prime) == 0)
 }
 
-/// Whether the modulus was made by Infineon's faulty generator (CVE-2017-15361, "ROCA"), from whose moduli the private key can be
-/// computed: modulo each small prime it is a power of 65537. One modulus in 2^27 of other generators is taken for one.
+/// Whether the modulus was made by Infineon's faulty generator (CVE-2017-15361, "ROCA"), from whose moduli
+/// the private key can be computed: modulo each small prime it is a power of 65537. One modulus in 2^27 of
+/// other generators is taken for one.
 pub(super) fn is_of_roca(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|prime| is_power(65_537 % prime, remainder(modulus, *prime), *prime))
 }
 
-/// Whether this Ed25519 key has a small order, so that signatures can be made without a private key; or is written in a second way (`y`
-/// from 2^255 - 19 on), as small orders may be. `point` is 32 bytes, little-endian.
+/// Whether this Ed25519 key has a small order, so that signatures can be made without a private key; or is
+/// written in a second way (`y` from 2^255 - 19 on), as small orders may be. `point` is 32 bytes,
+/// little-endian.
 pub(super) fn is_of_small_order(point: &[u8]) -> bool {
     let Ok(mut y) = <[u8; 32]>::try_from(point) else { return false };
     y[31] &= 0x7f;

@@ -96,7 +96,8 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     let code = json.as_ref().and_then(code);
     let message = text("message").or(text("title")).unwrap_or_default();
 
-    // Another write to the same entity is under way: nothing was applied, and the request is as good as before.
+    // Another write to the same entity is under way: nothing was applied, and the request is as good as
+    // before.
     if code.as_ref().is_some_and(|code| code.as_str() == "CONCURRENT_OPERATION_DISALLOWED") {
         return Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false };
     }
@@ -106,7 +107,8 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true }
         }
-        // A proxy's page knows nothing of users: taken for Permit's word, it would make "no such user" of an outage.
+        // A proxy's page knows nothing of users: taken for Permit's word, it would make "no such user" of an
+        // outage.
         _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }

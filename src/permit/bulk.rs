@@ -1,7 +1,7 @@
 //! Many at once. A call takes at most so many items, and the caller cuts them up.
 //!
-//! A bulk call is sent again only where Permit has certainly not applied it (429, to a patient handle). After any
-//! other failure it may have been applied, in whole or in part: the caller reads, and plans again.
+//! A bulk call is sent again only where Permit has certainly not applied it (429, to a patient handle). After
+//! any other failure it may have been applied, in whole or in part: the caller reads, and plans again.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -53,7 +53,8 @@ impl Permit {
         self.bulk_assignments(Method::POST, assignments).await
     }
 
-    /// Takes role assignments back. Whether one that is not there fails the call, Permit's documents leave open.
+    /// Takes role assignments back. Whether one that is not there fails the call, Permit's documents leave
+    /// open.
     pub async fn bulk_unassign(&self, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
         self.bulk_assignments(Method::DELETE, assignments).await
     }

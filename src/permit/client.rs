@@ -143,8 +143,8 @@ impl Permit {
     pub fn new(settings: Settings, key: Arc<dyn ApiKey>) -> Result<Self, NoClient> {
         let http = tls::client(Peer::Other)?
             .connect_timeout(settings.timeout.min(Duration::from_secs(2)))
-            // Shorter than the minute after which a load balancer drops a connection: a frozen function would wake up
-            // with a dead one, and lose its first write on it.
+            // Shorter than the minute after which a load balancer drops a connection: a frozen function would
+            // wake up with a dead one, and lose its first write on it.
             .pool_idle_timeout(Duration::from_secs(45))
             .gzip(true)
             .build()?;
@@ -164,7 +164,8 @@ impl Permit {
         Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, instances: false, paid: None })
     }
 
-    /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key included.
+    /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key
+    /// included.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self.clone() }
@@ -181,7 +182,8 @@ impl Permit {
         self.deadline.is_none_or(|deadline| deadline > instant)
     }
 
-    /// Waits until such a request may be sent. The first one of the returned handle, and of its clones, waits no more.
+    /// Waits until such a request may be sent. The first one of the returned handle, and of its clones, waits
+    /// no more.
     ///
     /// What rests on a fresh read waits first, and then reads.
     pub async fn turn(&self, turn: Turn) -> Result<Self, Error> {
@@ -237,8 +239,8 @@ impl Permit {
         self.pacer.as_ref()?.waits()
     }
 
-    /// How far this machine's clock is ahead of Permit's, less than zero where it is behind; zero where the two are the same, or Permit
-    /// has not answered yet.
+    /// How far this machine's clock is ahead of Permit's, less than zero where it is behind; zero where the
+    /// two are the same, or Permit has not answered yet.
     pub fn ahead(&self) -> SignedDuration {
         self.shared.clock.ahead()
     }

@@ -1,7 +1,8 @@
 //! Permit's clock, as its answers tell it.
 //!
-//! The time of evidence is compared across machines. One whose clock is ahead would have its word count as newer than everybody's
-//! after it; to one whose clock is behind, everybody's would lie in the future. Permit is what all of them ask: so its clock counts.
+//! The time of evidence is compared across machines. One whose clock is ahead would have its word count as
+//! newer than everybody's after it; to one whose clock is behind, everybody's would lie in the future. Permit
+//! is what all of them ask: so its clock counts.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -61,7 +62,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a machine's clock says, what it takes for Permit's time is that, but for what counts as one time.
+        /// Whatever a machine's clock says, what it takes for Permit's time is that, but for what counts as
+        /// one time.
         #[test]
         fn everybody_has_permits_time(permit in 1_700_000_000_i64..2_000_000_000, ahead in -100_000_000_i64..100_000_000) {
             let time = |second| Timestamp::from_second(second).unwrap();

@@ -53,7 +53,8 @@ pub enum Error {
         /// Whether the request may have been applied all the same.
         may_be_applied: bool,
     },
-    /// The connection broke, or the time of one attempt ran out, after the request was sent. It may have been applied.
+    /// The connection broke, or the time of one attempt ran out, after the request was sent. It may have been
+    /// applied.
     #[error("the answer was lost: the request may have been applied")]
     Lost,
     /// 2xx, and the body is not what the contract says. The request may have been applied.
@@ -67,7 +68,8 @@ pub enum Error {
         "Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit"
     )]
     Unreadable,
-    /// The answer is larger than this client reads; or the call has more items than a bulk call takes, and was not sent.
+    /// The answer is larger than this client reads; or the call has more items than a bulk call takes, and
+    /// was not sent.
     #[error("the request or its answer is too large")]
     TooLarge,
     /// 3xx. Redirects are not followed: the key would travel with them.
@@ -114,7 +116,8 @@ impl Error {
         }
     }
 
-    /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the user.
+    /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the
+    /// user.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::NotFound | Self::Unreadable | Self::Conflict { .. } | Self::Rejected { .. })
     }

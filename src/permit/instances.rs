@@ -86,8 +86,8 @@ impl Permit {
                     roles.entry(key).or_default().insert(grant);
                 }
             }
-            // By user the page may hold roles in tenants alone: only its length tells whether there are more. A list that is the
-            // same on every page ends.
+            // By user the page may hold roles in tenants alone: only its length tells whether there are more.
+            // A list that is the same on every page ends.
             if rows.len() < ASSIGNMENTS_PER_PAGE || body == before {
                 break;
             }

@@ -11,8 +11,8 @@ pub trait ApiKey: Send + Sync {
 
     /// The key to use instead of `refused`, which Permit has answered with 401.
     ///
-    /// Asked once for each request that was refused, also by several at a time: it is for the implementation not to
-    /// hammer what it reads from.
+    /// Asked once for each request that was refused, also by several at a time: it is for the implementation
+    /// not to hammer what it reads from.
     ///
     /// # Errors
     /// [`ApiKeyError::Unchanged`] where there is no other key.

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 /// How many requests Permit takes, in all and of each kind, a minute.
 ///
-/// Written `all=1000,write=300,delete=60,bulk=10`; what is left out is as documented. Bulk calls are documented as 100
-/// in 10 minutes, so `bulk` is the tenth part of what 10 minutes allow.
+/// Written `all=1000,write=300,delete=60,bulk=10`; what is left out is as documented. Bulk calls are
+/// documented as 100 in 10 minutes, so `bulk` is the tenth part of what 10 minutes allow.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limits {
     pub(super) all: u32,

@@ -1,14 +1,16 @@
 //! Keeps requests below Permit's limits, so that none comes back refused.
 //!
-//! How Permit counts is not documented. The strictest way is a log: no more than N requests in any window of length W.
-//! Whatever keeps to that keeps to the others (fixed windows, a token bucket). A limiter that lets `burst` through at
-//! once and then one in each `period` lets `burst + ⌈W / period⌉ - 1` through in some window, and that must not pass N.
+//! How Permit counts is not documented. The strictest way is a log: no more than N requests in any window of
+//! length W. Whatever keeps to that keeps to the others (fixed windows, a token bucket). A limiter that lets
+//! `burst` through at once and then one in each `period` lets `burst + ⌈W / period⌉ - 1` through in some
+//! window, and that must not pass N.
 //!
-//! A request falls under several limits and takes its turn at each, the narrowest first. It holds its turn until it
-//! has passed all: one request at most has passed one limit and waits at the next, so nothing gathers in between.
+//! A request falls under several limits and takes its turn at each, the narrowest first. It holds its turn
+//! until it has passed all: one request at most has passed one limit and waits at the next, so nothing
+//! gathers in between.
 //!
-//! Where Permit refuses a request all the same, somebody else uses the limits too: its narrowest limit then lets nothing
-//! through for as long as Permit says, and goes at half the pace for a window.
+//! Where Permit refuses a request all the same, somebody else uses the limits too: its narrowest limit then
+//! lets nothing through for as long as Permit says, and goes at half the pace for a window.
 
 mod brake;
 
@@ -102,8 +104,9 @@ impl Pacer {
         waiting.find_map(|(name, until)| Some((name, until?)))
     }
 
-    /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has refused one.
-    /// Which limit was used up it does not say; if it was a wider one, the next refusal is under that.
+    /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has
+    /// refused one. Which limit was used up it does not say; if it was a wider one, the next refusal is under
+    /// that.
     pub(super) fn refused(&self, class: Class, pause: Duration) {
         if let Some(gate) = self.gates(class).next() {
             gate.brake.lock().unwrap_or_else(PoisonError::into_inner).refused(pause);
@@ -171,8 +174,8 @@ impl Gate {
     }
 }
 
-/// A burst of 4% of the limit, and a rate with which burst and rate together stay 1% below the limit: room for
-/// requests that reach Permit closer together than they were sent.
+/// A burst of 4% of the limit, and a rate with which burst and rate together stay 1% below the limit: room
+/// for requests that reach Permit closer together than they were sent.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

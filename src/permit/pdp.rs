@@ -1,9 +1,10 @@
 //! The writes of a sign-in through a PDP, which answers when its own permission checks see them.
 //!
-//! Roles are taken back through it too, so that the first check after a demotion knows. What the PDP cannot do in
-//! time, the API does: a PDP that is away, is not up to it (5xx, 404 without the API's code) or has not seen the write
-//! in time (424) is left alone for a while, and the request goes to the API. The write may stand by then. That is
-//! harmless: each of them can be repeated, and a user made twice is a conflict, after which the caller reads.
+//! Roles are taken back through it too, so that the first check after a demotion knows. What the PDP cannot
+//! do in time, the API does: a PDP that is away, is not up to it (5xx, 404 without the API's code) or has not
+//! seen the write in time (424) is left alone for a while, and the request goes to the API. The write may
+//! stand by then. That is harmless: each of them can be repeated, and a user made twice is a conflict, after
+//! which the caller reads.
 
 pub(super) mod state;
 
@@ -33,11 +34,11 @@ const LONGEST_WAIT: u64 = 3;
 const ROUND_TRIP: Duration = Duration::from_millis(400);
 
 impl Permit {
-    /// Makes the user through the PDP, and then assigns its roles one by one, since a PDP does not wait for role
-    /// assignments inside a user. `None`: there is no PDP to use, and the API is to do all of it.
+    /// Makes the user through the PDP, and then assigns its roles one by one, since a PDP does not wait for
+    /// role assignments inside a user. `None`: there is no PDP to use, and the API is to do all of it.
     ///
-    /// The answer of the user's write decides whether the roles follow: where the user stood already, its ledger does not
-    /// name them, and the caller must plan again first.
+    /// The answer of the user's write decides whether the roles follow: where the user stood already, its
+    /// ledger does not name them, and the caller must plan again first.
     pub(super) async fn create_user_through_pdp(&self, user: &NewUser) -> Result<Option<Facts>, Error> {
         let NewUser { user, grants } = user;
         let body = UserCreate::without_roles(user);
@@ -162,8 +163,8 @@ impl Permit {
         self.shared.pdp.is_some()
     }
 
-    /// What the PDP knows of a user's roles; `None`: there is no PDP. To Permit this is a check, which makes the user one of
-    /// the month's active ones.
+    /// What the PDP knows of a user's roles; `None`: there is no PDP. To Permit this is a check, which makes
+    /// the user one of the month's active ones.
     pub async fn at_pdp(&self, key: &UserKey) -> Result<Option<AtPdp>, Error> {
         let Some(pdp) = &self.shared.pdp else { return Ok(None) };
         let secret = self.key().await?;
@@ -175,8 +176,8 @@ impl Permit {
     }
 }
 
-/// Whether this is what the API says of the request, passed on by the PDP as it came: it has the API's `error_code`, or
-/// names the fields at fault. A PDP's own refusals have neither.
+/// Whether this is what the API says of the request, passed on by the PDP as it came: it has the API's
+/// `error_code`, or names the fields at fault. A PDP's own refusals have neither.
 fn is_passed_on(error: &Error) -> bool {
     match error {
         Error::NotFound

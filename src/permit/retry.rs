@@ -16,7 +16,8 @@ pub(super) enum Repeat {
     Always,
 }
 
-/// How long an operation goes on: until its deadline, and, where it is patient, through refusals for lack of budget.
+/// How long an operation goes on: until its deadline, and, where it is patient, through refusals for lack of
+/// budget.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) deadline: Option<Instant>,
@@ -26,13 +27,13 @@ pub(super) struct Patience {
 /// The most that a request is sent again after errors other than 429.
 const RETRIES: u32 = 3;
 
-/// The most that a request is sent again after a 429: with the growing pauses below, a quarter of an hour, more than
-/// the longest of Permit's windows.
+/// The most that a request is sent again after a 429: with the growing pauses below, a quarter of an hour,
+/// more than the longest of Permit's windows.
 const THROTTLES: u32 = 24;
 
 impl Patience {
-    /// Does `operation` until it ends well, cannot, or has been tried enough. An error comes back at once where the pause
-    /// before the next try would pass the deadline.
+    /// Does `operation` until it ends well, cannot, or has been tried enough. An error comes back at once
+    /// where the pause before the next try would pass the deadline.
     pub(super) async fn retry<T, F: Future<Output = Result<T, Error>>>(
         self,
         repeat: Repeat,

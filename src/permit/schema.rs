@@ -54,7 +54,8 @@ pub enum Reach {
 }
 
 impl Permit {
-    /// The environment that all operations are in: the one that is set, or else the key's, asked once for all clones.
+    /// The environment that all operations are in: the one that is set, or else the key's, asked once for all
+    /// clones.
     ///
     /// # Errors
     /// [`Error::KeyScope`] where none is set and the key belongs to more than one environment.
@@ -115,8 +116,9 @@ impl Permit {
         Ok(rows.iter().filter_map(|row| Key::new(&row.key)).collect())
     }
 
-    /// All pages of a list. A page that is not full is the last, unless the count, where it `counts`, says otherwise. Also stops
-    /// at a page with no new rows, so that it cannot loop. A row without a key is passed over.
+    /// All pages of a list. A page that is not full is the last, unless the count, where it `counts`, says
+    /// otherwise. Also stops at a page with no new rows, so that it cannot loop. A row without a key is
+    /// passed over.
     pub(super) async fn listed(&self, url: Url, counts: bool) -> Result<Vec<Listed>, Error> {
         let (mut listed, mut keys, mut rows_read) = (Vec::new(), BTreeSet::new(), 0);
         for page in 1_u32.. {

@@ -24,7 +24,8 @@ pub struct UsersPage {
     pub unreadable: Vec<UserKey>,
     /// Rows of this page whose key this project cannot have given, or that have none.
     pub foreign: u32,
-    /// Rows of this page that match the prefix by something else than their key (Permit searches e-mails too).
+    /// Rows of this page that match the prefix by something else than their key (Permit searches e-mails
+    /// too).
     pub others: u32,
 }
 
@@ -48,7 +49,8 @@ impl Permit {
         Ok(self.user_since(key).await?.0)
     }
 
-    /// The user with this key, and a moment since which what is told has been so: when the first request was sent.
+    /// The user with this key, and a moment since which what is told has been so: when the first request was
+    /// sent.
     pub async fn user_since(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         if !self.instances {
             return self.user_without_instances(key).await;
@@ -127,11 +129,12 @@ impl Permit {
 
     /// Makes a user with its role assignments, and answers with the user as it stands.
     ///
-    /// Where the user stood already, Permit's documents allow two answers: [`Error::Conflict`], and the user as it already
-    /// was. So the caller holds the answer against what it sent.
+    /// Where the user stood already, Permit's documents allow two answers: [`Error::Conflict`], and the user
+    /// as it already was. So the caller holds the answer against what it sent.
     ///
     /// # Errors
-    /// After [`Error::Lost`], [`Error::Unavailable`] or [`Error::Garbled`] the user may stand: read, and plan again.
+    /// After [`Error::Lost`], [`Error::Unavailable`] or [`Error::Garbled`] the user may stand: read, and plan
+    /// again.
     pub async fn create_user(&self, user: &NewUser) -> Result<Facts, Error> {
         if let Some(facts) = self.create_user_through_pdp(user).await? {
             return Ok(facts);
@@ -141,7 +144,8 @@ impl Permit {
         facts(&self.send(&call).await?)
     }
 
-    /// Replaces a user (makes it, where there is none), with the whole of its attributes; role assignments stay as they are.
+    /// Replaces a user (makes it, where there is none), with the whole of its attributes; role assignments
+    /// stay as they are.
     pub async fn replace_user(&self, user: &UserWrite) -> Result<Facts, Error> {
         let body = UserCreate::without_roles(user);
         let call = Call::new(Method::PUT, self.user_url(&user.key, &[]).await?, Repeat::Always).json(&body);
@@ -169,7 +173,8 @@ impl Permit {
     }
 }
 
-/// One user; [`Error::Unreadable`] where it is not in the contract's form, but for an error, or nothing: these tell of no user.
+/// One user; [`Error::Unreadable`] where it is not in the contract's form, but for an error, or nothing:
+/// these tell of no user.
 pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
     let facts = read::<UserRead>(body).ok().and_then(UserRead::into_facts);
     facts.ok_or_else(|| match read::<Map<String, Value>>(body) {

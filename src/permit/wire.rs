@@ -291,8 +291,8 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|_| Error::Garbled)
 }
 
-/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success, and neither is an error,
-/// whatever its status.
+/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success, and
+/// neither is an error, whatever its status.
 pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
     if body.trim_ascii().is_empty() {
         return Ok(());

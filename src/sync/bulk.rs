@@ -1,7 +1,7 @@
 //! The bulk sync: Permit made equal to a whole directory, and the proof that it is.
 //!
-//! It keeps no checkpoint. Stopped anywhere, the next run reads what is still different and goes on. Four owners work
-//! together, each with its own fields:
+//! It keeps no checkpoint. Stopped anywhere, the next run reads what is still different and goes on. Four
+//! owners work together, each with its own fields:
 //!
 //! - [`census`] knows: what Permit has, and what the run wants;
 //! - [`planner`] decides about each person that the directory names, [`departures`] about those it does not;
@@ -79,8 +79,8 @@ impl BulkSync {
     /// Does one run.
     ///
     /// # Errors
-    /// Where the directory was not read whole, and where Permit is away or refuses the key. Out of time is not an error,
-    /// and neither is a user who was rejected.
+    /// Where the directory was not read whole, and where Permit is away or refuses the key. Out of time is
+    /// not an error, and neither is a user who was rejected.
     pub async fn run(&self, options: Options, observer: &dyn Observer) -> Result<Report, BulkSyncError> {
         let started = Instant::now();
         let permit = match options.deadline {
@@ -217,8 +217,8 @@ impl<'a> Run<'a> {
         Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
     }
 
-    /// Plans every record and writes full batches, until the directory has no more. The batches that were begun last
-    /// are still in flight when this returns, also when it fails.
+    /// Plans every record and writes full batches, until the directory has no more. The batches that were
+    /// begun last are still in flight when this returns, also when it fails.
     async fn plan_all(
         &mut self,
         reading: &mut Reading<'_>,

@@ -33,8 +33,8 @@ pub enum Side {
 }
 
 impl Comparison<'_> {
-    /// What Permit has of this person after a sync by the old policy, and what a sync by the new one does then. `None` for `old`: by the
-    /// old policy's sources nobody can tell who it is, so Permit lacks them.
+    /// What Permit has of this person after a sync by the old policy, and what a sync by the new one does
+    /// then. `None` for `old`: by the old policy's sources nobody can tell who it is, so Permit lacks them.
     pub fn of(&self, old: Option<&Identity>, new: &Identity) -> (Option<Facts>, Plan) {
         let facts = old.and_then(|old| self.before(old));
         let plan = Plan::new(&self.wanted(self.new, new), facts.as_ref());

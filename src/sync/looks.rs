@@ -1,10 +1,12 @@
-//! Looks that a writer sends ahead of its writes, so that somebody sees to what two writers did to each other.
+//! Looks that a writer sends ahead of its writes, so that somebody sees to what two writers did to each
+//! other.
 //!
-//! Permit has no conditional write. Two writers who both read a user, and then both replace the ledger, lose one's entry,
-//! and a role that it granted stands in no ledger. So a writer announces, before it writes, what it is about to grant, in a
-//! message that nobody is given before every other writer at that user has ended: see [`LOOK_DELAY`]. The one who takes the
-//! message up reads the user, and takes such a role into the ledger or takes it back
-//! ([`Plan::claiming`](crate::domain::plan::Plan::claiming)). The message is sent first, so a crash in between is seen to too.
+//! Permit has no conditional write. Two writers who both read a user, and then both replace the ledger, lose
+//! one's entry, and a role that it granted stands in no ledger. So a writer announces, before it writes, what
+//! it is about to grant, in a message that nobody is given before every other writer at that user has ended:
+//! see [`LOOK_DELAY`]. The one who takes the message up reads the user, and takes such a role into the ledger
+//! or takes it back ([`Plan::claiming`](crate::domain::plan::Plan::claiming)). The message is sent first, so
+//! a crash in between is seen to too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,17 +20,19 @@ use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 
-/// The longest between a writer's read of a user and the end of the last write that rests on it, time-outs included.
+/// The longest between a writer's read of a user and the end of the last write that rests on it, time-outs
+/// included.
 pub const WINDOW: Duration = Duration::from_secs(25);
 
-/// How long a look waits. The write that it covers ends within [`WINDOW`] of the look, and another writer who had read
-/// before that write ends within a further one. The rest is for requests that are applied after their sender gave up.
+/// How long a look waits. The write that it covers ends within [`WINDOW`] of the look, and another writer who
+/// had read before that write ends within a further one. The rest is for requests that are applied after
+/// their sender gave up.
 pub const LOOK_DELAY: Duration = Duration::from_secs(60);
 
 const _: () = assert!(LOOK_DELAY.as_secs() > 2 * WINDOW.as_secs());
 
-/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds, and somebody who keeps changing the
-/// same person is somebody else: the bulk sync sees to the rest.
+/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds, and somebody who
+/// keeps changing the same person is somebody else: the bulk sync sees to the rest.
 pub const MOST_LOOKS: u8 = 6;
 
 /// The queue, and which people it can be told of.
@@ -64,8 +68,8 @@ impl Looks {
         self.readable.contains(source)
     }
 
-    /// Has these people looked at, once every writer who is at them now has ended. Whether that is sure: who is not
-    /// told of, for whatever reason, is not.
+    /// Has these people looked at, once every writer who is at them now has ended. Whether that is sure: who
+    /// is not told of, for whatever reason, is not.
     pub async fn ahead(&self, notices: &[Notice<'_>]) -> bool {
         let told = |notice: &&Notice<'_>| self.can_read(notice.source) || notice.identity.is_some();
         let all = notices.iter().filter(told).count() == notices.len();

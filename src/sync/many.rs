@@ -1,13 +1,13 @@
 //! Many people at once: their plans, carried out by Permit's bulk calls.
 //!
-//! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit is
-//! read and each plan made anew; then the call is made once more where that changed anything, and otherwise cut
-//! in two, until what Permit refuses stands alone. The one who stands alone goes the way of a single sign-in
-//! ([`Sync`]).
+//! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit
+//! is read and each plan made anew; then the call is made once more where that changed anything, and
+//! otherwise cut in two, until what Permit refuses stands alone. The one who stands alone goes the way of a
+//! single sign-in ([`Sync`]).
 //!
-//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants. And every call that
-//! changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users, as with a single one: past it they are read and planned
-//! again, once the turn for the call has come.
+//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants. And
+//! every call that changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users,
+//! as with a single one: past it they are read and planned again, once the turn for the call has come.
 
 mod addresses;
 mod batch;
@@ -54,7 +54,8 @@ const WINDOWS: u32 = 8;
 /// After this many failures in a row, Permit itself counts as down, and no record is at fault:
 /// a call of 3,000 is cut in two twelve times until its first record stands alone.
 const FAULTS: u32 = 16;
-/// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below it.
+/// The most that the ledgers of one bulk call take, in bytes. 3,000 people with some 60 roles each stay below
+/// it.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Single calls at a time.
 const SIDE_BY_SIDE: usize = 4;
@@ -122,8 +123,8 @@ impl Applier {
         }
     }
 
-    /// Says what a listing costs: where many are to be read, reading all `users` whose key begins with `prefix`
-    /// is fewer requests than reading each alone.
+    /// Says what a listing costs: where many are to be read, reading all `users` whose key begins with
+    /// `prefix` is fewer requests than reading each alone.
     #[must_use]
     pub fn with_listing(self, prefix: Option<String>, users: u64) -> Self {
         Self { prefix, listed: AtomicU64::new(users), ..self }
@@ -154,8 +155,8 @@ impl Applier {
 
     /// Brings every user to what Permit should know of them, or says why not.
     ///
-    /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be repeated, and
-    /// may run beside another instance that does the same.
+    /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be
+    /// repeated, and may run beside another instance that does the same.
     pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
         let mut applied = Applied::default();
         // Before anything is asked for them: they may name thousands of instances.
@@ -334,8 +335,8 @@ impl Applier {
 
     /// Reads what Permit knows now. Users who now match were written by the failed call: they are settled.
     ///
-    /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they are repeated
-    /// until one tells something new.
+    /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they
+    /// are repeated until one tells something new.
     async fn refresh(
         &self,
         items: Vec<Item>,

@@ -27,7 +27,8 @@ use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
 const ROUNDS: u32 = 6;
 /// So many roles of one person are assigned, or taken back, by a bulk call.
 const MANY: usize = 20;
-/// How often a person is read again because the turn for their writes came too late. Each time brings one write at least.
+/// How often a person is read again because the turn for their writes came too late. Each time brings one
+/// write at least.
 const WINDOWS: u32 = 200;
 
 /// What Permit knew of a user, and since when.
@@ -70,9 +71,9 @@ pub struct Ahead<'a> {
 /// One person to sync.
 ///
 /// # The order of things
-/// A look is sent ahead of the first write ([`Looks::ahead`]). Every write ends within [`WINDOW`] of a read of this very
-/// user; past it the user is read again. What was granted is read back: where another writer has replaced the ledger meanwhile,
-/// the grants of this call are taken into the new one, or taken back.
+/// A look is sent ahead of the first write ([`Looks::ahead`]). Every write ends within [`WINDOW`] of a read
+/// of this very user; past it the user is read again. What was granted is read back: where another writer has
+/// replaced the ledger meanwhile, the grants of this call are taken into the new one, or taken back.
 pub struct Sync<'a> {
     permit: Permit,
     policy: &'a Policy,
@@ -143,9 +144,9 @@ impl<'a> Sync<'a> {
         Self { ahead, ..self }
     }
 
-    /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a sign-up starts from
-    /// [`Snapshot::nobody`] and costs one request where that is right. Every step may be repeated, and may run beside another
-    /// instance that does the same.
+    /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a
+    /// sign-up starts from [`Snapshot::nobody`] and costs one request where that is right. Every step may be
+    /// repeated, and may run beside another instance that does the same.
     ///
     /// # Errors
     /// What Permit answered, where that is not a matter of planning again. What had been done until then
@@ -224,8 +225,9 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Whether nothing is left but role assignments that Permit has acknowledged twice as made, or as taken back: a bulk call did it a moment
-    /// ago, and readings do not show it yet. Once could be that somebody undid it in between.
+    /// Whether nothing is left but role assignments that Permit has acknowledged twice as made, or as taken
+    /// back: a bulk call did it a moment ago, and readings do not show it yet. Once could be that somebody
+    /// undid it in between.
     fn is_shown_late(&mut self, Change { key: _, revoke, write, grant }: &Change) -> bool {
         let Synced { revoked, granted, .. } = &self.done;
         let is_same = write.is_none() && revoke.is_subset(revoked) && grant.is_subset(granted);
@@ -234,7 +236,8 @@ impl<'a> Sync<'a> {
     }
 
     async fn create(&mut self, user: NewUser) -> Result<Step, Error> {
-        // One who stands is not replaced: nothing of anybody's is lost. But the directory may have lost them since.
+        // One who stands is not replaced: nothing of anybody's is lost. But the directory may have lost them
+        // since.
         if self.ahead.is_some_and(|ahead| ahead.looks.can_read(&self.desired.source)) {
             self.announce(&user.grants).await;
         }
@@ -245,8 +248,8 @@ impl<'a> Sync<'a> {
             self.done.changed = true;
             self.done.granted.extend(user.grants);
         }
-        // It may also leave the roles out of its answer: then a read, which costs no write, tells. One whom a bulk call made
-        // may be shown late.
+        // It may also leave the roles out of its answer: then a read, which costs no write, tells. One whom a
+        // bulk call made may be shown late.
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }
@@ -312,8 +315,9 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names: another writer
-/// made them, whose entry the replacing lost. Those that no rule grants are somebody else's. `stood`: what stood in no ledger before.
+/// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names:
+/// another writer made them, whose entry the replacing lost. Those that no rule grants are somebody else's.
+/// `stood`: what stood in no ledger before.
 pub fn appeared(policy: &Policy, stood: &BTreeSet<Grant>, after: &Facts) -> BTreeSet<Grant> {
     let is_new = |grant: &Grant| !stood.contains(grant) && policy.could_grant(grant);
     after.all_unowned().into_iter().filter(is_new).collect()
@@ -324,8 +328,9 @@ pub fn may_have(actual: Option<&Facts>) -> impl Fn(&Grant) -> bool {
     move |grant| actual.is_none_or(|facts| facts.roles.contains(grant))
 }
 
-/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create. One that the person `may_have` all the same
-/// stays, if it is ours: then Permit's list was short, and nothing is taken from anybody for that.
+/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create. One that the person
+/// `may_have` all the same stays, if it is ours: then Permit's list was short, and nothing is taken from
+/// anybody for that.
 pub fn leave_out(
     policy: &Policy,
     known: &Known,

@@ -174,8 +174,8 @@ pub fn permit(before: Counts, now: Counts) {
     counter!("PermitThrottled").increment(throttled.saturating_sub(before.throttled));
 }
 
-/// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`, `BulkSyncDrifted`,
-/// `BulkSyncSeconds`.
+/// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`,
+/// `BulkSyncDrifted`, `BulkSyncSeconds`.
 pub fn bulk_sync(run: BulkSyncRun) {
     let BulkSyncRun { outcome, refused, rejected, drifted, duration } = run;
     counter!("BulkSyncRuns", "outcome" => outcome.as_str()).increment(1);
@@ -189,7 +189,8 @@ pub fn bulk_sync(run: BulkSyncRun) {
     histogram!("BulkSyncSeconds").record(duration.as_secs_f64());
 }
 
-/// How long the PDP took to know what a run had changed: `PdpLag`. One that never does is given up after a minute.
+/// How long the PDP took to know what a run had changed: `PdpLag`. One that never does is given up after a
+/// minute.
 pub fn pdp_lag(seconds: f64) {
     histogram!("PdpLag").record(seconds);
 }
@@ -203,7 +204,8 @@ pub fn permit_mau(mau: u64, limit: Option<u64>) {
     }
 }
 
-/// Triggers of the user pool that do not call this deployment: `TriggersMissing`. Zero too: it clears the alarm.
+/// Triggers of the user pool that do not call this deployment: `TriggersMissing`. Zero too: it clears the
+/// alarm.
 pub fn triggers_missing(count: usize) {
     histogram!("TriggersMissing").record(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
 }

@@ -12,9 +12,9 @@ const PURPOSE: &[u8] = b"permit-handoff user hash";
 
 /// Turns users into hashes.
 ///
-/// A `sub` is not a secret: it is in every token, and in Permit. An unkeyed hash, or one keyed by what the pool's
-/// administrators know, could be found by trying every `sub`. So the key comes from the Permit API key, which only
-/// the functions hold; with a new API key the hashes are new too.
+/// A `sub` is not a secret: it is in every token, and in Permit. An unkeyed hash, or one keyed by what the
+/// pool's administrators know, could be found by trying every `sub`. So the key comes from the Permit API
+/// key, which only the functions hold; with a new API key the hashes are new too.
 pub struct UserHasher(Key);
 
 impl fmt::Debug for UserHasher {
@@ -55,7 +55,8 @@ mod tests {
         UserHasher::new(&SecretString::from(api_key)).hash(&UserKey::new(user).unwrap()).to_string()
     }
 
-    /// The values are Python's: `hmac.digest(hmac.digest(api_key, purpose, "sha256"), user, "sha256")[:8].hex()`.
+    /// The values are Python's:
+    /// `hmac.digest(hmac.digest(api_key, purpose, "sha256"), user, "sha256")[:8].hex()`.
     #[test]
     fn the_hash_is_keyed_by_the_api_key() {
         assert_eq!(hash("permit_key_a", "u1"), "7145c225a15b683a");

@@ -49,7 +49,8 @@ impl AwsApi {
         Self { http: reqwest::Client::new(), url: url.to_owned(), service, target }
     }
 
-    /// Calls an operation, `CreateUserPool` for example, with the parameters that AWS's reference gives for it.
+    /// Calls an operation, `CreateUserPool` for example, with the parameters that AWS's reference gives for
+    /// it.
     pub async fn call(&self, operation: &str, parameters: Value) -> Result<Value, Error> {
         let Self { http, url, service, target } = self;
         let request = format!("{service}:{operation}");

@@ -19,8 +19,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_mins(2);
 
 /// A running `cargo lambda watch` which builds nothing: built functions attach to it.
 ///
-/// Known of version 1.9: where AWS answers 200 with a header, it answers a handler's error with 500 (so that an SDK in
-/// front of it calls again); function URLs are at `/lambda-url/NAME/PATH`; a call waits for its function to attach.
+/// Known of version 1.9: where AWS answers 200 with a header, it answers a handler's error with 500 (so that
+/// an SDK in front of it calls again); function URLs are at `/lambda-url/NAME/PATH`; a call waits for its
+/// function to attach.
 #[derive(Debug)]
 pub struct CargoLambda {
     process: Process,
@@ -51,8 +52,8 @@ impl CargoLambda {
         let program = installed::program("venv/bin/cargo-lambda")?;
         let (process, port) = serve("starting Runtime server", |port| {
             let folder = folder("cargo-lambda")?;
-            // It takes calls for the binaries of the package alone that it runs in. This one keeps it from watching the
-            // whole project.
+            // It takes calls for the binaries of the package alone that it runs in. This one keeps it from
+            // watching the whole project.
             fs::write(folder.path().join("Cargo.toml"), manifest(functions))
                 .map_err(|source| Error::Spawn { name: "cargo-lambda".to_owned(), source })?;
             let port = port.to_string();
@@ -74,8 +75,8 @@ impl CargoLambda {
         format!("{}/lambda-url/{name}", self.url)
     }
 
-    /// Starts a built function in the environment that Lambda gives, with `settings` besides. Calls may be sent at
-    /// once: they wait until it asks for one.
+    /// Starts a built function in the environment that Lambda gives, with `settings` besides. Calls may be
+    /// sent at once: they wait until it asks for one.
     pub fn attach(&self, name: &str, binary: &Path, settings: Settings) -> Result<Function, Error> {
         let lambda = [
             ("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", self.url)),
@@ -135,8 +136,8 @@ impl Function {
         .await
     }
 
-    /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends before
-    /// is an error with its log; without this, such a call would wait until it times out.
+    /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends
+    /// before is an error with its log; without this, such a call would wait until it times out.
     pub async fn during<T, E: From<Error>>(
         &mut self,
         work: impl Future<Output = Result<T, E>>,

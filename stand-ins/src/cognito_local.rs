@@ -12,8 +12,8 @@ use crate::{AwsApi, Error, Person, Process, Settings, UserPool, installed};
 
 /// The functions that it calls, by name; `None` calls none.
 ///
-/// Known of version 5.3: PostAuthentication fires for USER_PASSWORD_AUTH alone, and a trigger's error does not fail the
-/// sign-in there as Cognito's does.
+/// Known of version 5.3: PostAuthentication fires for USER_PASSWORD_AUTH alone, and a trigger's error does
+/// not fail the sign-in there as Cognito's does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Triggers<'a> {
     /// Called after each sign-in.
@@ -22,8 +22,8 @@ pub struct Triggers<'a> {
     pub post_confirmation: Option<&'a str>,
 }
 
-/// A running cognito-local, empty at first; its state ends with it. Its lists have no pages: what depends on them is
-/// tested against [`crate::Moto`].
+/// A running cognito-local, empty at first; its state ends with it. Its lists have no pages: what depends on
+/// them is tested against [`crate::Moto`].
 #[derive(Debug)]
 pub struct CognitoLocal {
     process: Process,
@@ -40,8 +40,8 @@ pub struct Tokens {
 }
 
 impl CognitoLocal {
-    /// Starts it on a free port, and returns when it answers. It calls its triggers at `lambda_url`, as a Lambda's
-    /// `Invoke`: `POST /2015-03-31/functions/NAME/invocations`.
+    /// Starts it on a free port, and returns when it answers. It calls its triggers at `lambda_url`, as a
+    /// Lambda's `Invoke`: `POST /2015-03-31/functions/NAME/invocations`.
     pub async fn start(lambda_url: &str, triggers: Triggers<'_>) -> Result<Self, Error> {
         let program = installed::program("npm/node_modules/.bin/cognito-local")?;
         let Triggers { post_authentication, post_confirmation } = triggers;
@@ -100,8 +100,8 @@ impl CognitoLocal {
         Ok(text(&created["UserPoolClient"]["ClientId"]))
     }
 
-    /// Gives a person of the pool [`PASSWORD`], and signs in with it (USER_PASSWORD_AUTH). The trigger has answered
-    /// when this returns.
+    /// Gives a person of the pool [`PASSWORD`], and signs in with it (USER_PASSWORD_AUTH). The trigger has
+    /// answered when this returns.
     pub async fn sign_in(&self, pool: &UserPool, client_id: &str, email: &str) -> Result<Tokens, Error> {
         let password =
             json!({"UserPoolId": pool.id(), "Username": email, "Password": PASSWORD, "Permanent": true});
@@ -116,8 +116,8 @@ impl CognitoLocal {
         Ok(Tokens { id_token: text(&tokens["IdToken"]), access_token: text(&tokens["AccessToken"]) })
     }
 
-    /// Signs a new person up as an app does, puts them in their groups, and confirms the sign-up as an administrator
-    /// does. The trigger PostConfirmation has answered when this returns. Gives their `sub`.
+    /// Signs a new person up as an app does, puts them in their groups, and confirms the sign-up as an
+    /// administrator does. The trigger PostConfirmation has answered when this returns. Gives their `sub`.
     pub async fn sign_up(&self, pool: &UserPool, client_id: &str, person: &Person) -> Result<String, Error> {
         pool.add_groups_of(std::slice::from_ref(person)).await?;
         let sign_up = json!({

@@ -9,9 +9,10 @@
 //!
 //! | emulate, firebase-tools | Okta, Clerk and Firebase | [`Provider`] |
 //!
-//! All but the last are installed by `scripts/install-stand-ins.sh` (`make stand-ins`) into `.local/`, those by `scripts/install-providers.sh`
-//! (`make providers`). Each picks a free port, is
-//! waited for until it answers, and ends with its handle, or with this process however that ends (see [`Process`]).
+//! All but the last are installed by `scripts/install-stand-ins.sh` (`make stand-ins`) into `.local/`, those
+//! by `scripts/install-providers.sh` (`make providers`). Each picks a free port, is
+//! waited for until it answers, and ends with its handle, or with this process however that ends (see
+//! [`Process`]).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), stand_ins::Error> {

@@ -61,8 +61,8 @@ impl Moto {
         Ok(text(&queue["QueueUrl"]))
     }
 
-    /// Creates a user pool in which people are known by e-mail address and have a UUID for a user name, as Cognito's
-    /// own default is.
+    /// Creates a user pool in which people are known by e-mail address and have a UUID for a user name, as
+    /// Cognito's own default is.
     pub async fn create_pool(&self, name: &str) -> Result<UserPool, Error> {
         UserPool::create(self.cognito(), name).await
     }

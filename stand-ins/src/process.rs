@@ -16,19 +16,21 @@ use crate::{Error, Settings};
 /// How long a stand-in may take to be ready. On an idle machine each needs one or two seconds.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// How many ports are tried: between our finding a free one and the server's binding it, someone else may take it.
+/// How many ports are tried: between our finding a free one and the server's binding it, someone else may
+/// take it.
 const PORTS_TRIED: usize = 3;
 
-/// What a child sees of our environment: where programs and folders are. An account's credentials stay out of it.
+/// What a child sees of our environment: where programs and folders are. An account's credentials stay out of
+/// it.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
 
-/// A running child, with a folder of its own for its log and its files. Dropping it kills the child and all that the
-/// child started.
+/// A running child, with a folder of its own for its log and its files. Dropping it kills the child and all
+/// that the child started.
 ///
-/// The same happens when this process ends without dropping it: by a panic that aborts, Ctrl-C, or `kill -9`. The child
-/// shares a process group with a guard, a shell that only waits for the end of a pipe which this process holds
-/// open. The system closes the pipe whichever way the process ends, and the guard then kills its whole group. As the
-/// group is not the terminal's, Ctrl-C goes to this process alone, and in this order.
+/// The same happens when this process ends without dropping it: by a panic that aborts, Ctrl-C, or `kill -9`.
+/// The child shares a process group with a guard, a shell that only waits for the end of a pipe which this
+/// process holds open. The system closes the pipe whichever way the process ends, and the guard then kills
+/// its whole group. As the group is not the terminal's, Ctrl-C goes to this process alone, and in this order.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -126,8 +128,8 @@ impl Drop for Process {
     }
 }
 
-/// Starts a server on a free loopback port and waits until it says `ready` in its log and takes connections. The log
-/// is asked as well because a connection alone may be to another process that took the port.
+/// Starts a server on a free loopback port and waits until it says `ready` in its log and takes connections.
+/// The log is asked as well because a connection alone may be to another process that took the port.
 pub(crate) async fn serve(
     ready: &str,
     start: impl Fn(u16) -> Result<Process, Error>,

@@ -58,8 +58,8 @@ impl Person {
     }
 }
 
-/// So many people, the same ones each time: one in ten an admin, one in three an editor and one in four a viewer of the
-/// tenant `acme` (some are several), one in fifty disabled.
+/// So many people, the same ones each time: one in ten an admin, one in three an editor and one in four a
+/// viewer of the tenant `acme` (some are several), one in fifty disabled.
 pub fn people(count: usize) -> Vec<Person> {
     let person = |number: usize| {
         let mut person = Person::new(&format!("person-{number:05}@example.com"))
@@ -110,11 +110,11 @@ impl UserPool {
         Ok(subs.into_iter().next().unwrap_or_default())
     }
 
-    /// Puts people in, their groups first, and gives each one's `sub` in the same order. Groups that are there already
-    /// are left as they are.
+    /// Puts people in, their groups first, and gives each one's `sub` in the same order. Groups that are
+    /// there already are left as they are.
     ///
-    /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then fails a write
-    /// that meets another.
+    /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then
+    /// fails a write that meets another.
     pub async fn add_all(&self, people: &[Person]) -> Result<Vec<String>, Error> {
         self.add_groups_of(people).await?;
         let mut subs = Vec::with_capacity(people.len());
@@ -136,8 +136,8 @@ impl UserPool {
         Ok(())
     }
 
-    /// By the user name as Cognito gives it: cognito-local keeps memberships by the name as it is given here, and looks
-    /// them up by this one.
+    /// By the user name as Cognito gives it: cognito-local keeps memberships by the name as it is given here,
+    /// and looks them up by this one.
     pub(crate) async fn join(&self, username: &str, groups: &[String]) -> Result<(), Error> {
         for group in groups {
             let membership = json!({"UserPoolId": self.id, "Username": username, "GroupName": group});

@@ -1,5 +1,6 @@
-//! Each alarm of `template.yaml` on made-up series: it rings when it should, keeps its state through silence where it
-//! should, and clears when it should. Reads what the alarms use of CloudWatch's metric math, and no more.
+//! Each alarm of `template.yaml` on made-up series: it rings when it should, keeps its state through silence
+//! where it should, and clears when it should. Reads what the alarms use of CloudWatch's metric math, and no
+//! more.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
 
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use crate::template::template;
 
-/// One period's figures, by the alarm's ids of metrics (`""` where it has one metric alone). What is not named has no
-/// data point.
+/// One period's figures, by the alarm's ids of metrics (`""` where it has one metric alone). What is not
+/// named has no data point.
 type Figures<'a> = &'a [(&'a str, f64)];
 
 /// What an alarm should do.

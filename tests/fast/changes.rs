@@ -228,7 +228,8 @@ async fn environments_count_departures_together() {
     assert_eq!(keys.iter().filter(|key| !world.roles(key).is_empty()).count(), 7, "five pass");
 }
 
-/// Who keeps their roles for the breaker's sake loses all the same what a writer left in no ledger: nobody would look again.
+/// Who keeps their roles for the breaker's sake loses all the same what a writer left in no ledger: nobody
+/// would look again.
 #[tokio::test]
 async fn a_role_without_an_owner_is_taken_back_from_those_too_whom_the_breaker_keeps() {
     let world = World::start("missing = \"unassign\"\ngrace_hours = 0\nmax_percent = 0").await;

@@ -1,4 +1,5 @@
-//! One person of a user pool by every door: the list, a shard of it, a look and a change event say the same of them.
+//! One person of a user pool by every door: the list, a shard of it, a look and a change event say the same
+//! of them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
-//! `sync --file` with the exports of every provider, and with odd ones: the built program against the sandbox.
+//! `sync --file` with the exports of every provider, and with odd ones: the built program against the
+//! sandbox.
 //!
-//! Each folder of `tests/fixtures/files` has the files, and `cases.toml`, which says what is in Permit afterwards.
+//! Each folder of `tests/fixtures/files` has the files, and `cases.toml`, which says what is in Permit
+//! afterwards.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

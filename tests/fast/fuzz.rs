@@ -1,4 +1,5 @@
-//! What the fuzz targets check (`fuzz/checks`), on their corpus and on what chance makes of it: without nightly Rust.
+//! What the fuzz targets check (`fuzz/checks`), on their corpus and on what chance makes of it: without
+//! nightly Rust.
 
 use std::path::{Path, PathBuf};
 

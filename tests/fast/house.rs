@@ -1,5 +1,5 @@
-//! The rules of the house that a lint does not know: ARCHITECTURE.md names files that exist, files can be read at one
-//! sitting, and no two files need each other.
+//! The rules of the house that a lint does not know: ARCHITECTURE.md names files that exist, files can be
+//! read at one sitting, and no two files need each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Lines of a file without its tests.
 const MOST_LINES: usize = 400;
+/// Characters of a line of comment, as rustfmt's `max_width`, which leaves comments alone.
+const MOST_CHARACTERS: usize = 110;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -39,6 +41,28 @@ fn a_file_can_be_read_at_one_sitting() {
             let lines = without_tests(&fs::read_to_string(&path).unwrap()).lines().count();
             if lines > MOST_LINES && !path.ends_with("tests.rs") {
                 long.push(format!("{} has {lines} lines", path.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn a_comment_fits_where_code_does() {
+    let mut long = Vec::new();
+    for folder in ["src", "sandbox", "stand-ins", "benches", "fuzz", "tests"] {
+        for path in files(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            for (number, line) in (1..).zip(text.lines()) {
+                let comment =
+                    line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!', ' ']));
+                // A table's row and a line of code cannot be broken.
+                let is_prose = comment.is_some_and(|comment| {
+                    !comment.starts_with(['|', '"', '`']) && !comment.starts_with("let ")
+                });
+                if is_prose && line.chars().count() > MOST_CHARACTERS {
+                    long.push(format!("{}:{number}", path.display()));
+                }
             }
         }
     }
@@ -184,8 +208,8 @@ fn target(modules: &BTreeMap<Module, String>, from: &Module, path: &str) -> Opti
     modules.contains_key(&place).then_some(place)
 }
 
-/// A child may name its parent, and the parent its child. Any other two files that need each other, by whatever detour,
-/// are one file in two places.
+/// A child may name its parent, and the parent its child. Any other two files that need each other, by
+/// whatever detour, are one file in two places.
 #[test]
 fn no_two_files_need_each_other() {
     let mut circles = Vec::new();

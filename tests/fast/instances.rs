@@ -1,4 +1,5 @@
-//! Roles on resource instances, end to end: sign-ins and bulk syncs under every answer that Permit's documents leave open.
+//! Roles on resource instances, end to end: sign-ins and bulk syncs under every answer that Permit's
+//! documents leave open.
 
 use std::sync::Arc;
 
@@ -273,7 +274,8 @@ async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
     }
 }
 
-/// More than twenty roles of one person go by a bulk call, which may be seen late: it is waited for, and not made again.
+/// More than twenty roles of one person go by a bulk call, which may be seen late: it is waited for, and not
+/// made again.
 #[tokio::test(start_paused = true)]
 async fn many_roles_of_one_person_are_assigned_once() {
     for (name, semantics) in Semantics::each() {
@@ -289,7 +291,8 @@ async fn many_roles_of_one_person_are_assigned_once() {
     }
 }
 
-/// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then rejects.
+/// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then
+/// rejects.
 #[tokio::test(start_paused = true)]
 async fn a_plan_says_blocked_where_an_instance_is_missing() {
     for create in [false, true] {

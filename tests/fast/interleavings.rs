@@ -1,5 +1,5 @@
-//! Random interleavings of the real handlers: sign-ins, old tokens, bulk syncs and the queue's consumer at one person, while
-//! the directory changes, answers are late and anybody may be cut off at any moment.
+//! Random interleavings of the real handlers: sign-ins, old tokens, bulk syncs and the queue's consumer at
+//! one person, while the directory changes, answers are late and anybody may be cut off at any moment.
 //!
 //! `INTERLEAVINGS=2000` runs so many rounds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -236,7 +236,8 @@ async fn round(sandbox: &Sandbox) {
     assert_eq!(world.orphans(), [""; 0]);
 }
 
-/// The clock is paused: it goes on when everybody waits, so that a round takes as long as its work, and a seed gives the same order again.
+/// The clock is paused: it goes on when everybody waits, so that a round takes as long as its work, and a
+/// seed gives the same order again.
 #[tokio::test(start_paused = true)]
 async fn no_interleaving_leaves_a_role_without_an_owner() {
     let rounds = std::env::var("INTERLEAVINGS").map_or(100, |rounds| rounds.parse().unwrap());

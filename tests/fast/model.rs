@@ -7,7 +7,8 @@ use protocol_model::{A, B};
 
 use self::planner::{Rules, SMALL, fails, holds};
 
-/// A world that is searched in a moment: nobody is cut off, and nobody reads back, so that the looks alone repair.
+/// A world that is searched in a moment: nobody is cut off, and nobody reads back, so that the looks alone
+/// repair.
 const QUIET: Rules = Rules { crashes: 0, read_back: false, ..SMALL };
 
 #[test]
@@ -33,7 +34,8 @@ fn a_look_must_wait_for_twice_the_window() {
     fails("a look after one window", Rules { delay: 1, ..QUIET }, "");
 }
 
-/// The same where both sign-ins read back, and anybody is cut off: `tests/slow` has that this holds with the protocol whole.
+/// The same where both sign-ins read back, and anybody is cut off: `tests/slow` has that this holds with the
+/// protocol whole.
 #[test]
 fn reading_back_does_not_stand_in_for_a_look() {
     const ALL: Rules = Rules { window: 0, delay: 1, ..SMALL };

@@ -1,4 +1,5 @@
-//! Tokens: the examples of the RFCs, the attacks, the rules, the settings, and the key store against a provider on this machine.
+//! Tokens: the examples of the RFCs, the attacks, the rules, the settings, and the key store against a
+//! provider on this machine.
 
 // `allow-unwrap-in-tests` covers the tests themselves and not what they share.
 #![allow(

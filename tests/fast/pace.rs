@@ -1,5 +1,6 @@
-//! What people decide themselves, how often they come and with which of their tokens, costs Permit little: one change a person in ten
-//! seconds, and a token that is too old leads to one look at the person in the directory.
+//! What people decide themselves, how often they come and with which of their tokens, costs Permit little:
+//! one change a person in ten seconds, and a token that is too old leads to one look at the person in the
+//! directory.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;

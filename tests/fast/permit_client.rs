@@ -1,4 +1,5 @@
-//! The Permit client against the sandbox, which is as strict as Permit's contract and can be told to misbehave.
+//! The Permit client against the sandbox, which is as strict as Permit's contract and can be told to
+//! misbehave.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, and what they share")]
 

@@ -154,7 +154,8 @@ impl Clock for TestClock {
     }
 }
 
-/// Lets that time pass at once for everything that waits on Tokio's clock. It runs again afterwards, as the sockets need it to.
+/// Lets that time pass at once for everything that waits on Tokio's clock. It runs again afterwards, as the
+/// sockets need it to.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

@@ -163,8 +163,8 @@ async fn the_newest_state_of_a_person_wins_in_a_batch_and_across() {
     assert_eq!(sandbox.user("u1").unwrap().first_name.as_deref(), Some("New"));
 }
 
-/// A sign-in that was cut off behind its ledger left a ledger as of the very token that its message has. What is missing
-/// are roles that the ledger names.
+/// A sign-in that was cut off behind its ledger left a ledger as of the very token that its message has. What
+/// is missing are roles that the ledger names.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_sign_in_that_was_cut_off_is_not_taken_for_old() {
     // A token's second counts to its end.
@@ -337,7 +337,8 @@ async fn a_token_that_waited_too_long_creates_nobody() {
     assert!(sandbox.snapshot().users.is_empty());
 }
 
-/// A message may say what it likes of whom it is: only the policy's own sources count, and of a pool that is read the pool alone.
+/// A message may say what it likes of whom it is: only the policy's own sources count, and of a pool that is
+/// read the pool alone.
 #[tokio::test(start_paused = true)]
 async fn what_a_message_says_of_a_source_that_nobody_configured_counts_for_nothing() {
     let customers = "[[source]]\nname = \"customers\"\nprovider = \"auth0\"\nissuer = \"https://login.example.com/\"\naudiences = [\"app\"]\n\

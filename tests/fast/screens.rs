@@ -129,7 +129,8 @@ async fn forty_people_with_problems() {
     assert!(refused.contains("--approve-deprovision"), "{refused}");
 }
 
-/// People who stay in the directory and are to lose roles count too: they keep them, and the screen and the page say so.
+/// People who stay in the directory and are to lose roles count too: they keep them, and the screen and the
+/// page say so.
 #[tokio::test]
 async fn present_people_who_would_lose_too_much() {
     let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());

@@ -205,7 +205,8 @@ async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
                 let fault = if applied { Fault::reset_after() } else { Fault::reset_before() };
                 sandbox.inject(fault.from(cut));
                 let outcome = arrive(&impatient(&sandbox, queue, 600), after(), false).await;
-                // Before the reading back all was written, and a look is on its way: the person may count as synced.
+                // Before the reading back all was written, and a look is on its way: the person may count as
+                // synced.
                 let is_told = matches!(outcome, Outcome::Queued(_))
                     || cut == requests && matches!(outcome, Outcome::Synced(_));
                 assert!(is_told, "{name}, cut at {cut}: {outcome:?}");
@@ -242,7 +243,8 @@ async fn many_environments_sign_the_same_new_person_in_at_once() {
     }
 }
 
-/// A bulk call has given the role a moment ago, and readings do not show it yet: Permit says that it is assigned.
+/// A bulk call has given the role a moment ago, and readings do not show it yet: Permit says that it is
+/// assigned.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_is_shown_late_keeps_nobody_waiting() {
     let late = Semantics { bulk_seen: BulkSeen::Late, ..Semantics::default() };

@@ -152,7 +152,8 @@ pub(crate) fn key_set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
-/// The sources of a policy, from a list of objects with a source's fields; `claims` are its `[source.claims]`.
+/// The sources of a policy, from a list of objects with a source's fields; `claims` are its
+/// `[source.claims]`.
 pub(crate) fn sources(settings: &Value) -> String {
     let mut policy = String::new();
     for source in settings.as_array().unwrap() {

@@ -1,5 +1,5 @@
-//! Holds `template.yaml` against what the code needs: the permissions (`permissions.toml`), the settings, and how the
-//! queue, the schedule, the state machine and the alarms are wired.
+//! Holds `template.yaml` against what the code needs: the permissions (`permissions.toml`), the settings, and
+//! how the queue, the schedule, the state machine and the alarms are wired.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
 
@@ -429,7 +429,8 @@ fn the_dashboard_shows_metrics_that_exist() {
     assert_eq!(unseen, ["ReconcileDeadLettered"], "the dead-letter queue's own depth shows this one");
 }
 
-/// A metric of a dashboard written out: "..." repeats what the one before it began with, "." the value at its place.
+/// A metric of a dashboard written out: "..." repeats what the one before it began with, "." the value at its
+/// place.
 fn expand(metric: &Value, previous: &[String]) -> Vec<String> {
     let own = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
     let (kept, own) = match own.split_first() {
@@ -557,7 +558,8 @@ fn resources(template: &Value) -> impl Iterator<Item = (&str, &Value)> {
     template["Resources"].as_object().unwrap().iter().map(|(name, resource)| (name.as_str(), resource))
 }
 
-/// What a setting is when every parameter keeps its default: the value itself, where that takes no deployment.
+/// What a setting is when every parameter keeps its default: the value itself, where that takes no
+/// deployment.
 fn default_of(template: &Value, value: &Value) -> Value {
     match value["Ref"].as_str() {
         None => json!("given"),
@@ -593,7 +595,8 @@ pub(crate) fn yaml(text: &str) -> Value {
     to_json(&documents[0])
 }
 
-/// YAML as JSON, with CloudFormation's short tags as the functions that they stand for: `!Ref X` is `{"Ref": "X"}`.
+/// YAML as JSON, with CloudFormation's short tags as the functions that they stand for: `!Ref X` is
+/// `{"Ref": "X"}`.
 fn to_json(node: &Yaml<'_>) -> Value {
     match node {
         Yaml::Value(Scalar::Null) => Value::Null,

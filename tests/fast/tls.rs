@@ -1,5 +1,5 @@
-//! The built `post-authentication` over TLS: who it trusts, what its connections cost, and what becomes of them while
-//! Lambda has it frozen.
+//! The built `post-authentication` over TLS: who it trusts, what its connections cost, and what becomes of
+//! them while Lambda has it frozen.
 
 mod front;
 mod runtime;

@@ -147,7 +147,8 @@ async fn a_refresh_is_never_turned_away() {
     }
 }
 
-/// AWS spells a pool's issuer in two ways. Both are the pool: its people have one ledger, whichever door they come by.
+/// AWS spells a pool's issuer in two ways. Both are the pool: its people have one ledger, whichever door they
+/// come by.
 #[tokio::test]
 async fn both_issuers_of_a_pool_are_the_pool() {
     for host in ["cognito-idp", "issuer-cognito-idp"] {

@@ -1,5 +1,6 @@
-//! A write that replaces a ledger, and a deletion, follow a read of that very user by 25 seconds at most. Past it the user is read again:
-//! somebody may have been there. Here the answer to the reading takes longer than that, and somebody was.
+//! A write that replaces a ledger, and a deletion, follow a read of that very user by 25 seconds at most.
+//! Past it the user is read again: somebody may have been there. Here the answer to the reading takes longer
+//! than that, and somebody was.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -31,8 +32,8 @@ async fn start(count: usize) -> (Sandbox, Vec<String>) {
     (sandbox, keys)
 }
 
-/// Somebody else grants `acme/member`, and its ledger names that, while the answer to a reading is under way; and it is under way
-/// longer than a window.
+/// Somebody else grants `acme/member`, and its ledger names that, while the answer to a reading is under way;
+/// and it is under way longer than a window.
 async fn meanwhile(sandbox: &Sandbox, keys: &[String], mut held: Held, as_of: Option<Timestamp>) {
     assert!(held.reached().await);
     for key in keys {
@@ -168,7 +169,8 @@ async fn who_came_back_since_they_were_read_is_not_deleted() {
     }
 }
 
-/// An administrator gave them a role after they were read and before they are deleted: they stay, and lose what is ours in the same run.
+/// An administrator gave them a role after they were read and before they are deleted: they stay, and lose
+/// what is ours in the same run.
 #[tokio::test]
 async fn who_is_given_a_role_since_they_were_read_is_not_deleted_and_loses_what_is_ours() {
     for leaving in [1, 8] {

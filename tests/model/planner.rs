@@ -1,4 +1,5 @@
-//! The real planner, on real ledgers, as the model of the write protocol asks it; and the worlds that are searched.
+//! The real planner, on real ledgers, as the model of the write protocol asks it; and the worlds that are
+//! searched.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

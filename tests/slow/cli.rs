@@ -59,7 +59,8 @@ impl World {
         command
     }
 
-    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this process.
+    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this
+    /// process.
     async fn run(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(policy, more, arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

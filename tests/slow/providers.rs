@@ -1,4 +1,5 @@
-//! Tokens and lists of providers that run here: Okta and Clerk (emulate), Firebase (its Auth emulator and its exporter).
+//! Tokens and lists of providers that run here: Okta and Clerk (emulate), Firebase (its Auth emulator and its
+//! exporter).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -146,7 +147,8 @@ async fn a_clerk_session_shows_its_organization_and_the_users_api_the_addresses(
     let token = post(format!("/v1/sessions/{}/tokens", session["id"].as_str().unwrap()), json!({})).await;
     let token = token["jwt"].as_str().unwrap();
 
-    // The emulator's session tokens are of version 1, and have no `azp`: they are read as they are, once their signature is checked.
+    // The emulator's session tokens are of version 1, and have no `azp`: they are read as they are, once
+    // their signature is checked.
     let policy = format!(
         "[[source]]\nname = \"customers\"\nprovider = \"clerk\"\nissuer = \"{url}\"\njwks_uri = \"{url}/v1/jwks\"\nclient_ids = [\"https://app.example.com\"]\n\
          [[grant]]\nwhen = {{ group = \"org:{{role}}\", attribute = \"org_slug\", equals = \"{{tenant}}\" }}\n"

@@ -1,5 +1,5 @@
-//! Permit's own SDKs against the sandbox: what they send is accepted, and what they expect holds. So the sandbox is held to
-//! what others believe of Permit's API, and not to what its authors do.
+//! Permit's own SDKs against the sandbox: what they send is accepted, and what they expect holds. So the
+//! sandbox is held to what others believe of Permit's API, and not to what its authors do.
 
 use std::path::PathBuf;
 use std::process::Command;

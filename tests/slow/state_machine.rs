@@ -1,5 +1,6 @@
-//! Executes the state machine of the bulk sync with a local engine, against a Lambda Invoke API that answers as the
-//! function would: `state-machine/run.mjs` runs it, `scripts/lint-template.sh install` fetches the engine.
+//! Executes the state machine of the bulk sync with a local engine, against a Lambda Invoke API that answers
+//! as the function would: `state-machine/run.mjs` runs it, `scripts/lint-template.sh install` fetches the
+//! engine.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
 

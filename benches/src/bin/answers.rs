@@ -1,7 +1,8 @@
-//! What a bulk sync asks of Permit where Permit answers as its documents leave open: bulk calls that are seen late, and addresses
-//! that are refused.
+//! What a bulk sync asks of Permit where Permit answers as its documents leave open: bulk calls that are seen
+//! late, and addresses that are refused.
 //!
-//! `answers SANDBOX_URL` prints Markdown. "Before" is what the first version sent, which tried each night again.
+//! `answers SANDBOX_URL` prints Markdown. "Before" is what the first version sent, which tried each night
+//! again.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 

@@ -1,8 +1,9 @@
-//! How long a sign-in keeps a person waiting while Permit fails: 1,000 sign-ins a fault, against a `permit-sandbox`
-//! in another process.
+//! How long a sign-in keeps a person waiting while Permit fails: 1,000 sign-ins a fault, against a
+//! `permit-sandbox` in another process.
 //!
-//! `budget SANDBOX_URL` prints Markdown. The whole handler is measured, from the event's text to the answer, each
-//! sign-in in an execution environment of its own, so that no breaker helps; 100 go at a time. The API key is at hand.
+//! `budget SANDBOX_URL` prints Markdown. The whole handler is measured, from the event's text to the answer,
+//! each sign-in in an execution environment of its own, so that no breaker helps; 100 go at a time. The API
+//! key is at hand.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 

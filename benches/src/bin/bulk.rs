@@ -1,9 +1,10 @@
-//! The bulk sync of a great many people: a generator stands for the pool, `permit-sandbox` (another process, so
-//! that memory is measured apart) for Permit.
+//! The bulk sync of a great many people: a generator stands for the pool, `permit-sandbox` (another process,
+//! so that memory is measured apart) for Permit.
 //!
-//! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown: for each number of people a first import, a run without a
-//! change, and those with 0.1% and 1% changed; with several numbers, in ascending order, how the costs grow as well. LIMITS are those
-//! that it keeps to: `none`, or `documented`. CPU and peak memory are those of this process.
+//! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown: for each number of people a first import, a run
+//! without a change, and those with 0.1% and 1% changed; with several numbers, in ascending order, how the
+//! costs grow as well. LIMITS are those that it keeps to: `none`, or `documented`. CPU and peak memory are
+//! those of this process.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -153,7 +154,8 @@ async fn main() {
     growth(&costs);
 }
 
-/// What the largest run costs, held against the smallest: each cost grows at most as the number of people does.
+/// What the largest run costs, held against the smallest: each cost grows at most as the number of people
+/// does.
 fn growth(costs: &[(u32, f64, f64)]) {
     let (smallest, largest) = (&costs[..RUNS.len()], &costs[costs.len() - RUNS.len()..]);
     if smallest[0].0 == largest[0].0 {
@@ -168,8 +170,8 @@ fn growth(costs: &[(u32, f64, f64)]) {
     }
 }
 
-/// How long Permit's documented limits make so many requests take: 1,000 of any kind a minute, 300 writes, and 100
-/// bulk calls in ten minutes. Bulk calls are held to count as writes too: the stricter reading.
+/// How long Permit's documented limits make so many requests take: 1,000 of any kind a minute, 300 writes,
+/// and 100 bulk calls in ten minutes. Bulk calls are held to count as writes too: the stricter reading.
 fn minutes_under_limits(read: u64, write: u64, bulk: u64) -> f64 {
     let per_minute = |requests: u64, limit: f64| requests as f64 / limit;
     per_minute(read + write + bulk, 1000.0).max(per_minute(write + bulk, 300.0)).max(per_minute(bulk, 10.0))

@@ -1,8 +1,8 @@
 //! TLS in front of servers of this machine, so that sign-ins can be measured as they are in the cloud.
 //!
-//! `tls-front FOLDER UPSTREAM...` makes a certificate authority, writes `FOLDER/ca.pem`, and prints a port for each
-//! upstream (`127.0.0.1:8765`). Then it takes a word a line: `count` prints how many handshakes each port had since it
-//! was asked last, `close` ends all connections first.
+//! `tls-front FOLDER UPSTREAM...` makes a certificate authority, writes `FOLDER/ca.pem`, and prints a port
+//! for each upstream (`127.0.0.1:8765`). Then it takes a word a line: `count` prints how many handshakes each
+//! port had since it was asked last, `close` ends all connections first.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 

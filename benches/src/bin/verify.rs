@@ -1,5 +1,5 @@
-//! Verified tokens a second of processor time. `verify TOKENS.json` prints one number for each algorithm; `benches/verify.py`
-//! makes the file and measures the others.
+//! Verified tokens a second of processor time. `verify TOKENS.json` prints one number for each algorithm;
+//! `benches/verify.py` makes the file and measures the others.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 

@@ -26,7 +26,8 @@ pub(super) fn unassign(world: &mut World, call: &mut Call, delay_ms: i64) -> Res
     assignments::unassign_through_pdp(world, call, delay_ms)
 }
 
-/// What a user may do, by all that the PDP knows: an entry a tenant and a resource instance. A role that permits nothing is not in it.
+/// What a user may do, by all that the PDP knows: an entry a tenant and a resource instance. A role that
+/// permits nothing is not in it.
 pub(super) fn user_permissions(world: &mut World, call: &mut Call, _: i64) -> Result<Reply, ApiError> {
     let mut answer: BTreeMap<String, (Vec<Value>, Vec<&str>)> = BTreeMap::new();
     let user = call.body["user"]["key"].as_str().unwrap_or_default();

@@ -132,7 +132,8 @@ impl Builder {
         self
     }
 
-    /// How much faster than the clock the windows of the limits pass: 60 makes a minute a second. Must be above 0.
+    /// How much faster than the clock the windows of the limits pass: 60 makes a minute a second. Must be
+    /// above 0.
     #[must_use]
     pub fn speedup(mut self, factor: f64) -> Self {
         self.speedup = if factor > 0.0 { factor } else { 1.0 };

@@ -111,8 +111,8 @@ impl World {
         })
     }
 
-    /// Gives a user a role. A PDP knows of it in `visible_in_ms`; `None`: as soon as it knows of what went to the API. It must not
-    /// be assigned.
+    /// Gives a user a role. A PDP knows of it in `visible_in_ms`; `None`: as soon as it knows of what went to
+    /// the API. It must not be assigned.
     pub(crate) fn assign(
         &mut self,
         user: u32,
@@ -137,7 +137,8 @@ impl World {
         Ok(serial)
     }
 
-    /// Takes a role back. A PDP knows of it in `known_in_ms`; `None`: as soon as it knows of what went to the API.
+    /// Takes a role back. A PDP knows of it in `known_in_ms`; `None`: as soon as it knows of what went to the
+    /// API.
     pub(crate) fn unassign(&mut self, serial: u32, known_in_ms: Option<i64>) {
         if let Some(assignment) = self.detach(serial) {
             let Assignment { user, target, .. } = assignment;

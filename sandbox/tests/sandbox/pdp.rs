@@ -78,7 +78,8 @@ async fn a_pdp_is_as_strict_as_the_api() {
     assert_eq!(response.send().await.unwrap().status(), 401);
 }
 
-/// What went through it, it knows of first, whatever it lags behind the API; unless it takes nothing in any more.
+/// What went through it, it knows of first, whatever it lags behind the API; unless it takes nothing in any
+/// more.
 #[tokio::test]
 async fn a_pdp_that_lags_knows_of_what_went_through_it() {
     let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;

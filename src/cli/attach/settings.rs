@@ -68,8 +68,8 @@ fn without_old_name(pool: &UserPoolType) -> UserPoolType {
     pool
 }
 
-/// Takes the days that are zero out of an update's body: what is not set is a zero to the SDK, and it sends that
-/// zero, which contradicts the other name of the same days.
+/// Takes the days that are zero out of an update's body: what is not set is a zero to the SDK, and it sends
+/// that zero, which contradicts the other name of the same days.
 pub(super) fn without_unset_days(body: &[u8]) -> Option<Vec<u8>> {
     let mut body: Value = serde_json::from_slice(body).ok()?;
     let days = [

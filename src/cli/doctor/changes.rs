@@ -1,4 +1,5 @@
-//! What brings changes in the pool in seconds: a trail that logs management events, and the rule that sends them to the queue.
+//! What brings changes in the pool in seconds: a trail that logs management events, and the rule that sends
+//! them to the queue.
 
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ const EVENTBRIDGE: Service = Service { name: "events", target: "AWSEvents", vers
 
 const WHY: &str = "without it a change in the pool waits for the person's next sign-in, or the bulk sync";
 
-/// Looks for the rule that sends Cognito's events to the queue at `url`, and for a trail of the region. Who has switched the rule off is told
-/// so; who has it and no trail, is warned.
+/// Looks for the rule that sends Cognito's events to the queue at `url`, and for a trail of the region. Who
+/// has switched the rule off is told so; who has it and no trail, is warned.
 pub(super) async fn look(aws: &SdkConfig, url: &str) -> Vec<Finding> {
     let Some(queue) = queue_arn(url) else { return Vec::new() };
     let (rule, trail) = tokio::join!(rule(aws, &queue), trail(aws));

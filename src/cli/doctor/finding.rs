@@ -271,7 +271,8 @@ impl Findings {
         Ok(())
     }
 
-    /// The verdict, then the errors, the warnings and the rest. What is good is one line, unless `all` is wanted.
+    /// The verdict, then the errors, the warnings and the rest. What is good is one line, unless `all` is
+    /// wanted.
     fn lines(&self, all: bool) -> Vec<Line> {
         let mut lines = vec![self.verdict()];
         for severity in [Severity::Error, Severity::Warning, Severity::Note] {

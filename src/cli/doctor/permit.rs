@@ -86,8 +86,8 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     Seen { findings, roles: Some(roles.keys) }
 }
 
-/// Roles of users that a ledger is about, which a rule could give, and which no ledger names. They are in a bulk sync's report too,
-/// which looks at everybody.
+/// Roles of users that a ledger is about, which a rule could give, and which no ledger names. They are in a
+/// bulk sync's report too, which looks at everybody.
 async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
     let mut unowned = Unowned::default();
     let (mut looked_at, mut total) = (0, 0);

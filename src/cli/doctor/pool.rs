@@ -74,7 +74,8 @@ pub(super) fn none(has_issuers: bool) -> Finding {
         .typing("permit-handoff doctor --user-pool-id REGION_ID")
 }
 
-/// Asks the pool: each call that the functions make, once, about nobody; then its settings and app clients. Reads only.
+/// Asks the pool: each call that the functions make, once, about nobody; then its settings and app clients.
+/// Reads only.
 pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Policy>) -> Seen {
     let mut seen = Seen::default();
     // From its own region, so that a wrong AWS_REGION hides nothing else.
@@ -226,7 +227,8 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
         .collect()
 }
 
-/// AWS lists no PostAuthentication for local users who sign in at managed login; PreTokenGeneration fires there.
+/// AWS lists no PostAuthentication for local users who sign in at managed login; PreTokenGeneration fires
+/// there.
 fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
     let domain =
         [pool.custom_domain(), pool.domain()].into_iter().flatten().find(|domain| !domain.is_empty())?;
@@ -246,7 +248,8 @@ fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
     })
 }
 
-/// Whether users of the pool can have the attribute. Every pool has the standard ones, whatever its schema lists.
+/// Whether users of the pool can have the attribute. Every pool has the standard ones, whatever its schema
+/// lists.
 pub(super) fn has_attribute(pool: &UserPoolType, name: &str) -> bool {
     STANDARD.contains(&name)
         // Cognito's own, which stand in no schema.

@@ -1,4 +1,5 @@
-//! The sources of the policy: keys that people can change, rules that one door alone can tell, texts that look like lists.
+//! The sources of the policy: keys that people can change, rules that one door alone can tell, texts that
+//! look like lists.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What there is to say of a person: the answer first, then the rules, what Permit has, and what comes next (`next`).
+//! What there is to say of a person: the answer first, then the rules, what Permit has, and what comes next
+//! (`next`).
 
 mod json;
 mod next;

@@ -12,8 +12,8 @@ pub(in crate::cli) struct Place {
 }
 
 impl Place {
-    /// Looks whether a page can be written to `path`. A link, a pipe or a device there is refused: what stands behind it is not this
-    /// program's to replace.
+    /// Looks whether a page can be written to `path`. A link, a pipe or a device there is refused: what
+    /// stands behind it is not this program's to replace.
     pub(in crate::cli) fn new(path: &Path) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         match std::fs::symlink_metadata(path) {

@@ -1,4 +1,5 @@
-//! `cases.toml`: people, and what a policy is expected to grant them. Every fault at once, each with its line.
+//! `cases.toml`: people, and what a policy is expected to grant them. Every fault at once, each with its
+//! line.
 
 use std::collections::BTreeSet;
 

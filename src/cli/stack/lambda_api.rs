@@ -1,4 +1,5 @@
-//! The two calls to AWS Lambda that `--stack` needs, signed here: the SDK's own crate for it is as large as all the others.
+//! The two calls to AWS Lambda that `--stack` needs, signed here: the SDK's own crate for it is as large as
+//! all the others.
 
 use std::io::{Cursor, Read as _};
 use std::time::{Duration, SystemTime};

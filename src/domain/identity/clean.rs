@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-/// Whether the value has no control character, nor another that nobody sees (NUL, which Permit's store cannot hold, is one). Line breaks and tabs are allowed between
-/// other characters, as in a postal address.
+/// Whether the value has no control character, nor another that nobody sees (NUL, which Permit's store cannot
+/// hold, is one). Line breaks and tabs are allowed between other characters, as in a postal address.
 ///
-/// What a value with one means is unsure: without the character it is another value, and perhaps one that grants. So it grants
-/// nothing, takes nothing away and is not copied.
+/// What a value with one means is unsure: without the character it is another value, and perhaps one that
+/// grants. So it grants nothing, takes nothing away and is not copied.
 pub fn is_clean(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
@@ -16,8 +16,8 @@ pub fn is_clean(value: &Value) -> bool {
     }
 }
 
-/// Whether nobody sees the character: a control character, or one that only directs how others are shown. Those that join letters (as
-/// in Persian, or in emoji) are a part of what is written.
+/// Whether nobody sees the character: a control character, or one that only directs how others are shown.
+/// Those that join letters (as in Persian, or in emoji) are a part of what is written.
 pub(in crate::domain) fn is_unseen(c: char) -> bool {
     let directs = |c| matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || directs(c)
@@ -31,7 +31,8 @@ fn is_clean_text(text: &str) -> bool {
         && !inner.ends_with(is_break)
 }
 
-/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it is.
+/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it
+/// is.
 pub(in crate::domain) fn trimmed(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,

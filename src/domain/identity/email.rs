@@ -47,8 +47,9 @@ impl Email {
         self.0.to_lowercase()
     }
 
-    /// What two spellings of one address share. Permit's documents leave open whether it keeps the case; and it may give a
-    /// domain back as people read it (`bücher.example`) that was written for machines (`xn--bcher-kva.example`).
+    /// What two spellings of one address share. Permit's documents leave open whether it keeps the case; and
+    /// it may give a domain back as people read it (`bücher.example`) that was written for machines
+    /// (`xn--bcher-kva.example`).
     pub fn normal(&self) -> String {
         match self.0.rsplit_once('@') {
             Some((local, domain)) if self.is_international() => {

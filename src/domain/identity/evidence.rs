@@ -29,8 +29,8 @@ impl Evidence {
 
     /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
     ///
-    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds older than
-    /// its token, and must not count as newer.
+    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds
+    /// older than its token, and must not count as newer.
     pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
         let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
         Self {
@@ -42,8 +42,8 @@ impl Evidence {
         }
     }
 
-    /// The same by Permit's clock, which this machine's is so far ahead of (or behind, if less than zero), at the time `now` by this
-    /// machine's.
+    /// The same by Permit's clock, which this machine's is so far ahead of (or behind, if less than zero), at
+    /// the time `now` by this machine's.
     #[must_use]
     pub fn by_permits_clock(self, ahead: SignedDuration, now: Timestamp) -> Self {
         if ahead.is_zero() {

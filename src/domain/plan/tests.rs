@@ -297,7 +297,8 @@ fn foreign(facts: &Facts) -> (BTreeMap<String, Value>, BTreeSet<Grant>) {
 }
 
 proptest! {
-    /// What Permit refused is not written again, and what it says of another value is not held against this one.
+    /// What Permit refused is not written again, and what it says of another value is not held against this
+    /// one.
     #[test]
     fn a_refused_address_is_left_out_until_it_changes(mut world in any_world(), jane in any_identity(), why in prop::sample::select(vec![WhyRefused::Taken, WhyRefused::Form])) {
         let mut desired = policy().evaluate(&jane);
@@ -340,7 +341,8 @@ proptest! {
         }
     }
 
-    /// In whatever order evidence comes and is repeated, the newest that was ever given stands, if all speak for the user.
+    /// In whatever order evidence comes and is repeated, the newest that was ever given stands, if all speak
+    /// for the user.
     #[test]
     fn the_newest_evidence_stands_in_the_end(
         people in prop::collection::vec(any_identity(), 1..5), order in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
@@ -365,7 +367,8 @@ proptest! {
         prop_assert_eq!(grants(is), grants(wanted));
     }
 
-    /// What was announced and stands is in the ledger afterwards, or gone; what nobody announced is where it was.
+    /// What was announced and stands is in the ledger afterwards, or gone; what nobody announced is where it
+    /// was.
     #[test]
     fn claims_end_in_the_ledger_or_are_taken_back(mut world in any_world(), jane in any_identity(), claims in any_grants()) {
         let before = world.0.get(&jane.key).cloned();

@@ -84,7 +84,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The number that `text` is in JSON's writing. One that no 64 bits hold exactly is none: it would be another one.
+/// The number that `text` is in JSON's writing. One that no 64 bits hold exactly is none: it would be another
+/// one.
 fn number(text: &str) -> Option<Number> {
     let text = text.trim();
     let number: Number = serde_json::from_str(text).ok()?;

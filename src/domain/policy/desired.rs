@@ -60,8 +60,9 @@ pub enum Attempt {
 }
 
 impl Desired {
-    /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users is still
-    /// one that can be read, and so is a bulk call that writes a batch of them. Some 2,000 roles on instances.
+    /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users
+    /// is still one that can be read, and so is a bulk call that writes a batch of them. Some 2,000 roles on
+    /// instances.
     pub const MAX_LEDGER: usize = 128 * 1024;
 
     /// What the grants take in the ledger, in bytes: each with its quotes and comma.

@@ -1,4 +1,5 @@
-//! What is wrong with a person's attributes, as far as the policy would use them: told to the operator, person by person.
+//! What is wrong with a person's attributes, as far as the policy would use them: told to the operator,
+//! person by person.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! Whether a rule's conditions hold for a person, and what that grants.
 //!
-//! A condition that cannot be told (groups that nobody looked up, a token without a profile, a value with control
-//! characters, a number that no double holds) neither grants nor revokes. Of a view that shows one organization of several, what it shows is so; what the
-//! person is in the others is not told.
+//! A condition that cannot be told (groups that nobody looked up, a token without a profile, a value with
+//! control characters, a number that no double holds) neither grants nor revokes. Of a view that shows one
+//! organization of several, what it shows is so; what the person is in the others is not told.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,8 @@ impl Rule {
 
     pub(super) fn judge(&self, identity: &Identity) -> Judged<'_> {
         let mut ways = vec![Captures::default()];
-        // What the conditions that are told whole have in common: where that is nothing, no other can change it.
+        // What the conditions that are told whole have in common: where that is nothing, no other can change
+        // it.
         let mut sure = ways.clone();
         let (mut untold, mut elsewhere) = (None, None);
         for condition in &self.conditions {
@@ -123,7 +124,8 @@ impl Rule {
             let [Value::String(text)] = values.as_slice() else { continue };
             match equals.matches(text) {
                 Some(_) if !equals.has_captures() => return Shown::All,
-                // One name, one tenant: with a second capture beside it, two names could lead to the same tenant.
+                // One name, one tenant: with a second capture beside it, two names could lead to the same
+                // tenant.
                 Some(Captures { tenant: Some(tenant), role: None, instance: None })
                     if equals.captures(Capture::Tenant) && self.tenant.is_none() =>
                 {
@@ -213,8 +215,9 @@ impl Condition {
 }
 
 impl Holds {
-    /// Holds `pattern` against a text that may be a list of a form that nobody has declared. As a whole it matches where
-    /// the pattern has the list's own marks in it; where a part of it would match, nothing is known.
+    /// Holds `pattern` against a text that may be a list of a form that nobody has declared. As a whole it
+    /// matches where the pattern has the list's own marks in it; where a part of it would match, nothing is
+    /// known.
     fn read(&mut self, pattern: &Pattern, text: &str) {
         match pattern.matches(text) {
             Some(way) => self.ways.push(way),

@@ -44,7 +44,8 @@ impl FromStr for Policy {
 }
 
 impl Policy {
-    /// The policy `text`, and what is wrong with it in `faults`: where there is any, the policy is not a whole one.
+    /// The policy `text`, and what is wrong with it in `faults`: where there is any, the policy is not a
+    /// whole one.
     pub(crate) fn read(text: &str, faults: &Faults<'_>) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
         // What follows on the first slip of TOML's own may be a consequence of it.
@@ -134,7 +135,8 @@ fn rule(mut table: Table<'_, '_>) -> Option<Rule> {
     let conditions = table.table("when", "`when`").map(conditions).unwrap_or_default();
     let (tenant, resource, role) = (table.text("tenant"), table.text("resource"), table.text("role"));
     table.finish();
-    // What a faulty `when` captures is not known, nor what a misspelt field would have said: so neither is what is missing.
+    // What a faulty `when` captures is not known, nor what a misspelt field would have said: so neither is
+    // what is missing.
     if faults.count() > before {
         return None;
     }

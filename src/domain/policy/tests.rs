@@ -512,7 +512,8 @@ mod unclean {
             '\t', '\n', '\r',
         ];
         (0..=text.len(), select(control)).prop_map(move |(at, c)| {
-            // A line break between other characters is one more of them: the value is another one, and not unsure.
+            // A line break between other characters is one more of them: the value is another one, and not
+            // unsure.
             let at = if c.is_ascii_whitespace() && at < text.len() { 0 } else { at };
             format!("{}{c}{}", &text[..at], &text[at..])
         })

@@ -1,4 +1,5 @@
-//! What an exporter writes into a cell. A cell of another form is not the exporter's: somebody's text has moved the cells behind it.
+//! What an exporter writes into a cell. A cell of another form is not the exporter's: somebody's text has
+//! moved the cells behind it.
 
 use crate::domain::strict_json;
 

@@ -48,7 +48,8 @@ impl FileForms {
         self.cells.get(column).copied().or_else(of_all)
     }
 
-    /// A list of groups with an entry that has no name: left out, it would look as if the person had left that group.
+    /// A list of groups with an entry that has no name: left out, it would look as if the person had left
+    /// that group.
     pub(super) fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
         let is_hole =
             |item: &Value| item.is_null() || item.as_str().is_some_and(|text| text.trim().is_empty());
@@ -116,8 +117,8 @@ impl Forms {
     }
 }
 
-/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of them, as is seen by
-/// the key, which begins with no such mark itself; else before those that it would run.
+/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of
+/// them, as is seen by the key, which begins with no such mark itself; else before those that it would run.
 fn unmark(claims: &mut BTreeMap<String, Value>, mark: &str, key: &[String]) {
     let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
     let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);

@@ -15,8 +15,8 @@ pub enum KeyEncoding {
 /// The key of the person that the source calls `name`.
 ///
 /// # Errors
-/// Where it is not a key, or is too long as one; and where blanks surround it or control characters are in it, which no
-/// provider writes: what it should be is a guess.
+/// Where it is not a key, or is too long as one; and where blanks surround it or control characters are in
+/// it, which no provider writes: what it should be is a guess.
 pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Result<UserKey, InvalidIdentity> {
     if name.is_empty() {
         return Err(InvalidIdentity::NoKey);

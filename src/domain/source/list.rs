@@ -1,7 +1,8 @@
 //! Texts that hold more than one value.
 //!
-//! A text whose form is declared is split. One whose form is not, and that could be a list, is never taken for one name
-//! ([`could_be_one`]), and never split on a guess: where the readings of it differ, what it says is unknown ([`readings`]).
+//! A text whose form is declared is split. One whose form is not, and that could be a list, is never taken
+//! for one name ([`could_be_one`]), and never split on a guess: where the readings of it differ, what it says
+//! is unknown ([`readings`]).
 
 use serde_json::Value;
 
@@ -15,18 +16,20 @@ const DEEPEST: usize = 32;
 pub enum ListForm {
     /// `text`: it does not; a comma in it is a part of its one value.
     Text,
-    /// `brackets`: `[a, b]`, and `a` where there is one. How Cognito writes a SAML attribute of several values.
+    /// `brackets`: `[a, b]`, and `a` where there is one. How Cognito writes a SAML attribute of several
+    /// values.
     Brackets,
     /// `json`: JSON in a text. Where it is an array, its items.
     Json,
-    /// `dn`: distinguished names with `;` between them, of which the `CN` counts. Active Directory's `MemberOf`.
+    /// `dn`: distinguished names with `;` between them, of which the `CN` counts. Active Directory's
+    /// `MemberOf`.
     DistinguishedNames,
     /// Any other text: what stands between the values.
     Separated {
         /// The separator.
         by: String,
-        /// Whether a text without the separator may still be a list of another form: so for a provider's default,
-        /// not where the operator says it.
+        /// Whether a text without the separator may still be a list of another form: so for a provider's
+        /// default, not where the operator says it.
         is_default: bool,
     },
 }
@@ -49,8 +52,8 @@ impl ListForm {
         })
     }
 
-    /// The values that `text` holds in this form: an array, or what the JSON is. `None`: it is not of this form, and
-    /// so what it holds is not known.
+    /// The values that `text` holds in this form: an array, or what the JSON is. `None`: it is not of this
+    /// form, and so what it holds is not known.
     pub fn read(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         match self {
@@ -62,11 +65,13 @@ impl ListForm {
                 if text.starts_with(['[', '{']) {
                     return None;
                 }
-                // Of a form that the operator has not named, what is still a list after the split is of another form.
+                // Of a form that the operator has not named, what is still a list after the split is of
+                // another form.
                 if *is_default && text.split(by.as_str()).any(could_be_one) {
                     return None;
                 }
-                // One name with a mark in it, or two names: left as it is, it is held against the policy as either.
+                // One name with a mark in it, or two names: left as it is, it is held against the policy as
+                // either.
                 if *is_default && !text.contains(by.as_str()) && readings(text).next().is_some() {
                     return Some(text.into());
                 }
@@ -95,8 +100,8 @@ const SEPARATORS: [char; 12] =
 
 /// Every value that some reading of an undeclared text would find in it, but for the text itself.
 ///
-/// Blanks, colons and the like separate too here: `acme/editor beta/viewer` may be two names, while `Ops Team` is rather one.
-/// Which it is does not matter until a rule asks for `Ops`.
+/// Blanks, colons and the like separate too here: `acme/editor beta/viewer` may be two names, while
+/// `Ops Team` is rather one. Which it is does not matter until a rule asks for `Ops`.
 pub fn readings(text: &str) -> impl Iterator<Item = &str> {
     let is_wrapping = |c: char| c.is_whitespace() || "[]{}()\"'`\\".contains(c);
     let coarse = text.split(SEPARATORS);
@@ -163,8 +168,8 @@ fn distinguished_names(text: &str) -> Option<Value> {
     names.map(Value::Array)
 }
 
-/// The value of the first `CN` of a distinguished name (RFC 4514). `None`: it is not one, or several with another text between them than
-/// a semicolon.
+/// The value of the first `CN` of a distinguished name (RFC 4514). `None`: it is not one, or several with
+/// another text between them than a semicolon.
 fn common_name(name: &str) -> Option<String> {
     let mut parts = split_escaped_raw(name, ',').into_iter().map(|part| {
         let (kind, value) = part.split_once('=')?;

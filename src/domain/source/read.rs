@@ -20,7 +20,8 @@ use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
 impl SourceConfig {
-    /// The person that a user pool's attributes are about, with their groups; `None`: they were not looked up.
+    /// The person that a user pool's attributes are about, with their groups; `None`: they were not looked
+    /// up.
     ///
     /// # Errors
     /// As [`SourceConfig::identity`].
@@ -47,8 +48,8 @@ impl SourceConfig {
     /// The person of these claims, as `door` shows them.
     ///
     /// # Errors
-    /// Where there is no key that Permit takes, where it cannot be told whether the person may sign in, and, in a file,
-    /// where a text may hold several groups. Everything else is cleaned or left out.
+    /// Where there is no key that Permit takes, where it cannot be told whether the person may sign in, and,
+    /// in a file, where a text may hold several groups. Everything else is cleaned or left out.
     pub fn identity(
         &self,
         door: &Door,
@@ -66,7 +67,8 @@ impl SourceConfig {
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
         let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
-        // A token shows names as the client asked for them: without the scope `profile` everybody would lose theirs.
+        // A token shows names as the client asked for them: without the scope `profile` everybody would lose
+        // theirs.
         let lacks = match door {
             Door::Token(_) => Names::default(),
             Door::Pool | Door::Trigger | Door::File(_) => {
@@ -328,7 +330,8 @@ impl<'s> Record<'s> {
         Ok(groups)
     }
 
-    /// The name of a group that is an object in the list at `path`, where another path leads through it: `groups.display`.
+    /// The name of a group that is an object in the list at `path`, where another path leads through it:
+    /// `groups.display`.
     fn name_in<'v>(&self, path: &str, item: &'v Value) -> Option<&'v str> {
         let members = item.as_object()?;
         let below =
@@ -356,8 +359,8 @@ fn unclear_at(test: &Test, unclear: &Unclear) -> Rejected {
     }
 }
 
-/// A value that is one text: its own, a whole number's, or the one item of a list. A number that is not whole, or too large to be held
-/// exactly, is written in several ways, and two of them in one.
+/// A value that is one text: its own, a whole number's, or the one item of a list. A number that is not
+/// whole, or too large to be held exactly, is written in several ways, and two of them in one.
 fn one_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

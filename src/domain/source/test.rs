@@ -153,7 +153,8 @@ fn says(value: &Value, words: &Words) -> Result<Said, Unclear> {
     flag(&text).map(Said::Flag).ok_or(Unclear::Word)
 }
 
-/// Whether the word may be said of the person, or of what the column is called: of a block that is active, or of who is.
+/// Whether the word may be said of the person, or of what the column is called: of a block that is active, or
+/// of who is.
 fn is_of_either(value: &Value) -> bool {
     value.as_str().is_some_and(|text| matches!(text.trim().to_lowercase().as_str(), "active" | "inactive"))
 }

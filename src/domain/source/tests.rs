@@ -184,7 +184,8 @@ fn a_saml_attribute_of_several_groups_counts_each_and_an_undeclared_one_none() {
     // Of no declared form: nothing is known.
     let odd = read(&declared, &Door::Pool, event("admins,editors")).unwrap();
     assert_eq!(grants(policy, &odd), (vec![], 2));
-    // The trigger has not looked the pool's groups up: those of the attribute count, and none is taken for lack of the others.
+    // The trigger has not looked the pool's groups up: those of the attribute count, and none is taken for
+    // lack of the others.
     let event = read(&declared, &Door::Trigger, json!({"sub": "u", "custom:groups": "admins"})).unwrap();
     let (grants, untold) = grants(policy, &event);
     assert_eq!((grants, untold, event.groups), (vec!["acme/admin".to_owned()], 1, None));
@@ -657,7 +658,8 @@ mod one_organization {
     }
 
     proptest! {
-        /// Sign-ins into one organization after the other: each changes its own, and leaves what the others gave.
+        /// Sign-ins into one organization after the other: each changes its own, and leaves what the others
+        /// gave.
         #[test]
         fn sessions_in_several_organizations_do_not_undo_each_other(
             sessions in prop::collection::vec((select(vec!["acme", "beta", "gamma"]), select(vec!["admin", "member"])), 1..8),
@@ -713,7 +715,8 @@ mod views {
         tenants.iter().flat_map(|tenant| roles.map(|role| Grant::new(tenant, role).unwrap())).collect()
     }
 
-    /// The texts in which a claim may come: one name, several in some form, none; and what somebody writes who means harm.
+    /// The texts in which a claim may come: one name, several in some form, none; and what somebody writes
+    /// who means harm.
     fn texts() -> impl Strategy<Value = Value> {
         let names = vec!["acme/editor", "beta/viewer", "staff", "acme", "beta", "pro"];
         let between = vec![", ", "|", ";", "\n", "\r\n", "\r", "\t", " ", "\u{2028}", "\u{ff0c}"];
@@ -795,8 +798,8 @@ mod views {
             prop_assert_eq!(after(&policy, &unsplit, &had), had.into_iter().collect::<BTreeSet<_>>());
         }
 
-        /// A user pool by its four doors: its list, a trigger event, an ID token of an app client that may read some attributes, an
-        /// access token. Whatever one grants, no other takes.
+        /// A user pool by its four doors: its list, a trigger event, an ID token of an app client that may
+        /// read some attributes, an access token. Whatever one grants, no other takes.
         #[test]
         fn the_doors_of_a_user_pool_do_not_undo_each_other(
             plan in select(vec!["", "pro", "free"]),
@@ -841,8 +844,8 @@ mod views {
             }
         }
 
-        /// An ID token and an export of one source, about one person, never disagree on what both can tell: neither takes what the
-        /// other gives.
+        /// An ID token and an export of one source, about one person, never disagree on what both can tell:
+        /// neither takes what the other gives.
         #[test]
         fn two_doors_of_one_source_do_not_undo_each_other(
             claims in claims(), token_lacks in subsequence(CLAIMS.to_vec(), 0..5), file_lacks in subsequence(CLAIMS.to_vec(), 0..5),

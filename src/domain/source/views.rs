@@ -60,7 +60,8 @@ impl Tells {
     }
 }
 
-/// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere, `hasgroups` means the groups.
+/// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere,
+/// `hasgroups` means the groups.
 pub(super) fn overage(claims: &BTreeMap<String, Value>) -> BTreeSet<String> {
     let named = claims.get("_claim_names").and_then(Value::as_object);
     let mut hidden: BTreeSet<String> = named.into_iter().flat_map(Map::keys).cloned().collect();

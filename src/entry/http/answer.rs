@@ -1,9 +1,9 @@
 //! What becomes of a token, as HTTP says it: statuses, and problems (RFC 9457) with a stable code a cause.
 //!
-//! A code tells what the caller may know. Who brings a token that a trusted issuer signed learns what else is wrong with it
-//! (`expired`, `aud_not_allowed`), and who brings no token at all what is wrong with its form. That a token is not
-//! signed by anybody trusted is one code, `not_trusted`: which issuers, keys and algorithms are configured is nobody's business. The log
-//! has the exact cause.
+//! A code tells what the caller may know. Who brings a token that a trusted issuer signed learns what else is
+//! wrong with it (`expired`, `aud_not_allowed`), and who brings no token at all what is wrong with its form.
+//! That a token is not signed by anybody trusted is one code, `not_trusted`: which issuers, keys and
+//! algorithms are configured is nobody's business. The log has the exact cause.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -110,7 +110,8 @@ struct Queued<'a> {
     queued: bool,
 }
 
-/// A person without a grant is refused. If Permit knows them, they are synced first, so that what they had is taken back.
+/// A person without a grant is refused. If Permit knows them, they are synced first, so that what they had is
+/// taken back.
 pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let user = key.as_str();

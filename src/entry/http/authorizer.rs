@@ -6,15 +6,17 @@
 //! | an HTTP API, payload 2.0 | the simple response |
 //! | a REST API, `TOKEN` or `REQUEST`; an HTTP API, payload 1.0 | an IAM policy; the error `Unauthorized`, which is a 401, for a bad token |
 //!
-//! The context is the same: `user`, the key of the Permit user; `roles`, all role assignments that the user has in Permit, `tenant/role` with a comma between two;
-//! `synced`, `true` or `false`: Permit is not up to date with the token, and `roles` is empty. All are strings.
+//! The context is the same: `user`, the key of the Permit user; `roles`, all role assignments that the user
+//! has in Permit, `tenant/role` with a comma between two; `synced`, `true` or `false`: Permit is not up to
+//! date with the token, and `roles` is empty. All are strings.
 //!
-//! The token is the one that API Gateway remembers the answer by: of its identity source, where the event says that (HTTP APIs and `TOKEN`
-//! do). A `REQUEST` authorizer of a REST API does not say it, and must have the header `Authorization` for it.
+//! The token is the one that API Gateway remembers the answer by: of its identity source, where the event
+//! says that (HTTP APIs and `TOKEN` do). A `REQUEST` authorizer of a REST API does not say it, and must have
+//! the header `Authorization` for it.
 //!
-//! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage of the API, not the one path that was
-//! asked for, which would deny the next; and a temporary failure (the issuer's
-//! keys cannot be fetched) is an error: API Gateway remembers denials, and no errors.
+//! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage
+//! of the API, not the one path that was asked for, which would deny the next; and a temporary failure (the
+//! issuer's keys cannot be fetched) is an error: API Gateway remembers denials, and no errors.
 
 use super::Arrived;
 use super::answer::Refusal;
@@ -62,8 +64,8 @@ impl Question {
     }
 }
 
-/// A person that Permit does not know in time is let in, if the operator admits such people at all: the application's own checks
-/// with Permit decide what they may do.
+/// A person that Permit does not know in time is let in, if the operator admits such people at all: the
+/// application's own checks with Permit decide what they may do.
 fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {

@@ -1,5 +1,5 @@
-//! The token in `Authorization` (RFC 6750 §2.1). It is taken from nowhere else: not from the query, which ends up
-//! in logs, nor from the body.
+//! The token in `Authorization` (RFC 6750 §2.1). It is taken from nowhere else: not from the query, which
+//! ends up in logs, nor from the body.
 
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;

@@ -1,7 +1,8 @@
 //! Which browser apps may ask (the Fetch standard, "CORS protocol"). Nobody, unless the operator names them.
 //!
 //! An allowed app may send `POST` with `Authorization`, and read the body of the answer: no more methods, no
-//! more headers, no cookies. What is not allowed is answered just the same, without the headers that would let the app read it.
+//! more headers, no cookies. What is not allowed is answered just the same, without the headers that would
+//! let the app read it.
 
 use lambda_http::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -11,7 +12,8 @@ use lambda_http::http::{HeaderMap, HeaderValue, Method};
 
 use super::route::Route;
 
-/// How long a browser remembers a preflight's answer, in seconds: a withdrawn origin is withdrawn within this time.
+/// How long a browser remembers a preflight's answer, in seconds: a withdrawn origin is withdrawn within this
+/// time.
 const MAX_AGE: &str = "600";
 
 /// The allowed origins.

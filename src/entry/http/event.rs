@@ -1,7 +1,7 @@
 //! The events of AWS's front doors, and answers in the form that each of them takes.
 //!
-//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics where a client's `Host` is not a host, and where
-//! there are two `Authorization` headers it keeps one.
+//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics where a client's `Host`
+//! is not a host, and where there are two `Authorization` headers it keeps one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! An authorizer's event, and the answers to it, in the forms of AWS. The token is the one that API Gateway remembers the answer by.
+//! An authorizer's event, and the answers to it, in the forms of AWS. The token is the one that API Gateway
+//! remembers the answer by.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use super::bearer::{self, NoBearer};
 pub(super) struct Question {
     #[serde(rename = "type")]
     kind: Kind,
-    /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`; an HTTP API with payload 2.0 has `routeArn` instead
+    /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`; an HTTP API with payload 2.0 has
+    /// `routeArn` instead
     pub(super) method_arn: Option<String>,
     /// Of `TOKEN`
     authorization_token: Option<String>,
@@ -106,7 +108,8 @@ impl Question {
     }
 }
 
-/// The one token among the values that an answer is remembered by. Other values may stand beside it: a path, a stage.
+/// The one token among the values that an answer is remembered by. Other values may stand beside it: a path,
+/// a stage.
 fn of_identity_source<'a>(values: impl Iterator<Item = &'a str>) -> Result<&'a str, NoBearer> {
     let tokens = values.map(|value| bearer::of_value(value.as_bytes()));
     let mut tokens = tokens.filter(|token| *token != Err(NoBearer::Missing));

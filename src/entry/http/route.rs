@@ -34,9 +34,9 @@ impl Route {
 
     /// `None`: there is no such address.
     ///
-    /// A base path (of a custom domain) is in the path and named nowhere in the event. So where the API has a route for the request,
-    /// the route's last segment decides, and otherwise the path, which is compared whole: an address that a
-    /// firewall's rules do not know must not lead here.
+    /// A base path (of a custom domain) is in the path and named nowhere in the event. So where the API has a
+    /// route for the request, the route's last segment decides, and otherwise the path, which is compared
+    /// whole: an address that a firewall's rules do not know must not lead here.
     pub(super) fn of(place: &Place<'_>) -> Option<Self> {
         let Place { path, stage, template, parameters } = *place;
         let in_template = template.and_then(|template| template.rsplit_once('/')).and_then(|(_, last)| {

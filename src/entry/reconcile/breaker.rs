@@ -1,4 +1,5 @@
-//! How many people may lose their roles because they left the directory, one by one, before a bulk sync must say so.
+//! How many people may lose their roles because they left the directory, one by one, before a bulk sync must
+//! say so.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -16,8 +17,8 @@ const FEW: usize = 5;
 /// Environments of `reconcile` that run at once: `MaximumConcurrency` in the template.
 const AT_ONCE: usize = 2;
 
-/// Counts departures. What stands in Permit counts for all execution environments; what this one let pass is in it too, where Permit
-/// shows it late, and where Permit has too many users to be asked.
+/// Counts departures. What stands in Permit counts for all execution environments; what this one let pass is
+/// in it too, where Permit shows it late, and where Permit has too many users to be asked.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<VecDeque<Timestamp>>);
 
@@ -26,7 +27,8 @@ pub(super) struct Breaker(Mutex<VecDeque<Timestamp>>);
 pub(super) struct Told {
     /// All of them.
     pub(super) users: u64,
-    /// Those who have lost everything since the window began; `None`: there are too many users to look at each.
+    /// Those who have lost everything since the window began; `None`: there are too many users to look at
+    /// each.
     pub(super) departed: Option<usize>,
 }
 

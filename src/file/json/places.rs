@@ -10,13 +10,15 @@ const PLACES: [&str; 5] = ["value", "Resources", "Users", "users", "data"];
 /// Where the people of a document are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::file) enum Places {
-    /// In the array at this path, and nowhere else. `[].users`: in those of each item of a document that is an array.
+    /// In the array at this path, and nowhere else. `[].users`: in those of each item of a document that is
+    /// an array.
     At(String),
     /// In an array at one of the usual paths; or the document is an array, or a person.
     Usual {
         /// More such paths.
         more: Vec<String>,
-        /// Where a person has a key: an object with one of them is not a document, although it has an empty array.
+        /// Where a person has a key: an object with one of them is not a document, although it has an empty
+        /// array.
         keys: Vec<String>,
     },
 }

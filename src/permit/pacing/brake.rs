@@ -9,8 +9,8 @@ const MOST_HALVINGS: u32 = 3;
 
 /// How far one limit is slowed down.
 ///
-/// Each refusal halves the pace, and each window that passes without one doubles it again. Requests that were under way
-/// together are refused together, and are one refusal.
+/// Each refusal halves the pace, and each window that passes without one doubles it again. Requests that were
+/// under way together are refused together, and are one refusal.
 pub(super) struct Brake {
     /// Between two requests at full pace.
     period: Duration,

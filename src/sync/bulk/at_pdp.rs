@@ -1,8 +1,8 @@
 //! The proof at the PDP: whether permission checks see what the run has changed.
 //!
-//! Permit's API and a PDP may disagree for long: role assignments were seen that stayed pending, and a PDP that answered from a
-//! smaller set of data with its health green. Only the PDP itself tells. It is asked about a few users, since to Permit each of
-//! them is then active in this month.
+//! Permit's API and a PDP may disagree for long: role assignments were seen that stayed pending, and a PDP
+//! that answered from a smaller set of data with its health green. Only the PDP itself tells. It is asked
+//! about a few users, since to Permit each of them is then active in this month.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,7 +44,8 @@ impl Changed {
 }
 
 impl Sample {
-    /// Takes in what became of a user. A role that permits nothing is not asked about: what a PDP says of a user does not show it.
+    /// Takes in what became of a user. A role that permits nothing is not asked about: what a PDP says of a
+    /// user does not show it.
     pub(super) fn note(&mut self, key: &UserKey, synced: &Synced, known: &Known) {
         let shown = |grants: &BTreeSet<Grant>| -> BTreeSet<Grant> {
             grants.iter().filter(|grant| !known.is_powerless(grant)).cloned().collect()
@@ -70,7 +71,8 @@ impl Sample {
         user.revoked.extend(revoked.difference(granted).cloned());
     }
 
-    /// Asks the PDP until it knows of all of them, or its time is over. `None`: there is nothing to ask, or no time for it.
+    /// Asks the PDP until it knows of all of them, or its time is over. `None`: there is nothing to ask, or
+    /// no time for it.
     pub(super) async fn prove(&self, permit: &Permit, deadline: Option<Instant>) -> Option<AtPdpTotals> {
         if !permit.has_pdp() || self.users.is_empty() {
             return None;

@@ -1,4 +1,5 @@
-//! What a run knows: Permit's users as they were listed, where the run stands with each, and what it wants of them.
+//! What a run knows: Permit's users as they were listed, where the run stands with each, and what it wants of
+//! them.
 
 mod facts_store;
 mod listing;
@@ -41,7 +42,8 @@ struct Gone {
 
 /// What the run wants of a user, for the proof.
 pub(super) enum Wanted<'a> {
-    /// The directory named them. And their roles that are somebody else's; `None`: nobody looked before they were made.
+    /// The directory named them. And their roles that are somebody else's; `None`: nobody looked before they
+    /// were made.
     Present(Box<Desired>, Option<BTreeSet<Grant>>),
     /// They left. And their roles that are somebody else's.
     Departed(&'a Departure, &'a BTreeSet<Grant>),
@@ -60,8 +62,8 @@ impl Census {
         }
     }
 
-    /// Reads what Permit has: users, or those whose keys begin with `prefix`, roles, tenants. `address` is told who has which e-mail address, and `None` when
-    /// the list is read again from its start.
+    /// Reads what Permit has: users, or those whose keys begin with `prefix`, roles, tenants. `address` is
+    /// told who has which e-mail address, and `None` when the list is read again from its start.
     pub(super) async fn read(
         &mut self,
         permit: &Permit,
@@ -167,8 +169,8 @@ impl Census {
         self.store.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
-    /// Notes what is wanted of somebody that the directory named. `others`: their roles that stand in no ledger, and are left, as
-    /// far as somebody has looked.
+    /// Notes what is wanted of somebody that the directory named. `others`: their roles that stand in no
+    /// ledger, and are left, as far as somebody has looked.
     pub(super) fn want(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
         if let Some(place) = self.store.place(&desired.key) {
             self.store.want(place, desired, others);

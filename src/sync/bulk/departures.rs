@@ -43,7 +43,8 @@ impl Departures<'_> {
         dooms(facts, self.directory.source(), &self.rule, self.now)
     }
 
-    /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave them.
+    /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave
+    /// them.
     fn kept_for_others(&self, census: &Census) -> Vec<UserKey> {
         if self.rule.missing != WhenMissing::Delete {
             return Vec::new();
@@ -73,8 +74,8 @@ impl Departures<'_> {
         }
     }
 
-    /// What becomes of each of `leaving`. The flag: the directory answered for all of them; from the others nothing is
-    /// taken.
+    /// What becomes of each of `leaving`. The flag: the directory answered for all of them; from the others
+    /// nothing is taken.
     async fn decide(
         &self,
         leaving: Vec<Place>,
@@ -96,8 +97,9 @@ impl Departures<'_> {
         Ok((leavers, all_told))
     }
 
-    /// Asks the directory for each of them once more: they may have come while it was read, or stood on a page that
-    /// moved. `false`: it did not answer for all, and nothing is taken from those. Who is there is `unread`.
+    /// Asks the directory for each of them once more: they may have come while it was read, or stood on a
+    /// page that moved. `false`: it did not answer for all, and nothing is taken from those. Who is there is
+    /// `unread`.
     async fn confirm(&self, losing: &mut Vec<Facts>, unread: &mut BTreeSet<UserKey>) -> bool {
         let directory = self.directory;
         let answers = stream::iter(losing.iter().map(|facts| {
@@ -129,8 +131,8 @@ impl Departures<'_> {
         all_told
     }
 
-    /// Reads them again, and says what becomes of each who still is to lose something: a person who came back, and signed in while this
-    /// run went on, has lost the mark.
+    /// Reads them again, and says what becomes of each who still is to lose something: a person who came
+    /// back, and signed in while this run went on, has lost the mark.
     async fn refresh(&self, applier: &Applier, losing: Vec<UserKey>) -> Result<Leavers, Stop> {
         if losing.is_empty() {
             return Ok(Vec::new());

@@ -51,7 +51,8 @@ pub trait Observer: Send + Sync {
         let _ = identity;
     }
 
-    /// What is planned for a person, who may be as they should be already. It is about to be done, but in a dry run.
+    /// What is planned for a person, who may be as they should be already. It is about to be done, but in a
+    /// dry run.
     fn planned(&self, planned: Planned<'_>) {
         let _ = planned;
     }

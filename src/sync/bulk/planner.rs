@@ -51,8 +51,8 @@ struct Wait {
     desired: Desired,
 }
 
-/// People in the directory who are to lose something, until the breaker has spoken. Once there are more than it lets pass, only
-/// their number counts.
+/// People in the directory who are to lose something, until the breaker has spoken. Once there are more than
+/// it lets pass, only their number counts.
 #[derive(Default)]
 struct Losing {
     /// Those who may not sign in any more.
@@ -176,8 +176,8 @@ impl<'a> Planner<'a> {
         waiting.filter_map(plan).collect()
     }
 
-    /// Plans those who are to lose something, whom the breaker lets pass. Who wants an address that another one may give up yet is
-    /// planned by a later call; `last`: there is none.
+    /// Plans those who are to lose something, whom the breaker lets pass. Who wants an address that another
+    /// one may give up yet is planned by a later call; `last`: there is none.
     pub(super) fn plan_losing(&mut self, last: bool, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.plan_loser(loser, last, census, report)).collect()
@@ -198,8 +198,8 @@ impl<'a> Planner<'a> {
         Some(self.send(place, desired, actual, call, census, report))
     }
 
-    /// Plans those who are to lose something, whom the breaker does not let pass. People who may sign in keep their roles, and the rest of
-    /// their plans is carried out; of the others nothing is changed.
+    /// Plans those who are to lose something, whom the breaker does not let pass. People who may sign in keep
+    /// their roles, and the rest of their plans is carried out; of the others nothing is changed.
     pub(super) fn keep_losing(&mut self, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.keep(loser, census, report)).collect()
@@ -233,7 +233,8 @@ impl<'a> Planner<'a> {
         let is_disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
         let plan = Plan::new(&desired, actual.as_ref());
         let loses = is_disabled && !plan.is_idle() && actual.as_ref().is_some_and(has_ours);
-        // What somebody loses does not wait for an address: they are held back, and their address is seen to then.
+        // What somebody loses does not wait for an address: they are held back, and their address is seen to
+        // then.
         if loses || revokes(&plan) {
             return self.hold_back(Loser { place, desired, is_disabled }, census, report);
         }

@@ -93,7 +93,8 @@ impl Cause {
         }
     }
 
-    /// A record that the directory cannot give as a person. `reason` says what is wrong and, after a colon, what to do.
+    /// A record that the directory cannot give as a person. `reason` says what is wrong and, after a colon,
+    /// what to do.
     pub fn of_record(reason: &str) -> Self {
         Self::of_text("INVALID_INPUT", reason, "correct the record in the directory")
     }

@@ -52,7 +52,8 @@ struct Check {
     drifted: u64,
     /// The drifted, at most [`DRIFTED`].
     items: Vec<Drifted>,
-    /// Those of whom nothing is wrong but a role that no ledger names. That is not for reading too early: it is there.
+    /// Those of whom nothing is wrong but a role that no ledger names. That is not for reading too early: it
+    /// is there.
     claimed: Vec<Item>,
     /// Those who were deleted, and are there.
     undead: Vec<UserKey>,
@@ -73,8 +74,8 @@ enum Judged {
 }
 
 impl Proof<'_> {
-    /// Reads back every user that was changed, and plans again those who are not as they should be. Whether all are,
-    /// in the end.
+    /// Reads back every user that was changed, and plans again those who are not as they should be. Whether
+    /// all are, in the end.
     pub(super) async fn prove(&mut self) -> Result<bool, Stop> {
         let Check { checked, drifted, mut items, mut claimed, mut undead, .. } = self.check_late().await?;
         self.report.verified.checked = checked;
@@ -102,7 +103,8 @@ impl Proof<'_> {
         self.applier.delete(undead, &is_doomed).await.stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call wrote.
+    /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call
+    /// wrote.
     async fn check_late(&mut self) -> Result<Check, Stop> {
         let mut check = self.check().await?;
         for pause in LATE_PAUSES {
@@ -227,8 +229,9 @@ impl Proof<'_> {
         if is_claimed { Judged::Claimed(item) } else { Judged::Drifted(Drifted { item, others }) }
     }
 
-    /// Where no look is sent ahead of writes, the run itself sees to what two writers did to each other: roles that came to stand
-    /// meanwhile and that no ledger names. Where newer evidence stands, those alone that this run set out to give.
+    /// Where no look is sent ahead of writes, the run itself sees to what two writers did to each other:
+    /// roles that came to stand meanwhile and that no ledger names. Where newer evidence stands, those alone
+    /// that this run set out to give.
     fn claims(
         &self,
         target: &Target,

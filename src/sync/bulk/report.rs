@@ -9,15 +9,16 @@ use crate::permit::Counts;
 
 /// The most rejections that a report lists.
 const MAX_REJECTIONS: usize = 1_000;
-/// The most that the listed rejections take, in bytes of text: Step Functions takes an answer of 256 KiB, Lambda one
-/// of 6 MB.
+/// The most that the listed rejections take, in bytes of text: Step Functions takes an answer of 256 KiB,
+/// Lambda one of 6 MB.
 const MAX_REJECTED_TEXT: usize = 128 * 1024;
 /// What a rejection takes beside its text: the names of its members, quotes and commas.
 const REJECTION_FRAME: usize = 40;
 
 /// The outcome of one run.
 ///
-/// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to do.
+/// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to
+/// do.
 #[allow(clippy::struct_excessive_bools, reason = "a report, with a field for each thing to tell")]
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub struct Report {
@@ -61,20 +62,23 @@ pub struct Report {
     pub can_be_approved: bool,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
     pub revocations_refused: u64,
-    /// People in the directory who may not sign in any more and kept their roles, because of `refused`. Nothing of them was changed.
+    /// People in the directory who may not sign in any more and kept their roles, because of `refused`.
+    /// Nothing of them was changed.
     #[serde(skip_serializing_if = "is_zero")]
     pub disabled_kept: u64,
-    /// Role assignments that a rule could give, and that stood in no ledger before the run: somebody gave them by hand, or a writer
-    /// was cut off. They are left as they are.
+    /// Role assignments that a rule could give, and that stood in no ledger before the run: somebody gave
+    /// them by hand, or a writer was cut off. They are left as they are.
     #[serde(skip_serializing_if = "Unowned::is_empty")]
     pub unowned: Unowned,
-    /// People whom the run had to change although the pool's changes come as events: what events missed. `None`: they do not come.
+    /// People whom the run had to change although the pool's changes come as events: what events missed.
+    /// `None`: they do not come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missed_by_events: Option<u64>,
     /// People whom the run changed.
     #[serde(skip)]
     pub people_changed: u64,
-    /// People of the directory of whom nothing was synced, each once. Those of whom a part was left out are not among them.
+    /// People of the directory of whom nothing was synced, each once. Those of whom a part was left out are
+    /// not among them.
     #[serde(skip)]
     pub people_rejected: u64,
     /// The proof.
@@ -215,8 +219,8 @@ impl Report {
         self.reject(user, reason, cause);
     }
 
-    /// How many people were read and became nothing of what a run can make of them. It is 0 at the end of a run, or somebody
-    /// was passed over: a fault of this program.
+    /// How many people were read and became nothing of what a run can make of them. It is 0 at the end of a
+    /// run, or somebody was passed over: a fault of this program.
     pub fn unaccounted(&self) -> u64 {
         let Self { created, updated, unchanged, people_rejected, disabled_kept, .. } = self;
         self.pool.users.abs_diff(created + updated + unchanged + people_rejected + disabled_kept)

@@ -9,7 +9,8 @@ use futures::stream::FuturesUnordered;
 use crate::permit::MAX_BULK_USERS;
 use crate::sync::many::{Applied, Applier, Item};
 
-/// Batches that are written at a time: one is prepared, or waits for its turn, while the other is with Permit.
+/// Batches that are written at a time: one is prepared, or waits for its turn, while the other is with
+/// Permit.
 const IN_FLIGHT: usize = 2;
 
 /// Plans on their way to Permit.

@@ -1,4 +1,5 @@
-//! Addresses that Permit may refuse. What it does with one is found out by one request, and not by a call that fails for all.
+//! Addresses that Permit may refuse. What it does with one is found out by one request, and not by a call
+//! that fails for all.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,8 +42,8 @@ impl Applier {
         for item in seconds {
             items.extend(self.try_second(item, settled).await?);
         }
-        // Where only a part of Permit's users was listed, it is not known who of the others holds the address; a single call
-        // asks for less than cutting a batch up.
+        // Where only a part of Permit's users was listed, it is not known who of the others holds the
+        // address; a single call asks for less than cutting a batch up.
         let changes = |item: &Item| item.actual.is_some() && item.new_email().is_some();
         if self.prefix.is_some() && items.iter().filter(|item| changes(item)).count() <= ONE_BY_ONE {
             let changed = items.extract_if(.., |item| changes(item)).collect();
@@ -51,8 +52,8 @@ impl Applier {
         Ok(items)
     }
 
-    /// Somebody whose address another user has. Whether Permit takes that, its documents do not say for sure: the first one of
-    /// a run is tried alone, and the others go by what became of it.
+    /// Somebody whose address another user has. Whether Permit takes that, its documents do not say for sure:
+    /// the first one of a run is tried alone, and the others go by what became of it.
     async fn try_second(&self, mut item: Item, settled: &mut Vec<Settled>) -> Result<Option<Item>, Error> {
         let spelled = item.new_email().map(|email| email.as_str().to_owned());
         let (Some(second), Some(spelled)) = (item.second, spelled) else { return Ok(Some(item)) };

@@ -92,8 +92,8 @@ pub(super) fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item
     (left, plans)
 }
 
-/// After a call that went well: settles all but the users who were made without their roles. A read must tell whose a user
-/// is who stands now, before roles are assigned.
+/// After a call that went well: settles all but the users who were made without their roles. A read must tell
+/// whose a user is who stands now, before roles are assigned.
 pub(super) fn applied(
     items: Vec<Item>,
     plans: Vec<Plan>,

@@ -146,8 +146,8 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from these. They may
-    /// be seen late.
+    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from
+    /// these. They may be seen late.
     async fn honours_embedded(&self, users: &[NewUser]) -> Result<Option<bool>, Error> {
         let probes: Vec<_> = users.iter().filter(|user| !user.grants.is_empty()).take(PROBES).collect();
         let mut pauses = LATE_PAUSES.iter();
@@ -202,7 +202,8 @@ async fn replace(permit: &Permit, users: &Indexed<UserWrite>) -> Result<(), Fail
     permit.bulk_replace(values).await.map_err(|error| failed(error, plans, Turn::BulkWrite))
 }
 
-/// The plans that a 422 of a bulk call names, by the places in the body: `body.operations.17.email`, `body.17.role`.
+/// The plans that a 422 of a bulk call names, by the places in the body: `body.operations.17.email`,
+/// `body.17.role`.
 fn failed(error: Error, plans: &[usize], turn: Turn) -> Failed {
     let fields: &[String] = if let Error::Rejected { fields, .. } = &error { fields } else { &[] };
     let plan = |field: &&String| {

@@ -1,7 +1,7 @@
 //! Users to delete.
 //!
-//! A deletion takes everything: so it follows a read of that very user, in the same window as any other write. Whoever has come
-//! back by then, or holds a role of somebody else's, is spared.
+//! A deletion takes everything: so it follows a read of that very user, in the same window as any other
+//! write. Whoever has come back by then, or holds a role of somebody else's, is spared.
 
 use std::sync::atomic::Ordering;
 

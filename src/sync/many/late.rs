@@ -15,7 +15,8 @@ use crate::permit::{Error, LATE, LATE_PAUSES};
 /// Late users who are looked at before all are: if the first few are still late, the others are too.
 const PROBES: usize = 5;
 
-/// What the bulk calls of a process wrote a moment ago. Somebody who comes again in that time is not planned from a reading from before.
+/// What the bulk calls of a process wrote a moment ago. Somebody who comes again in that time is not planned
+/// from a reading from before.
 #[derive(Default)]
 pub struct Recent {
     written: Mutex<HashMap<UserKey, Written>>,

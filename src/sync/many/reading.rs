@@ -82,8 +82,9 @@ impl Applier {
 
     /// Reads once more everybody who is to be changed and was not read just now.
     ///
-    /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed may have
-    /// roles that only the newer ledger names; under the older one those would be nobody's, and never be revoked.
+    /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed
+    /// may have roles that only the newer ledger names; under the older one those would be nobody's, and
+    /// never be revoked.
     pub(super) async fn freshen(&self, permit: &Permit, items: &mut [Item]) -> Result<(), Error> {
         let mut stale: Vec<&mut Item> = items.iter_mut().filter(|item| item.is_stale()).collect();
         if stale.is_empty() {
@@ -120,7 +121,8 @@ impl Applier {
         self.each_listed_with(&self.permit, each).await
     }
 
-    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few seconds, or a page did not come.
+    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few
+    /// seconds, or a page did not come.
     pub async fn count_if_soon(
         &self,
         users: u64,
@@ -180,8 +182,8 @@ impl Applier {
         Ok(roles)
     }
 
-    /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left out: what
-    /// is planned for somebody who is not there changes nobody who is.
+    /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left
+    /// out: what is planned for somebody who is not there changes nobody who is.
     pub(in crate::sync) async fn each_single(
         &self,
         keys: impl Iterator<Item = UserKey>,

@@ -138,7 +138,8 @@ impl Item {
         Self { is_unread: true, is_new: false, ..Self::new(target, None) }
     }
 
-    /// The same, found by a look, the `count`-th in a row; and the token that tells of them, where nothing else does.
+    /// The same, found by a look, the `count`-th in a row; and the token that tells of them, where nothing
+    /// else does.
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }
@@ -217,8 +218,8 @@ impl Item {
         self.made.is_some()
     }
 
-    /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is refused where there is
-    /// one.
+    /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is
+    /// refused where there is one.
     pub(super) fn is_stale(&self) -> bool {
         let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < FRESH);
         self.is_unread || (!is_fresh && matches!(self.plan(), Plan::Change(_)))
@@ -298,7 +299,8 @@ impl Item {
         Settled { target: self.target, outcome: Err(SyncError::TooManyGrants(grants)) }
     }
 
-    /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed otherwise.
+    /// Whether Permit lacked the user when they were first planned, and has them now by a call that failed
+    /// otherwise.
     pub(super) fn was_made(&self) -> bool {
         let is_ours = |facts: &Facts| facts.ledger.as_ref().is_some_and(|ledger| !ledger.adopted);
         self.is_new && self.actual.as_ref().is_some_and(is_ours)

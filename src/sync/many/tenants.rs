@@ -1,4 +1,5 @@
-//! The tenants and resource instances that a capture names and Permit lacks: made where the policy lets them be.
+//! The tenants and resource instances that a capture names and Permit lacks: made where the policy lets them
+//! be.
 
 use std::collections::BTreeSet;
 

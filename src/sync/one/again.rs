@@ -9,8 +9,8 @@ use crate::domain::policy::{Attempt, Desired};
 use crate::permit::{Error, LATE_PAUSES};
 
 impl Sync<'_> {
-    /// Reads the user after `error`. Permit may refuse to make a user that a bulk call made, and not show them yet: so it is
-    /// where it refuses them without an address too.
+    /// Reads the user after `error`. Permit may refuse to make a user that a bulk call made, and not show
+    /// them yet: so it is where it refuses them without an address too.
     pub(super) async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
         let seen = self.read().await?;
         let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
@@ -62,8 +62,8 @@ impl Sync<'_> {
         }
     }
 
-    /// Takes a verified address from a user of ours whose own it is not proven to be. Whether it is free now. Whoever has it by
-    /// somebody else's hand, or verified, keeps it.
+    /// Takes a verified address from a user of ours whose own it is not proven to be. Whether it is free now.
+    /// Whoever has it by somebody else's hand, or verified, keeps it.
     pub(super) async fn free_email(&mut self) -> Result<bool, Error> {
         let Desired { key, email: Some(email), email_verified: Some(true), .. } = &self.desired else {
             return Ok(false);

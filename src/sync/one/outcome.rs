@@ -34,8 +34,8 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    /// Whether a later look at this one person may do better: others wrote to them meanwhile. What Permit refuses stays refused, and a look
-    /// would end among the dead letters each night.
+    /// Whether a later look at this one person may do better: others wrote to them meanwhile. What Permit
+    /// refuses stays refused, and a look would end among the dead letters each night.
     pub fn may_settle_alone(&self) -> bool {
         *self == Self::Unsettled
     }
@@ -107,8 +107,8 @@ pub struct Synced {
     pub revoked: BTreeSet<Grant>,
     /// All role assignments that the user now has, made by anybody.
     pub roles: BTreeSet<Grant>,
-    /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody looked beforehand, since the user
-    /// was made.
+    /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody
+    /// looked beforehand, since the user was made.
     pub others: Option<BTreeSet<Grant>>,
     /// What could not be synced.
     pub left_out: BTreeSet<LeftOut>,

@@ -34,7 +34,8 @@ use crate::telemetry::metrics::{self};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
-/// One change a person in this time: one signed-in person must not use up the writes that Permit takes for all.
+/// One change a person in this time: one signed-in person must not use up the writes that Permit takes for
+/// all.
 pub const WRITE_PAUSE: Duration = Duration::from_secs(10);
 /// How many people a warm function remembers: some 100 bytes each, and what their roles take.
 const REMEMBERED: u64 = 10_000;
@@ -49,7 +50,8 @@ pub struct Settings {
     pub on_failure: OnFailure,
     /// The directories in which `reconcile` can read a person again.
     pub readable: BTreeSet<Source>,
-    /// How long a person who was just changed waits for the next change: see [`WRITE_PAUSE`]. Only where there is a queue.
+    /// How long a person who was just changed waits for the next change: see [`WRITE_PAUSE`]. Only where
+    /// there is a queue.
     pub write_pause: Duration,
 }
 
@@ -182,7 +184,8 @@ impl SignIn {
         let seen = self.seen.has(&identity.key);
         let known = identity.groups.clone();
         let actual: Snapshot = if seen || is_new {
-            // A sign-up's first request comes after the groups: what it needs beforehand is asked beside them.
+            // A sign-up's first request comes after the groups: what it needs beforehand is asked beside
+            // them.
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
@@ -299,9 +302,10 @@ impl SignIn {
         }
     }
 
-    /// Whether the user was changed so short a time ago that a change more waits: people decide themselves how often they come to
-    /// this door, with which of their tokens, and what they can change of themselves. The ledger says it to every environment;
-    /// this one knows it of tokens that were kept, too, each of which is newer than the one before.
+    /// Whether the user was changed so short a time ago that a change more waits: people decide themselves
+    /// how often they come to this door, with which of their tokens, and what they can change of themselves.
+    /// The ledger says it to every environment; this one knows it of tokens that were kept, too, each of
+    /// which is newer than the one before.
     fn is_too_soon(&self, desired: &Desired, actual: Option<&Facts>) -> bool {
         let Plan::Change(change) = Plan::new(desired, actual) else { return false };
         if self.changed.contains_key(&desired.key) {
@@ -313,7 +317,8 @@ impl SignIn {
         change.write.is_some() && since.is_some_and(|since| since < self.settings.write_pause)
     }
 
-    /// Where evidence was too old, and its directory can be read, the person is looked at there: once in a while.
+    /// Where evidence was too old, and its directory can be read, the person is looked at there: once in a
+    /// while.
     async fn look_for_oneself(&self, deadline: Instant, identity: &Identity, outcome: Outcome) -> Outcome {
         let Outcome::Held { why: why @ (Refused::Older | Refused::Stale | Refused::Undated), roles, .. } =
             outcome

@@ -1,9 +1,12 @@
 //! `make run`: both jobs of the project, end to end on real parts, told step by step.
 //!
-//! 1. Someone signs in to cognito-local, which fires the trigger: the built `post-authentication`, attached to
-//!    cargo-lambda, reads Permit's key from moto's Secrets Manager and syncs the person to the Permit stand-in.
-//! 2. `permit-handoff plan` says what a bulk sync of a user pool in moto would do, on the terminal and as a page.
-//! 3. The schedule's event goes to the built `bulk-sync`, which does it. Then once more, which must write nothing.
+//! 1. Someone signs in to cognito-local, which fires the trigger: the built `post-authentication`, attached
+//!    to cargo-lambda, reads Permit's key from moto's Secrets Manager and syncs the person to the Permit
+//!    stand-in.
+//! 2. `permit-handoff plan` says what a bulk sync of a user pool in moto would do, on the terminal and as a
+//!    page.
+//! 3. The schedule's event goes to the built `bulk-sync`, which does it. Then once more, which must write
+//!    nothing.
 //!
 //! Each step is checked: a run that ends well has shown what it says.
 

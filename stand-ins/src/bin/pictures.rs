@@ -1,4 +1,5 @@
-//! `make pictures`: the pictures of README, from real runs of the built programs on moto and the Permit stand-in.
+//! `make pictures`: the pictures of README, from real runs of the built programs on moto and the Permit
+//! stand-in.
 //!
 //! Terminals become SVG, the page a PNG by a headless Chromium. All go to `docs/pictures/`.
 
@@ -138,8 +139,8 @@ fn told(picture: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Since the sync: three admins are none any more, five people are new, seven are in groups whose tenant or role does not exist,
-/// two left. The address of somebody to explain.
+/// Since the sync: three admins are none any more, five people are new, seven are in groups whose tenant or
+/// role does not exist, two left. The address of somebody to explain.
 async fn changed(pool: &UserPool) -> Result<String> {
     for n in [0, 10, 20] {
         let name = format!("person-{n:05}@example.com");

@@ -1,5 +1,6 @@
-//! Nobody whom a run has read leaves it uncounted, and nobody with something to lose is passed over by a run that says it has converged:
-//! whatever people wait for, whoever has what they want, and whatever was cut off before.
+//! Nobody whom a run has read leaves it uncounted, and nobody with something to lose is passed over by a run
+//! that says it has converged: whatever people wait for, whoever has what they want, and whatever was cut off
+//! before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -270,7 +271,8 @@ async fn however_long_the_chain_of_those_who_pass_an_address_on_nobody_is_forgot
     }
 }
 
-/// People who lose a role pass addresses on too: what they lose does not wait, and they get the address in the same run.
+/// People who lose a role pass addresses on too: what they lose does not wait, and they get the address in
+/// the same run.
 #[tokio::test(start_paused = true)]
 async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
     for (name, semantics) in Semantics::each() {
@@ -281,7 +283,8 @@ async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
         bulk_sync(&sandbox, &directory, policy.clone()).run(options(), &Nobody).await.unwrap();
         let address = |n: usize| format!("{n:08x}-u@example.com");
         let demoted = |n: usize| people(8).swap_remove(n);
-        // The first takes the second's, the second that of the third, who loses nothing, and that one a new one.
+        // The first takes the second's, the second that of the third, who loses nothing, and that one a new
+        // one.
         crowd[0] = demoted(0).with("email", &address(1));
         crowd[1] = demoted(1).with("email", &address(2));
         crowd[2] = crowd[2].clone().with("email", "new@example.com");

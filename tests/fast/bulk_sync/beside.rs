@@ -1,5 +1,5 @@
-//! A bulk sync beside whatever else syncs the same people: sign-ins, and another run. Each request of the one is held up in
-//! turn, before it is applied and after, while the other does all of its work.
+//! A bulk sync beside whatever else syncs the same people: sign-ins, and another run. Each request of the one
+//! is held up in turn, before it is applied and after, while the other does all of its work.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,8 +20,8 @@ use crate::bulk_sync::support::{
 };
 use crate::support::{arrive, settings};
 
-/// Who signs in: promoted, moved to another role, with another locale or address, unchanged, new, and one that others had
-/// put into Permit.
+/// Who signs in: promoted, moved to another role, with another locale or address, unchanged, new, and one
+/// that others had put into Permit.
 const ARRIVING: [&str; 9] = [
     "00000000-u",
     "00000001-u",
@@ -79,7 +79,8 @@ impl Scene {
         let broken = Arc::new(Mutex::new(Vec::new()));
         let found = broken.clone();
         let as_it_was = before.clone();
-        // Where readings are late, two writers may lose each other's entry for a moment: then the law holds at rest.
+        // Where readings are late, two writers may lose each other's entry for a moment: then the law holds
+        // at rest.
         let is_documented = semantics == Semantics::default();
         sandbox.watch(move |request, now| {
             let endpoint = &request.endpoint;
@@ -131,8 +132,8 @@ impl Scene {
         (end, counts.all)
     }
 
-    /// Does `one`, with each of its `requests` in turn held up until `other` is done, before it is applied and after. The
-    /// end must be `wanted`.
+    /// Does `one`, with each of its `requests` in turn held up until `other` is done, before it is applied
+    /// and after. The end must be `wanted`.
     async fn at_any_moment<A: Future, B: Future>(
         &self,
         case: &str,
@@ -265,7 +266,8 @@ async fn a_whole_run_at_any_moment_of_another_changes_nothing_of_its_end() {
     }
 }
 
-/// What the bulk sync knows of them is older than what the sign-in knows, and there is something else to write.
+/// What the bulk sync knows of them is older than what the sign-in knows, and there is something else to
+/// write.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_a_newer_sign_in_grants_stays_in_the_ledger_and_can_be_revoked() {
     const KEY: &str = "00000006-u";
@@ -309,7 +311,8 @@ async fn sign_ins_and_two_runs_all_at_once_change_nothing_of_the_end() {
     }
 }
 
-/// Both whole sets of answers. At any moment of another's is hundreds of runs; that each answer alone does no harm is in the other tests.
+/// Both whole sets of answers. At any moment of another's is hundreds of runs; that each answer alone does no
+/// harm is in the other tests.
 fn both() -> impl Iterator<Item = (String, Semantics)> {
     Semantics::each().into_iter().take(2)
 }

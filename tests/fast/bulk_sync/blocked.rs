@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::support::{MemoryDirectory, Person, bulk_sync, options, person, policy_with};
 
-/// A directory in which much is wrong: groups of tenants and roles that do not exist, addresses that two have, keys that
-/// are none, disabled people.
+/// A directory in which much is wrong: groups of tenants and roles that do not exist, addresses that two
+/// have, keys that are none, disabled people.
 fn some() -> impl Strategy<Value = Person> {
     let key = prop_oneof![8 => "[0-9a-f]{2}-u", 1 => Just("not a key".to_owned())];
     let group = prop::sample::select(vec![

@@ -1,5 +1,5 @@
-//! Without a queue for second looks, a run sees by itself to what two writers did to each other: a role that it gave, or that
-//! appeared while it wrote, and that no ledger names is taken into the ledger or taken back.
+//! Without a queue for second looks, a run sees by itself to what two writers did to each other: a role that
+//! it gave, or that appeared while it wrote, and that no ledger names is taken into the ledger or taken back.
 
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{Nobody, Options};

@@ -311,7 +311,8 @@ async fn people_are_taken_over_from_another_directory_on_command_alone() {
     assert_eq!((report.unchanged, report.permit.owned), (3, 3), "{report:?}");
 }
 
-/// An administrator gave them a role: they are no more ours alone. They lose what is ours, and the report says why they stay, every time.
+/// An administrator gave them a role: they are no more ours alone. They lose what is ours, and the report
+/// says why they stay, every time.
 #[tokio::test(start_paused = true)]
 async fn who_left_and_holds_somebody_elses_role_is_kept_and_reported() {
     for (name, semantics) in Semantics::each() {
@@ -351,7 +352,8 @@ async fn who_left_and_holds_somebody_elses_role_is_kept_and_reported() {
     }
 }
 
-/// The reading passed over them, and they are there: what became of them meanwhile is for a look at them alone.
+/// The reading passed over them, and they are there: what became of them meanwhile is for a look at them
+/// alone.
 #[tokio::test(start_paused = true)]
 async fn who_was_not_read_and_is_there_is_looked_at() {
     let sandbox = Sandbox::start().await.unwrap();

@@ -15,8 +15,8 @@ use crate::bulk_sync::support::{
     try_sync,
 };
 
-/// A sandbox and a directory that differ in every way: people to make, to change, to promote, to demote, and some who
-/// are disabled or gone.
+/// A sandbox and a directory that differ in every way: people to make, to change, to promote, to demote, and
+/// some who are disabled or gone.
 async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
     let mut crowd: Vec<Person> = people(60);
@@ -47,7 +47,8 @@ async fn end_state(semantics: Semantics) -> (Snapshot, u64, u64) {
     (sandbox.snapshot(), sandbox.counts().all, sandbox.counts().bulk)
 }
 
-/// A run that ends with its `n`-th request: neither it nor any after it is answered, nor applied unless `applied`.
+/// A run that ends with its `n`-th request: neither it nor any after it is answered, nor applied unless
+/// `applied`.
 async fn kill(sandbox: &Sandbox, directory: &MemoryDirectory, n: u64, applied: bool) {
     let before = sandbox.counts().faulted;
     let fault = if applied { Fault::hang_after() } else { Fault::hang() };
@@ -68,7 +69,8 @@ async fn kill(sandbox: &Sandbox, directory: &MemoryDirectory, n: u64, applied: b
 async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     for (at, (name, semantics)) in Semantics::each().into_iter().enumerate() {
         let (expected, requests, bulk_calls) = end_state(semantics).await;
-        // Every request under the documented answers and under the opposite ones; one in twelve under each of the others.
+        // Every request under the documented answers and under the opposite ones; one in twelve under each of
+        // the others.
         let (first, step) = if at < 2 { (1, 1) } else { (1 + at as u64 % 12, 12) };
         for applied in [false, true] {
             for n in (first..=requests).step_by(step) {
@@ -84,8 +86,8 @@ async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     }
 }
 
-/// Killed at random, and the next run too, and the next; then one is let go on to its end. Together they send what one whole
-/// run sends, and what each had in flight when it was killed: two calls at most.
+/// Killed at random, and the next run too, and the next; then one is let go on to its end. Together they send
+/// what one whole run sends, and what each had in flight when it was killed: two calls at most.
 #[tokio::test(start_paused = true)]
 async fn killed_at_random_again_and_again_the_runs_together_do_the_work_of_one() {
     let mut random = fastrand::Rng::with_seed(20_261_124);

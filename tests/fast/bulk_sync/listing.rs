@@ -21,8 +21,8 @@ async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned
     for list_order in [ListOrder::Oldest, ListOrder::Newest] {
         let (sandbox, directory) = known(Semantics { list_order, ..Semantics::default() }).await;
         sandbox.seed_users([("other".to_owned(), UserState::new())]).unwrap();
-        // The first page is read, then a user of it is deleted, then the others are read: they fail once, and are
-        // asked for again after half a second or more.
+        // The first page is read, then a user of it is deleted, then the others are read: they fail once, and
+        // are asked for again after half a second or more.
         sandbox.inject(Fault::status(503).on("GET", "*/users?page=2*").nth(1));
         sandbox.inject(Fault::status(503).on("GET", "*/users?page=3*").nth(1));
         let first = if list_order == ListOrder::Oldest { "00000005-u" } else { "other" };
@@ -140,7 +140,8 @@ async fn a_count_that_is_too_low_hides_no_role() {
     assert_eq!(permit.roles().await.unwrap().keys.len(), 154);
 }
 
-/// A list that hides the one who left: the run does not say that all is done. On a paused clock: who is not listed is waited for.
+/// A list that hides the one who left: the run does not say that all is done. On a paused clock: who is not
+/// listed is waited for.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_hides_who_left_is_said_to_be_short() {
     let (sandbox, directory) = known(Semantics::default()).await;

@@ -1,5 +1,5 @@
-//! Permit answers as nobody expects, at any endpoint that is called: nothing panics, nothing is taken on a guess, and when the answers
-//! are right again, so is all the rest.
+//! Permit answers as nobody expects, at any endpoint that is called: nothing panics, nothing is taken on a
+//! guess, and when the answers are right again, so is all the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};

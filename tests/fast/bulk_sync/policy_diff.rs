@@ -79,7 +79,8 @@ proptest! {
     }
 }
 
-/// What the policies' sources may say of a file, whose groups stand in a column of their own form, and of who may sign in.
+/// What the policies' sources may say of a file, whose groups stand in a column of their own form, and of who
+/// may sign in.
 const SOURCES: [&str; 5] = [
     "[[source]]\nname = \"crm\"\n[source.lists]\ngroups = \",\"\n",
     "[[source]]\nname = \"crm\"\n[source.lists]\ngroups = \"|\"\n",

@@ -142,8 +142,8 @@ impl MemoryDirectory {
         Self { source: Source::user_pool(SOURCE), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Does `work` after Permit's users were listed and before the last people are planned. There must be more people
-    /// than the sync reads ahead.
+    /// Does `work` after Permit's users were listed and before the last people are planned. There must be
+    /// more people than the sync reads ahead.
     pub(crate) fn while_planning(&self, work: impl FnOnce() + Send + 'static) {
         self.state.lock().unwrap().while_planning = Some(Box::new(work));
     }

@@ -1,4 +1,5 @@
-//! An address that its directory has not verified keeps nobody who has verified it from having it, and never the other way round.
+//! An address that its directory has not verified keeps nobody who has verified it from having it, and never
+//! the other way round.
 
 use permit_handoff::config::OnFailure;
 use permit_handoff::domain::identity::{Evidence, Identity};
@@ -142,7 +143,8 @@ async fn a_bulk_sync_takes_it_from_who_had_it_since_an_earlier_run() {
     }
 }
 
-/// What an address stands for is in the ledger alone: the policy's e-mail rules are by verified addresses, as ever.
+/// What an address stands for is in the ledger alone: the policy's e-mail rules are by verified addresses, as
+/// ever.
 #[test]
 fn an_unverified_address_grants_nothing() {
     let policy: Policy =

@@ -87,8 +87,8 @@ async fn no_header_and_two_headers_are_not_let_in() {
     assert_eq!(world.ask(&event).await, Ok(json!({"isAuthorized": false})));
 }
 
-/// API Gateway remembers the answer by the identity source. Were the token taken from elsewhere, one person's answer would be
-/// remembered for whatever another one sends there.
+/// API Gateway remembers the answer by the identity source. Were the token taken from elsewhere, one person's
+/// answer would be remembered for whatever another one sends there.
 #[tokio::test]
 async fn the_token_is_the_one_that_the_answer_is_remembered_by() {
     let world = World::start().await;

@@ -1,5 +1,5 @@
-//! `docs/providers.md`: every block of it. Its sources are read, its tokens verified, its exports read by their source; shell,
-//! JavaScript and YAML are held to their form.
+//! `docs/providers.md`: every block of it. Its sources are read, its tokens verified, its exports read by
+//! their source; shell, JavaScript and YAML are held to their form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! Every attack of RFC 8725 and of the usual tool lists, each refused with its own code. Whatever can be signed is
-//! signed with the right key, so that nothing but the rule in question refuses it.
+//! Every attack of RFC 8725 and of the usual tool lists, each refused with its own code. Whatever can be
+//! signed is signed with the right key, so that nothing but the rule in question refuses it.
 
 use aws_lc_rs::hmac;
 use permit_handoff::oidc::{algorithm::Algorithm, key_set::KeySet};

@@ -1,7 +1,7 @@
 //! The examples of RFC 7515, 7519 and 8037, byte for byte.
 //!
-//! Their issuer is `joe` and their audience nobody, so no settings could ever accept one: what is checked is the signature,
-//! and that the examples of what is not supported are refused for that reason.
+//! Their issuer is `joe` and their audience nobody, so no settings could ever accept one: what is checked is
+//! the signature, and that the examples of what is not supported are refused for that reason.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use permit_handoff::oidc::{Rejection, algorithm::Algorithm, key::VerifyingKey, unverified::UnverifiedToken};

@@ -15,7 +15,8 @@ const ROCA: &str = "s3biYnMPEa_1q30eG7Pnk9VaKn4sqf_nWGDYuxoHvjzJlAFBAuR9BNq1Gv44
     YjYW9MZajKnKTc1YndOTiD-w8NFYcI6un0lZR3W-G97utkB0S7oS-2_Zo-dicoZfDSWC7LUo2SR9v6c0SKMY25opPXqEX823TUYghnKj6hNQHGgtcz\
     Whofztx95h-TYbSnxQ";
 
-/// The eight points of Ed25519 whose order divides 8, with the second spellings that some of them have, in hexadecimal.
+/// The eight points of Ed25519 whose order divides 8, with the second spellings that some of them have, in
+/// hexadecimal.
 const SMALL_ORDER: [&str; 12] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0000000000000000000000000000000000000000000000000000000000000080",

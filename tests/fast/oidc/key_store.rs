@@ -54,7 +54,8 @@ async fn a_new_key_is_fetched_when_a_token_names_it() {
     provider.serve_keys(Answer::keys(&[&new]));
     assert_eq!(code(verifier.verify(&provider.token(&new)).await), "verified");
     assert_eq!(provider.fetches(), 2);
-    // The old key is gone from the provider, and so from here: at once, and for sure once the provider may be asked again.
+    // The old key is gone from the provider, and so from here: at once, and for sure once the provider may be
+    // asked again.
     assert_eq!(code(verifier.verify(&provider.token(&old)).await), "key_unconfirmed");
     pass(UNKNOWN_KID_EVERY).await;
     assert_eq!(code(verifier.verify(&provider.token(&old)).await), "key_unknown");
@@ -82,7 +83,8 @@ async fn a_flood_of_made_up_key_ids_neither_reaches_the_provider_nor_delays_a_ro
     let wait = refused.retry_after().expect("a token with an unknown key may be tried again");
     assert!(wait > Duration::ZERO && wait <= UNKNOWN_KID_EVERY, "{wait:?}");
 
-    // The key is rotated in the middle of the flood. A token of it is told to come back, and then it is good, no matter who asks first.
+    // The key is rotated in the middle of the flood. A token of it is told to come back, and then it is good,
+    // no matter who asks first.
     provider.serve_keys(Answer::keys(&[&old, &new]));
     assert_eq!(code(verifier.verify(&provider.token(&new)).await), "key_unconfirmed");
     pass(UNKNOWN_KID_EVERY / 2).await;

@@ -1,4 +1,5 @@
-//! What a source says of its tokens: every fault, and all of them at once. The form of `[[source]]` itself is tested beside its parser.
+//! What a source says of its tokens: every fault, and all of them at once. The form of `[[source]]` itself is
+//! tested beside its parser.
 
 use permit_handoff::config;
 use permit_handoff::domain::policy::Fault;

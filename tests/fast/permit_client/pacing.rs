@@ -1,5 +1,6 @@
-//! The client against the sandbox with Permit's documented limits in force, both on tokio's clock, which is paused: it
-//! goes on when nothing else is to be done, so that an hour of pacing takes a few seconds and no busy machine counts.
+//! The client against the sandbox with Permit's documented limits in force, both on tokio's clock, which is
+//! paused: it goes on when nothing else is to be done, so that an hour of pacing takes a few seconds and no
+//! busy machine counts.
 
 use permit_handoff::permit::{Environment, Limits};
 use permit_sandbox::{Counts, Fault, Sandbox};
@@ -50,8 +51,8 @@ async fn paced(limits: Limits) -> (Sandbox, Permit) {
     (sandbox, permit)
 }
 
-/// Requests of these kinds without end, four of each at a time, for so many minutes. Gives when each bulk call reached
-/// the sandbox, counted from the start.
+/// Requests of these kinds without end, four of each at a time, for so many minutes. Gives when each bulk
+/// call reached the sandbox, counted from the start.
 async fn press(sandbox: &Sandbox, permit: &Permit, kinds: &[Kind], minutes: u64) -> Vec<Duration> {
     let start = Instant::now();
     let end = start + Duration::from_mins(minutes);
@@ -115,7 +116,8 @@ async fn a_429_all_the_same_is_honoured_and_slows_it_down_for_a_window() {
         sandbox.inject(Fault::throttle(retry_after).on("*", "*/bulk/users").nth(80));
         let arrived = press(&sandbox, &permit.patient(0.7), &[Kind::Bulk], 40).await;
         assert_eq!(sandbox.counts().throttled, 1, "{retry_after:?}: {}", sandbox.counts());
-        // The 80th call is the one that was refused; nothing was sent until it was time, and then at half the pace.
+        // The 80th call is the one that was refused; nothing was sent until it was time, and then at half the
+        // pace.
         let (refused, next) = (arrived[79], arrived[80]);
         assert!(next + STEP >= refused + least, "{retry_after:?}: {refused:?}, {next:?}");
         assert!(next <= refused + least + Duration::from_secs(25), "{retry_after:?}: {refused:?}, {next:?}");

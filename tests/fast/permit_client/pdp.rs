@@ -149,8 +149,8 @@ async fn neither_a_patient_handle_nor_one_with_no_time_waits_for_a_pdp() {
     assert_eq!(asked(&sandbox), (0, 2));
 }
 
-/// An admin signs in who is none any more, beside a PDP that behaves so. Whether Permit has taken the role back, and whether the first
-/// check at the PDP still finds it.
+/// An admin signs in who is none any more, beside a PDP that behaves so. Whether Permit has taken the role
+/// back, and whether the first check at the PDP still finds it.
 async fn demoted(pdp: Pdp) -> (bool, bool) {
     let sandbox = Sandbox::builder().start().await.unwrap();
     let sign_in = SignIn::new(through_pdp(&sandbox), policy(), settings(8_000, OnFailure::Admit), None);
@@ -170,6 +170,7 @@ async fn the_first_check_after_a_demotion_knows_of_it() {
     assert_eq!(demoted(lags).await, (true, false));
     // It has lost the person's data: it lets nobody in.
     assert_eq!(demoted(Pdp { part_percent: 0, ..Pdp::default() }).await, (true, false));
-    // It takes nothing in any more: the API has the role taken back all the same, and only the proof at the PDP tells.
+    // It takes nothing in any more: the API has the role taken back all the same, and only the proof at the
+    // PDP tells.
     assert_eq!(demoted(Pdp { frozen: true, ..Pdp::default() }).await, (true, true));
 }

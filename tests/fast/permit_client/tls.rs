@@ -11,8 +11,8 @@ use super::*;
 
 const SCOPE: &str = r#"{"organization_id": "o", "project_id": "p", "environment_id": "e"}"#;
 
-/// The certificates are trusted by an environment variable, which cannot be set in a process with threads: the test runs
-/// itself again with it.
+/// The certificates are trusted by an environment variable, which cannot be set in a process with threads:
+/// the test runs itself again with it.
 const AGAIN: &str = "PERMIT_HANDOFF_TLS_TEST";
 
 #[test]

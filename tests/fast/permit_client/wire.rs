@@ -140,7 +140,8 @@ async fn a_connection_is_used_again_after_an_error() {
     assert!(permit.user(&key("nobody")).await.unwrap().is_none());
 }
 
-/// A machine whose clock is an hour ahead, as Permit's answers tell it; and a ledger that such a machine wrote.
+/// A machine whose clock is an hour ahead, as Permit's answers tell it; and a ledger that such a machine
+/// wrote.
 #[tokio::test]
 async fn times_are_by_permits_clock_whatever_this_machines_says() {
     let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);

@@ -1,16 +1,18 @@
 //! The write protocol, searched whole: every order in which its steps can come, in a small world.
 //!
-//! Sign-ins, bulk syncs, looks from the queue and an administrator are at one user while the directory changes. Each may be cut off
-//! between any two requests, and a message may be handed over twice. What a writer does with what it read is decided by the
-//! [`Planner`] that the tests give: the real one, on real ledgers. The driver around it is written here as `sync::one` has it.
+//! Sign-ins, bulk syncs, looks from the queue and an administrator are at one user while the directory
+//! changes. Each may be cut off between any two requests, and a message may be handed over twice. What a
+//! writer does with what it read is decided by the [`Planner`] that the tests give: the real one, on real
+//! ledgers. The driver around it is written here as `sync::one` has it.
 //!
-//! It is a search of our own and no model checker from a crate: a state is a few dozen bytes, its fingerprint sixteen, and a plan is
-//! looked up by what it depends on, so that a million states take a second or two. The crates that search (stateright) keep whole
-//! states, and bring a web server. It is a crate of its own so that it alone is optimized in tests.
+//! It is a search of our own and no model checker from a crate: a state is a few dozen bytes, its fingerprint
+//! sixteen, and a plan is looked up by what it depends on, so that a million states take a second or two. The
+//! crates that search (stateright) keep whole states, and bring a web server. It is a crate of its own so
+//! that it alone is optimized in tests.
 //!
-//! The time of the protocol is counted in ticks: a writer may write for [`Rules::window`] ticks after its read, and a message is handed
-//! over [`Rules::delay`] ticks after it was sent, or later. A writer that read in one tick has ended when `window` more are over, so a
-//! look is late enough from `2 × window + 1` on.
+//! The time of the protocol is counted in ticks: a writer may write for [`Rules::window`] ticks after its
+//! read, and a message is handed over [`Rules::delay`] ticks after it was sent, or later. A writer that read
+//! in one tick has ended when `window` more are over, so a look is late enough from `2 × window + 1` on.
 
 mod search;
 mod state;
@@ -19,7 +21,8 @@ use std::collections::HashMap;
 
 pub use self::search::{Found, search};
 
-/// A set of role assignments, a bit each: [`A`] and [`B`], which the policy grants, and [`FOREIGN`], which an administrator gives.
+/// A set of role assignments, a bit each: [`A`] and [`B`], which the policy grants, and [`FOREIGN`], which an
+/// administrator gives.
 pub type Roles = u8;
 /// A role that the policy grants.
 pub const A: Roles = 1;
@@ -54,8 +57,9 @@ pub struct Rules {
     pub repeats: u8,
     /// What the directory says, one after another.
     pub directory: &'static [Roles],
-    /// It has said all of that before anything begins: the first sign-in comes with what it said at first (an old token), the next one with
-    /// what it says in the end. That is the case of two sign-ins around a change that matters, in a far smaller world.
+    /// It has said all of that before anything begins: the first sign-in comes with what it said at first (an
+    /// old token), the next one with what it says in the end. That is the case of two sign-ins around a
+    /// change that matters, in a far smaller world.
     pub has_changed: bool,
     /// An administrator gives a role meanwhile.
     pub administrator: bool,

@@ -231,8 +231,8 @@ impl State {
 
     /// Time passes, where that makes any difference.
     fn tick(&self, rules: Rules) -> Option<Self> {
-        // A writer that was late has waited for their turn before they read again: they are late no more. Otherwise there would be
-        // no end of reading and announcing.
+        // A writer that was late has waited for their turn before they read again: they are late no more.
+        // Otherwise there would be no end of reading and announcing.
         let is_hasty = |writer: &Writer| match writer {
             Writer::At(work) => {
                 let ignores = work.is_bulk && rules.bulk_ignores_window;

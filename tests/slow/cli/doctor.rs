@@ -1,4 +1,5 @@
-//! `doctor`: a healthy deployment, one with everything wrong, and each input that is bad, against the sandbox and moto.
+//! `doctor`: a healthy deployment, one with everything wrong, and each input that is bad, against the sandbox
+//! and moto.
 
 mod bad_inputs;
 mod changes;

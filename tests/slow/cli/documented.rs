@@ -1,7 +1,7 @@
 //! The commands that README.md, `docs/` and `--help` tell people to run: each is one that there is.
 //!
-//! Those that need nothing but this machine are run elsewhere (`make` targets by `.ci/run`, the commands by the other
-//! tests here, the block "by hand" by `scripts/test-readme.sh`); all others say what they need.
+//! Those that need nothing but this machine are run elsewhere (`make` targets by `.ci/run`, the commands by
+//! the other tests here, the block "by hand" by `scripts/test-readme.sh`); all others say what they need.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -56,7 +56,8 @@ fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The commands of a text that begin with `permit-handoff `, each up to what the shell or the prose makes of the rest.
+/// The commands of a text that begin with `permit-handoff `, each up to what the shell or the prose makes of
+/// the rest.
 fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
     text.split("permit-handoff ").skip(1).filter_map(|rest| {
         let end = rest.find(['`', '\n', '|', '&', ';', ')', '(', '>']).unwrap_or(rest.len());

@@ -140,7 +140,8 @@ async fn a_page_fits_a_phone() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let report = synced_page(&world, folder.path()).await;
-    // Whether anything is wider than a phone: the page stands in a frame of that width, and the frame is measured.
+    // Whether anything is wider than a phone: the page stands in a frame of that width, and the frame is
+    // measured.
     let html = std::fs::read_to_string(&report).unwrap();
     let source = html.replace('&', "&amp;").replace('"', "&quot;");
     let harness = folder.path().join("harness.html");
@@ -163,7 +164,8 @@ async fn a_page_fits_a_phone() {
 /// The most that a search, a filter or a sort of 10,000 people takes, in milliseconds.
 const STUTTER: f64 = 200.0;
 
-/// Searches, filters and sorts with the clock in hand, what is drawn included; then opens everybody. A timer rings at once.
+/// Searches, filters and sorts with the clock in hand, what is drawn included; then opens everybody. A timer
+/// rings at once.
 const MEASURED: &str = "(() => {
   window.setTimeout = ring => { ring(); return 0; };
   const at = id => document.getElementById(id);

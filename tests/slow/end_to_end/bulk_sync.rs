@@ -10,13 +10,14 @@ use crate::end_to_end::stack::{Stack, event, invoke, timeless};
 
 const PEOPLE: usize = 1000;
 
-/// The settings of a function that syncs `pool` as fast as it can: by Permit's documented limits, seven single writes
-/// take two seconds.
+/// The settings of a function that syncs `pool` as fast as it can: by Permit's documented limits, seven
+/// single writes take two seconds.
 pub(crate) fn of(pool: &UserPool) -> [(&str, &str); 2] {
     [("USER_POOL_ID", pool.id()), ("PERMIT_LIMITS", "all=100000,write=100000,delete=100000,bulk=10000")]
 }
 
-/// What Permit should know of somebody, the policy of [`crate::end_to_end::stack::POLICY`] put to them by hand.
+/// What Permit should know of somebody, the policy of [`crate::end_to_end::stack::POLICY`] put to them by
+/// hand.
 pub(crate) fn expected(pool: &UserPool, person: &Person) -> UserState {
     let mut user = UserState::new().email(&person.email);
     for (name, value) in &person.attributes {

@@ -1,5 +1,5 @@
-//! Changes of a pool: EventBridge's rule as the template has it, SQS, `reconcile`, Permit. And then the bulk sync, which ends where it
-//! would have ended alone.
+//! Changes of a pool: EventBridge's rule as the template has it, SQS, `reconcile`, Permit. And then the bulk
+//! sync, which ends where it would have ended alone.
 
 use std::fs;
 
@@ -119,8 +119,8 @@ impl World {
     }
 }
 
-/// Without the time of the evidence, which is when each was last written. Of who left, their roles and the ledger: their last attribute may
-/// have come by an event, and no bulk sync after it saw them.
+/// Without the time of the evidence, which is when each was last written. Of who left, their roles and the
+/// ledger: their last attribute may have come by an event, and no bulk sync after it saw them.
 fn facts(sandbox: &Sandbox, present: &[String]) -> Snapshot {
     let mut snapshot = sandbox.snapshot();
     for (key, user) in &mut snapshot.users {

@@ -1,7 +1,7 @@
 //! Nothing that a function writes to its log says who anybody is.
 //!
-//! Every function that any test here starts is held to it, by [`Private`] in [`crate::end_to_end::stack`]; the test below goes
-//! through the failures besides, where logs are most tempted.
+//! Every function that any test here starts is held to it, by [`Private`] in [`crate::end_to_end::stack`];
+//! the test below goes through the failures besides, where logs are most tempted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

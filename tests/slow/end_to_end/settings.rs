@@ -1,4 +1,5 @@
-//! Settings that are missing or contradict each other: the program ends, with one message that names them all.
+//! Settings that are missing or contradict each other: the program ends, with one message that names them
+//! all.
 
 use std::process::{Command, Output};
 

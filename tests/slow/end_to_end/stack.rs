@@ -1,5 +1,5 @@
-//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and functions whose logs are looked
-//! through when they end.
+//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and functions whose logs are
+//! looked through when they end.
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;

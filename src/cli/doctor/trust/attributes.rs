@@ -31,8 +31,8 @@ fn of(name: &str, policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClien
             if listed.iter().any(|attribute| attribute == name) {
                 return Some(title.to_owned());
             }
-            // AWS documents that such a client's users write the standard attributes. Of custom ones the worse is taken
-            // to be true.
+            // AWS documents that such a client's users write the standard attributes. Of custom ones the
+            // worse is taken to be true.
             let writes_defaults = listed.is_empty() && !is_cognitos && !is_for_developers;
             writes_defaults.then(|| format!("{title} (which lists no WriteAttributes)"))
         })

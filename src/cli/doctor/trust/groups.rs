@@ -12,8 +12,8 @@ const PROVIDERS: [&str; 6] = ["Google", "Facebook", "LoginWithAmazon", "SignInWi
 /// Roles that are named; more are counted.
 const NAMED_ROLES: usize = 8;
 
-/// Patterns that fit a group which nobody made on purpose: Cognito makes one for each identity provider, and puts
-/// all who come through it there.
+/// Patterns that fit a group which nobody made on purpose: Cognito makes one for each identity provider, and
+/// puts all who come through it there.
 pub(super) fn of_providers(policy: &Policy, pool: Pool<'_>) -> Option<Finding> {
     let Pool { id, settings: _, clients: _, providers, groups } = pool;
     let made = groups.iter().filter(|group| group.starts_with(&format!("{id}_"))).cloned();

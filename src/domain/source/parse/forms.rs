@@ -100,7 +100,8 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
     }
 }
 
-/// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for files too.
+/// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for
+/// files too.
 pub(super) fn overlay(read: &mut Forms, table: &mut Table<'_, '_>) {
     if let Some(claims) = table.table("claims", "[source.claims]") {
         let given = given(claims);

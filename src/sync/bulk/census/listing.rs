@@ -29,10 +29,10 @@ pub(super) struct Listing {
 
 /// Reads all pages by number.
 ///
-/// A list moves while it is read. A user who is created meanwhile moves others to later pages, where they are read
-/// again. One who is deleted moves others to earlier pages, which were read already: then fewer users were seen than
-/// there were at first, and the list is read again. If a user is missed all the same, the run takes nothing from them;
-/// if it tries to create them, Permit refuses, and they are planned again.
+/// A list moves while it is read. A user who is created meanwhile moves others to later pages, where they are
+/// read again. One who is deleted moves others to earlier pages, which were read already: then fewer users
+/// were seen than there were at first, and the list is read again. If a user is missed all the same, the run
+/// takes nothing from them; if it tries to create them, Permit refuses, and they are planned again.
 ///
 /// `address` is told who has which e-mail address, and `None` at the start of each pass.
 pub(super) async fn list_users(

@@ -21,8 +21,8 @@ pub(super) enum Call {
 }
 
 impl Planner<'_> {
-    /// Sees to the address that a person is to get: whether it is tried, and by which call. `None`: they wait for it, since another user
-    /// has it who may give it up yet.
+    /// Sees to the address that a person is to get: whether it is tried, and by which call. `None`: they wait
+    /// for it, since another user has it who may give it up yet.
     pub(super) fn see_to_address(
         &self,
         place: Place,
@@ -93,7 +93,8 @@ fn spelling(email: &Email, holders: Option<&Email>) -> Second {
     }
 }
 
-/// Whether the directory has verified the address, and not that of the user who has it: then it is taken from them.
+/// Whether the directory has verified the address, and not that of the user who has it: then it is taken from
+/// them.
 fn takes_from_holder(desired: &Desired, address: Address, census: &Census) -> bool {
     desired.email_verified == Some(true)
         && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder))

@@ -1,4 +1,5 @@
-//! What brings changes in the pool in seconds, and sign-ins at managed login: a rule, a trail and a trigger, in moto.
+//! What brings changes in the pool in seconds, and sign-ins at managed login: a rule, a trail and a trigger,
+//! in moto.
 
 use serde_json::json;
 
