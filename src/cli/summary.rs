@@ -124,12 +124,15 @@ impl View<'_> {
         if let Some(refused) = &report.refused {
             lines.push(Line::new(2).colour(Red, "Why: ").text(refused).text("."));
         }
-        if report.revocations_refused > 0 {
-            let people = counted(report.revocations_refused, "person", "people");
-            let keep = if report.revocations_refused == 1 { "keeps" } else { "keep" };
-            let text =
-                format!("{people} in the directory {keep} roles that the policy no longer gives them.");
-            lines.push(Line::new(2).colour(Red, text));
+        for (kept, who) in [
+            (report.revocations_refused, "in the directory keep roles that the policy no longer gives them"),
+            (report.disabled_kept, "who may not sign in any more keep their roles"),
+        ] {
+            let who = if kept == 1 { who.replacen("keep", "keeps", 1) } else { who.to_owned() };
+            if kept > 0 {
+                let people = counted(kept, "person", "people");
+                lines.push(Line::new(2).colour(Red, format!("{people} {who}.")));
+            }
         }
         if let Some(first) = report.unowned.users.first() {
             let Unowned { people, roles, .. } = &report.unowned;

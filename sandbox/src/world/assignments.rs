@@ -125,7 +125,7 @@ impl World {
             return Err(ApiError::duplicate(message));
         }
         let now = now_ms();
-        let visible_ms = now + visible_in_ms.unwrap_or(self.pdp.api_lag_ms);
+        let visible_ms = self.known_from(visible_in_ms.unwrap_or(self.pdp.api_lag_ms));
         let assignment = Assignment { user, target, created_ms: now, visible_ms };
         let serial = self.assignments.push(assignment);
         let touched = self.semantics().updated_at == UpdatedAt::Touched;
@@ -144,7 +144,7 @@ impl World {
             let Assignment { user, target, .. } = assignment;
             let known_in_ms = known_in_ms.unwrap_or(self.pdp.api_lag_ms);
             if self.pdp.frozen || known_in_ms > 0 {
-                let known_ms = now_ms() + known_in_ms;
+                let known_ms = self.known_from(known_in_ms);
                 self.gone.push(Gone { user, target, known_ms });
             }
             if self.semantics().updated_at == UpdatedAt::Touched
@@ -154,6 +154,11 @@ impl World {
             }
             self.changes.push(Change::Unassigned(serial, assignment));
         }
+    }
+
+    /// When a PDP knows of what is written now: not while it is frozen, even if it froze in this millisecond.
+    fn known_from(&self, in_ms: i64) -> i64 {
+        (now_ms() + in_ms).max(self.frozen_ms.map_or(i64::MIN, |frozen| frozen + 1))
     }
 
     /// Takes an assignment out, without a note of it.

@@ -115,7 +115,6 @@ async fn a_pdp_lags_freezes_and_answers_with_a_part() {
     let body = json!({"role": "editor", "tenant": "default"});
 
     asker.sandbox.set_pdp(Pdp { frozen: true, ..Pdp::default() });
-    tokio::time::sleep(Duration::from_millis(5)).await;
     asker.post("users/u/roles", body.clone()).await;
     asker.delete("users/u/roles", json!({"role": "viewer", "tenant": "default"})).await;
     assert_eq!(believed(&asker).await, json!(["viewer"]));

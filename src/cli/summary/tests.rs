@@ -183,6 +183,7 @@ proptest! {
         let [users, owned, kept, read, write, bulk] = counts;
         let report = Report {
             revocations_refused: if refused.is_some() { kept } else { 0 },
+            disabled_kept: if refused.is_some() { kept } else { 0 },
             dry_run, complete, converged, refused, unchanged: users, created: read, updated: write,
             pool: PoolTotals { users, groups: 0 },
             permit: PermitTotals { users: owned, owned },
