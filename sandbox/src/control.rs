@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
+use crate::limits::Limits;
 use crate::pipeline::{Shared, lock};
 use crate::semantics::Semantics;
 use crate::snapshot::Snapshot;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/_sandbox/faults", post(inject).delete(clear_faults))
         .route("/_sandbox/seed", post(seed))
         .route("/_sandbox/semantics", get(semantics).put(set_semantics))
+        .route("/_sandbox/limits", put(set_limits))
         .route("/_sandbox/reset", post(reset))
 }
 
@@ -78,6 +80,12 @@ async fn semantics(State(shared): Control) -> Json<Semantics> {
 async fn set_semantics(State(shared): Control, body: String) -> Result<StatusCode, Refusal> {
     let semantics: Semantics = serde_json::from_str(&body).map_err(refusal)?;
     lock(&shared.world).set_semantics(semantics);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_limits(State(shared): Control, body: String) -> Result<StatusCode, Refusal> {
+    let limits: Limits = serde_json::from_str(&body).map_err(refusal)?;
+    lock(&shared.limiter).set_limits(limits);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -31,6 +31,7 @@ Control by other processes, without a key; neither faults nor limits strike it:
   POST   /_sandbox/seed       add to the environment; users that are there are replaced
   POST   /_sandbox/faults     one fault or a list (DELETE: none any more)
   GET    /_sandbox/semantics  the choices below by name (PUT: others)
+  PUT    /_sandbox/limits     {"write": 300}; what is left out is not limited
   POST   /_sandbox/reset      back to the start: seed, no faults, no requests, empty windows
 
   A fault is an action, which requests it strikes ("method", "path" with * for any text) and which of those ("at":

@@ -48,6 +48,9 @@ async fn another_process_can_look_and_meddle() {
 
     assert_eq!(control(&url, "PUT", "semantics", json!({"email_case": "insensitive"})).await.0, 204);
     assert_eq!(asker.post("users", json!({"key": "x", "email": "V@example.com"})).await.0, 409);
+    assert_eq!(control(&url, "PUT", "limits", json!({"all": 0})).await.0, 204);
+    assert_eq!(asker.get("users").await.0, 429);
+    assert_eq!(control(&url, "PUT", "limits", json!({})).await.0, 204);
 
     assert_eq!(control(&url, "POST", "reset", json!(null)).await.0, 204);
     let users = asker.sandbox.snapshot().users;
