@@ -131,9 +131,9 @@ impl FileDirectory {
         let mut notes = Vec::new();
         if self.0.can_be_forged {
             notes.push(self.0.said(
-                "this CSV leaves texts that people choose without quotes, so that they can write into it. Whoever is named twice keeps what \
-                 they had; but what somebody writes with care into their own line, such as a role in a custom claim, cannot be told from what \
-                 the directory has. Take the JSON export",
+                "this CSV leaves texts that people choose without quotes, so people can write into it. A person named twice keeps what they had; \
+                 but what somebody forges in their own line, such as a role in a custom claim, looks like the directory's data. \
+                 Use the JSON export",
             ));
         }
         let says = |test: &Test| survey.fields.iter().any(|field| touches(&test.path, field));

@@ -131,8 +131,8 @@ impl fmt::Display for Source {
 pub struct Identity {
     /// The `sub`.
     pub key: UserKey,
-    /// What the directory calls them, where that is another name than the key. Shown to operators, and
-    /// nothing else rests on it.
+    /// The directory's name for the person, if it is not the key. Shown to operators, and used for nothing
+    /// else.
     #[serde(skip)]
     pub user_name: Option<String>,
     /// Who vouches.

@@ -48,7 +48,7 @@ pub enum Refused {
         "the token is older than `fresh_seconds` of its source, and would have to change something: sign in again"
     )]
     Stale,
-    /// There is no ledger, and this door of the source takes nobody on.
+    /// There is no ledger, and this door of the source does not adopt users.
     #[error(
         "the Permit user was made by somebody else: set `adopt = true` on the source to take such users on"
     )]

@@ -42,8 +42,8 @@ pub(super) fn check(
     } else {
         let arrays = survey.arrays.as_ref().map(|arrays| format!("; {arrays}")).unwrap_or_default();
         let otherwise = match form {
-            Form::Csv { .. } => "; where there is no header line, name the columns, as in --columns id,email",
-            Form::Documents(_) => "; where the people are in an array, name that, as in --people members",
+            Form::Csv { .. } => "; without a header line, name the columns, as in --columns id,email",
+            Form::Documents(_) => "; if the people are in an array, name it, as in --people members",
             Form::Lines => "",
         };
         return Err(format!(

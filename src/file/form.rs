@@ -84,7 +84,7 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
 struct Start {
     /// Its first line, or more.
     first: String,
-    /// Lines before it that are no records.
+    /// Lines before it, such as a title, which are skipped.
     prelude: u64,
     /// The separator that one of those names.
     given: Option<u8>,

@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(
             seen,
             [r#"{"data":[],"id":1}"#, r#"{"id":2,"users":[]}"#],
-            "people, of whom something is empty"
+            "people, and empty arrays are none"
         );
         let realms =
             r#"[{"realm":"a","users":[{"id":1}]},{"realm":"b","users":[]},{"realm":"c","users":[{"id":2}]}]"#;

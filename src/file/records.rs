@@ -151,8 +151,7 @@ impl Form {
     }
 }
 
-/// The first record of a CSV file; where that is a person (`has_header`: it is not), the first one that is
-/// sure.
+/// The header of a CSV file (`has_header`), or its first record that is certain.
 pub(super) fn first_row(
     mut reader: BufReader<File>,
     separator: u8,

@@ -90,10 +90,15 @@ fn a_slip_in_what_is_said_of_a_file_is_told_with_what_to_do() {
             "a.json",
             b"{\"First Name\":\"x\",\"Employee ID\":7}",
             none.clone(),
-            "--map 'Employee ID=sub'; where the people are",
+            "--map 'Employee ID=sub'; if the people are",
         ),
         ("a.jsonl", b"[{\"n\":1}]", none.clone(), "--people members"),
-        ("a.csv", b"First Name,Login\nx,y\n", none.clone(), "--map Login=sub; where there is no header line"),
+        (
+            "a.csv",
+            b"First Name,Login\nx,y\n",
+            none.clone(),
+            "--map Login=sub; without a header line, name the columns",
+        ),
         ("a.csv", b"First Name,Surname\nx,y\n", none, "--map COLUMN=sub"),
     ] {
         let refused = refused(name, bytes, &reading).unwrap_or_default();
@@ -290,7 +295,7 @@ mod unquoted {
         assert_eq!(people.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["fb0", "fb2"]);
         let told: Vec<&str> = invalid.iter().map(|(text, _)| text.as_str()).collect();
         assert!(told[0].starts_with("fb1, line 2: ") && told[1].starts_with("line 3: "), "{told:?}");
-        assert!(summary.doubt.is_some() && directory.notes()[0].contains("Take the JSON export"));
+        assert!(summary.doubt.is_some() && directory.notes()[0].contains("Use the JSON export"));
     }
 
     proptest! {

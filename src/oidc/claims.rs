@@ -11,8 +11,8 @@ use crate::domain::source::{SourceConfig, TokenKind};
 /// The claims of a token whose signature, issuer, audience and dates have been checked. Only
 /// [`Verifier`](super::Verifier) makes them.
 ///
-/// What limits a token is checked there and refused when it is of a wrong type. What the other claims say,
-/// and of whom, is for the source to read: see [`Claims::identity`].
+/// What limits a token is checked there and refused when it is of a wrong type. The source reads the other
+/// claims: see [`Claims::identity`].
 #[derive(Clone, PartialEq)]
 pub struct Claims {
     pub(super) issuer: String,

@@ -302,7 +302,7 @@ impl<'a> Run<'a> {
         self.land(writer).await
     }
 
-    /// Has people looked at whom this run could not settle, once those who were at them meanwhile have ended.
+    /// Queues a look at people that this run could not settle, for when the other writers have ended.
     async fn hand_over(&self) {
         let (source, grants) = (self.directory.source(), BTreeSet::new());
         let is_readable = |looks: &&Arc<Looks>| !self.options.dry_run && looks.can_read(source);

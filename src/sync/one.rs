@@ -83,7 +83,7 @@ pub struct Sync<'a> {
     claims: BTreeSet<Grant>,
     ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
-    /// The address was asked for from whoever has it.
+    /// The holder of the address was asked for.
     asked_for_email: bool,
     /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
     stood: Option<BTreeSet<Grant>>,
@@ -248,8 +248,8 @@ impl<'a> Sync<'a> {
             self.done.changed = true;
             self.done.granted.extend(user.grants);
         }
-        // It may also leave the roles out of its answer: then a read, which costs no write, tells. One whom a
-        // bulk call made may be shown late.
+        // It may also leave the roles out of its answer: a read tells, and costs no write. A user made by a
+        // bulk call may be shown late.
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }

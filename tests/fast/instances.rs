@@ -226,7 +226,7 @@ async fn what_is_seen_late_is_waited_for_and_written_once() {
     }
 }
 
-/// People of whom each gains a role on an instance, and loses another.
+/// People who each gain a role on an instance, and lose another.
 async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = builder(semantics).start().await.unwrap();
     let with =

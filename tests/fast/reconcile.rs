@@ -1,15 +1,14 @@
 //! The overflow queue, drained against the sandbox.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{MemoryQueue, POLICY, arrive, permit, person, policy, sign_ins};
+use crate::support::{MemoryQueue, POLICY, Pool, arrive, permit, person, policy, sign_ins};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{DeadLetters, Lead, Message, QueueFailed, Waiting, Why};
-use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
+use permit_handoff::domain::directory::Lookup;
 use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::entry::reconcile::{Answer, Reconcile};
@@ -31,30 +30,6 @@ impl DeadLetters for Dead {
 /// A reconcile that cannot read any directory, as where there are tokens alone.
 fn reconcile(permit: &Permit, dead: &Dead) -> Reconcile {
     Reconcile::new(permit.clone(), policy(), vec![], None, Some(Box::new(dead.clone())))
-}
-
-/// A user pool in memory.
-#[derive(Clone, Default)]
-struct Pool(Arc<Mutex<BTreeMap<String, Identity>>>);
-
-impl Pool {
-    fn put(&self, identity: Identity) {
-        self.0.lock().unwrap().insert(identity.key.as_str().to_owned(), identity);
-    }
-}
-
-#[async_trait]
-impl Lookup for Pool {
-    fn source(&self) -> &Source {
-        static SOURCE: std::sync::LazyLock<Source> =
-            std::sync::LazyLock::new(|| Source::user_pool("local_pool"));
-        &SOURCE
-    }
-
-    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
-        let found = self.0.lock().unwrap().get(key.as_str()).cloned();
-        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))).into())
-    }
 }
 
 /// A reconcile that can read the user pool.
@@ -337,8 +312,7 @@ async fn a_token_that_waited_too_long_creates_nobody() {
     assert!(sandbox.snapshot().users.is_empty());
 }
 
-/// A message may say what it likes of whom it is: only the policy's own sources count, and of a pool that is
-/// read the pool alone.
+/// Only the policy's own sources count, whatever a message says; and for a pool that is read, the pool alone.
 #[tokio::test(start_paused = true)]
 async fn what_a_message_says_of_a_source_that_nobody_configured_counts_for_nothing() {
     let customers = "[[source]]\nname = \"customers\"\nprovider = \"auth0\"\nissuer = \"https://login.example.com/\"\naudiences = [\"app\"]\n\

@@ -1,7 +1,7 @@
 //! What tests of the use cases share: a Permit client on a sandbox, people, a queue in memory.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{Queue, QueueFailed};
 use permit_handoff::config::OnFailure;
-use permit_handoff::domain::identity::{Evidence, Identity};
+use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
+use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
 use permit_handoff::domain::policy::Policy;
 use permit_handoff::domain::source::{Door, SourceConfig, Sources};
 use permit_handoff::permit::{self, Environment, Permit, StaticKey};
@@ -108,4 +109,28 @@ pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outco
             groups
         })
         .await
+}
+
+/// A user pool in memory.
+#[derive(Clone, Default)]
+pub struct Pool(pub Arc<Mutex<BTreeMap<String, Identity>>>);
+
+impl Pool {
+    pub fn put(&self, identity: Identity) {
+        self.0.lock().unwrap().insert(identity.key.as_str().to_owned(), identity);
+    }
+}
+
+#[async_trait]
+impl Lookup for Pool {
+    fn source(&self) -> &Source {
+        static SOURCE: std::sync::LazyLock<Source> =
+            std::sync::LazyLock::new(|| Source::user_pool("local_pool"));
+        &SOURCE
+    }
+
+    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
+        let found = self.0.lock().unwrap().get(key.as_str()).cloned();
+        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))).into())
+    }
 }

@@ -3,15 +3,13 @@
 //! than that, and somebody was.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use permit_handoff::aws::queue::{Lead, Message, Why};
-use permit_handoff::domain::directory::{Looked, Lookup, NotWhole};
-use permit_handoff::domain::identity::{Evidence, Identity, Source, UserKey};
+use permit_handoff::domain::identity::{Source, UserKey};
+use permit_handoff::domain::policy::Policy;
 use permit_handoff::entry::reconcile::Reconcile;
 use permit_handoff::sync::bulk::{Nobody, Options};
 use permit_handoff::sync::looks::WINDOW;
@@ -19,7 +17,7 @@ use permit_sandbox::{Held, Moment, Request, Sandbox, UserState};
 use serde_json::{Value, json};
 
 use crate::bulk_sync::support::{MemoryDirectory, bulk_sync, options, people, permit_within, policy_with};
-use crate::support::{person, policy};
+use crate::support::{Pool, person, policy};
 
 /// People whose ledger names one role.
 async fn start(count: usize) -> (Sandbox, Vec<String>) {
@@ -79,29 +77,12 @@ fn assert_nothing_lost(sandbox: &Sandbox, keys: &[String]) {
     }
 }
 
-/// A user pool in memory, in which everybody is an admin.
-struct Pool(Mutex<BTreeMap<String, Identity>>);
-
-#[async_trait]
-impl Lookup for Pool {
-    fn source(&self) -> &Source {
-        static SOURCE: std::sync::LazyLock<Source> =
-            std::sync::LazyLock::new(|| Source::user_pool("local_pool"));
-        &SOURCE
-    }
-
-    async fn person(&self, key: &UserKey) -> Result<Looked, NotWhole> {
-        let found = self.0.lock().unwrap().get(key.as_str()).cloned();
-        Ok(found.map(|identity| identity.on(Evidence::read_at(Timestamp::now()))).into())
-    }
-}
-
 /// Looks at all of them, by single calls or by bulk calls.
 async fn looked_at(count: usize) {
     let (sandbox, keys) = start(count).await;
     let permit = permit_within(&sandbox, Duration::from_mins(5));
     let known = keys.iter().map(|key| (key.clone(), person(key, &[], &["admins", "acme/member"])));
-    let pool = Arc::new(Pool(Mutex::new(known.collect())));
+    let pool = Arc::new(Pool(Arc::new(Mutex::new(known.collect()))));
     let reconcile = Reconcile::new(permit.clone(), policy(), vec![pool], None, None);
     let lead = |key: &String| Lead { key: UserKey::new(key).unwrap(), grants: [].into() };
     let bodies = keys.iter().map(|key| {
@@ -143,16 +124,21 @@ async fn a_bulk_sync_reads_again_before_a_bulk_call_that_comes_late() {
     assert_eq!(named(&sandbox, &keys[7]), json!(["acme/member", "default/admin", "default/viewer"]));
 }
 
+/// A policy that deletes people who left, at once.
+fn deleting() -> Policy {
+    policy_with(&[
+        ("missing = \"unassign\"", "missing = \"delete\""),
+        ("grace_hours = 24", "grace_hours = 0"),
+    ])
+}
+
 /// They came back, and somebody else gave them a role, after they were read and before they are deleted.
 #[tokio::test]
 async fn who_came_back_since_they_were_read_is_not_deleted() {
     for leaving in [1, 8] {
         let (sandbox, keys) = start(40).await;
         let directory = MemoryDirectory::new(people(40).split_off(leaving));
-        let policy = policy_with(&[
-            ("missing = \"unassign\"", "missing = \"delete\""),
-            ("grace_hours = 24", "grace_hours = 0"),
-        ]);
+        let policy = deleting();
         let mut sync = bulk_sync(&sandbox, &directory, policy);
         sync.permit = permit_within(&sandbox, Duration::from_mins(5));
         let options = Options { now: Timestamp::now(), ..options() };
@@ -176,10 +162,7 @@ async fn who_is_given_a_role_since_they_were_read_is_not_deleted_and_loses_what_
     for leaving in [1, 8] {
         let (sandbox, keys) = start(40).await;
         let directory = MemoryDirectory::new(people(40).split_off(leaving));
-        let policy = policy_with(&[
-            ("missing = \"unassign\"", "missing = \"delete\""),
-            ("grace_hours = 24", "grace_hours = 0"),
-        ]);
+        let policy = deleting();
         let sync = bulk_sync(&sandbox, &directory, policy);
         let options = Options { now: Timestamp::now(), ..options() };
         let (endpoint, nth) = if leaving == 1 { ("GET users/{user_id}", 1) } else { ("GET users", 2) };

@@ -1,4 +1,4 @@
-//! People that unit tests make up, all of whom is told. Programs read people by their source.
+//! People that unit tests make up, with everything told. Programs read people by their source.
 
 use std::collections::{BTreeMap, BTreeSet};
 

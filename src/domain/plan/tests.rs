@@ -396,7 +396,7 @@ proptest! {
             prop_assert_eq!(was_attributes, attributes);
             prop_assert!(was_roles.is_subset(&is.roles), "a foreign role is gone");
             if !people.iter().any(|person| person.key == *key) {
-                prop_assert!(was == is, "a user whom nobody vouched for changed");
+                prop_assert!(was == is, "a user that nobody vouched for changed");
             }
         }
     }

@@ -84,7 +84,7 @@ impl Desired {
             Attempt::First => {
                 let ledger = ledger?;
                 let refused = ledger.refused_email.as_ref().filter(|refused| refused.is(email));
-                // It was not verified then, and is now: it may be taken from whoever has it unverified.
+                // It was not verified then, and is now: it may be taken from a user who has it unverified.
                 let is_newly_theirs = ledger.email_unverified && self.email_verified == Some(true);
                 refused.map(|refused| refused.why).filter(|why| *why != WhyRefused::Taken || !is_newly_theirs)
             }

@@ -74,8 +74,7 @@ impl Rule {
 
     pub(super) fn judge(&self, identity: &Identity) -> Judged<'_> {
         let mut ways = vec![Captures::default()];
-        // What the conditions that are told whole have in common: where that is nothing, no other can change
-        // it.
+        // What the fully told conditions allow together. If that is nothing, no other condition changes it.
         let mut sure = ways.clone();
         let (mut untold, mut elsewhere) = (None, None);
         for condition in &self.conditions {

@@ -48,8 +48,8 @@ impl SourceConfig {
     /// The person of these claims, as `door` shows them.
     ///
     /// # Errors
-    /// Where there is no key that Permit takes, where it cannot be told whether the person may sign in, and,
-    /// in a file, where a text may hold several groups. Everything else is cleaned or left out.
+    /// If there is no key that Permit takes, if it is unclear whether the person may sign in, and, in a file,
+    /// if a text may hold several groups. Everything else is cleaned or left out.
     pub fn identity(
         &self,
         door: &Door,

@@ -112,7 +112,7 @@ impl Census {
         &self.known
     }
 
-    /// Users of ours whom the directory has not named yet.
+    /// Users of ours that the directory has not named yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = Place> {
         self.store.in_state(State::Unseen { owned: true })
     }

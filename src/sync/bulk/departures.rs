@@ -16,7 +16,7 @@ use crate::domain::identity::{Source, UserKey};
 use crate::domain::policy::{Deprovision, WhenMissing};
 use crate::sync::many::{Applier, Item, Target};
 
-/// People whom the directory is asked about at a time.
+/// The directory is asked about this many people at a time.
 const SIDE_BY_SIDE: usize = 8;
 
 /// People who left, and what becomes of each.
@@ -62,7 +62,7 @@ impl Departures<'_> {
 
     /// Whether so many people may lose something in this run.
     fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
-        // Whom a partial list hides may have left.
+        // People that a partial list hides may have left.
         if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.is_whole() {
             return Err(Refusal::PartialView("Permit's list of users"));
         }

@@ -176,8 +176,8 @@ impl<'a> Planner<'a> {
         waiting.filter_map(plan).collect()
     }
 
-    /// Plans those who are to lose something, whom the breaker lets pass. Who wants an address that another
-    /// one may give up yet is planned by a later call; `last`: there is none.
+    /// Plans people who lose something, after the breaker let them pass. Someone who waits for an address
+    /// that another person may still give up is planned by a later call; `last`: there is none.
     pub(super) fn plan_losing(&mut self, last: bool, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.plan_loser(loser, last, census, report)).collect()
@@ -198,8 +198,8 @@ impl<'a> Planner<'a> {
         Some(self.send(place, desired, actual, call, census, report))
     }
 
-    /// Plans those who are to lose something, whom the breaker does not let pass. People who may sign in keep
-    /// their roles, and the rest of their plans is carried out; of the others nothing is changed.
+    /// Plans people who would lose something, after the breaker refused. People who may sign in keep their
+    /// roles, and the rest of their plans is carried out; nothing changes for the others.
     pub(super) fn keep_losing(&mut self, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.keep(loser, census, report)).collect()

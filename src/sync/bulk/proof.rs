@@ -36,7 +36,7 @@ pub(super) struct Proof<'a> {
     pub(super) policy: &'a Policy,
     /// The run's directory.
     pub(super) source: &'a Source,
-    /// Somebody looks again at whom the run has changed.
+    /// A later look covers the people that the run has changed.
     pub(super) sends_looks: bool,
     pub(super) rule: Deprovision,
     pub(super) now: jiff::Timestamp,
@@ -52,8 +52,7 @@ struct Check {
     drifted: u64,
     /// The drifted, at most [`DRIFTED`].
     items: Vec<Drifted>,
-    /// Those of whom nothing is wrong but a role that no ledger names. That is not for reading too early: it
-    /// is there.
+    /// Users with one fault alone: a role that no ledger names. Waiting does not help: the role is there.
     claimed: Vec<Item>,
     /// Those who were deleted, and are there.
     undead: Vec<UserKey>,

@@ -70,15 +70,15 @@ pub struct Report {
     /// them by hand, or a writer was cut off. They are left as they are.
     #[serde(skip_serializing_if = "Unowned::is_empty")]
     pub unowned: Unowned,
-    /// People whom the run had to change although the pool's changes come as events: what events missed.
-    /// `None`: they do not come.
+    /// People changed although the pool's changes come as events: what events missed. `None`: there are no
+    /// events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missed_by_events: Option<u64>,
-    /// People whom the run changed.
+    /// People that the run changed.
     #[serde(skip)]
     pub people_changed: u64,
-    /// People of the directory of whom nothing was synced, each once. Those of whom a part was left out are
-    /// not among them.
+    /// People of the directory who were not synced at all, each once. People with a part left out do not
+    /// count.
     #[serde(skip)]
     pub people_rejected: u64,
     /// The proof.

@@ -1,7 +1,7 @@
 //! Users to delete.
 //!
-//! A deletion takes everything: so it follows a read of that very user, in the same window as any other
-//! write. Whoever has come back by then, or holds a role of somebody else's, is spared.
+//! A deletion takes everything, so it follows a read of that very user, in the same window as any other
+//! write. Users who came back by then, or hold a role that somebody else gave, are spared.
 
 use std::sync::atomic::Ordering;
 
@@ -23,7 +23,7 @@ pub struct Deleted {
     pub gone: Vec<UserKey>,
     /// Those who are not to be deleted, as a last look shows.
     pub spared: Vec<UserKey>,
-    /// Those whom Permit does not delete.
+    /// Users that Permit does not delete.
     pub rejected: Vec<(UserKey, Error)>,
     /// Why the others are not gone, or may not be.
     pub stopped: Option<Error>,

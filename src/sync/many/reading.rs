@@ -16,7 +16,7 @@ use crate::permit::{Error, Permit, UsersPage};
 
 /// Requests at a time.
 const SIDE_BY_SIDE: usize = 8;
-/// Users whom the pages did not show are asked for alone, up to this many: a list moves while it is read.
+/// Users that the pages did not show are asked for alone, up to this many: a list moves while it is read.
 pub(in crate::sync) const MISSED: usize = 100;
 
 /// How long the reading before a call may take: it leaves two thirds of the window to the calls.

@@ -62,8 +62,8 @@ impl Sync<'_> {
         }
     }
 
-    /// Takes a verified address from a user of ours whose own it is not proven to be. Whether it is free now.
-    /// Whoever has it by somebody else's hand, or verified, keeps it.
+    /// Takes a verified address from a user of ours who has not verified it. Returns whether it is free now.
+    /// A user who has verified it, or has it from somebody else, keeps it.
     pub(super) async fn free_email(&mut self) -> Result<bool, Error> {
         let Desired { key, email: Some(email), email_verified: Some(true), .. } = &self.desired else {
             return Ok(false);

@@ -74,7 +74,7 @@ pub struct SignIn {
     catalog: Catalog,
     settings: Settings,
     looks: Option<Looks>,
-    /// People whom a token that was too old had looked at a moment ago.
+    /// People for whom a token that was too old sent a look a moment ago.
     looked_at: Cache<UserKey, ()>,
     /// People who were changed here a moment ago.
     changed: Cache<UserKey, ()>,

@@ -1,6 +1,5 @@
-//! Nobody whom a run has read leaves it uncounted, and nobody with something to lose is passed over by a run
-//! that says it has converged: whatever people wait for, whoever has what they want, and whatever was cut off
-//! before.
+//! A run counts each person that it has read, and does not say that it has converged while somebody keeps
+//! what they should lose: whatever people wait for, and whatever was cut off before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -314,7 +313,7 @@ async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
     }
 }
 
-/// Those whom the breaker keeps from losing anything are counted, who may sign in and who may not.
+/// People that the breaker keeps are counted, those who may sign in and those who may not.
 #[tokio::test]
 async fn the_disabled_who_keep_their_roles_are_counted() {
     let sandbox = Sandbox::start().await.unwrap();

@@ -165,7 +165,7 @@ impl Scene {
     }
 }
 
-/// Where the environment breaks the law that whom we knew is there, and what is foreign is as it was.
+/// Faults of the environment: a user we knew is gone, or something foreign has changed.
 fn touched(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
     before.users.iter().filter_map(|(key, was)| {
         let Some(is) = now.users.get(key) else { return Some(format!("lost {key}")) };

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::support::{MemoryDirectory, Person, now, options, people, permit_with, person};
 use crate::support::{arrive, settings};
 
-/// Somebody to whom nothing but a name is new.
+/// Somebody with a new name and nothing else new.
 const ONE: &str = "00000003-u";
 
 /// What becomes of an answer.
@@ -244,7 +244,7 @@ fn policy() -> Policy {
     POLICY.parse().unwrap()
 }
 
-/// Twelve people, of whom some will be promoted, demoted, disabled and gone.
+/// Twelve people: some will be promoted, demoted, disabled and gone.
 fn before() -> Vec<Person> {
     let mut crowd = people(12);
     for (n, person) in crowd.iter_mut().enumerate() {

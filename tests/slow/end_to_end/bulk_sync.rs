@@ -66,7 +66,7 @@ async fn permit_equals_a_pool_of_1000_under_every_semantic_and_the_next_run_writ
     }
     let stranger =
         UserState::new().email("stranger@example.com").attribute("plan", "pro").role("default/member");
-    // Somebody in the pool whom others put into Permit before.
+    // Somebody in the pool, and put into Permit by others before.
     let adopted = UserState::new().attribute("plan", "free").role("acme/viewer");
     let found = [("stranger".to_owned(), stranger.clone()), (subs[0].clone(), adopted)];
 

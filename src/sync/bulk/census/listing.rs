@@ -23,7 +23,7 @@ pub(super) struct Listing {
     pub(super) users: u64,
     /// Every user who stood there when the listing began was read.
     pub(super) whole: bool,
-    /// Users whom Permit shows in a form that the contract does not know.
+    /// Users that Permit shows in a form that the contract does not have.
     pub(super) unreadable: BTreeSet<UserKey>,
 }
 
