@@ -27,7 +27,7 @@ const AFTER_HELP: &str = r#"Examples:
 Control by other processes, without a key; neither faults nor limits strike it:
   GET    /_sandbox/state      everything in the environment, JSON in the form of --seed
   GET    /_sandbox/counts     requests by kind, endpoint and status
-  DELETE /_sandbox/requests   forget them
+  DELETE /_sandbox/requests   forget what was asked
   POST   /_sandbox/seed       add to the environment; users that are there are replaced
   POST   /_sandbox/faults     one fault or a list (DELETE: none any more)
   GET    /_sandbox/semantics  the choices below by name (PUT: others)
