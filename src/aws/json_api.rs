@@ -7,11 +7,14 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
-use reqwest::{Client, Url};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Body, Client, Request, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::tls::{self, NoClient, Peer};
+
+pub(crate) const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or AWS_PROFILE";
 
 /// Why a call has no answer. The messages hold nothing of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -99,44 +102,18 @@ impl JsonApi {
         }
     }
 
-    async fn signed(&self, action: &str, body: String) -> Result<reqwest::Request, CallError> {
-        let setup = |error: &dyn std::fmt::Display| CallError::Setup(format!("{action}: {error}"));
+    async fn signed(&self, action: &str, body: String) -> Result<Request, CallError> {
+        let setup = |reason: String| CallError::Setup(format!("{action}: {reason}"));
         let Service { name, target, version } = self.service;
-        let region = self.aws.region().ok_or_else(|| setup(&"no AWS region is set"))?.as_ref();
-        let provider =
-            self.aws.credentials_provider().ok_or_else(|| setup(&"there are no AWS credentials"))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| setup(&error))?;
-        let url = self.endpoint(region).map_err(|error| setup(&error))?;
-        let headers = [
-            ("content-type".to_owned(), format!("application/x-amz-json-{version}")),
-            ("x-amz-target".to_owned(), format!("{target}.{action}")),
-        ];
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(name)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| setup(&error))?
-            .into();
-        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let signable =
-            SignableRequest::new("POST", url.as_str(), signed, SignableBody::Bytes(body.as_bytes()))
-                .map_err(|error| setup(&error))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|error| setup(&error))?.into_parts();
-        let mut request = self.http.post(url).body(body);
-        for (name, value) in &headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        request.build().map_err(|error| setup(&error))
+        let url = self.endpoint().map_err(setup)?;
+        let request = self.http.post(url).body(body);
+        let request = request.header("content-type", format!("application/x-amz-json-{version}"));
+        let request = request.header("x-amz-target", format!("{target}.{action}"));
+        signed(&self.aws, name, request).await.map_err(setup)
     }
 
-    fn endpoint(&self, region: &str) -> Result<Url, String> {
+    fn endpoint(&self) -> Result<Url, String> {
+        let region = self.aws.region().ok_or(NO_REGION)?.as_ref();
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let address = match self.aws.endpoint_url() {
             Some(address) => address.to_owned(),
@@ -144,4 +121,36 @@ impl JsonApi {
         };
         Url::parse(&address).map_err(|error| format!("the address is wrong: {error}"))
     }
+}
+
+/// The request to `service`, signed with the region and the credentials of `aws`. Its body is whole.
+///
+/// # Errors
+/// What is missing for it.
+pub async fn signed(aws: &SdkConfig, service: &str, request: RequestBuilder) -> Result<Request, String> {
+    let region = aws.region().ok_or(NO_REGION)?;
+    let provider = aws.credentials_provider().ok_or("there are no AWS credentials: set AWS_PROFILE")?;
+    let credentials = provider.provide_credentials().await;
+    let identity = credentials.map_err(|error| format!("there are no AWS credentials: {error}"))?.into();
+    let mut request = request.build().map_err(|error| error.to_string())?;
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region.as_ref())
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let headers = request.headers().iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let body = SignableBody::Bytes(request.body().and_then(Body::as_bytes).unwrap_or_default());
+    let signable = SignableRequest::new(request.method().as_str(), request.url().as_str(), headers, body);
+    let signed =
+        signable.and_then(|signable| sign(signable, &parameters)).map_err(|error| error.to_string())?;
+    for (name, value) in signed.into_parts().0.headers() {
+        let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(|error| error.to_string())?);
+    }
+    Ok(request)
 }
