@@ -114,9 +114,10 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
         }
     };
     let asks_queue = async {
-        match has_aws {
-            true => queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await,
-            false => Vec::new(),
+        if has_aws {
+            queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
+        } else {
+            Vec::new()
         }
     };
     let asks_changes = async {
