@@ -1,20 +1,15 @@
 //! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON
-//! protocol, signed here.
+//! protocol.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
-use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Body, Client, Request, RequestBuilder, Url};
+use reqwest::{Client, Request, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::signature::{NO_REGION, signed};
 use crate::tls::{self, NoClient, Peer};
-
-pub(crate) const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or AWS_PROFILE";
 
 /// Why a call has no answer. The messages hold nothing of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -103,13 +98,13 @@ impl JsonApi {
     }
 
     async fn signed(&self, action: &str, body: String) -> Result<Request, CallError> {
-        let setup = |reason: String| CallError::Setup(format!("{action}: {reason}"));
+        let setup = |reason: &dyn std::fmt::Display| CallError::Setup(format!("{action}: {reason}"));
         let Service { name, target, version } = self.service;
-        let url = self.endpoint().map_err(setup)?;
+        let url = self.endpoint().map_err(|error| setup(&error))?;
         let request = self.http.post(url).body(body);
         let request = request.header("content-type", format!("application/x-amz-json-{version}"));
         let request = request.header("x-amz-target", format!("{target}.{action}"));
-        signed(&self.aws, name, request).await.map_err(setup)
+        signed(&self.aws, name, request).await.map_err(|error| setup(&error))
     }
 
     fn endpoint(&self) -> Result<Url, String> {
@@ -121,36 +116,4 @@ impl JsonApi {
         };
         Url::parse(&address).map_err(|error| format!("the address is wrong: {error}"))
     }
-}
-
-/// The request to `service`, signed with the region and the credentials of `aws`. Its body is whole.
-///
-/// # Errors
-/// What is missing for it.
-pub async fn signed(aws: &SdkConfig, service: &str, request: RequestBuilder) -> Result<Request, String> {
-    let region = aws.region().ok_or(NO_REGION)?;
-    let provider = aws.credentials_provider().ok_or("there are no AWS credentials: set AWS_PROFILE")?;
-    let credentials = provider.provide_credentials().await;
-    let identity = credentials.map_err(|error| format!("there are no AWS credentials: {error}"))?.into();
-    let mut request = request.build().map_err(|error| error.to_string())?;
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region.as_ref())
-        .name(service)
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| error.to_string())?
-        .into();
-    let headers = request.headers().iter();
-    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let body = SignableBody::Bytes(request.body().and_then(Body::as_bytes).unwrap_or_default());
-    let signable = SignableRequest::new(request.method().as_str(), request.url().as_str(), headers, body);
-    let signed =
-        signable.and_then(|signable| sign(signable, &parameters)).map_err(|error| error.to_string())?;
-    for (name, value) in signed.into_parts().0.headers() {
-        let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
-        request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(|error| error.to_string())?);
-    }
-    Ok(request)
 }

@@ -10,7 +10,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::json_api::{NO_REGION, signed};
+use crate::aws::signature::{NO_REGION, signed};
 use crate::tls::{self, NoClient, Peer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -118,7 +118,8 @@ impl<'a> LambdaApi<'a> {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = signed(self.aws, "lambda", self.http.get(url)).await.map_err(ApiError::Setup)?;
+        let request = signed(self.aws, "lambda", self.http.get(url)).await;
+        let request = request.map_err(|error| ApiError::Setup(error.to_string()))?;
         let unavailable = |error: reqwest::Error| ApiError::Unavailable(error.to_string());
         let answer = self.http.execute(request).await.map_err(unavailable)?;
         match answer.status() {
