@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// The key of a Permit tenant, role, resource or resource instance: `^[A-Za-z0-9\-_]+$`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Key(Arc<str>);
 
 impl Key {
@@ -23,6 +24,14 @@ impl Key {
     /// The key as Permit spells it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = InvalidGrant;
+
+    fn try_from(text: String) -> Result<Self, InvalidGrant> {
+        Self::new(&text).ok_or(InvalidGrant)
     }
 }
 

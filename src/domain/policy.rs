@@ -17,6 +17,8 @@ mod show;
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use self::attribute::Copy;
 pub use self::attribute::{CopiedAttribute, Kind};
 pub use self::desired::{Attempt, Desired, Untold};
@@ -62,7 +64,7 @@ pub struct Rule {
 }
 
 /// The `resource` of a rule: `project:apollo`, or `project:{instance}`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RuleResource {
     /// The resource's key.
     pub resource: Key,

@@ -258,7 +258,7 @@ impl Sources {
         };
         let declared = self.declared.iter().find(is_of_pool);
         declared.cloned().unwrap_or_else(|| {
-            let source = SourceConfig::undeclared(Source::user_pool(id), "cognito");
+            let source = SourceConfig::undeclared(Source::named(id), "cognito");
             Arc::new(SourceConfig { user_pool: Some(id.to_owned()), ..source })
         })
     }

@@ -8,7 +8,7 @@
 //! | [`bearer`] | the token of a request |
 //! | [`answer`] | what becomes of a token, as statuses and problems (RFC 9457) |
 //! | [`cors`] | which browser apps may ask |
-//! | [`question`] | an authorizer's event and answers, in AWS's forms |
+//! | [`question`] | an authorizer's event, in AWS's forms |
 //! | [`authorizer`] | what becomes of a token, as an authorizer says it |
 
 mod answer;
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use self::answer::Refusal;
 use self::bearer::NoBearer;
 use self::cors::Cors;
-use self::event::{Call, Event};
+use self::event::{Call, Event, Form};
 pub use self::event::{Reply, Unanswered};
 use self::route::Route;
 use crate::domain::identity::{Evidence, UserKey};
@@ -69,7 +69,8 @@ impl Endpoint {
     pub async fn handle(&self, event: &str) -> Result<Reply, Unanswered> {
         match Event::parse(event)? {
             Event::Request(form, call) => Ok(form.reply(self.answer(call).await)),
-            Event::Unreadable => Ok(Reply::neutral(answer::unreadable_request())),
+            // In a form that each front door takes.
+            Event::Unreadable => Ok(Form::HttpApi.reply(answer::unreadable_request())),
             Event::Question(question) => {
                 let arrived = self.arrive(question.bearer()).await;
                 question.answer(arrived)

@@ -45,7 +45,7 @@ use crate::aws::queue::Why;
 use crate::domain::deprovision::Refusal;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::policy::Policy;
-use crate::permit::{Counts, Error, Permit};
+use crate::permit::{Error, Permit};
 
 /// A chain of people who pass addresses on is followed so far in one run.
 const PASSED_ON: u32 = 8;
@@ -94,7 +94,7 @@ impl BulkSync {
         let outcome = Box::pin(run.all()).await;
 
         let Run { mut report, permit, .. } = run;
-        report.permit_requests = since(before, permit.counts());
+        report.permit_requests = permit.counts().since(before);
         report.seconds = started.elapsed().as_secs_f64();
         let error = match outcome {
             Ok(directory) => {
@@ -113,17 +113,6 @@ impl BulkSync {
                 Err(BulkSyncError::Directory { source, report: Box::new(report) })
             }
         }
-    }
-}
-
-/// The requests between two counts.
-fn since(before: Counts, after: Counts) -> Counts {
-    let Counts { read, write, bulk, throttled } = after;
-    Counts {
-        read: read - before.read,
-        write: write - before.write,
-        bulk: bulk - before.bulk,
-        throttled: throttled - before.throttled,
     }
 }
 
@@ -149,7 +138,7 @@ impl<'a> Run<'a> {
             policy: policy.clone(),
             permit,
             looks: looks.clone(),
-            census: Census::new(directory.source().clone(), options.take_over.clone()),
+            census: Census::new(directory.source().clone()),
             planner: Planner::new(policy.clone(), observer, &options),
             options,
             observer,
@@ -206,14 +195,13 @@ impl<'a> Run<'a> {
         let catalog = Arc::new(Catalog::new(policy));
         let prefix = options.sub_prefix.as_ref().map(|prefix| directory.keys_under(prefix));
         let under = prefix.as_deref();
-        census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
-        let ahead = permit.ahead();
-        planner.note_ahead(ahead);
+        census.read(permit, &catalog, under, |address| planner.emails.note(address), *observer).await?;
+        planner.ahead = permit.ahead();
         options.now = permit.time_of(options.now);
-        self.report.permit.users = self.census.users();
+        self.report.permit.users = self.census.listing.users;
         self.report.permit.owned = self.census.unseen().count() as u64;
         let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
-        let applier = applier.with_listing(prefix, self.census.users()).with_looks(self.looks.clone());
+        let applier = applier.with_listing(prefix, self.census.listing.users).with_looks(self.looks.clone());
         Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
     }
 
@@ -232,7 +220,7 @@ impl<'a> Run<'a> {
                 () = reading.end(), if reading.goes_on() => continue,
                 taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
                 Some(applied) = writer.landed(), if !writer.is_idle() => {
-                    self.report.count(&mut self.census, applied, self.observer)?;
+                    self.report.count(&mut self.census, applied, self.observer, true)?;
                     continue;
                 }
                 () = until(self.options.deadline) => return Err(Stop::OutOfTime),
@@ -257,9 +245,7 @@ impl<'a> Run<'a> {
                     self.census.name(&key);
                 }
                 self.report.pool.users += 1;
-                let cause = Cause::of_record(&reason);
-                self.observer.rejected(&user, None, &cause);
-                self.report.reject_person(&user, reason, cause);
+                self.report.reject_person(self.observer, (&user, None), &reason, Cause::of_record(&reason));
                 None
             }
         }
@@ -276,9 +262,9 @@ impl<'a> Run<'a> {
         writer.send_all();
         let mut outcome = Ok(());
         while let Some(applied) = writer.landed().await {
-            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer));
+            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer, true));
         }
-        self.planner.settled();
+        self.planner.emails.settled();
         outcome?;
         self.go_on()
     }
@@ -286,9 +272,9 @@ impl<'a> Run<'a> {
     /// Plans those who wait for an address again, as long as that lets any of them go.
     async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Stop> {
         for _ in 0..PASSED_ON {
-            let before = self.planner.waiting();
+            let before = self.planner.waiting.len();
             self.write_waiting(false, writer).await?;
-            if self.planner.waiting() == 0 || self.planner.waiting() == before {
+            if self.planner.waiting.is_empty() || self.planner.waiting.len() == before {
                 break;
             }
         }
@@ -298,6 +284,10 @@ impl<'a> Run<'a> {
     /// `last`: those who still wait are synced without the address.
     async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
         let items = self.planner.plan_waiting(last, &mut self.census, &mut self.report);
+        self.write(items, writer).await
+    }
+
+    async fn write(&mut self, items: Vec<Item>, writer: &mut Writer) -> Result<(), Stop> {
         items.into_iter().for_each(|item| writer.put(item));
         self.land(writer).await
     }

@@ -33,7 +33,7 @@ use self::calls::{Failed, Sent};
 pub use self::deletion::{Deleted, IsDoomed};
 pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
-pub use self::target::{Item, Second, Target};
+pub use self::target::{Call, Item, Second, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
@@ -62,7 +62,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Carries plans out. Shared by everything that writes in one run.
 pub struct Applier {
-    permit: Permit,
+    pub(in crate::sync) permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     /// Every user that is read back has a key that begins so.
@@ -348,7 +348,7 @@ impl Applier {
         let mut pauses = LATE_PAUSES.iter().filter(|_| waits && began.elapsed() < LATE);
         let (taken, mut found) = loop {
             let taken = Instant::now();
-            let found = self.read(items.iter().map(|item| item.target.key())).await?;
+            let found = self.read(&self.permit, items.iter().map(|item| item.target.key())).await?;
             let is_news =
                 |(item, tried): (&Item, &Plan)| item.would_plan(found.get(item.target.key())) != *tried;
             match pauses.next() {

@@ -207,8 +207,7 @@ impl<'a> Sync<'a> {
     async fn round(&mut self, seen: &Snapshot) -> Result<Step, SyncError> {
         let actual = seen.facts.as_ref();
         let mut plan = Plan::claiming(&self.desired, actual, &self.claims);
-        let lacking =
-            self.catalog.without_instance(&self.permit, self.policy, plan.grants().collect()).await?;
+        let lacking = self.catalog.lacking(&self.permit, self.policy, plan.grants().collect(), true).await?;
         if !lacking.is_empty() {
             for (grant, missing) in lacking {
                 self.desired.grants.remove(&grant);

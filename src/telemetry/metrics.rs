@@ -167,11 +167,11 @@ fn permit_requests(kind: RequestKind, count: u64) {
 
 /// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
 pub fn permit(before: Counts, now: Counts) {
-    let Counts { read, write, bulk, throttled } = now;
-    permit_requests(RequestKind::Read, read.saturating_sub(before.read));
-    permit_requests(RequestKind::Write, write.saturating_sub(before.write));
-    permit_requests(RequestKind::Bulk, bulk.saturating_sub(before.bulk));
-    counter!("PermitThrottled").increment(throttled.saturating_sub(before.throttled));
+    let Counts { read, write, bulk, throttled } = now.since(before);
+    permit_requests(RequestKind::Read, read);
+    permit_requests(RequestKind::Write, write);
+    permit_requests(RequestKind::Bulk, bulk);
+    counter!("PermitThrottled").increment(throttled);
 }
 
 /// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`,

@@ -54,7 +54,7 @@ fn person(attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Identity {
     let attributes = attributes.iter().chain(&[("sub", "u1")]);
     let attributes = attributes.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());
-    Identity::from_user_attributes(Source::user_pool("p"), attributes, groups, true).unwrap()
+    Identity::from_user_attributes(Source::named("p"), attributes, groups, true).unwrap()
 }
 
 fn grants(policy: &Policy, identity: &Identity) -> Vec<String> {
@@ -531,7 +531,7 @@ mod unclean {
             let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
             let key = UserKey::new("u1").unwrap();
             let identity =
-                Identity::new(key.clone(), Source::user_pool("p"), attributes, true, Some([].into()), true, Told::all());
+                Identity::new(key.clone(), Source::named("p"), attributes, true, Some([].into()), true, Told::all());
             let desired = policy.evaluate(&identity);
             prop_assert_eq!(grants(&policy, &identity), ["default/viewer"]);
             prop_assert!(!desired.attributes.contains_key("locale") && desired.email.is_none());

@@ -62,7 +62,7 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>
     overlay(&mut read, &mut table);
     table.finish();
 
-    let by_pool = user_pool.as_ref().map(|(id, _)| Source::user_pool(id));
+    let by_pool = user_pool.as_ref().map(|(id, _)| Source::named(id));
     let by_issuer = || tokens.as_ref()?.issuers.first().map(|issuer| Source::issuer(issuer));
     let name = match named {
         Some(named) => given_name(&named, faults)?,
@@ -101,7 +101,7 @@ fn given_name((name, at): &Text<'_>, faults: &Faults<'_>) -> Option<Source> {
             "the source's name has a control character in it: a ledger and people must be able to name it",
         );
     }
-    if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::user_pool(name)) }
+    if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::named(name)) }
 }
 
 /// Two sources that would be one another.

@@ -30,32 +30,17 @@ const RETRY: Duration = Duration::from_secs(10);
 const RETRY_MOST: Duration = Duration::from_mins(5);
 
 /// Why there is no person.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// There is no token to look at
-    NoBearer(NoBearer),
+    #[error(transparent)]
+    NoBearer(#[from] NoBearer),
     /// The token is not good, or cannot be told to be
-    Token(Rejection),
+    #[error(transparent)]
+    Token(#[from] Rejection),
     /// The token is good, and its source cannot say who its person is
-    Identity(Rejected),
-}
-
-impl From<NoBearer> for Refusal {
-    fn from(no_bearer: NoBearer) -> Self {
-        Self::NoBearer(no_bearer)
-    }
-}
-
-impl From<Rejection> for Refusal {
-    fn from(rejection: Rejection) -> Self {
-        Self::Token(rejection)
-    }
-}
-
-impl From<Rejected> for Refusal {
-    fn from(rejected: Rejected) -> Self {
-        Self::Identity(rejected)
-    }
+    #[error(transparent)]
+    Identity(#[from] Rejected),
 }
 
 impl Refusal {

@@ -6,6 +6,7 @@ use futures::{StreamExt, stream};
 
 use super::census::{Census, Place};
 use super::observer::{Observer, Phase, Planned};
+use super::planner::Planner;
 use super::report::Report;
 use super::writer::Writer;
 use super::{PASSED_ON, Run, Stop};
@@ -63,7 +64,7 @@ impl Departures<'_> {
     /// Whether so many people may lose something in this run.
     fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
         // People that a partial list hides may have left.
-        if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.is_whole() {
+        if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.listing.whole {
             return Err(Refusal::PartialView("Permit's list of users"));
         }
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -137,7 +138,7 @@ impl Departures<'_> {
         if losing.is_empty() {
             return Ok(Vec::new());
         }
-        let mut fresh = applier.read(losing.iter()).await?;
+        let mut fresh = applier.read(&applier.permit, losing.iter()).await?;
         let source = self.directory.source();
         let again = losing.into_iter().filter_map(|key| fresh.remove(&key));
         let decided = again.filter(|facts| facts.is_owned_by(source)).map(|facts| {
@@ -185,20 +186,20 @@ impl Run<'_> {
         }
 
         let losing = self.planner.plan_losing(false, &mut self.census, &mut self.report);
-        losing.into_iter().for_each(|item| writer.put(item));
         let doomed = self.put_leavers(leavers, writer);
-        self.land(writer).await?;
+        self.write(losing, writer).await?;
         self.settle_losing(writer).await?;
         let is_doomed = |facts: &Facts| departures.dooms(facts);
         let deleted = applier.delete(doomed, &is_doomed).await;
         for key in &deleted.gone {
             if let Some(place) = self.census.place(key)
-                && let Some(facts) = self.census.facts(place)
+                && let Some(email) = self.census.email(place)
             {
-                self.planner.deleted(&facts, place);
+                // Their address is free.
+                self.planner.emails.free(&email, place);
             }
         }
-        self.planner.settled();
+        self.planner.emails.settled();
         let spared = deleted.spared.clone();
         self.report.count_deleted(&mut self.census, deleted, self.observer)?;
         // Somebody gave them a role a moment ago: they stay, and lose what is ours.
@@ -227,13 +228,14 @@ impl Run<'_> {
     /// Plans those who lose something and wait for an address, as long as that lets any of them go; then all.
     async fn settle_losing(&mut self, writer: &mut Writer) -> Result<(), Stop> {
         for _ in 0..PASSED_ON {
-            let before = (self.planner.held(), self.planner.waiting());
+            let left = |planner: &Planner<'_>| (planner.losing.people.len(), planner.waiting.len());
+            let before = left(&self.planner);
             if before.0 == 0 {
                 return Ok(());
             }
             self.write_waiting(false, writer).await?;
             self.write_losing(false, writer).await?;
-            if (self.planner.held(), self.planner.waiting()) == before {
+            if left(&self.planner) == before {
                 break;
             }
         }
@@ -243,16 +245,14 @@ impl Run<'_> {
     /// `last`: those who still wait are synced without the address.
     async fn write_losing(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
         let items = self.planner.plan_losing(last, &mut self.census, &mut self.report);
-        items.into_iter().for_each(|item| writer.put(item));
-        self.land(writer).await
+        self.write(items, writer).await
     }
 
     /// Everybody keeps their roles in this run.
     pub(super) async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Stop> {
-        self.report.revocations_refused = self.planner.present_losing() as u64;
-        self.report.disabled_kept = self.planner.disabled_losing() as u64;
+        self.report.revocations_refused = self.planner.losing.present as u64;
+        self.report.disabled_kept = self.planner.losing.disabled as u64;
         let items = self.planner.keep_losing(&mut self.census, &mut self.report);
-        items.into_iter().for_each(|item| writer.put(item));
-        self.land(writer).await
+        self.write(items, writer).await
     }
 }

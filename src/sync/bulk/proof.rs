@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use tokio::time::Instant;
 
 use super::Stop;
-use super::census::{Census, Wanted};
+use super::census::{Census, Gone};
 use super::departures::dooms;
 use super::observer::{Observer, Phase};
 use super::report::Report;
@@ -95,7 +95,7 @@ impl Proof<'_> {
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(MAX_BULK_USERS));
             let applied = self.applier.settle(std::mem::replace(&mut items, rest)).await;
-            self.report.count_again(self.census, applied, self.observer)?;
+            self.report.count(self.census, applied, self.observer, false)?;
         }
         let (source, rule, now) = (self.source, self.rule, self.now);
         let is_doomed = |facts: &Facts| dooms(facts, source, &rule, now);
@@ -129,7 +129,7 @@ impl Proof<'_> {
         for few in [PROBES, usize::MAX] {
             let (items, undead) = (check.items.iter().take(few), check.undead.iter().take(few));
             let keys = items.map(|drifted| drifted.item.target.key()).chain(undead);
-            let mut found = self.applier.read(keys).await?;
+            let mut found = self.applier.read(&self.applier.permit, keys).await?;
             let before = check.items.len() + check.undead.len();
             let rest = check.items.split_off(few.min(check.items.len()));
             for Drifted { item, others } in std::mem::take(&mut check.items) {
@@ -158,21 +158,23 @@ impl Proof<'_> {
 
     /// Reads back every user that this run should have changed.
     async fn check(&mut self) -> Result<Check, Error> {
-        let changed = self.census.to_prove();
+        let changed = self.census.changed().count() + self.census.departed.len();
         let mut check = Check { expected: changed as u64, ..Check::default() };
         if changed == 0 {
             return Ok(check);
         }
-        let mut gone: Vec<UserKey> = self.census.departed().cloned().collect();
+        let mut gone: Vec<UserKey> = self.census.departed.keys().cloned().collect();
         let applier = self.applier;
         if applier.lists_sooner(changed) {
-            let listed = applier.each_listed(|facts| {
+            let listed = applier.each_listed(&applier.permit, |facts| {
                 let key = facts.key.clone();
                 self.compare(&key, Some(facts), &mut check);
                 ControlFlow::Continue(())
             });
             let listed = listed.await?;
-            let is_deleted = |key: &UserKey| matches!(self.census.departure(key), Some(Departure::Delete));
+            let departed = &self.census.departed;
+            let is_deleted =
+                |key: &UserKey| departed.get(key).is_some_and(|gone| gone.departure == Departure::Delete);
             gone.retain(|key| is_deleted(key) && !check.undead.contains(key));
             if listed == Listed::Whole && gone.len() > MISSED {
                 // A listing that did not show them is proof enough.
@@ -181,15 +183,16 @@ impl Proof<'_> {
         }
         // Users that the listing did not show, or everybody if there was no listing.
         let left: Vec<UserKey> = self.census.changed().cloned().chain(gone).collect();
-        applier.each_single(left.into_iter(), |key, facts| self.compare(&key, facts, &mut check)).await?;
+        let each = |key: UserKey, facts| self.compare(&key, facts, &mut check);
+        applier.each_single(&applier.permit, left.into_iter(), each).await?;
         // Those who cannot be read are not proven.
         check.drifted += self.census.changed().count() as u64;
         Ok(check)
     }
 
     fn compare(&mut self, key: &UserKey, actual: Option<Facts>, check: &mut Check) {
-        let (target, others) = match self.census.take_wanted(key) {
-            Some(Wanted::Departed(Departure::Delete, _)) => {
+        let (target, others) = match self.census.departed.get(key) {
+            Some(Gone { departure: Departure::Delete, others: _ }) => {
                 check.checked += 1;
                 // One who came back since they were deleted is there by right.
                 if actual.is_some_and(|facts| dooms(&facts, self.source, &self.rule, self.now)) {
@@ -198,12 +201,14 @@ impl Proof<'_> {
                 }
                 return;
             }
-            Some(Wanted::Departed(_, others)) => {
+            Some(Gone { departure: _, others }) => {
                 let (key, source) = (key.clone(), self.source.clone());
                 (Target::Absent { key, source, rule: self.rule, now: self.now }, Some(others.clone()))
             }
-            Some(Wanted::Present(desired, others)) => (Target::Present(*desired), others),
-            None => return,
+            None => match self.census.take_wanted(key) {
+                Some((desired, others)) => (Target::Present(desired), others),
+                None => return,
+            },
         };
         check.checked += 1;
         self.observer.progress(Phase::Verifying, check.checked, Some(check.expected));

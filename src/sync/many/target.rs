@@ -55,10 +55,7 @@ pub struct Item {
     taken: Option<Instant>,
     /// Nobody knows what Permit has of them.
     is_unread: bool,
-    /// Another user has the address.
-    pub(super) second: Option<Second>,
-    /// They go by single calls.
-    pub(super) is_alone: bool,
+    pub(super) call: Call,
     /// The first plan of them that was begun, and may be done in part.
     begun: Option<Plan>,
     /// The roles of a user who was made, and may lack them.
@@ -69,6 +66,17 @@ pub struct Item {
     voucher: Option<Identity>,
     /// How many looks led here.
     count: u8,
+}
+
+/// By which call a user is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// Whichever is fewest for all.
+    Any,
+    /// By one of their own: a bulk call that others are in would be refused.
+    Alone,
+    /// The first of its kind alone: another user has the address.
+    Second(Second),
 }
 
 /// How an address is spelled that another user has.
@@ -123,8 +131,7 @@ impl Item {
             is_new,
             taken: None,
             is_unread: false,
-            second: None,
-            is_alone: false,
+            call: Call::Any,
             begun: None,
             made: None,
             told: None,
@@ -154,16 +161,10 @@ impl Item {
         self
     }
 
-    /// The same, by single calls: a bulk call that others are in would be refused.
+    /// The same, written by this call.
     #[must_use]
-    pub fn alone(self) -> Self {
-        Self { is_alone: true, ..self }
-    }
-
-    /// The same, whose address another user has.
-    #[must_use]
-    pub fn second(self, second: Option<Second>) -> Self {
-        Self { second, ..self }
+    pub fn by(self, call: Call) -> Self {
+        Self { call, ..self }
     }
 
     /// Permit refuses the address: the user is written without it, and the ledger says so.
@@ -218,11 +219,11 @@ impl Item {
         self.made.is_some()
     }
 
-    /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is
-    /// refused where there is one.
+    /// Whether they stand, and were not read just now. To make a user needs no reading: it is refused where
+    /// there is one.
     pub(super) fn is_stale(&self) -> bool {
         let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < FRESH);
-        self.is_unread || (!is_fresh && matches!(self.plan(), Plan::Change(_)))
+        self.is_unread || (!is_fresh && self.actual.is_some())
     }
 
     /// When the last call ends that changes them; `None`: they are not to be changed.

@@ -92,11 +92,7 @@ impl Applier {
         }
         let plans: Vec<Plan> = items.iter().map(Item::plan).collect();
         let grants = plans.iter().flat_map(Plan::grants).collect();
-        let lacking = if self.is_dry {
-            self.catalog.would_lack(&self.permit, &self.policy, grants).await?
-        } else {
-            self.catalog.without_instance(&self.permit, &self.policy, grants).await?
-        };
+        let lacking = self.catalog.lacking(&self.permit, &self.policy, grants, !self.is_dry).await?;
         for item in items {
             let Target::Present(desired) = &mut item.target else { continue };
             let without = desired.grants.extract_if(.., |grant: &Grant| lacking.contains_key(grant));
