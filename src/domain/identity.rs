@@ -7,8 +7,6 @@
 mod clean;
 mod email;
 mod evidence;
-#[cfg(test)]
-mod made_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

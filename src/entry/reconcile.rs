@@ -249,10 +249,7 @@ impl Reconcile {
         if keys.len() >= MANY {
             applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
         }
-        let known = match self.catalog.peek() {
-            Some(known) => known,
-            None => self.catalog.ask(permit).await?,
-        };
+        let known = self.catalog.known(permit).await?;
         let (mut items, mut left) = (Vec::new(), None);
         for key in keys {
             let item = people.item(&key, self.permit.time_of(Timestamp::now()), |found, deleted| {

@@ -34,7 +34,6 @@ pub use self::observer::{Nobody, Observer, Phase, Planned};
 pub use self::options::{BulkSyncError, Options};
 use self::planner::Planner;
 use self::problems::Cause;
-use self::proof::Proof;
 use self::reading::{RECORDS, Reading};
 use self::report::Report;
 use self::writer::Writer;
@@ -60,19 +59,6 @@ pub struct BulkSync {
     pub policy: Arc<Policy>,
     /// Where the people that a run changes are announced; `None`: there is no queue.
     pub looks: Option<Arc<Looks>>,
-}
-
-/// Why a run ends before its end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Stop {
-    OutOfTime,
-    Permit(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        if error == Error::DeadlineExceeded { Self::OutOfTime } else { Self::Permit(error) }
-    }
 }
 
 impl BulkSync {
@@ -101,8 +87,8 @@ impl BulkSync {
                 report.complete = true;
                 directory.err()
             }
-            Err(Stop::OutOfTime) => None,
-            Err(Stop::Permit(source)) => {
+            Err(Error::DeadlineExceeded) => None,
+            Err(source) => {
                 return Err(BulkSyncError::Permit { source, report: Box::new(report) });
             }
         };
@@ -146,8 +132,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The whole run; the inner error: the directory was not read whole.
-    async fn all(&mut self) -> Result<Result<(), NotWhole>, Stop> {
+    /// The whole run. The outer error is Permit's, or the time is over; the inner one: the directory was not
+    /// read whole.
+    async fn all(&mut self) -> Result<Result<(), NotWhole>, Error> {
         let (records, mut received) = mpsc::channel(RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
@@ -190,7 +177,7 @@ impl<'a> Run<'a> {
     }
 
     /// Reads what Permit has.
-    async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
+    async fn take_census(&mut self) -> Result<Arc<Applier>, Error> {
         let Self { permit, census, planner, observer, options, policy, directory, .. } = self;
         let catalog = Arc::new(Catalog::new(policy));
         let prefix = options.sub_prefix.as_ref().map(|prefix| directory.keys_under(prefix));
@@ -212,7 +199,7 @@ impl<'a> Run<'a> {
         reading: &mut Reading<'_>,
         received: &mut mpsc::Receiver<Record>,
         writer: &mut Writer,
-    ) -> Result<Result<Summary, NotWhole>, Stop> {
+    ) -> Result<Result<Summary, NotWhole>, Error> {
         let mut records = Vec::with_capacity(RECORDS);
         let mut open = true;
         while open || reading.goes_on() {
@@ -223,7 +210,7 @@ impl<'a> Run<'a> {
                     self.report.count(&mut self.census, applied, self.observer, true)?;
                     continue;
                 }
-                () = until(self.options.deadline) => return Err(Stop::OutOfTime),
+                () = until(self.options.deadline) => return Err(Error::DeadlineExceeded),
             };
             open = taken > 0;
             records.drain(..).filter_map(|record| self.plan(record)).for_each(|item| writer.put(item));
@@ -252,13 +239,13 @@ impl<'a> Run<'a> {
     }
 
     /// Whether there is time, and nobody has called the run off.
-    fn go_on(&self) -> Result<(), Stop> {
+    fn go_on(&self) -> Result<(), Error> {
         let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_late || self.observer.calls_off() { Err(Stop::OutOfTime) } else { Ok(()) }
+        if is_late || self.observer.calls_off() { Err(Error::DeadlineExceeded) } else { Ok(()) }
     }
 
     /// Sends what is left, and waits for all of it.
-    async fn land(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+    async fn land(&mut self, writer: &mut Writer) -> Result<(), Error> {
         writer.send_all();
         let mut outcome = Ok(());
         while let Some(applied) = writer.landed().await {
@@ -270,7 +257,7 @@ impl<'a> Run<'a> {
     }
 
     /// Plans those who wait for an address again, as long as that lets any of them go.
-    async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+    async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Error> {
         for _ in 0..PASSED_ON {
             let before = self.planner.waiting.len();
             self.write_waiting(false, writer).await?;
@@ -282,12 +269,12 @@ impl<'a> Run<'a> {
     }
 
     /// `last`: those who still wait are synced without the address.
-    async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
+    async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Error> {
         let items = self.planner.plan_waiting(last, &mut self.census, &mut self.report);
         self.write(items, writer).await
     }
 
-    async fn write(&mut self, items: Vec<Item>, writer: &mut Writer) -> Result<(), Stop> {
+    async fn write(&mut self, items: Vec<Item>, writer: &mut Writer) -> Result<(), Error> {
         items.into_iter().for_each(|item| writer.put(item));
         self.land(writer).await
     }
@@ -310,17 +297,6 @@ impl<'a> Run<'a> {
     fn refuse(&mut self, refusal: Refusal) {
         self.report.can_be_approved = matches!(refusal, Refusal::TooMany { .. });
         self.report.refused = Some(refusal.to_string());
-    }
-
-    async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
-        let (rule, now) = (self.policy.deprovision, self.options.now);
-        let Self { census, report, observer, policy, .. } = self;
-        let (deadline, sends_looks) = (self.options.deadline, self.looks.is_some());
-        let observer = *observer;
-        let source = self.directory.source();
-        Proof { census, report, applier, observer, policy, source, sends_looks, rule, now, deadline }
-            .prove()
-            .await
     }
 }
 

@@ -192,6 +192,14 @@ impl Catalog {
         guard.as_ref().filter(|(asked, _)| asked.elapsed() < TTL).map(|(_, known)| known.clone())
     }
 
+    /// What is known already, or else what Permit answers.
+    pub async fn known(&self, permit: &Permit) -> Result<Arc<Known>, Error> {
+        match self.peek() {
+            Some(known) => Ok(known),
+            None => self.ask(permit).await,
+        }
+    }
+
     /// Asks Permit, all side by side.
     pub async fn ask(&self, permit: &Permit) -> Result<Arc<Known>, Error> {
         let ask = |resource: Key| async move {

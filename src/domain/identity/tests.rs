@@ -1,3 +1,5 @@
+mod made_up;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 

@@ -1,6 +1,5 @@
 //! Counts: what became of the plans, into the report and the census.
 
-use super::Stop;
 use super::census::Census;
 use super::observer::Observer;
 use super::problems::Cause;
@@ -10,6 +9,7 @@ use crate::domain::facts::WhyRefused;
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::{Attempt, Desired};
+use crate::permit::Error;
 use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
 
@@ -21,7 +21,7 @@ impl Report {
         Applied { settled, stopped }: Applied,
         observer: &dyn Observer,
         is_first: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Error> {
         for Settled { target, outcome } in settled {
             let synced = match outcome {
                 Ok(synced) => synced,
@@ -61,7 +61,7 @@ impl Report {
                 }
             }
         }
-        stopped.map_or(Ok(()), |error| Err(error.into()))
+        stopped.map_or(Ok(()), Err)
     }
 
     /// Takes in who was deleted.
@@ -70,7 +70,7 @@ impl Report {
         census: &mut Census,
         deleted: Deleted,
         observer: &dyn Observer,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Error> {
         let Deleted { gone, spared: _, rejected, stopped } = deleted;
         self.deleted += gone.len() as u64;
         self.people_changed += gone.len() as u64;
@@ -78,7 +78,7 @@ impl Report {
         for (key, error) in rejected {
             self.reject_whole(census, observer, (&key, None), &SyncError::Permit(error));
         }
-        stopped.map_or(Ok(()), |error| Err(error.into()))
+        stopped.map_or(Ok(()), Err)
     }
 
     fn count_one(&mut self, departure: Option<&Departure>, synced: &Synced) {

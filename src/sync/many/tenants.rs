@@ -27,10 +27,7 @@ impl Applier {
         let tenants = match &mut *guard {
             Some(tenants) => tenants,
             empty => {
-                let known = match self.catalog.peek() {
-                    Some(known) => known,
-                    None => self.catalog.ask(&self.permit).await?,
-                };
+                let known = self.catalog.known(&self.permit).await?;
                 empty.insert(Tenants { exist: known.tenants.clone(), refused: BTreeSet::new() })
             }
         };

@@ -252,10 +252,7 @@ impl SignIn {
         mut desired: Desired,
         actual: Option<&Facts>,
     ) -> Result<Option<Outcome>, SyncError> {
-        let known = match self.catalog.peek() {
-            Some(known) => known,
-            None => self.catalog.ask(permit).await?,
-        };
+        let known = self.catalog.known(permit).await?;
         leave_out(&self.policy, &known, &mut desired, may_have(actual));
         Ok(match Plan::new(&desired, actual) {
             Plan::Unchanged => None,

@@ -93,7 +93,7 @@ mod tests {
         let email = |text| Email::new(text).unwrap();
         let (a, b) = (email("a@example.com"), email("b@example.com"));
         let mut emails = Emails::default();
-        emails.note(&a, 1);
+        emails.note(Some((&a, 1)));
         assert_eq!(emails.check(&email("A@Example.com"), 2), Address::Taken(1));
         assert_eq!(emails.check(&a, 1), Address::Free);
         emails.planned(1, Some(&a), &b);

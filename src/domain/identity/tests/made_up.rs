@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::clean::{is_clean, readable, trimmed};
-use super::{Email, Evidence, Identity, InvalidIdentity, Source, UserKey, VerifiedEmail};
+use crate::domain::identity::clean::{is_clean, readable, trimmed};
+use crate::domain::identity::{Email, Evidence, Identity, InvalidIdentity, Source, UserKey, VerifiedEmail};
 use crate::domain::names::Names;
 use crate::domain::told::Told;
 
