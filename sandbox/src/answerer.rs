@@ -15,12 +15,10 @@ use crate::world::World;
 pub(crate) enum Answerer {
     /// Something of the environment that the path names.
     Environment(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
+    /// The same environment, asked through a PDP.
+    Pdp(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
     /// Something above environments.
     Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
-    /// A PDP, which writes what is seen in so many milliseconds.
-    Pdp(fn(&mut World, &mut Call, i64) -> Result<Reply, ApiError>),
-    /// The API, to which a PDP passes the request on as it is.
-    Passed(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
     /// Nobody: the framework's own answer.
     Nobody(u16, &'static str),
 }

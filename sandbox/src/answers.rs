@@ -38,23 +38,6 @@ pub(crate) fn fixed(status: u16, headers: &BTreeMap<String, String>, body: Strin
     response
 }
 
-pub(crate) fn html(status: u16) -> Response {
-    let page = format!(
-        "<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n"
-    );
-    let mut response = with_status(status, Body::from(page));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
-
-pub(crate) fn redirect(location: &str) -> Response {
-    let mut response = with_status(307, Body::empty());
-    if let Ok(location) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
 /// 200, `application/json`, and a body that is none.
 pub(crate) fn garbage() -> Response {
     let mut response = with_status(200, Body::from("{\"key\": \"cut off in the mid"));

@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) body: Value,
     /// What the caller's key may reach.
     pub(crate) scope: KeyScope,
+    /// When a PDP knows of what is written through it; `None`: when it knows of what goes to the API.
+    pub(crate) visible_in_ms: Option<i64>,
 }
 
 /// The answer to a request.
@@ -36,10 +38,6 @@ impl Call {
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.query.get(name)?.as_str()
-    }
-
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.query.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// A parameter that may be given many times; `None` where it is not given at all.
@@ -83,21 +81,25 @@ impl Reply {
         Self { status, body: None }
     }
 
-    /// `PaginatedResult`.
-    pub(crate) fn page(data: &impl Serialize, page: &Page, per_page: usize) -> Self {
+    /// `PaginatedResult` of a page, each of its rows as `read` shows it.
+    pub(crate) fn page<T: Serialize>(call: &Call, page: &Page, read: impl Fn(u32) -> T) -> Self {
         #[derive(Serialize)]
-        struct Paginated<'a, T> {
-            data: &'a T,
+        struct Paginated<T> {
+            data: Vec<T>,
             total_count: usize,
             page_count: usize,
         }
-        let total_count = page.total;
+        let data = page.serials.iter().map(|&serial| read(serial)).collect();
+        let (total_count, per_page) = (page.total, call.page().1);
         Self::ok(&Paginated { data, total_count, page_count: total_count.div_ceil(per_page.max(1)) })
     }
 
     /// `PaginatedResult` where it was asked for with `include_total_count`, a plain array otherwise.
-    pub(crate) fn list(call: &Call, data: &impl Serialize, page: &Page) -> Self {
-        if call.flag("include_total_count") { Self::page(data, page, call.page().1) } else { Self::ok(data) }
+    pub(crate) fn list<T: Serialize>(call: &Call, page: &Page, read: impl Fn(u32) -> T) -> Self {
+        if call.query.get("include_total_count") == Some(&json!(true)) {
+            return Self::page(call, page, read);
+        }
+        Self::ok(&page.serials.iter().map(|&serial| read(serial)).collect::<Vec<_>>())
     }
 }
 

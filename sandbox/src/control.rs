@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::limits::Limits;
 use crate::pipeline::{Shared, lock};
+use crate::requests::Counts;
 use crate::semantics::Semantics;
 use crate::snapshot::Snapshot;
 
@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/_sandbox/state", get(state))
         .route("/_sandbox/counts", get(counts))
-        .route("/_sandbox/requests", get(requests).delete(clear_requests))
+        .route("/_sandbox/requests", delete(clear_requests))
         .route("/_sandbox/faults", post(inject).delete(clear_faults))
         .route("/_sandbox/seed", post(seed))
         .route("/_sandbox/semantics", get(semantics).put(set_semantics))
@@ -33,14 +33,8 @@ async fn state(State(shared): Control) -> Json<Snapshot> {
     Json(lock(&shared.world).snapshot())
 }
 
-async fn counts(State(shared): Control) -> Json<Value> {
-    Json(json!(lock(&shared.log).counts()))
-}
-
-async fn requests(State(shared): Control) -> Json<Value> {
-    let log = lock(&shared.log);
-    let latest: Vec<_> = log.latest().collect();
-    Json(json!({ "counts": log.counts(), "requests": latest }))
+async fn counts(State(shared): Control) -> Json<Counts> {
+    Json(lock(&shared.log).counts().clone())
 }
 
 async fn clear_requests(State(shared): Control) -> StatusCode {
@@ -74,12 +68,12 @@ async fn seed(State(shared): Control, body: String) -> Result<StatusCode, Refusa
 }
 
 async fn semantics(State(shared): Control) -> Json<Semantics> {
-    Json(lock(&shared.world).semantics())
+    Json(lock(&shared.world).semantics)
 }
 
 async fn set_semantics(State(shared): Control, body: String) -> Result<StatusCode, Refusal> {
     let semantics: Semantics = serde_json::from_str(&body).map_err(refusal)?;
-    lock(&shared.world).set_semantics(semantics);
+    lock(&shared.world).semantics = semantics;
     Ok(StatusCode::NO_CONTENT)
 }
 

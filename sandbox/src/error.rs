@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ids::{Kind, id};
-use crate::semantics::NotFoundText;
 
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,16 +55,6 @@ impl ApiError {
 
     pub(crate) fn too_deep() -> Self {
         Self::refused(400, "PAGINATION_SIZE_OVERREACHED", "Too many rows", "the list is not shown so far")
-    }
-
-    /// The same with the text that a 404 has by these semantics.
-    pub(crate) fn worded(mut self, text: NotFoundText) -> Self {
-        if let Self::Refused { status: 404, message, .. } = &mut self
-            && text == NotFoundText::Bare
-        {
-            message.clear();
-        }
-        self
     }
 
     fn refused(status: u16, code: &'static str, title: &'static str, message: impl Into<String>) -> Self {

@@ -48,7 +48,7 @@ pub enum At {
 }
 
 /// What becomes of a request that is struck.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// It is not applied, and is answered so.
@@ -82,18 +82,8 @@ pub enum Action {
         /// Whether it is applied before.
         applied: bool,
     },
-    /// It is not applied, and answered with an HTML page, as a proxy does.
-    Html {
-        /// The HTTP status.
-        status: u16,
-    },
     /// It is applied and answered 200 with a body that is no JSON, though it says so.
     Garbage,
-    /// It is not applied, and is answered 307 with a `location`.
-    Redirect {
-        /// Where to.
-        location: String,
-    },
     /// It is applied, and the body of the answer comes a byte at a time.
     Trickle {
         /// Milliseconds between two bytes.
@@ -104,24 +94,6 @@ pub enum Action {
         /// The size of the body.
         bytes: u64,
     },
-}
-
-impl Action {
-    /// The name of the fault, as in JSON.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Status { .. } => "status",
-            Self::Latency { .. } => "latency",
-            Self::Reset { .. } => "reset",
-            Self::Close { .. } => "close",
-            Self::Hang { .. } => "hang",
-            Self::Html { .. } => "html",
-            Self::Garbage => "garbage",
-            Self::Redirect { .. } => "redirect",
-            Self::Trickle { .. } => "trickle",
-            Self::Huge { .. } => "huge",
-        }
-    }
 }
 
 impl Fault {
@@ -140,8 +112,13 @@ impl Fault {
             "support_link": "",
             "additional_info": {},
         });
-        let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
-        Self::new(Action::Status { status, headers, body: body.to_string() })
+        Self::answer(status, &[("content-type", "application/json")], body.to_string())
+    }
+
+    /// This answer, and nothing is applied.
+    fn answer(status: u16, headers: &[(&str, &str)], body: String) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::new(Action::Status { status, headers, body })
     }
 
     /// 429 with this `Retry-After`.
@@ -183,9 +160,12 @@ impl Fault {
         Self::new(Action::Hang { applied: true })
     }
 
-    /// See [`Action::Html`].
+    /// An HTML page, as a proxy answers.
     pub fn html(status: u16) -> Self {
-        Self::new(Action::Html { status })
+        let page = format!(
+            "<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n"
+        );
+        Self::answer(status, &[("content-type", "text/html; charset=utf-8")], page)
     }
 
     /// See [`Action::Garbage`].
@@ -193,9 +173,9 @@ impl Fault {
         Self::new(Action::Garbage)
     }
 
-    /// See [`Action::Redirect`].
+    /// A redirect.
     pub fn redirect(location: &str) -> Self {
-        Self::new(Action::Redirect { location: location.to_owned() })
+        Self::answer(307, &[("location", location)], String::new())
     }
 
     /// A byte a second.

@@ -37,14 +37,6 @@ impl Held {
 type Which = Box<dyn FnMut(&Request) -> bool + Send>;
 type Watcher = Box<dyn FnMut(&Request, &Snapshot) + Send>;
 
-/// One request to hold, from the sandbox's side.
-struct Hold {
-    moment: Moment,
-    which: Which,
-    reached: watch::Sender<bool>,
-    kept: watch::Receiver<()>,
-}
-
 /// A request at which somebody waits.
 pub(crate) struct Stop {
     moment: Moment,
@@ -66,7 +58,7 @@ impl Stop {
 /// All that is set.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    holds: Vec<Hold>,
+    holds: Vec<(Which, Stop)>,
     watcher: Option<Watcher>,
 }
 
@@ -80,7 +72,7 @@ impl Hooks {
     pub(crate) fn hold(&mut self, moment: Moment, which: Which) -> Held {
         let (keeps, kept) = watch::channel(());
         let (reached, is_reached) = watch::channel(false);
-        self.holds.push(Hold { moment, which, reached, kept });
+        self.holds.push((which, Stop { moment, reached, kept }));
         Held { reached: is_reached, _keeps: keeps }
     }
 
@@ -90,9 +82,8 @@ impl Hooks {
 
     /// Asks every hold whether it means this request. The first that does holds it, and no other.
     pub(crate) fn stop(&mut self, request: &Request) -> Option<Stop> {
-        let at = self.holds.iter_mut().position(|hold| (hold.which)(request))?;
-        let Hold { moment, which: _, reached, kept } = self.holds.swap_remove(at);
-        Some(Stop { moment, reached, kept })
+        let at = self.holds.iter_mut().position(|(which, _)| which(request))?;
+        Some(self.holds.swap_remove(at).1)
     }
 
     pub(crate) fn watches(&self) -> bool {

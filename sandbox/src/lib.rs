@@ -37,9 +37,8 @@ pub use requests::{Counts, Kind, Request};
 pub use sandbox::{API_KEY, Builder, Sandbox, StartError};
 pub use semantics::{
     BulkAssignExisting, BulkRoleAssignments, BulkSeen, BulkUnassignMissing, EmailCase, EmailForm,
-    EmailUnique, FailedBulk, ListDepth, ListOrder, MissingInstance, NotFoundText, PostExistingTenant,
-    PostExistingUser, PutRoleAssignments, PutWithoutAttributes, Semantics, TenantStatus, UpdatedAt,
-    UserRoles,
+    EmailUnique, FailedBulk, ListDepth, ListOrder, MissingInstance, PostExistingTenant, PostExistingUser,
+    PutRoleAssignments, PutWithoutAttributes, Semantics, TenantStatus, UpdatedAt, UserRoles,
 };
 pub use settings::{KeyScope, Pdp, Stats};
 pub use snapshot::{SeedError, Snapshot, UserState};

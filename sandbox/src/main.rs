@@ -27,7 +27,7 @@ const AFTER_HELP: &str = r#"Examples:
 Control by other processes, without a key; neither faults nor limits strike it:
   GET    /_sandbox/state      everything in the environment, JSON in the form of --seed
   GET    /_sandbox/counts     requests by kind, endpoint and status
-  GET    /_sandbox/requests   the counts and the latest 100,000 requests (DELETE: forget them)
+  DELETE /_sandbox/requests   forget them
   POST   /_sandbox/seed       add to the environment; users that are there are replaced
   POST   /_sandbox/faults     one fault or a list (DELETE: none any more)
   GET    /_sandbox/semantics  the choices below by name (PUT: others)
@@ -39,8 +39,7 @@ Control by other processes, without a key; neither faults nor limits strike it:
     {"fault": "status", "status": 503, "headers": {"retry-after": "1"}, "body": "", "at": {"first": 2}}
     {"fault": "reset", "applied": true, "method": "PUT", "path": "*/users/*", "at": {"nth": 1}}
     {"fault": "latency", "ms": 800}            {"fault": "close", "applied": false}
-    {"fault": "hang", "applied": false}        {"fault": "html", "status": 502}
-    {"fault": "garbage"}                       {"fault": "redirect", "location": "https://example.com/"}
+    {"fault": "hang", "applied": false}        {"fault": "garbage"}
     {"fault": "trickle", "every_ms": 1000}     {"fault": "huge", "bytes": 100000000}
 
 Ctrl-C ends it, and prints what was asked."#;

@@ -33,6 +33,16 @@ const MOST_ROWS: usize = 10_000;
 /// The largest body that is read. A bulk call of 3,000 users with large attributes fits well.
 const MOST_BYTES: usize = 256 << 20;
 
+/// The facts that a PDP writes itself, and answers when it has them. It passes others on to the API.
+const WRITTEN_BY_PDP: [&str; 6] = [
+    "POST facts/users",
+    "PUT facts/users/{user_id}",
+    "POST facts/users/{user_id}/roles",
+    "DELETE facts/users/{user_id}/roles",
+    "POST facts/role_assignments",
+    "DELETE facts/role_assignments",
+];
+
 /// All that a running sandbox is.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -91,7 +101,7 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
     let kind = Kind::of(&parts.method, &path);
 
     let strike = lock(&shared.faults).strike(parts.method.as_str(), &asked);
-    let fault = strike.action.as_ref().map(Action::name).or((strike.latency_ms > 0).then_some("latency"));
+    let late = (strike.latency_ms > 0).then_some(Action::Latency { ms: strike.latency_ms });
     let noted = requests::Request {
         at_ms: now_ms(),
         method: parts.method.to_string(),
@@ -99,7 +109,7 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
         endpoint: endpoint(parts.method.as_str(), &path),
         kind,
         status: None,
-        fault: fault.map(str::to_owned),
+        fault: strike.action.clone().or(late),
     };
     let number = lock(&shared.log).came(noted.clone());
     let mut stop = lock(&shared.hooks).stop(&noted);
@@ -147,7 +157,7 @@ async fn act(
         | Some(Action::Latency { .. } | Action::Garbage | Action::Trickle { .. } | Action::Huge { .. }) => {
             true
         }
-        Some(Action::Status { .. } | Action::Html { .. } | Action::Redirect { .. }) => false,
+        Some(Action::Status { .. }) => false,
         Some(Action::Reset { applied } | Action::Close { applied } | Action::Hang { applied }) => *applied,
     };
     let answered = if applies { Some(answer(shared, answerer, asked).await) } else { None };
@@ -157,8 +167,6 @@ async fn act(
             answers::trickle(answered.unwrap_or_default(), Duration::from_millis(every_ms)).await
         }
         Some(Action::Status { status, headers, body }) => answers::fixed(status, &headers, body),
-        Some(Action::Html { status }) => answers::html(status),
-        Some(Action::Redirect { location }) => answers::redirect(&location),
         Some(Action::Garbage) => answers::garbage(),
         Some(Action::Huge { bytes }) => answers::huge(bytes),
         Some(Action::Reset { .. }) => return Err(Cut::Reset),
@@ -182,10 +190,7 @@ async fn answer(shared: &Shared, answerer: Answerer, asked: Asked) -> Response {
             }
             answers::reply(reply)
         }
-        Err(Stopped::Refused(error)) => {
-            let text = lock(&shared.world).semantics().not_found_text;
-            answers::reply(error.worded(text).into())
-        }
+        Err(Stopped::Refused(error)) => answers::reply(error.into()),
         Err(Stopped::TooSoon(too_soon)) => throttled(shared, &too_soon),
     }
 }
@@ -213,38 +218,39 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| ApiError::bad_input("the path is not UTF-8"))?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let mut call = Call { params, query: serde_json::Map::new(), body: serde_json::Value::Null, scope };
+    let (query, body_json) = (serde_json::Map::new(), serde_json::Value::Null);
+    let mut call = Call { params, query, body: body_json, scope, visible_in_ms: None };
     match answerer {
         Answerer::Environment(_) => settings.reaches(scope, call.param("proj_id"), call.param("env_id"))?,
         // A PDP is of one environment.
-        Answerer::Pdp(_) | Answerer::Passed(_) => {
-            settings.reaches(scope, &settings.project, &settings.environment)?;
-        }
+        Answerer::Pdp(_) => settings.reaches(scope, &settings.project, &settings.environment)?,
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }
 
-    let (answerer, path) = match answerer {
-        Answerer::Passed(answer) => {
-            (Answerer::Environment(answer), path.replacen("/facts/", "/v2/facts/{proj_id}/{env_id}/", 1))
-        }
-        answerer => (answerer, path),
-    };
+    // A PDP takes facts as the API does.
+    let of_api = path.strip_prefix("/facts/").map(|path| format!("/v2/facts/{{proj_id}}/{{env_id}}/{path}"));
+    let path = of_api.unwrap_or(path);
     let query: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(&parts.uri).map(|query| query.0).unwrap_or_default();
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_json = content_type.is_some_and(|text| text.to_ascii_lowercase().starts_with("application/json"));
     (call.query, call.body) = shared.contract.check(&parts.method, &path, &query, &body, is_json)?;
 
+    let mut wait = None;
+    if WRITTEN_BY_PDP.contains(&noted.endpoint.as_str()) {
+        wait = Some(Wait::of(&parts.headers)?);
+        call.visible_in_ms = Some(i64::try_from(settings.pdp.delay_ms).unwrap_or(i64::MAX / 4));
+    }
     let mut world = lock(&shared.world);
     world.takes_emails(&call.body)?;
-    Ok(match answerer {
-        Answerer::Environment(answer) if kind == Kind::Read => {
-            if world.semantics().list_depth == ListDepth::Limited && call.reaches() > MOST_ROWS {
+    let reply = match answerer {
+        Answerer::Environment(answer) | Answerer::Pdp(answer) if kind == Kind::Read => {
+            if world.semantics.list_depth == ListDepth::Limited && call.reaches() > MOST_ROWS {
                 return Err(ApiError::too_deep().into());
             }
-            (answer(world.as_read(), &mut call)?, None)
+            answer(world.as_read(), &mut call)?
         }
-        Answerer::Environment(answer) => {
+        Answerer::Environment(answer) | Answerer::Pdp(answer) => {
             let write = |world: &mut World| answer(world, &mut call.clone());
             let answered = world.write(kind == Kind::Bulk, settings.bulk_lag, write);
             let mut hooks = lock(&shared.hooks);
@@ -252,19 +258,12 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
             if hooks.watches() {
                 hooks.applied(&noted, &world.snapshot());
             }
-            (answered?, None)
+            answered?
         }
-        Answerer::Account(answer) => (answer(&settings, &call)?, None),
-        Answerer::Pdp(answer) => {
-            let wait = Wait::of(&parts.headers)?;
-            let delay_ms = i64::try_from(settings.pdp.delay_ms).unwrap_or(i64::MAX / 4);
-            let write = |world: &mut World| answer(world, &mut call.clone(), delay_ms);
-            // What it is asked, it answers at once.
-            let is_write = path.starts_with("/facts/");
-            (world.write(false, settings.bulk_lag, write)?, is_write.then_some(wait))
-        }
-        Answerer::Passed(_) | Answerer::Nobody(..) => (Reply::empty(404), None),
-    })
+        Answerer::Account(answer) => answer(&settings, &call)?,
+        Answerer::Nobody(..) => Reply::empty(404),
+    };
+    Ok((reply, wait))
 }
 
 /// Holds an answer until the PDP has what was written, or the caller will not wait longer.

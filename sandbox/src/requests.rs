@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use axum::http::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::faults::Action;
 
 /// How many of the latest requests are kept; counts know no bound.
 const KEPT: usize = 100_000;
 
 /// How a request counts. One request has one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// GET and HEAD.
     Read,
@@ -35,7 +36,7 @@ impl Kind {
 }
 
 /// One request, as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Milliseconds since the epoch, when it came.
     pub at_ms: i64,
@@ -50,12 +51,12 @@ pub struct Request {
     pub kind: Kind,
     /// What the client was answered; `None` where it was answered nothing (yet).
     pub status: Option<u16>,
-    /// The name of the fault that struck it.
-    pub fault: Option<String>,
+    /// The fault that struck it.
+    pub fault: Option<Action>,
 }
 
 /// How many requests of each sort there were.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
     /// All of them.
     pub all: u64,
@@ -126,12 +127,7 @@ impl RequestLog {
             Kind::Bulk => counts.bulk += 1,
         }
         counts.faulted += u64::from(request.fault.is_some());
-        match counts.by_endpoint.get_mut(&request.endpoint) {
-            Some(count) => *count += 1,
-            None => {
-                counts.by_endpoint.insert(request.endpoint.clone(), 1);
-            }
-        }
+        *counts.by_endpoint.entry(request.endpoint.clone()).or_default() += 1;
         if self.kept.len() == KEPT {
             self.kept.pop_front();
             self.first += 1;

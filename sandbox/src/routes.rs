@@ -20,23 +20,7 @@ use axum::routing::{MethodFilter, on};
 use crate::answerer::Answerer;
 use crate::pipeline::{Shared, serve};
 
-type Route = (MethodFilter, &'static str, Answerer);
-
-/// The facts that a PDP does not answer itself: it passes these on to the API.
-fn passed_on(facts: &[Route], others: &[Route]) -> Vec<Route> {
-    let is_own = |method: MethodFilter, path: &str| {
-        others.iter().any(|(of, own, _)| *of == method && own.strip_prefix("/facts/") == Some(path))
-    };
-    let passed = facts.iter().filter(|(method, path, _)| !is_own(*method, path));
-    let passed = passed.filter_map(|(method, path, by)| match by {
-        Answerer::Environment(answer) => Some((*method, *path, Answerer::Passed(*answer))),
-        _ => None,
-    });
-    passed.collect()
-}
-
 /// Every path of the contract.
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     use Answerer::{Account, Environment, Nobody, Pdp};
     const GET: MethodFilter = MethodFilter::GET;
@@ -52,13 +36,13 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         (PUT, "users/{user_id}", Environment(users::replace)),
         (PATCH, "users/{user_id}", Environment(users::update)),
         (DELETE, "users/{user_id}", Environment(users::delete)),
-        (POST, "users/{user_id}/roles", Environment(assignments::assign_to_user)),
-        (DELETE, "users/{user_id}/roles", Environment(assignments::unassign_from_user)),
+        (POST, "users/{user_id}/roles", Environment(assignments::assign)),
+        (DELETE, "users/{user_id}/roles", Environment(assignments::unassign)),
         (GET, "role_assignments", Environment(assignments::list)),
         (POST, "role_assignments", Environment(assignments::assign)),
         (DELETE, "role_assignments", Environment(assignments::unassign)),
-        (POST, "role_assignments/bulk", Environment(assignments::bulk_assign)),
-        (DELETE, "role_assignments/bulk", Environment(assignments::bulk_unassign)),
+        (POST, "role_assignments/bulk", Environment(bulk::assign)),
+        (DELETE, "role_assignments/bulk", Environment(bulk::unassign)),
         (GET, "tenants", Environment(tenants::list)),
         (POST, "tenants", Environment(tenants::create)),
         (GET, "tenants/{tenant_id}", Environment(tenants::get)),
@@ -80,18 +64,14 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     let others = [
         (GET, "/v2/api-key/scope", Account(orgs::scope)),
         (GET, "/v2/orgs/{org_id}/stats", Account(orgs::stats)),
-        (POST, "/facts/users", Pdp(pdp::create_user)),
-        (PUT, "/facts/users/{user_id}", Pdp(pdp::replace_user)),
-        (POST, "/facts/users/{user_id}/roles", Pdp(pdp::assign)),
-        (DELETE, "/facts/users/{user_id}/roles", Pdp(pdp::unassign)),
-        (POST, "/facts/role_assignments", Pdp(pdp::assign)),
-        (DELETE, "/facts/role_assignments", Pdp(pdp::unassign)),
         (POST, "/user-permissions", Pdp(pdp::user_permissions)),
     ];
+    let by_pdp =
+        |(method, path, by)| (method, path, if let Environment(answer) = by { Pdp(answer) } else { by });
     let under = |prefix: &'static str| move |(method, path, by)| (method, format!("{prefix}{path}"), by);
     let all = (facts.into_iter().map(under("/v2/facts/{proj_id}/{env_id}/")))
         .chain(schema.into_iter().map(under("/v2/schema/{proj_id}/{env_id}/")))
-        .chain(passed_on(&facts, &others).into_iter().map(under("/facts/")))
+        .chain(facts.into_iter().map(by_pdp).map(under("/facts/")))
         .chain(others.into_iter().map(under("")));
 
     let answered_by = |answerer: Answerer| {

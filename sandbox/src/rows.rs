@@ -1,17 +1,35 @@
-//! Rows in the order of their making, which a page number finds without a walk.
+//! Rows of one kind: found by key or id, listed in the order of their making, changed and put back.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::ApiError;
+use crate::ids::{self, Kind};
 use crate::semantics::ListOrder;
 
-/// A place for rows of one kind. A row is known by its serial number, which is never given twice.
+/// What stands in a table of its own.
+pub(crate) trait Row: Clone {
+    const KIND: Kind;
+    /// As errors call it.
+    const NAME: &'static str;
+
+    /// What finds it, beside its id; `None`: its id alone does.
+    fn key(&self) -> Option<&Arc<str>>;
+}
+
+/// The rows of one kind. A row is known by its serial number, which makes its id and is never given twice.
 ///
 /// A page by number costs the page, not the table. Removing only marks: the order is tidied by the next
 /// reader, once for all that was removed since.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<T> {
     by_serial: Vec<Option<T>>,
+    by_key: HashMap<Arc<str>, u32>,
     /// Serials in the order of making; those of removed rows stay until [`Self::tidy`].
     order: Vec<u32>,
-    removed: usize,
+    standing: usize,
+    /// What changed since [`Self::forget`]: a serial, and its row before.
+    changes: Vec<(u32, Option<T>)>,
 }
 
 /// One page, and how many rows there are on all of them.
@@ -21,90 +39,136 @@ pub(crate) struct Page {
     pub(crate) total: usize,
 }
 
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Self { by_serial: Vec::new(), order: Vec::new(), removed: 0 }
+impl Page {
+    /// Page `number` (from 1) of the rows with these serials, which ascend.
+    pub(crate) fn of(all: &[u32], order: ListOrder, (number, per_page): (usize, usize)) -> Self {
+        let from = number.saturating_sub(1).saturating_mul(per_page);
+        let serial = |at: usize| match order {
+            ListOrder::Oldest => all[at],
+            ListOrder::Newest => all[all.len() - 1 - at],
+        };
+        Self { serials: (from..all.len()).take(per_page).map(serial).collect(), total: all.len() }
     }
 }
 
-impl<T> Rows<T> {
-    /// The serial that the next row gets.
-    pub(crate) fn next(&self) -> u32 {
-        u32::try_from(self.by_serial.len()).unwrap_or(u32::MAX)
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self {
+            by_serial: Vec::new(),
+            by_key: HashMap::new(),
+            order: Vec::new(),
+            standing: 0,
+            changes: Vec::new(),
+        }
     }
+}
 
-    pub(crate) fn push(&mut self, row: T) -> u32 {
-        let serial = self.next();
-        self.by_serial.push(Some(row));
-        self.order.push(serial);
-        serial
+impl<T: Row> Rows<T> {
+    /// The serial of the row with this key or id.
+    pub(crate) fn find(&self, key_or_id: &str) -> Result<u32, ApiError> {
+        let by_id = || ids::serial(T::KIND, key_or_id).filter(|&serial| self.get(serial).is_some());
+        let serial = self.by_key.get(key_or_id).copied().or_else(by_id);
+        serial.ok_or_else(|| ApiError::not_found(T::NAME))
     }
 
     pub(crate) fn get(&self, serial: u32) -> Option<&T> {
         self.by_serial.get(serial as usize)?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, serial: u32) -> Option<&mut T> {
-        self.by_serial.get_mut(serial as usize)?.as_mut()
-    }
-
-    pub(crate) fn remove(&mut self, serial: u32) -> Option<T> {
-        let row = self.by_serial.get_mut(serial as usize)?.take()?;
-        self.removed += 1;
-        Some(row)
-    }
-
-    /// Puts a removed row back where it was.
-    pub(crate) fn restore(&mut self, serial: u32, row: T) {
-        let Some(place) = self.by_serial.get_mut(serial as usize) else { return };
-        *place = Some(row);
-        match self.order.binary_search(&serial) {
-            Ok(_) => self.removed -= 1,
-            Err(at) => self.order.insert(at, serial),
+    /// Adds a row, unless one has its key.
+    pub(crate) fn add(&mut self, row: T) -> Result<u32, ApiError> {
+        if let Some(key) = row.key().filter(|key| self.by_key.contains_key(*key)) {
+            return Err(ApiError::duplicate(format!("There is another {} with the key '{key}'", T::NAME)));
         }
+        let serial = u32::try_from(self.by_serial.len()).unwrap_or(u32::MAX);
+        self.by_serial.push(None);
+        self.set(serial, Some(row));
+        Ok(serial)
+    }
+
+    pub(crate) fn edit(&mut self, serial: u32, edit: impl FnOnce(&mut T)) {
+        if let Some(mut row) = self.get(serial).cloned() {
+            edit(&mut row);
+            self.set(serial, Some(row));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, serial: u32) {
+        if self.get(serial).is_some() {
+            self.set(serial, None);
+        }
+    }
+
+    fn set(&mut self, serial: u32, row: Option<T>) {
+        let before = self.put(serial, row);
+        self.changes.push((serial, before));
+    }
+
+    /// Puts a row in its place, or takes it out; gives the one that was there.
+    fn put(&mut self, serial: u32, row: Option<T>) -> Option<T> {
+        let place = &mut self.by_serial[serial as usize];
+        let before = std::mem::replace(place, row);
+        let (old, new) = (before.as_ref(), place.as_ref());
+        let (old_key, new_key) = (old.and_then(Row::key), new.and_then(Row::key));
+        if old_key != new_key {
+            old_key.map(|key| self.by_key.remove(key));
+            new_key.map(|key| self.by_key.insert(key.clone(), serial));
+        }
+        self.standing = self.standing + usize::from(new.is_some()) - usize::from(old.is_some());
+        if new.is_some()
+            && let Err(at) = self.order.binary_search(&serial)
+        {
+            self.order.insert(at, serial);
+        }
+        before
+    }
+
+    /// How many changes were made since [`Self::forget`].
+    pub(crate) fn changed(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Takes back all changes but the first `kept`.
+    pub(crate) fn undo(&mut self, kept: usize) {
+        while self.changes.len() > kept
+            && let Some((serial, before)) = self.changes.pop()
+        {
+            self.put(serial, before);
+        }
+    }
+
+    /// Lets the changes stand.
+    pub(crate) fn forget(&mut self) {
+        self.changes.clear();
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.order.len() - self.removed
+        self.standing
     }
 
     /// Rows, oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> + Clone {
         self.order.iter().filter_map(|&serial| Some((serial, self.get(serial)?)))
     }
 
-    /// The rows of page `page` (from 1). With a filter the whole table is read.
+    /// The rows of a page. With a filter the whole table is read.
     pub(crate) fn page(
         &mut self,
         order: ListOrder,
-        page: usize,
-        per_page: usize,
+        page: (usize, usize),
         filter: Option<&dyn Fn(&T) -> bool>,
     ) -> Page {
         self.tidy();
-        let from = page.saturating_sub(1).saturating_mul(per_page);
-        let Some(filter) = filter else {
-            let serials = match order {
-                ListOrder::Oldest => self.order.iter().skip(from).take(per_page).copied().collect(),
-                ListOrder::Newest => self.order.iter().rev().skip(from).take(per_page).copied().collect(),
-            };
-            return Page { serials, total: self.order.len() };
-        };
-        let mut matching: Vec<u32> =
-            self.iter().filter(|(_, row)| filter(row)).map(|(serial, _)| serial).collect();
-        if order == ListOrder::Newest {
-            matching.reverse();
-        }
-        let total = matching.len();
-        Page { serials: matching.into_iter().skip(from).take(per_page).collect(), total }
+        let Some(filter) = filter else { return Page::of(&self.order, order, page) };
+        let matching = self.iter().filter(|(_, row)| filter(row));
+        let matching: Vec<u32> = matching.map(|(serial, _)| serial).collect();
+        Page::of(&matching, order, page)
     }
 
     fn tidy(&mut self) {
-        if self.removed == 0 {
-            return;
+        if self.order.len() > self.standing {
+            let by_serial = &self.by_serial;
+            self.order.retain(|&serial| by_serial[serial as usize].is_some());
         }
-        let by_serial = &self.by_serial;
-        self.order.retain(|&serial| by_serial.get(serial as usize).is_some_and(Option::is_some));
-        self.removed = 0;
     }
 }

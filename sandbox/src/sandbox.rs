@@ -18,7 +18,7 @@ use crate::pipeline::{Shared, lock};
 use crate::requests::{Counts, Request};
 use crate::semantics::Semantics;
 use crate::settings::{KeyScope, Pdp, Stats};
-use crate::snapshot::{SeedError, Snapshot, UserState};
+use crate::snapshot::{SeedError, Snapshot, UserState, parts};
 use crate::world::World;
 
 /// A running sandbox. It ends when this is dropped.
@@ -98,7 +98,7 @@ impl Sandbox {
 
     /// Changes the semantics.
     pub fn set_semantics(&self, semantics: Semantics) {
-        lock(&self.shared.world).set_semantics(semantics);
+        lock(&self.shared.world).semantics = semantics;
     }
 
     /// Changes the limits; what was counted stays counted.
@@ -163,7 +163,7 @@ impl Sandbox {
     /// One user, without a snapshot of all.
     pub fn user(&self, key: &str) -> Option<UserState> {
         let world = lock(&self.shared.world);
-        world.user(key).ok().map(|serial| world.user_state(serial))
+        world.users.find(key).ok().map(|serial| world.user_state(serial))
     }
 
     /// How many users there are.
@@ -185,7 +185,7 @@ impl Sandbox {
     /// Deletes a user as somebody else would, beside the API. `false` where there is none.
     pub fn remove_user(&self, key: &str) -> bool {
         let mut world = lock(&self.shared.world);
-        let Ok(serial) = world.user(key) else { return false };
+        let Ok(serial) = world.users.find(key) else { return false };
         world.remove_user(serial);
         true
     }
@@ -193,9 +193,9 @@ impl Sandbox {
     /// Whether the PDP believes that a user has this role, in a tenant or on a resource instance.
     pub fn pdp_knows(&self, user: &str, role: &str) -> bool {
         let mut world = lock(&self.shared.world);
-        let Some((tenant, rest)) = role.split_once('/') else { return false };
-        let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
-        let (Ok(user), Ok(target)) = (world.user(user), world.target(role, Some(tenant), instance)) else {
+        let Some((tenant, role, instance)) = parts(role) else { return false };
+        let (Ok(user), Ok(target)) = (world.users.find(user), world.target(role, Some(tenant), instance))
+        else {
             return false;
         };
         world.known_to_pdp(user).contains(&target)
@@ -221,10 +221,7 @@ impl Shared {
     /// See [`Sandbox::reset`].
     pub(crate) fn reset(&self) -> Result<(), SeedError> {
         let mut world = lock(&self.world);
-        let (semantics, pdp) = (world.semantics(), world.pdp);
-        *world = World::default();
-        world.set_semantics(semantics);
-        world.set_pdp(pdp);
+        *world = World::new(world.semantics, world.pdp);
         world.seed(&self.seed)?;
         lock(&self.faults).clear();
         lock(&self.log).clear();

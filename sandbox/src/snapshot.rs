@@ -7,7 +7,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
-use crate::world::{Instance, Profile, Role, Size, World};
+use crate::world::{Instance, Profile, Role, Size, Tenant, World, now_ms};
 
 /// Everything in the environment, by key.
 ///
@@ -134,25 +134,21 @@ impl World {
     /// are replaced.
     pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
         let Snapshot { roles, resources, tenants, instances, users } = seed;
-        for key in roles.iter().filter(|key| self.role(key).is_err()).cloned().collect::<Vec<_>>() {
-            let made = self.add_role(None, &key, able(&key));
-            made.map_err(|error| refused(&format!("role {key:?}"), &error))?;
-        }
+        roles.iter().for_each(|role| self.seed_role(None, role));
         for (resource, roles) in resources {
             roles.iter().for_each(|role| self.seed_role(Some(resource), role));
         }
-        for key in tenants.iter().filter(|key| self.tenant(key).is_err()).cloned().collect::<Vec<_>>() {
-            let made = self.add_tenant(&key, key.clone(), None, None);
-            made.map_err(|error| refused(&format!("tenant {key:?}"), &error))?;
+        for key in tenants {
+            let (name, created_ms) = (key.clone(), now_ms());
+            let key = key.as_str().into();
+            // One that stands is left as it is.
+            self.tenants.add(Tenant { key, name, description: None, attributes: None, created_ms }).ok();
         }
         for name in instances {
             let (tenant, instance) = name.split_once('/').unwrap_or((name, ""));
-            let tenant = self
-                .tenant(tenant)
-                .map_err(|error| refused(&format!("resource instance {name:?}"), &error))?;
-            if self.instance(instance).is_err() {
-                self.add_instance(instance, tenant);
-            }
+            let tenant = self.tenants.find(tenant);
+            let tenant = tenant.map_err(|error| refused(&format!("resource instance {name:?}"), &error))?;
+            self.instances.add(Instance { name: instance.into(), tenant }).ok();
         }
         users.iter().try_for_each(|(key, user)| self.seed_user(key, user))
     }
@@ -168,16 +164,14 @@ impl World {
         let mut assignments = Vec::new();
         for role in roles {
             let wrong = || SeedError::Role { user: key.to_owned(), role: role.clone() };
-            let (tenant, rest) = role.split_once('/').ok_or_else(wrong)?;
-            let (role, instance) = rest.split_once('#').map_or((rest, None), |(at, role)| (role, Some(at)));
-            if instance.is_none() {
-                self.seed_role(None, role);
-            }
-            if let Some((name, (resource, _))) = instance.and_then(|name| Some((name, name.split_once(':')?)))
-            {
-                self.seed_role(Some(resource), role);
-                if let (Ok(tenant), Err(_)) = (self.tenant(tenant), self.instance(name)) {
-                    self.add_instance(name, tenant);
+            let (tenant, role, instance) = parts(role).ok_or_else(wrong)?;
+            match instance {
+                None => self.seed_role(None, role),
+                Some(name) => {
+                    self.seed_role(Some(name.split_once(':').ok_or_else(wrong)?.0), role);
+                    if let Ok(tenant) = self.tenants.find(tenant) {
+                        self.instances.add(Instance { name: name.into(), tenant }).ok();
+                    }
                 }
             }
             assignments.push((tenant, role, instance));
@@ -189,7 +183,7 @@ impl World {
             attributes: if attributes.is_empty() { None } else { to_raw_value(attributes).ok() },
         };
         self.change(Size::Single, |world| {
-            if let Ok(serial) = world.user(key) {
+            if let Ok(serial) = world.users.find(key) {
                 world.remove_user(serial);
             }
             let serial = world.add_user(key, profile)?;
@@ -197,9 +191,7 @@ impl World {
                 let target = world.target(role, Some(tenant), instance)?;
                 world.assign(serial, target, None)?;
             }
-            if let Some(user) = world.users.get_mut(serial) {
-                user.unreadable = *unreadable;
-            }
+            world.users.edit(serial, |user| user.unreadable = *unreadable);
             Ok(())
         })
         .map_err(|error| refused(&format!("user {key:?}"), &error))
@@ -219,9 +211,9 @@ impl World {
             instances: self
                 .instances
                 .iter()
-                .map(|Instance { name, tenant }| format!("{}/{name}", self.tenant_key(*tenant)))
+                .map(|(_, Instance { name, tenant })| format!("{}/{name}", self.tenant_key(*tenant)))
                 .collect(),
-            tenants: self.tenants.iter().map(|(_, tenant)| tenant.key.clone()).collect(),
+            tenants: self.tenants.iter().map(|(_, tenant)| tenant.key.to_string()).collect(),
             users: self
                 .users
                 .iter()
@@ -252,6 +244,13 @@ impl World {
             unreadable: user.unreadable,
         }
     }
+}
+
+/// `tenant/role`, or `tenant/resource:instance#role`: tenant, role and instance.
+pub(crate) fn parts(role: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (tenant, rest) = role.split_once('/')?;
+    let (instance, role) = rest.split_once('#').map_or((None, rest), |(at, role)| (Some(at), role));
+    Some((tenant, role, instance))
 }
 
 /// The fields of a role that permits something.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::ids::{Kind, id};
 use crate::semantics::{TenantStatus, UserRoles};
-use crate::world::{Assignment, Role, Tenant, User, World, date_time};
+use crate::world::{Assignment, Instance, Role, Tenant, World, date_time};
 
 /// The ids that every object carries.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -81,13 +81,14 @@ struct UserRole<'a> {
 
 impl World {
     /// `UserRead`. `only`: with roles of this tenant alone.
-    pub(crate) fn user_read<'a>(&'a self, serial: u32, user: &'a User, only: Option<u32>) -> UserRead<'a> {
+    pub(crate) fn user_read(&self, serial: u32, only: Option<u32>) -> Option<UserRead<'_>> {
+        let user = self.users.get(serial)?;
         let mut tenants: BTreeMap<u32, UserInTenant> = BTreeMap::new();
         let mut roles = Vec::new();
         let assignments = user.assignments.iter().filter_map(|&serial| self.assignments.get(serial));
         let assignments =
             assignments.filter(|assignment| only.is_none_or(|tenant| assignment.target.tenant == tenant));
-        let status = match self.semantics().tenant_status {
+        let status = match self.semantics.tenant_status {
             TenantStatus::Known => "active",
             TenantStatus::Unknown => "dormant",
         };
@@ -107,13 +108,13 @@ impl World {
         if user.unreadable {
             roles.push(UserRole { role: "unreadable", tenant: None });
         }
-        let roles = match self.semantics().user_roles {
+        let roles = match self.semantics.user_roles {
             _ if user.unreadable => Some(roles),
             UserRoles::Filled => Some(roles),
             UserRoles::Empty => Some(Vec::new()),
             UserRoles::LeftOut => None,
         };
-        UserRead {
+        Some(UserRead {
             key: &user.key,
             id: id(Kind::User, serial),
             home: Home::this(),
@@ -125,12 +126,12 @@ impl World {
             first_name: user.profile.first_name.as_deref(),
             last_name: user.profile.last_name.as_deref(),
             attributes: (&user.profile.attributes).into(),
-        }
+        })
     }
 
     /// `RoleAssignmentRead`.
-    pub(crate) fn assignment_read(&self, serial: u32, assignment: &Assignment) -> Value {
-        let Assignment { user, target, created_ms, visible_ms: _ } = assignment;
+    pub(crate) fn assignment_read(&self, serial: u32) -> Option<Value> {
+        let Assignment { user, target, created_ms, visible_ms: _ } = self.assignments.get(serial)?;
         let mut read = json!({
             "id": id(Kind::Assignment, serial),
             "user": self.users.get(*user).map(|user| &*user.key),
@@ -141,63 +142,59 @@ impl World {
             "tenant_id": id(Kind::Tenant, target.tenant),
             "created_at": date_time(*created_ms),
         });
-        if let Some((index, name)) = target.instance.zip(self.instance_name(target.instance)) {
+        if let Some((instance, name)) = target.instance.zip(self.instance_name(target.instance)) {
             read["resource_instance"] = json!(name);
-            read["resource_instance_id"] = json!(id(Kind::Instance, index));
+            read["resource_instance_id"] = json!(id(Kind::Instance, instance));
         }
-        at_home(read)
+        Some(at_home(read))
     }
 
     /// `ResourceInstanceRead`.
-    pub(crate) fn instance_read(&self, index: u32) -> Value {
-        let tenant = self.instances.get(index as usize).map_or(u32::MAX, |instance| instance.tenant);
-        let name = self.instance_name(Some(index)).unwrap_or_default();
+    pub(crate) fn instance_read(&self, serial: u32) -> Option<Value> {
+        let Instance { name, tenant } = self.instances.get(serial)?;
         let (resource, key) = name.split_once(':').unwrap_or((name, name));
         let made = date_time(0);
-        at_home(json!({
-            "key": key, "resource": resource, "tenant": self.tenant_key(tenant), "id": id(Kind::Instance, index),
+        Some(at_home(json!({
+            "key": key, "resource": resource, "tenant": self.tenant_key(*tenant), "id": id(Kind::Instance, serial),
             "created_at": made, "updated_at": made, "resource_id": id(Kind::Resource, 1),
-            "tenant_id": id(Kind::Tenant, tenant), "attributes": {},
-        }))
+            "tenant_id": id(Kind::Tenant, *tenant), "attributes": {},
+        })))
     }
 
     /// `type:key` of a resource instance.
-    pub(crate) fn instance_name(&self, index: Option<u32>) -> Option<&str> {
-        Some(&self.instances.get(index? as usize)?.name)
+    pub(crate) fn instance_name(&self, serial: Option<u32>) -> Option<&str> {
+        Some(&self.instances.get(serial?)?.name)
     }
-}
 
-/// `TenantRead`.
-pub(crate) fn tenant_read(serial: u32, tenant: &Tenant) -> Value {
-    let Tenant { key, name, description, attributes, created_ms, updated_ms } = tenant;
-    let mut read = json!({
-        "key": key,
-        "id": id(Kind::Tenant, serial),
-        "created_at": date_time(*created_ms),
-        "updated_at": date_time(*updated_ms),
-        "last_action_at": date_time(*updated_ms),
-        "name": name,
-        "attributes": Attributes::from(attributes),
-    });
-    if let Some(description) = description {
-        read["description"] = json!(description);
+    /// `TenantRead`.
+    pub(crate) fn tenant_read(&self, serial: u32) -> Option<Value> {
+        let Tenant { key, name, description, attributes, created_ms } = self.tenants.get(serial)?;
+        let made = date_time(*created_ms);
+        let mut read = json!({
+            "key": &**key, "id": id(Kind::Tenant, serial), "name": name, "attributes": Attributes::from(attributes),
+            "created_at": made, "updated_at": made, "last_action_at": made,
+        });
+        if let Some(description) = description {
+            read["description"] = json!(description);
+        }
+        Some(at_home(read))
     }
-    at_home(read)
-}
 
-/// `RoleRead`, `ResourceRoleRead`.
-pub(crate) fn role_read(serial: u32, role: &Role) -> Value {
-    let Role { resource, key, fields, created_ms } = role;
-    let mut read = fields.clone();
-    if let Some(resource) = resource {
-        read.insert("resource".to_owned(), json!(resource));
-        read.insert("resource_id".to_owned(), json!(id(Kind::Resource, 1)));
+    /// `RoleRead`, `ResourceRoleRead`.
+    pub(crate) fn role_read(&self, serial: u32) -> Option<Value> {
+        let Role { resource, key, fields, created_ms, .. } = self.roles.get(serial)?;
+        let mut read = Value::Object(fields.clone());
+        let made = json!(date_time(*created_ms));
+        if let Some(resource) = resource {
+            read["resource"] = json!(resource);
+            read["resource_id"] = json!(id(Kind::Resource, 1));
+        }
+        read["key"] = json!(key);
+        read["id"] = json!(id(Kind::Role, serial));
+        read["created_at"] = made.clone();
+        read["updated_at"] = made;
+        Some(at_home(read))
     }
-    read.insert("key".to_owned(), json!(key));
-    read.insert("id".to_owned(), json!(id(Kind::Role, serial)));
-    read.insert("created_at".to_owned(), json!(date_time(*created_ms)));
-    read.insert("updated_at".to_owned(), json!(date_time(*created_ms)));
-    at_home(Value::Object(read))
 }
 
 /// Adds the ids that every object carries.

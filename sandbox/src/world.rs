@@ -5,7 +5,6 @@ mod tenants;
 mod users;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ use crate::settings::Pdp;
 /// Everything in the one environment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
-    semantics: Semantics,
+    pub(crate) semantics: Semantics,
     pub(crate) pdp: Pdp,
     /// When the PDP stopped taking anything in.
     frozen_ms: Option<i64>,
@@ -30,30 +29,14 @@ pub(crate) struct World {
     /// What reads see until then, each from before a bulk call.
     late: Vec<(Instant, World)>,
     pub(crate) users: Rows<User>,
-    user_keys: HashMap<Arc<str>, u32>,
-    emails: HashMap<Arc<str>, u32>,
+    /// In lower case, with the users who have the address or had it.
+    emails: HashMap<String, Vec<u32>>,
     pub(crate) roles: Rows<Role>,
-    role_keys: HashMap<String, u32>,
     pub(crate) tenants: Rows<Tenant>,
-    tenant_keys: HashMap<String, u32>,
     pub(crate) assignments: Rows<Assignment>,
-    pub(crate) instances: Vec<Instance>,
-    instance_names: HashMap<String, u32>,
-    changes: Vec<Change>,
+    pub(crate) instances: Rows<Instance>,
     /// Whether the latest change made any difference; `None`: nobody has looked.
     differs: Option<bool>,
-}
-
-/// What was done, with what it takes to undo it.
-#[derive(Debug, Clone)]
-enum Change {
-    UserAdded(u32),
-    UserChanged(u32, Profile, i64),
-    UserRemoved(u32, Box<User>),
-    Assigned(u32),
-    Unassigned(u32, Assignment),
-    TenantAdded(u32),
-    TenantRemoved(u32, Tenant),
 }
 
 /// Whether a failed request may leave something behind.
@@ -66,13 +49,11 @@ pub(crate) enum Size {
 }
 
 impl World {
-    pub(crate) fn semantics(&self) -> Semantics {
-        self.semantics
-    }
-
-    pub(crate) fn set_semantics(&mut self, semantics: Semantics) {
-        self.semantics = semantics;
-        self.index_emails();
+    /// With nothing in it.
+    pub(crate) fn new(semantics: Semantics, pdp: Pdp) -> Self {
+        let mut world = Self { semantics, ..Self::default() };
+        world.set_pdp(pdp);
+        world
     }
 
     /// The environment as reads see it.
@@ -119,14 +100,11 @@ impl World {
         size: Size,
         work: impl FnOnce(&mut Self) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        self.changes.clear();
-        let result = work(self);
+        self.forget();
         let stays = size == Size::Bulk && self.semantics.failed_bulk == FailedBulk::Partial;
-        if result.is_err() && !stays {
-            self.undo_to(0);
-        }
-        self.differs = Some(!self.changes.is_empty());
-        self.changes.clear();
+        let result = if stays { work(self) } else { self.item(work) };
+        self.differs = Some(self.changed() != [0; 5]);
+        self.forget();
         result
     }
 
@@ -135,59 +113,30 @@ impl World {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mark = self.changes.len();
+        let [users, roles, tenants, assignments, instances] = self.changed();
         let result = work(self);
         if result.is_err() {
-            self.undo_to(mark);
+            self.users.undo(users);
+            self.roles.undo(roles);
+            self.tenants.undo(tenants);
+            self.assignments.undo(assignments);
+            self.instances.undo(instances);
         }
         result
     }
 
-    fn undo_to(&mut self, mark: usize) {
-        while self.changes.len() > mark {
-            let Some(change) = self.changes.pop() else { return };
-            match change {
-                Change::UserAdded(serial) => {
-                    if let Some(user) = self.users.remove(serial) {
-                        self.user_keys.remove(&user.key);
-                        self.unindex_email(serial, user.profile.email.as_deref());
-                    }
-                }
-                Change::UserChanged(serial, profile, updated_ms) => {
-                    let Some(user) = self.users.get_mut(serial) else { continue };
-                    let newer = std::mem::replace(&mut user.profile, profile);
-                    user.updated_ms = updated_ms;
-                    let email = user.profile.email.clone();
-                    self.unindex_email(serial, newer.email.as_deref());
-                    self.index_email(serial, email.as_ref());
-                }
-                Change::UserRemoved(serial, user) => {
-                    self.user_keys.insert(user.key.clone(), serial);
-                    let email = user.profile.email.clone();
-                    self.users.restore(serial, *user);
-                    self.index_email(serial, email.as_ref());
-                }
-                Change::Assigned(serial) => {
-                    self.detach(serial);
-                }
-                Change::Unassigned(serial, assignment) => {
-                    if let Some(user) = self.users.get_mut(assignment.user) {
-                        user.assignments.push(serial);
-                        user.assignments.sort_unstable();
-                    }
-                    self.assignments.restore(serial, assignment);
-                }
-                Change::TenantAdded(serial) => {
-                    if let Some(tenant) = self.tenants.remove(serial) {
-                        self.tenant_keys.remove(&tenant.key);
-                    }
-                }
-                Change::TenantRemoved(serial, tenant) => {
-                    self.tenant_keys.insert(tenant.key.clone(), serial);
-                    self.tenants.restore(serial, tenant);
-                }
-            }
-        }
+    /// How many changes each table has seen.
+    fn changed(&self) -> [usize; 5] {
+        let Self { users, roles, tenants, assignments, instances, .. } = self;
+        [users.changed(), roles.changed(), tenants.changed(), assignments.changed(), instances.changed()]
+    }
+
+    fn forget(&mut self) {
+        self.users.forget();
+        self.roles.forget();
+        self.tenants.forget();
+        self.assignments.forget();
+        self.instances.forget();
     }
 }
 

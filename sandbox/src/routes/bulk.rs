@@ -1,13 +1,14 @@
-//! `bulk/users` and `bulk/tenants`: many in one call.
+//! Many in one call: `bulk/users`, `bulk/tenants` and `role_assignments/bulk`.
 
 use serde::Deserialize;
 use serde_json::json;
 
+use super::assignments::RoleAssignment;
 use super::tenants::TenantCreate;
 use super::users::{self, UserCreate};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
-use crate::semantics::{BulkRoleAssignments, BulkUnassignMissing};
+use crate::semantics::{BulkAssignExisting, BulkRoleAssignments, BulkUnassignMissing};
 use crate::world::{Size, World};
 
 #[derive(Debug, Deserialize)]
@@ -20,64 +21,79 @@ struct Idents {
     idents: Vec<String>,
 }
 
-pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let Operations::<UserCreate> { operations } = call.body()?;
-    let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
-    world.change(Size::Bulk, |world| {
-        operations
-            .into_iter()
-            .try_for_each(|user| world.item(|world| users::post(world, user, honour, None)).map(drop))
-    })?;
+/// Does `work` with every item of a call, up to the first that fails.
+fn each<T>(
+    world: &mut World,
+    items: Vec<T>,
+    mut work: impl FnMut(&mut World, T) -> Result<(), ApiError>,
+) -> Result<Reply, ApiError> {
+    let mut items = items.into_iter();
+    world.change(Size::Bulk, |world| items.try_for_each(|item| world.item(|world| work(world, item))))?;
     Ok(Reply::ok(&json!({})))
 }
 
+/// What becomes of a call to delete what is not there.
+fn skip_missing(world: &World, error: ApiError) -> Result<(), ApiError> {
+    let skips = world.semantics.bulk_unassign_missing == BulkUnassignMissing::Skip;
+    if skips && error.status() == 404 { Ok(()) } else { Err(error) }
+}
+
+pub(super) fn create_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    write_users(world, call, users::post)
+}
+
 pub(super) fn replace_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    write_users(world, call, users::put)
+}
+
+fn write_users(world: &mut World, call: &mut Call, write: users::Write) -> Result<Reply, ApiError> {
     let Operations::<UserCreate> { operations } = call.body()?;
-    let honour = world.semantics().bulk_role_assignments == BulkRoleAssignments::Honour;
-    world.change(Size::Bulk, |world| {
-        operations
-            .into_iter()
-            .try_for_each(|user| world.item(|world| users::put(world, user, honour, None)).map(drop))
-    })?;
-    Ok(Reply::ok(&json!({})))
+    let honour = world.semantics.bulk_role_assignments == BulkRoleAssignments::Honour;
+    each(world, operations, |world, user| write(world, user, honour, None).map(drop))
 }
 
 pub(super) fn delete_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Idents { idents } = call.body()?;
-    let missing = world.semantics().bulk_unassign_missing;
-    world.change(Size::Bulk, |world| {
-        for ident in idents {
-            match world.user(&ident) {
-                Ok(serial) => world.remove_user(serial),
-                Err(_) if missing == BulkUnassignMissing::Skip => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    })?;
-    Ok(Reply::ok(&json!({})))
+    each(world, idents, |world, ident| {
+        let removed = world.users.find(&ident).map(|serial| world.remove_user(serial));
+        removed.or_else(|error| skip_missing(world, error))
+    })
 }
 
 pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Operations::<TenantCreate> { operations } = call.body()?;
-    world.change(Size::Bulk, |world| {
-        operations.into_iter().try_for_each(|tenant| world.item(|world| tenant.add(world)).map(drop))
-    })?;
-    Ok(Reply::ok(&json!({})))
+    each(world, operations, |world, tenant| tenant.add(world).map(drop))
 }
 
 pub(super) fn delete_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let Idents { idents } = call.body()?;
-    let missing = world.semantics().bulk_unassign_missing;
-    world.change(Size::Bulk, |world| {
-        for ident in idents {
-            match world.tenant(&ident) {
-                Ok(serial) => world.remove_tenant(serial),
-                Err(_) if missing == BulkUnassignMissing::Skip => {}
-                Err(error) => return Err(error),
-            }
+    each(world, idents, |world, ident| {
+        let removed = world.tenants.find(&ident).map(|serial| world.remove_tenant(serial));
+        removed.or_else(|error| skip_missing(world, error))
+    })
+}
+
+pub(super) fn assign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let items: Vec<RoleAssignment> = call.body()?;
+    let skips = world.semantics.bulk_assign_existing == BulkAssignExisting::Skip;
+    let mut created = 0;
+    each(world, items, |world, item| {
+        let (user, target) = item.find(world)?;
+        if !skips || world.assigned(user, target).is_none() {
+            world.assign(user, target, None)?;
+            created += 1;
         }
         Ok(())
     })?;
-    Ok(Reply::ok(&json!({})))
+    Ok(Reply::ok(&json!({ "assignments_created": created })))
+}
+
+pub(super) fn unassign(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
+    let items: Vec<RoleAssignment> = call.body()?;
+    let mut removed = 0;
+    each(world, items, |world, item| {
+        let unassigned = item.unassign(world, None).map(|()| removed += 1);
+        unassigned.or_else(|error| skip_missing(world, error))
+    })?;
+    Ok(Reply::ok(&json!({ "assignments_removed": removed })))
 }

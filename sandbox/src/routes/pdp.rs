@@ -1,37 +1,19 @@
-//! Facts through a PDP: written to the same environment, and answered when the PDP has them.
+//! What a PDP itself answers.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{assignments, users};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::world::World;
 
-pub(super) fn create_user(world: &mut World, call: &mut Call, delay_ms: i64) -> Result<Reply, ApiError> {
-    // The assignments in a user write come to the PDP after the user: nobody waits for them.
-    users::create_visible_in(world, call, Some(2 * delay_ms))
-}
-
-pub(super) fn replace_user(world: &mut World, call: &mut Call, delay_ms: i64) -> Result<Reply, ApiError> {
-    users::replace_visible_in(world, call, Some(2 * delay_ms))
-}
-
-pub(super) fn assign(world: &mut World, call: &mut Call, delay_ms: i64) -> Result<Reply, ApiError> {
-    assignments::assign_through_pdp(world, call, delay_ms)
-}
-
-pub(super) fn unassign(world: &mut World, call: &mut Call, delay_ms: i64) -> Result<Reply, ApiError> {
-    assignments::unassign_through_pdp(world, call, delay_ms)
-}
-
 /// What a user may do, by all that the PDP knows: an entry a tenant and a resource instance. A role that
 /// permits nothing is not in it.
-pub(super) fn user_permissions(world: &mut World, call: &mut Call, _: i64) -> Result<Reply, ApiError> {
+pub(super) fn user_permissions(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let mut answer: BTreeMap<String, (Vec<Value>, Vec<&str>)> = BTreeMap::new();
     let user = call.body["user"]["key"].as_str().unwrap_or_default();
-    for target in world.user(user).map(|serial| world.known_to_pdp(serial)).unwrap_or_default() {
+    for target in world.users.find(user).map(|serial| world.known_to_pdp(serial)).unwrap_or_default() {
         let may = world.roles.get(target.role).and_then(|role| role.fields.get("permissions")?.as_array());
         let Some(may) = may.filter(|may| !may.is_empty()) else { continue };
         let place = world.instance_name(target.instance).map(str::to_owned);

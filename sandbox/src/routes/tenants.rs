@@ -1,13 +1,11 @@
 //! `tenants` and `resource_instances`.
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
-use crate::views::tenant_read;
-use crate::world::{Size, World};
+use crate::world::{Instance, Size, Tenant, User, World, now_ms};
 
 /// `TenantCreate`.
 #[derive(Debug, Deserialize)]
@@ -29,76 +27,56 @@ struct InstanceCreate {
 impl TenantCreate {
     pub(super) fn add(self, world: &mut World) -> Result<u32, ApiError> {
         let Self { key, name, description, attributes } = self;
-        world.add_tenant(&key, name, description, attributes)
+        world.add_tenant(Tenant { key: key.into(), name, description, attributes, created_ms: now_ms() })
     }
 }
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let (page, per_page) = call.page();
-    let order = world.semantics().list_order;
-    let found = world.tenants.page(order, page, per_page, None);
-    let data: Vec<Value> = found
-        .serials
-        .iter()
-        .filter_map(|&serial| Some(tenant_read(serial, world.tenants.get(serial)?)))
-        .collect();
-    Ok(Reply::list(call, &data, &found))
+    let found = world.tenants.page(world.semantics.list_order, call.page(), None);
+    Ok(Reply::list(call, &found, |serial| world.tenant_read(serial)))
 }
 
 pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let serial = world.tenant(call.param("tenant_id"))?;
-    Ok(reply(world, serial))
+    let serial = world.tenants.find(call.param("tenant_id"))?;
+    Ok(Reply::ok(&world.tenant_read(serial)))
 }
 
 pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let tenant: TenantCreate = call.body()?;
     let serial = world.change(Size::Single, |world| tenant.add(world))?;
-    Ok(reply(world, serial))
+    Ok(Reply::ok(&world.tenant_read(serial)))
 }
 
 pub(super) fn delete(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let serial = world.tenant(call.param("tenant_id"))?;
+    let serial = world.tenants.find(call.param("tenant_id"))?;
     world.change(Size::Single, |world| {
         world.remove_tenant(serial);
-        Ok(())
-    })?;
-    Ok(Reply::empty(204))
+        Ok(Reply::empty(204))
+    })
 }
 
 /// `tenants/{tenant_id}/users`: who has a role there, with the roles there.
 pub(super) fn list_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let tenant = world.tenant(call.param("tenant_id"))?;
-    let order = world.semantics().list_order;
-    let matches = |user: &crate::world::User| {
+    let tenant = world.tenants.find(call.param("tenant_id"))?;
+    let matches = |user: &User| {
         let mut assignments = user.assignments.iter().filter_map(|&at| world.assignments.get(at));
         assignments.any(|assignment| assignment.target.tenant == tenant)
     };
-    let (page, per_page) = call.page();
-    let found = world.users.page(order, page, per_page, Some(&matches));
-    let read = |&serial: &u32| Some(world.user_read(serial, world.users.get(serial)?, Some(tenant)));
-    let data: Vec<_> = found.serials.iter().filter_map(read).collect();
-    Ok(Reply::page(&data, &found, per_page))
+    let found = world.users.page(world.semantics.list_order, call.page(), Some(&matches));
+    Ok(Reply::page(call, &found, |serial| world.user_read(serial, Some(tenant))))
 }
 
 pub(super) fn create_instance(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let InstanceCreate { key, tenant, resource } = call.body()?;
-    let tenant = world.tenant(&tenant)?;
+    let tenant = world.tenants.find(&tenant)?;
     if !world.roles.iter().any(|(_, role)| role.resource.as_ref() == Some(&resource)) {
         return Err(ApiError::not_found("Resource"));
     }
-    let name = format!("{resource}:{key}");
-    if world.instance(&name).is_ok() {
-        return Err(ApiError::duplicate(format!("There is a resource instance with the key '{key}'")));
-    }
-    let index = world.add_instance(&name, tenant);
-    Ok(Reply::ok(&world.instance_read(index)))
+    let serial = world.instances.add(Instance { name: format!("{resource}:{key}").into(), tenant })?;
+    Ok(Reply::ok(&world.instance_read(serial)))
 }
 
 pub(super) fn get_instance(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let index = world.instance(call.param("instance_id"))?;
-    Ok(Reply::ok(&world.instance_read(index)))
-}
-
-fn reply(world: &World, serial: u32) -> Reply {
-    Reply::ok(&world.tenants.get(serial).map(|tenant| tenant_read(serial, tenant)))
+    let serial = world.instances.find(call.param("instance_id"))?;
+    Ok(Reply::ok(&world.instance_read(serial)))
 }

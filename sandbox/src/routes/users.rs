@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value};
 
-use super::assignments::UserRoleCreate;
+use super::assignments::UserRole;
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::semantics::{PostExistingUser, PutRoleAssignments, PutWithoutAttributes};
@@ -18,7 +18,7 @@ pub(super) struct UserCreate {
     pub(super) key: String,
     #[serde(flatten)]
     update: UserUpdate,
-    pub(super) role_assignments: Option<Vec<UserRoleCreate>>,
+    pub(super) role_assignments: Option<Vec<UserRole>>,
 }
 
 /// `UserUpdate`.
@@ -57,18 +57,13 @@ impl UserUpdate {
     }
 }
 
-/// What a write made of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    Created(u32),
-    Existing(u32),
-}
+/// POST or PUT of one user, alone or as an item of a bulk call: honours role assignments or not, of which a
+/// PDP knows in so many milliseconds.
+pub(super) type Write = fn(&mut World, UserCreate, bool, Option<i64>) -> Result<u32, ApiError>;
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let (page, per_page) = call.page();
     let search = call.text("search").filter(|search| !search.is_empty()).map(str::to_lowercase);
     let from_start = call.text("search_operator") == Some("startswith");
-    let order = world.semantics().list_order;
     let matches = |user: &User| {
         search.as_ref().is_none_or(|search| {
             let texts = [Some(&*user.key), user.profile.email.as_deref()];
@@ -77,122 +72,93 @@ pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError
         })
     };
     let filter: Option<&dyn Fn(&User) -> bool> = if search.is_some() { Some(&matches) } else { None };
-    let found = world.users.page(order, page, per_page, filter);
-    let read = |&serial: &u32| Some(world.user_read(serial, world.users.get(serial)?, None));
-    let data: Vec<_> = found.serials.iter().filter_map(read).collect();
-    Ok(Reply::page(&data, &found, per_page))
+    let found = world.users.page(world.semantics.list_order, call.page(), filter);
+    Ok(Reply::page(call, &found, |serial| world.user_read(serial, None)))
 }
 
 pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let serial = world.user(call.param("user_id"))?;
-    Ok(reply(world, 200, serial))
+    let serial = world.users.find(call.param("user_id"))?;
+    Ok(Reply::ok(&world.user_read(serial, None)))
 }
 
 pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    create_visible_in(world, call, None)
-}
-
-/// Creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
-pub(super) fn create_visible_in(
-    world: &mut World,
-    call: &mut Call,
-    visible_in_ms: Option<i64>,
-) -> Result<Reply, ApiError> {
-    let user: UserCreate = call.body()?;
-    let written = world.change(Size::Single, |world| post(world, user, true, visible_in_ms))?;
-    let (Written::Created(serial) | Written::Existing(serial)) = written;
-    Ok(reply(world, 200, serial))
+    write(world, call, 200, post)
 }
 
 pub(super) fn replace(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    replace_visible_in(world, call, None)
-}
-
-/// Replaces or creates a user whose embedded role assignments a PDP knows of in `visible_in_ms`.
-pub(super) fn replace_visible_in(
-    world: &mut World,
-    call: &mut Call,
-    visible_in_ms: Option<i64>,
-) -> Result<Reply, ApiError> {
-    let user: UserCreate = call.body()?;
     let named = call.param("user_id");
-    let named_key =
-        world.user(named).ok().and_then(|serial| world.users.get(serial)).map(|user| user.key.clone());
-    if named_key.as_deref().unwrap_or(named) != user.key {
-        let key = &user.key;
-        let message = format!("the key of a user cannot change: the path says '{named}', the body '{key}'");
+    let found = world.users.find(named).ok();
+    let key = found.and_then(|serial| world.users.get(serial)).map_or(named, |user| &user.key);
+    if call.body["key"] != key {
+        let body = &call.body["key"];
+        let message = format!("the key of a user cannot change: the path says '{named}', the body {body}");
         return Err(ApiError::bad_input(message));
     }
-    let written = world.change(Size::Single, |world| put(world, user, true, visible_in_ms))?;
-    Ok(match written {
-        Written::Created(serial) => reply(world, 201, serial),
-        Written::Existing(serial) => reply(world, 200, serial),
-    })
+    write(world, call, if found.is_some() { 200 } else { 201 }, put)
+}
+
+fn write(world: &mut World, call: &mut Call, status: u16, write: Write) -> Result<Reply, ApiError> {
+    let user = call.body()?;
+    // The assignments in a user write come to a PDP after the user: nobody waits for them.
+    let visible_in_ms = call.visible_in_ms.map(|delay_ms| 2 * delay_ms);
+    let serial = world.change(Size::Single, |world| write(world, user, true, visible_in_ms))?;
+    Ok(Reply::json(status, &world.user_read(serial, None)))
 }
 
 pub(super) fn update(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let update: UserUpdate = call.body()?;
-    let serial = world.user(call.param("user_id"))?;
+    let serial = world.users.find(call.param("user_id"))?;
     let profile = world.users.get(serial).map(|user| user.profile.clone()).unwrap_or_default();
     let profile = update.onto(profile);
     world.change(Size::Single, |world| world.set_profile(serial, profile))?;
-    Ok(reply(world, 200, serial))
+    Ok(Reply::ok(&world.user_read(serial, None)))
 }
 
 pub(super) fn delete(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let serial = world.user(call.param("user_id"))?;
+    let serial = world.users.find(call.param("user_id"))?;
     world.change(Size::Single, |world| {
         world.remove_user(serial);
-        Ok(())
-    })?;
-    Ok(Reply::empty(204))
+        Ok(Reply::empty(204))
+    })
 }
 
-/// POST of one user, alone or as an item of a bulk call.
 pub(super) fn post(
     world: &mut World,
     user: UserCreate,
     honour_roles: bool,
     visible_in_ms: Option<i64>,
-) -> Result<Written, ApiError> {
-    if world.semantics().post_existing_user == PostExistingUser::ReturnExisting
-        && let Ok(serial) = world.user(&user.key)
+) -> Result<u32, ApiError> {
+    if world.semantics.post_existing_user == PostExistingUser::ReturnExisting
+        && let Ok(serial) = world.users.find(&user.key)
     {
-        return Ok(Written::Existing(serial));
+        return Ok(serial);
     }
     let targets = targets(world, &user)?;
-    let (key, profile) = user.into_parts();
-    let serial = world.add_user(&key, profile)?;
+    let serial = world.add_user(&user.key, user.update.onto(Profile::default()))?;
     if honour_roles {
         assign_missing(world, serial, &targets, visible_in_ms)?;
     }
-    Ok(Written::Created(serial))
+    Ok(serial)
 }
 
-/// PUT of one user, alone or as an item of a bulk call.
 pub(super) fn put(
     world: &mut World,
     user: UserCreate,
     honour_roles: bool,
     visible_in_ms: Option<i64>,
-) -> Result<Written, ApiError> {
+) -> Result<u32, ApiError> {
+    let Ok(serial) = world.users.find(&user.key) else {
+        return post(world, user, honour_roles, visible_in_ms);
+    };
     let targets = targets(world, &user)?;
     let named_roles = user.role_assignments.is_some();
-    let Ok(serial) = world.user(&user.key) else {
-        let (key, profile) = user.into_parts();
-        let serial = world.add_user(&key, profile)?;
-        if honour_roles {
-            assign_missing(world, serial, &targets, visible_in_ms)?;
-        }
-        return Ok(Written::Created(serial));
-    };
-    let keeps = world.semantics().put_without_attributes == PutWithoutAttributes::Keep;
+    let keeps = world.semantics.put_without_attributes == PutWithoutAttributes::Keep;
     let was = world.users.get(serial).filter(|_| keeps).map(|user| user.profile.clone());
     let profile = user.update.onto(was.unwrap_or_default());
     world.set_profile(serial, profile)?;
-    let semantics = world.semantics().put_role_assignments;
+    let semantics = world.semantics.put_role_assignments;
     if !honour_roles || !named_roles || semantics == PutRoleAssignments::Ignore {
-        return Ok(Written::Existing(serial));
+        return Ok(serial);
     }
     if semantics == PutRoleAssignments::Replace {
         let assigned = world.users.get(serial).map(|user| user.assignments.clone()).unwrap_or_default();
@@ -203,11 +169,11 @@ pub(super) fn put(
         }
     }
     assign_missing(world, serial, &targets, visible_in_ms)?;
-    Ok(Written::Existing(serial))
+    Ok(serial)
 }
 
 fn targets(world: &mut World, user: &UserCreate) -> Result<Vec<Target>, ApiError> {
-    user.role_assignments.iter().flatten().map(|assignment| assignment.target(world)).collect()
+    user.role_assignments.iter().flatten().map(|role| role.target(world)).collect()
 }
 
 fn assign_missing(
@@ -222,16 +188,4 @@ fn assign_missing(
         }
     }
     Ok(())
-}
-
-fn reply(world: &World, status: u16, serial: u32) -> Reply {
-    let user = world.users.get(serial).map(|user| world.user_read(serial, user, None));
-    Reply::json(status, &user)
-}
-
-impl UserCreate {
-    fn into_parts(self) -> (String, Profile) {
-        let Self { key, update, role_assignments: _ } = self;
-        (key, update.onto(Profile::default()))
-    }
 }

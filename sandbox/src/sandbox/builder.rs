@@ -147,24 +147,10 @@ impl Builder {
         self
     }
 
-    /// How the PDP behaves.
-    #[must_use]
-    pub fn pdp(mut self, pdp: Pdp) -> Self {
-        self.settings.pdp = pdp;
-        self
-    }
-
     /// How long reads do not see a bulk call, where [`crate::BulkSeen::Late`] is set. The default is 300 ms.
     #[must_use]
     pub fn bulk_lag(mut self, lag: Duration) -> Self {
         self.settings.bulk_lag = lag;
-        self
-    }
-
-    /// What the organization's statistics say.
-    #[must_use]
-    pub fn stats(mut self, stats: Stats) -> Self {
-        self.settings.stats = stats;
         self
     }
 
@@ -227,14 +213,10 @@ impl Builder {
         let Self { port, api_key, mut settings, semantics, limits, speedup, faults: first_faults, seed } =
             self;
         settings.keys.insert(api_key.clone(), KeyScope::Environment);
-        let mut world = World::default();
-        world.set_semantics(semantics);
-        world.set_pdp(settings.pdp);
+        let mut world = World::new(semantics, settings.pdp);
         world.seed(&seed)?;
         let mut faults = Faults::default();
-        for fault in first_faults {
-            faults.inject(fault);
-        }
+        first_faults.into_iter().for_each(|fault| faults.inject(fault));
 
         let listening = async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;

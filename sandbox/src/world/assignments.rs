@@ -1,8 +1,11 @@
 //! Role assignments: a user has a role in a tenant, or on a resource instance of it, once.
 
-use super::{Change, World, now_ms};
+use std::sync::Arc;
+
+use super::{World, now_ms};
 use crate::error::ApiError;
-use crate::ids::{self, Kind};
+use crate::ids::Kind;
+use crate::rows::Row;
 use crate::semantics::{MissingInstance, UpdatedAt};
 
 /// A role that a user has. All but the times are serials.
@@ -20,7 +23,6 @@ pub(crate) struct Assignment {
 pub(crate) struct Target {
     pub(crate) role: u32,
     pub(crate) tenant: u32,
-    /// Index in [`World::instances`].
     pub(crate) instance: Option<u32>,
 }
 
@@ -28,8 +30,26 @@ pub(crate) struct Target {
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     /// `type:key`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) tenant: u32,
+}
+
+impl Row for Assignment {
+    const KIND: Kind = Kind::Assignment;
+    const NAME: &'static str = "RoleAssignment";
+
+    fn key(&self) -> Option<&Arc<str>> {
+        None
+    }
+}
+
+impl Row for Instance {
+    const KIND: Kind = Kind::Instance;
+    const NAME: &'static str = "ResourceInstance";
+
+    fn key(&self) -> Option<&Arc<str>> {
+        Some(&self.name)
+    }
 }
 
 /// A role assignment that was taken back.
@@ -49,45 +69,26 @@ impl World {
         tenant: Option<&str>,
         instance: Option<&str>,
     ) -> Result<Target, ApiError> {
+        let tenant = tenant.map(|tenant| self.tenants.find(tenant)).transpose()?;
         let Some(name) = instance else {
-            let role = self.role(role)?;
-            let tenant = tenant.map(|tenant| self.tenant(tenant)).transpose()?;
+            let role = self.role(None, role)?;
             let missing = || ApiError::bad_input("a role assignment needs a tenant or a resource_instance");
             return Ok(Target { role, tenant: tenant.ok_or_else(missing)?, instance: None });
         };
-        let tenant = tenant.map(|tenant| self.tenant(tenant)).transpose()?;
-        let known = self.instance(name).ok();
-        let resource = known.and_then(|index| self.instance_name(Some(index))).unwrap_or(name);
-        let resource = resource.split_once(':').map_or("", |(resource, _)| resource).to_owned();
-        let role = self.resource_role(&resource, role)?;
-        let makes = self.semantics().missing_instance == MissingInstance::Make;
-        let index = match (known, tenant) {
-            (Some(index), _) => index,
-            (None, Some(tenant)) if makes => self.add_instance(name, tenant),
-            (None, _) => return Err(ApiError::not_found("ResourceInstance")),
+        let known = self.instances.find(name);
+        let full_name = known.as_ref().ok().and_then(|&serial| self.instance_name(Some(serial)));
+        let resource = full_name.unwrap_or(name).split_once(':').map_or("", |(resource, _)| resource);
+        let role = self.role(Some(resource), role)?;
+        let makes = self.semantics.missing_instance == MissingInstance::Make;
+        let serial = match tenant.filter(|_| makes && known.is_err()) {
+            Some(tenant) => self.instances.add(Instance { name: name.into(), tenant })?,
+            None => known?,
         };
-        let home = self.instances[index as usize].tenant;
+        let home = self.instances.get(serial).map_or(u32::MAX, |instance| instance.tenant);
         if tenant.is_some_and(|tenant| tenant != home) {
             return Err(ApiError::bad_input(format!("the resource instance '{name}' is of another tenant")));
         }
-        Ok(Target { role, tenant: home, instance: Some(index) })
-    }
-
-    /// The index of the instance `type:key`, or with this id.
-    pub(crate) fn instance(&self, name_or_id: &str) -> Result<u32, ApiError> {
-        let by_id = || {
-            let index = ids::serial(Kind::Instance, name_or_id)?;
-            self.instances.get(index as usize).map(|_| index)
-        };
-        let index = self.instance_names.get(name_or_id).copied().or_else(by_id);
-        index.ok_or_else(|| ApiError::not_found("ResourceInstance"))
-    }
-
-    pub(crate) fn add_instance(&mut self, name: &str, tenant: u32) -> u32 {
-        let index = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
-        self.instances.push(Instance { name: name.to_owned(), tenant });
-        self.instance_names.insert(name.to_owned(), index);
-        index
+        Ok(Target { role, tenant: home, instance: Some(serial) })
     }
 
     /// What the PDP believes that a user has.
@@ -126,47 +127,34 @@ impl World {
         }
         let now = now_ms();
         let visible_ms = self.known_from(visible_in_ms.unwrap_or(self.pdp.api_lag_ms));
-        let assignment = Assignment { user, target, created_ms: now, visible_ms };
-        let serial = self.assignments.push(assignment);
-        let touched = self.semantics().updated_at == UpdatedAt::Touched;
-        if let Some(user) = self.users.get_mut(user) {
+        let serial = self.assignments.add(Assignment { user, target, created_ms: now, visible_ms })?;
+        let touched = self.semantics.updated_at == UpdatedAt::Touched;
+        self.users.edit(user, |user| {
             user.assignments.push(serial);
             user.updated_ms = if touched { now } else { user.updated_ms };
-        }
-        self.changes.push(Change::Assigned(serial));
+        });
         Ok(serial)
     }
 
     /// Takes a role back. A PDP knows of it in `known_in_ms`; `None`: as soon as it knows of what went to the
     /// API.
     pub(crate) fn unassign(&mut self, serial: u32, known_in_ms: Option<i64>) {
-        if let Some(assignment) = self.detach(serial) {
-            let Assignment { user, target, .. } = assignment;
-            let known_in_ms = known_in_ms.unwrap_or(self.pdp.api_lag_ms);
-            if self.pdp.frozen || known_in_ms > 0 {
-                let known_ms = self.known_from(known_in_ms);
-                self.gone.push(Gone { user, target, known_ms });
-            }
-            if self.semantics().updated_at == UpdatedAt::Touched
-                && let Some(user) = self.users.get_mut(user)
-            {
-                user.updated_ms = now_ms();
-            }
-            self.changes.push(Change::Unassigned(serial, assignment));
+        let Some(&Assignment { user, target, .. }) = self.assignments.get(serial) else { return };
+        self.assignments.remove(serial);
+        let known_in_ms = known_in_ms.unwrap_or(self.pdp.api_lag_ms);
+        if self.pdp.frozen || known_in_ms > 0 {
+            let known_ms = self.known_from(known_in_ms);
+            self.gone.push(Gone { user, target, known_ms });
         }
+        let touched = self.semantics.updated_at == UpdatedAt::Touched;
+        self.users.edit(user, |user| {
+            user.assignments.retain(|&kept| kept != serial);
+            user.updated_ms = if touched { now_ms() } else { user.updated_ms };
+        });
     }
 
     /// When a PDP knows of what is written now: not while it is frozen, even if it froze in this millisecond.
     fn known_from(&self, in_ms: i64) -> i64 {
         (now_ms() + in_ms).max(self.frozen_ms.map_or(i64::MIN, |frozen| frozen + 1))
-    }
-
-    /// Takes an assignment out, without a note of it.
-    pub(super) fn detach(&mut self, serial: u32) -> Option<Assignment> {
-        let assignment = self.assignments.remove(serial)?;
-        if let Some(user) = self.users.get_mut(assignment.user) {
-            user.assignments.retain(|&kept| kept != serial);
-        }
-        Some(assignment)
     }
 }

@@ -1,16 +1,17 @@
-//! Users: found by key or id, unique by key and by e-mail.
+//! Users: unique by key and by e-mail.
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Change, World, now_ms};
+use super::{World, now_ms};
 use crate::error::{ApiError, Issue};
-use crate::ids::{self, Kind};
+use crate::ids::Kind;
+use crate::rows::Row;
 use crate::semantics::{EmailCase, EmailForm, EmailUnique};
 
-/// A user. The serial in [`World::users`] makes its id.
+/// A user.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) key: Arc<str>,
@@ -33,48 +34,36 @@ pub(crate) struct Profile {
     pub(crate) attributes: Option<Box<RawValue>>,
 }
 
-impl World {
-    /// The serial of the user with this key or id.
-    pub(crate) fn user(&self, key_or_id: &str) -> Result<u32, ApiError> {
-        let by_id = || ids::serial(Kind::User, key_or_id).filter(|&serial| self.users.get(serial).is_some());
-        let serial = self.user_keys.get(key_or_id).copied().or_else(by_id);
-        serial.ok_or_else(|| ApiError::not_found("User"))
-    }
+impl Row for User {
+    const KIND: Kind = Kind::User;
+    const NAME: &'static str = "User";
 
+    fn key(&self) -> Option<&Arc<str>> {
+        Some(&self.key)
+    }
+}
+
+impl World {
     pub(crate) fn add_user(&mut self, key: &str, profile: Profile) -> Result<u32, ApiError> {
         let profile = self.as_kept(profile);
-        if self.user_keys.contains_key(key) {
-            return Err(ApiError::duplicate(format!("There is a user with the key '{key}'")));
-        }
-        let serial = self.users.next();
-        self.email_is_free(serial, profile.email.as_deref())?;
-        let key: Arc<str> = key.into();
         let email = profile.email.clone();
-        let now = now_ms();
-        self.users.push(User {
-            key: key.clone(),
-            profile,
-            created_ms: now,
-            updated_ms: now,
-            assignments: Vec::new(),
-            unreadable: false,
-        });
-        self.user_keys.insert(key, serial);
-        self.index_email(serial, email.as_ref());
-        self.changes.push(Change::UserAdded(serial));
-        Ok(serial)
+        let (assignments, unreadable, now) = (Vec::new(), false, now_ms());
+        let key = key.into();
+        let user = User { key, profile, created_ms: now, updated_ms: now, assignments, unreadable };
+        self.item(|world| {
+            let serial = world.users.add(user)?;
+            world.take_email(serial, email.as_deref())?;
+            Ok(serial)
+        })
     }
 
     pub(crate) fn set_profile(&mut self, serial: u32, profile: Profile) -> Result<(), ApiError> {
         let profile = self.as_kept(profile);
-        self.email_is_free(serial, profile.email.as_deref())?;
-        let email = profile.email.clone();
-        let Some(user) = self.users.get_mut(serial) else { return Ok(()) };
-        let older = std::mem::replace(&mut user.profile, profile);
-        let updated_ms = std::mem::replace(&mut user.updated_ms, now_ms());
-        self.unindex_email(serial, older.email.as_deref());
-        self.index_email(serial, email.as_ref());
-        self.changes.push(Change::UserChanged(serial, older, updated_ms));
+        self.take_email(serial, profile.email.as_deref())?;
+        self.users.edit(serial, |user| {
+            user.profile = profile;
+            user.updated_ms = now_ms();
+        });
         Ok(())
     }
 
@@ -83,13 +72,10 @@ impl World {
         for assignment in assignments {
             self.unassign(assignment, None);
         }
-        let Some(user) = self.users.remove(serial) else { return };
-        self.user_keys.remove(&user.key);
-        self.unindex_email(serial, user.profile.email.as_deref());
-        self.changes.push(Change::UserRemoved(serial, Box::new(user)));
+        self.users.remove(serial);
     }
 
-    /// Refuses a request in which a user has an e-mail that is none, naming each.
+    /// Refuses a request in which a user has an address that is not valid, naming each.
     pub(crate) fn takes_emails(&self, body: &Value) -> Result<(), ApiError> {
         if self.semantics.email_form == EmailForm::AsGiven {
             return Ok(());
@@ -123,54 +109,25 @@ impl World {
         profile
     }
 
-    fn email_is_free(&self, serial: u32, email: Option<&str>) -> Result<(), ApiError> {
+    /// Notes that a user has this address, unless it is another's.
+    fn take_email(&mut self, serial: u32, email: Option<&str>) -> Result<(), ApiError> {
         let Some(email) = email else { return Ok(()) };
-        if self.semantics.email_unique == EmailUnique::Shared {
-            return Ok(());
-        }
-        match self.emails.get(self.email_index(email).as_ref()) {
-            Some(&other) if other != serial => {
-                Err(ApiError::duplicate(format!("There is another user with the email '{email}'")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn email_index<'a>(&self, email: &'a str) -> std::borrow::Cow<'a, str> {
-        match self.semantics.email_case {
-            EmailCase::Exact => email.into(),
-            EmailCase::Insensitive => email.to_lowercase().into(),
-        }
-    }
-
-    pub(super) fn index_email(&mut self, serial: u32, email: Option<&Arc<str>>) {
-        let Some(email) = email else { return };
-        // Where nothing is folded the text is shared with the user.
-        let index = match self.email_index(email) {
-            std::borrow::Cow::Borrowed(_) => email.clone(),
-            std::borrow::Cow::Owned(folded) => folded.into(),
+        let Self { users, emails, semantics, .. } = self;
+        let is_same = |theirs: &str| match semantics.email_case {
+            EmailCase::Exact => theirs == email,
+            EmailCase::Insensitive => theirs.to_lowercase() == email.to_lowercase(),
         };
-        self.emails.insert(index, serial);
-    }
-
-    pub(super) fn unindex_email(&mut self, serial: u32, email: Option<&str>) {
-        let Some(email) = email else { return };
-        let index = self.email_index(email);
-        if self.emails.get(index.as_ref()) == Some(&serial) {
-            self.emails.remove(index.as_ref());
+        let is_theirs = |other: &u32| {
+            let theirs = users.get(*other).and_then(|user| user.profile.email.as_deref());
+            *other != serial && theirs.is_some_and(is_same)
+        };
+        let holders = emails.entry(email.to_lowercase()).or_default();
+        if semantics.email_unique == EmailUnique::Unique && holders.iter().any(is_theirs) {
+            return Err(ApiError::duplicate(format!("There is another user with the email '{email}'")));
         }
-    }
-
-    /// Makes the index of e-mails again, after what counts as the same has changed.
-    pub(super) fn index_emails(&mut self) {
-        self.emails.clear();
-        let emails: Vec<_> = self
-            .users
-            .iter()
-            .filter_map(|(serial, user)| Some((serial, user.profile.email.clone()?)))
-            .collect();
-        for (serial, email) in emails {
-            self.index_email(serial, Some(&email));
+        if !holders.contains(&serial) {
+            holders.push(serial);
         }
+        Ok(())
     }
 }

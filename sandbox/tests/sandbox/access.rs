@@ -69,7 +69,8 @@ async fn a_scope_names_what_the_key_reaches() {
 
 #[tokio::test]
 async fn the_statistics_may_be_forbidden() {
-    let asker = Asker::new(Sandbox::builder().stats(Stats { mau: 4_100, ..Stats::default() })).await;
+    let asker = Asker::default().await;
+    asker.sandbox.set_stats(Stats { mau: 4_100, ..Stats::default() });
     let (_, usage) = asker.get("/v2/orgs/acme/stats").await;
     assert_eq!(usage["historical_usage"]["current_month"]["mau"], 4_100);
     assert_eq!(usage["usage_limits"]["mau"], 5_000);

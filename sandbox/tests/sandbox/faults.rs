@@ -124,7 +124,7 @@ async fn some_are_never_answered() {
         let error = request.timeout(Duration::from_millis(300)).send().await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         assert_eq!(asker.sandbox.user("u").is_some(), applied);
-        assert_eq!(asker.sandbox.requests()[0].fault.as_deref(), Some("hang"));
+        assert_eq!(asker.sandbox.requests()[0].fault, Some(Action::Hang { applied }));
     }
 }
 

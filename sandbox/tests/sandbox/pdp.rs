@@ -22,7 +22,8 @@ async fn assign(asker: &Asker, role: &str, wait: Option<&str>, policy: Option<&s
 #[tokio::test]
 async fn an_answer_comes_when_the_pdp_knows() {
     let pdp = Pdp { delay_ms: 300, ..Pdp::default() };
-    let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new())).await;
+    asker.sandbox.set_pdp(pdp);
     let before = Instant::now();
     assert_eq!(assign(&asker, "viewer", None, None).await, 200);
     assert!(before.elapsed() >= Duration::from_millis(300));
@@ -35,7 +36,8 @@ async fn an_answer_comes_when_the_pdp_knows() {
 #[tokio::test]
 async fn past_the_wait_the_policy_decides_and_the_write_stays() {
     let pdp = Pdp { delay_ms: 20_000, ..Pdp::default() };
-    let asker = Asker::new(Sandbox::builder().pdp(pdp).user("u", UserState::new())).await;
+    let asker = Asker::new(Sandbox::builder().user("u", UserState::new())).await;
+    asker.sandbox.set_pdp(pdp);
     for (role, wait, policy, status) in [
         ("viewer", Some("0.1"), Some("fail"), 424),
         ("editor", Some("0"), Some("ignore"), 200),
@@ -53,7 +55,8 @@ async fn past_the_wait_the_policy_decides_and_the_write_stays() {
 #[tokio::test]
 async fn roles_inside_a_user_write_are_not_waited_for() {
     let pdp = Pdp { delay_ms: 600, ..Pdp::default() };
-    let asker = Asker::new(Sandbox::builder().pdp(pdp)).await;
+    let asker = Asker::new(Sandbox::builder()).await;
+    asker.sandbox.set_pdp(pdp);
     let body = json!({"key": "u", "role_assignments": [{"role": "viewer", "tenant": "default"}]});
     assert_eq!(asker.post("/facts/users", body).await.0, 200);
     assert!(asker.sandbox.user("u").unwrap().roles.contains("default/viewer"));

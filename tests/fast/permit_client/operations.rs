@@ -216,8 +216,8 @@ async fn tenants_are_made_once() {
 
 #[tokio::test]
 async fn usage_is_read_where_the_key_may() {
-    let sandbox =
-        Sandbox::builder().stats(Stats { forbidden: false, mau: 17, mau_limit: 1000 }).start().await.unwrap();
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.set_stats(Stats { forbidden: false, mau: 17, mau_limit: 1000 });
     let permit = plain(&sandbox);
     assert_eq!(permit.usage().await, Ok(Some(Usage { mau: 17, limit: Some(1000) })));
     sandbox.set_stats(Stats { forbidden: true, ..Stats::default() });

@@ -12,7 +12,9 @@ fn through_pdp(sandbox: &Sandbox) -> Permit {
 
 async fn sandbox(delay_ms: u64) -> Sandbox {
     let builder = Sandbox::builder().tenant("acme").user("u1", UserState::new().email("u1@example.com"));
-    builder.pdp(Pdp { delay_ms, ..Pdp::default() }).start().await.unwrap()
+    let sandbox = builder.start().await.unwrap();
+    sandbox.set_pdp(Pdp { delay_ms, ..Pdp::default() });
+    sandbox
 }
 
 /// Requests by where they went: (PDP, API), the scope left out.
