@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::clean::is_clean;
 pub(super) use self::clean::{is_unseen, readable, trimmed};
@@ -141,7 +141,7 @@ pub struct Identity {
     pub lacks: Names,
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean
     /// is as it came.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Map<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plain: BTreeSet<String>,

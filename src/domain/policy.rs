@@ -30,6 +30,7 @@ pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
 use super::identity::Identity;
 use super::source::{Sources, list_readings};
+use super::told::covers;
 
 /// The policy, checked: every rule can grant something to somebody.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -225,9 +226,7 @@ impl Policy {
     /// profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
-        let leads_to = |path: &str| {
-            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
+        let leads_to = |path: &str| covers(name, path);
         let asked =
             |condition: &Condition| matches!(condition, Condition::Attribute { name, .. } if leads_to(name));
         PROFILE.contains(&name)

@@ -34,7 +34,7 @@ pub(super) use self::test::flag;
 pub use self::test::{Asks, Test, Words};
 pub use self::views::{Door, POOL_GROUPS};
 use super::identity::{Source, UserKey};
-use super::table::{Faults, Table, did_you_mean};
+use super::table::did_you_mean;
 use super::told::OneOf;
 
 /// One `[[source]]`.
@@ -240,12 +240,6 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in
-    /// `faults`.
-    pub(super) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
-        parse::sources(tables, faults)
-    }
-
     /// In the order of the policy.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SourceConfig>> {
         self.declared.iter()

@@ -22,7 +22,7 @@ mod route;
 use std::sync::Arc;
 
 use lambda_http::Response;
-use lambda_http::http::Method;
+use lambda_http::http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use self::answer::Refusal;
@@ -70,7 +70,9 @@ impl Endpoint {
         match Event::parse(event)? {
             Event::Request(form, call) => Ok(form.reply(self.answer(call).await)),
             // In a form that each front door takes.
-            Event::Unreadable => Ok(Form::HttpApi.reply(answer::unreadable_request())),
+            Event::Unreadable => {
+                Ok(Form::HttpApi.reply(answer::problem(StatusCode::BAD_REQUEST, "request_unreadable")))
+            }
             Event::Question(question) => {
                 let arrived = self.arrive(question.bearer()).await;
                 question.answer(arrived)
@@ -81,8 +83,10 @@ impl Endpoint {
     async fn answer(&self, call: Call) -> Response<String> {
         let Call { method, route, headers, body_len } = call;
         let mut response = match route {
-            None => answer::not_found(),
-            Some(_) if body_len > MAX_BODY => answer::body_too_large(),
+            None => answer::problem(StatusCode::NOT_FOUND, "not_found"),
+            Some(_) if body_len > MAX_BODY => {
+                answer::problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
             Some(route) => match (route, &method) {
                 (Route::Handoff, &Method::POST) => {
                     let arrived = self.arrive(bearer::of_headers(&headers)).await;

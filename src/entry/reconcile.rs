@@ -244,10 +244,10 @@ impl Reconcile {
         if keys.is_empty() {
             return Ok(());
         }
-        let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        let mut applier = applier.with_looks(self.looks.clone()).remembering(self.recent.clone());
+        let mut applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
+        (applier.looks, applier.recent) = (self.looks.clone(), Some(self.recent.clone()));
         if keys.len() >= MANY {
-            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
+            applier.listed = permit.users_page(1, None).await?.total.into();
         }
         let known = self.catalog.known(permit).await?;
         let (mut items, mut left) = (Vec::new(), None);

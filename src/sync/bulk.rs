@@ -18,14 +18,15 @@ mod options;
 mod planner;
 pub mod problems;
 mod proof;
-mod reading;
 pub mod report;
 mod tally;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, Either, MaybeDone, maybe_done, select};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -34,7 +35,6 @@ pub use self::observer::{Nobody, Observer, Phase, Planned};
 pub use self::options::{BulkSyncError, Options};
 use self::planner::Planner;
 use self::problems::Cause;
-use self::reading::{RECORDS, Reading};
 use self::report::Report;
 use self::writer::Writer;
 use super::catalog::Catalog;
@@ -48,6 +48,12 @@ use crate::permit::{Error, Permit};
 
 /// A chain of people who pass addresses on is followed so far in one run.
 const PASSED_ON: u32 = 8;
+
+/// Records that are read ahead of the planning.
+const RECORDS: usize = 1_024;
+
+/// The reading of a directory, on its way.
+type Reading<'a> = MaybeDone<BoxFuture<'a, Result<Summary, NotWhole>>>;
 
 /// A directory to sync into a Permit environment.
 pub struct BulkSync {
@@ -138,9 +144,12 @@ impl<'a> Run<'a> {
         let (records, mut received) = mpsc::channel(RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
-        let mut reading = Reading::new(directory.read(prefix.as_ref(), records));
-
-        let applier = reading.beside(Box::pin(self.take_census())).await?;
+        // The directory is read beside everything else.
+        let mut reading = maybe_done(directory.read(prefix.as_ref(), records));
+        let applier = match select(Box::pin(self.take_census()), &mut reading).await {
+            Either::Left((applier, _)) => applier?,
+            Either::Right(((), census)) => census.await?,
+        };
         let mut writer = Writer::new(applier.clone());
         let read = self.plan_all(&mut reading, &mut received, &mut writer).await;
         if read.is_err() {
@@ -187,9 +196,10 @@ impl<'a> Run<'a> {
         options.now = permit.time_of(options.now);
         self.report.permit.users = self.census.listing.users;
         self.report.permit.owned = self.census.unseen().count() as u64;
-        let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
-        let applier = applier.with_listing(prefix, self.census.listing.users).with_looks(self.looks.clone());
-        Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
+        let mut applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
+        (applier.prefix, applier.listed) = (prefix, self.census.listing.users.into());
+        (applier.looks, applier.is_dry) = (self.looks.clone(), self.options.dry_run);
+        Ok(Arc::new(applier))
     }
 
     /// Plans every record and writes full batches, until the directory has no more. The batches that were
@@ -202,9 +212,10 @@ impl<'a> Run<'a> {
     ) -> Result<Result<Summary, NotWhole>, Error> {
         let mut records = Vec::with_capacity(RECORDS);
         let mut open = true;
-        while open || reading.goes_on() {
+        let goes_on = |reading: &Reading<'_>| matches!(reading, MaybeDone::Future(_));
+        while open || goes_on(reading) {
             let taken = tokio::select! {
-                () = reading.end(), if reading.goes_on() => continue,
+                () = &mut *reading, if goes_on(reading) => continue,
                 taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
                 Some(applied) = writer.landed(), if !writer.is_idle() => {
                     self.report.count(&mut self.census, applied, self.observer, true)?;
@@ -220,7 +231,8 @@ impl<'a> Run<'a> {
             // The planning is all computation: let others on this thread run too.
             tokio::task::yield_now().await;
         }
-        Ok(reading.outcome())
+        let nothing = || Err(NotWhole("the reading of the directory stopped without a result".into()));
+        Ok(Pin::new(reading).take_output().unwrap_or_else(nothing))
     }
 
     fn plan(&mut self, record: Record) -> Option<Item> {

@@ -25,13 +25,16 @@ const TOKENS: [(&str, Option<TokenKind>); 3] =
 /// What stands for the tenant in an issuer's name.
 const TENANT_ID: &str = "{tenant_id}";
 
-/// The sources of these tables, as far as they can be read.
-pub(super) fn sources(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Sources {
-    let mut declared: Vec<SourceConfig> = Vec::new();
-    for table in tables {
-        declared.extend(source(table, &declared, faults));
+impl Sources {
+    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in
+    /// `faults`.
+    pub(in crate::domain) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
+        let mut declared: Vec<SourceConfig> = Vec::new();
+        for table in tables {
+            declared.extend(source(table, &declared, faults));
+        }
+        Self { declared: declared.into_iter().map(Arc::new).collect() }
     }
-    Sources { declared: declared.into_iter().map(Arc::new).collect() }
 }
 
 /// `None`: what it is called cannot be told.

@@ -155,22 +155,10 @@ pub(super) fn options(route: Route) -> Response<String> {
     response
 }
 
-pub(super) fn not_found() -> Response<String> {
-    problem(StatusCode::NOT_FOUND, "not_found")
-}
-
 pub(super) fn method_not_allowed(route: Route) -> Response<String> {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
     set(&mut response, ALLOW, route.allow());
     response
-}
-
-pub(super) fn body_too_large() -> Response<String> {
-    problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
-}
-
-pub(super) fn unreadable_request() -> Response<String> {
-    problem(StatusCode::BAD_REQUEST, "request_unreadable")
 }
 
 fn unauthorized(code: &'static str, challenge: &'static str) -> Response<String> {
@@ -198,7 +186,7 @@ struct Problem {
     code: &'static str,
 }
 
-fn problem(status: StatusCode, code: &'static str) -> Response<String> {
+pub(super) fn problem(status: StatusCode, code: &'static str) -> Response<String> {
     let title = status.canonical_reason().unwrap_or_default();
     let problem = Problem { kind: "about:blank", title, status: status.as_u16(), code };
     response(status, "application/problem+json", text(&problem))

@@ -27,12 +27,6 @@ pub(super) struct Failed {
     pub(super) turn: Turn,
 }
 
-/// What was sent.
-pub(super) struct Sent {
-    /// Users that were made have their roles.
-    pub(super) roles_too: bool,
-}
-
 /// What the first call for these plans waits its turn for.
 pub(super) fn first_turn(plans: impl Iterator<Item = Plan>) -> Turn {
     let revoked = |plan: Plan| if let Plan::Change(Change { revoke, .. }) = plan { revoke.len() } else { 0 };
@@ -68,13 +62,14 @@ impl<T> Indexed<T> {
 }
 
 impl Applier {
-    /// Sends the calls for these plans. Those that change users end by `until`.
+    /// Sends the calls for these plans. Those that change users end by `until`. Whether users that were made
+    /// have their roles.
     pub(super) async fn send(
         &self,
         permit: &Permit,
         plans: &[Plan],
         until: Option<Instant>,
-    ) -> Result<Sent, Failed> {
+    ) -> Result<bool, Failed> {
         let (mut news, mut writes) = (Indexed::<NewUser>::default(), Indexed::<UserWrite>::default());
         let (mut revoke, mut grant) = (Indexed::default(), Indexed::default());
         for (index, plan) in plans.iter().enumerate() {
@@ -94,7 +89,7 @@ impl Applier {
         let roles_too = self.create(permit, news).await?;
         replace(&changing, &writes).await?;
         assign(&changing, &grant).await?;
-        Ok(Sent { roles_too })
+        Ok(roles_too)
     }
 
     /// Makes the users. Whether they have their roles.
