@@ -313,7 +313,7 @@ mod tests {
 
     fn waiting() -> Waiting {
         let attributes = json!({"email": "jane@example.com", "given_name": "Jane", "locale": "en"});
-        let attributes = serde_json::from_value(attributes).unwrap();
+        let attributes = serde_json::from_value::<serde_json::Map<_, _>>(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
         let (key, source) = (UserKey::new("u1").unwrap(), Source::named("pool"));
         let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());

@@ -1,6 +1,7 @@
 //! What Permit knows of a user, and which of it is ours.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
@@ -40,7 +41,6 @@ pub struct Ledger {
 
 /// An address that Permit refused, and why. Which one it was is told by its hash alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
 pub struct RefusedEmail {
     /// Why.
     pub why: WhyRefused,
@@ -63,38 +63,31 @@ impl RefusedEmail {
         Self { why, hash: hash.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)) }
     }
 
+    /// From its text in the ledger.
+    fn read(text: &str) -> Option<Self> {
+        let (why, hash) = text.split_once(':')?;
+        let why = match why {
+            "taken" => WhyRefused::Taken,
+            "form" => WhyRefused::Form,
+            _ => return None,
+        };
+        Some(Self { why, hash: u64::from_str_radix(hash, 16).ok()? })
+    }
+
     /// Whether it is this one.
     pub fn is(&self, email: &Email) -> bool {
         *self == Self::new(self.why, email)
     }
 }
 
-impl From<RefusedEmail> for String {
-    fn from(RefusedEmail { why, hash }: RefusedEmail) -> Self {
-        let why = match why {
+/// As in the ledger: `taken:0123456789abcdef`.
+impl fmt::Display for RefusedEmail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
             WhyRefused::Taken => "taken",
             WhyRefused::Form => "form",
         };
-        format!("{why}:{hash:016x}")
-    }
-}
-
-/// The text names no refused address.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("not a reason, a colon and 16 hexadecimal digits")]
-pub struct NoRefusedEmail;
-
-impl TryFrom<String> for RefusedEmail {
-    type Error = NoRefusedEmail;
-
-    fn try_from(text: String) -> Result<Self, NoRefusedEmail> {
-        let (why, hash) = text.split_once(':').ok_or(NoRefusedEmail)?;
-        let why = match why {
-            "taken" => WhyRefused::Taken,
-            "form" => WhyRefused::Form,
-            _ => return Err(NoRefusedEmail),
-        };
-        Ok(Self { why, hash: u64::from_str_radix(hash, 16).map_err(|_| NoRefusedEmail)? })
+        write!(f, "{why}:{:016x}", self.hash)
     }
 }
 
@@ -112,7 +105,7 @@ impl Ledger {
             adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
             email_unverified: value.get("email_verified").and_then(Value::as_bool) == Some(false),
             names: Names::read(value.get("names")),
-            refused_email: value.get("refused_email").and_then(text).and_then(|text| text.try_into().ok()),
+            refused_email: value.get("refused_email").and_then(Value::as_str).and_then(RefusedEmail::read),
         })
     }
 
@@ -136,7 +129,7 @@ impl Ledger {
             members.insert("email_verified".into(), false.into());
         }
         if let Some(refused) = refused_email {
-            members.insert("refused_email".into(), String::from(*refused).into());
+            members.insert("refused_email".into(), refused.to_string().into());
         }
         if !names.is_none() {
             members.insert("names".into(), names.to_value());

@@ -29,7 +29,7 @@ impl Identity {
     pub(crate) fn new(
         key: UserKey,
         source: Source,
-        attributes: Map<String, Value>,
+        attributes: impl IntoIterator<Item = (String, Value)>,
         email_verified: bool,
         groups: Option<BTreeSet<String>>,
         enabled: bool,
