@@ -1,4 +1,4 @@
-# The project's commands. `make help` tells them.
+# The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +16,7 @@ run: stand-ins ## Show both jobs end to end on this machine: a sign-in and a bul
 	@cargo run --quiet -p stand-ins --bin demo
 
 .PHONY: quick
-quick: ## Run the tests that need no install and little time (for every edit)
+quick: ## Run the tests that need no install and little time (after every edit)
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --profile quick --lib --test fast; \
 	else \
@@ -24,7 +24,7 @@ quick: ## Run the tests that need no install and little time (for every edit)
 	fi
 
 .PHONY: test
-test: stand-ins providers sdks linters browser ## Run all tests, the end-to-end ones among them
+test: stand-ins providers sdks linters browser ## Run all tests, also the end-to-end ones
 	cargo build --workspace --all-targets
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
@@ -36,7 +36,7 @@ test: stand-ins providers sdks linters browser ## Run all tests, the end-to-end 
 	scripts/rehearsal.py
 
 .PHONY: check
-check: $(CARGO_DENY) ## Check format, lints, licences, doubled dependencies and sources
+check: $(CARGO_DENY) ## Check format, lints, licences, duplicate dependencies and sources
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --offline check licenses bans sources
@@ -56,11 +56,11 @@ outputs: ## Print the deployed stack's next steps and addresses again
 	@scripts/deploy.py --env $(ENV) outputs
 
 .PHONY: rollback
-rollback: ## Back to the deployment before, without a build (under a minute)
+rollback: ## Go back to the deployment before, without a build (under a minute)
 	@scripts/deploy.py --env $(ENV) $(DEPLOY_FLAGS) rollback
 
 .PHONY: enable-schedule
-enable-schedule: ## Turn the stack's nightly bulk sync on, once the plan was looked at
+enable-schedule: ## Turn the stack's nightly bulk sync on, after you have seen a plan
 	@scripts/deploy.py --env $(ENV) enable-schedule
 
 .PHONY: disable-schedule
@@ -68,7 +68,7 @@ disable-schedule: ## Turn the stack's nightly bulk sync off
 	@scripts/deploy.py --env $(ENV) disable-schedule
 
 .PHONY: arm64
-arm64: ## Build the functions for arm64 with what the machine has, and run each under qemu for one event
+arm64: ## Build the functions for arm64 with installed tools, and run each under qemu for one event
 	@scripts/arm64.sh
 
 .PHONY: bench
@@ -80,15 +80,15 @@ build: ## Build everything for this machine
 	cargo build --workspace --all-targets
 
 .PHONY: sdks
-sdks: # Permit's own SDKs, for the test that runs them against the sandbox
+sdks: # Install Permit's own SDKs, for the test that runs them against the sandbox
 	@scripts/install-sdks.sh
 
 .PHONY: stand-ins
-stand-ins: ## Install what stands for AWS into .local/ (once; needs Python and Node)
+stand-ins: ## Install the stand-ins for AWS into .local/ (once; needs Python and Node)
 	@scripts/install-stand-ins.sh
 
 .PHONY: providers
-providers: ## Install what stands for identity providers into .local/ (once; needs Node)
+providers: ## Install the stand-ins for identity providers into .local/ (once; needs Node)
 	@scripts/install-providers.sh
 
 .PHONY: linters
@@ -96,11 +96,11 @@ linters: ## Install the linters and the local engine of the state machine into .
 	@scripts/lint-template.sh install
 
 .PHONY: browser
-browser: ## Install what the tests look at a page with, where it is missing (Debian)
+browser: ## Install the browser that the tests open pages with, if it is missing (Debian)
 	@scripts/install-browser.sh
 
 .PHONY: pictures
-pictures: stand-ins browser ## Make README's pictures anew, from real runs
+pictures: stand-ins browser ## Make README's pictures again, from real runs
 	@cargo build --quiet --workspace --bins
 	@cargo run --quiet -p stand-ins --bin pictures
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the four functions for arm64 with what the machine has, and runs each under qemu for one event. Says what is
-# missing where it cannot. It installs nothing, and lets no tool fetch a Rust target.
+# Builds the four functions for arm64 with installed tools, and runs each under qemu for one event. If it
+# cannot, it says what is missing. It installs nothing, and lets no tool fetch a Rust target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,8 +8,8 @@ target=aarch64-unknown-linux-gnu
 folder=target/arm64
 missing=()
 
-# Rust's library for arm64: the toolchain's own, or Debian's (trixie-backports) unpacked into a folder of its own, for the
-# very same version of rustc.
+# Rust's library for arm64: the toolchain's own, or Debian's (trixie-backports), unpacked into its own folder.
+# It must have the same version as rustc.
 library=$(rustc --print target-libdir --target "$target" 2>/dev/null || true)
 debian=.local/arm64-rust
 if ! compgen -G "$library/libcore-*.rlib" >/dev/null; then
@@ -53,8 +53,8 @@ else
 fi
 echo "built in $((SECONDS - started)) s"
 
-# Without Permit and without AWS: each starts, takes an event and answers as it does when nobody can be reached.
-# The endpoint does not start without an issuer to trust.
+# There is no Permit and no AWS here: each function starts, takes an event and answers as it does when it can
+# reach neither. The endpoint does not start without a trusted issuer.
 printf '\n[[source]]\nname = "local"\nissuer = "https://issuer.example.com"\naudiences = ["local"]\n' |
     cat policy/policy.toml - >"$folder/policy.toml"
 export HANDOFF_POLICY_FILE=$folder/policy.toml PERMIT_API_KEY=permit_key_local PERMIT_API_URL=http://127.0.0.1:9 \
@@ -66,7 +66,7 @@ for function in "${functions[@]}"; do
     log=$folder/$function.log
     status=0
     answer=$(scripts/run_once.py "events/${events[$function]}.json" "$qemu" -L /usr/aarch64-linux-gnu "$binary" 2>"$log") || status=$?
-    # Nobody can be reached, so that a run of the bulk sync fails; that it says so is an answer.
+    # The bulk sync's run fails, since it can reach neither. Its error counts as an answer.
     if [[ -z $answer || ($status -ne 0 && $function != bulk-sync) ]]; then
         echo "$function: no answer" >&2
         tail -n 20 "$log" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails where a program needs a newer C library than VERSION: it would not start on older systems.
+# Fails if a program needs a newer C library than VERSION: it would not start on older systems.
 #
 #   scripts/check-glibc.sh PROGRAM VERSION
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds terraform/ against template.yaml: rights, settings, limits, alarms, and the defaults of what both let one choose.
+"""Compares terraform/ with template.yaml: rights, settings, limits, alarms, and the defaults of parameters in both.
 
 Runs in checkov's environment, which has the parser of Terraform's language. `make lint` runs it.
 """
@@ -12,7 +12,7 @@ import hcl2
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-# In template.yaml alone: the endpoint, which needs an HTTP API, and what only SAM has.
+# Only in template.yaml: the endpoint, which needs an HTTP API, and what only SAM has.
 ENDPOINT = {"HttpEndpoint", "HandoffAllowedOrigins"}
 ALARMS_OF_TEMPLATE = {"handoff-errors"}
 ROLES = {
@@ -61,7 +61,7 @@ def main():
 
 
 def plain(value):
-    """hcl2's values, without its lists of one and its quotes."""
+    """hcl2's values, without its one-item lists and its quotes."""
     if isinstance(value, dict):
         return {str(key).strip('"'): plain(item) for key, item in value.items() if not str(key).startswith("__")}
     if isinstance(value, list):
@@ -182,7 +182,7 @@ def alarms(locals_, template):
             same(f"outcome of {name}", {alarm["dimensions"].get("outcome")} - {None}, outcome)
             continue
         expression = next(metric["Expression"] for metric in properties["Metrics"] if "Expression" in metric)
-        # The endpoint is in template.yaml alone.
+        # The endpoint is only in template.yaml.
         same(f"expression of {name}", alarm["expression"], expression.replace("FILL(endpoint, 0) + ", ""))
         metrics = {metric["Id"]: metric["MetricStat"] for metric in properties["Metrics"] if "MetricStat" in metric}
         metrics.pop("endpoint", None)
@@ -213,7 +213,7 @@ def parameters(variables, template):
     ours = {name: spec for name, spec in variables.items() if name not in ("name", "packages", "policy_file")}
     same("the parameters", sorted(ours), sorted(theirs))
     for name in sorted(set(ours) & set(theirs)):
-        # `None`: it must be given.
+        # `None` if the parameter has no default.
         default, other = text(ours[name].get("default")), text(theirs[name].get("Default"))
         same(f"default of {name}", default, other)
 
@@ -229,7 +229,7 @@ def snake(name):
 
 
 def others(template):
-    """Every kind of thing in template.yaml is here or is left out on purpose."""
+    """Every resource in template.yaml is either in terraform/ or left out on purpose."""
     endpoint = {"HandoffFunction", "HandoffApi", "HandoffAccessLogs", "HandoffRole", "HandoffLogs"}
     known = (
         set(ROLES.values()) | set(FUNCTIONS.values()) | set(QUEUES.values()) | endpoint

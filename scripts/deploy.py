@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Deploys a stack: asks on the first run, checks what can be checked beforehand, builds, deploys, says what is next.
+"""Deploys a stack: asks on the first run, checks everything it can first, builds, deploys, names the next steps.
 
   scripts/deploy.py [--env NAME] deploy [--yes]     what `make deploy` runs; --yes asks nothing (CI)
   scripts/deploy.py [--env NAME] check              the checks alone
@@ -7,8 +7,8 @@
   scripts/deploy.py [--env NAME] outputs            the next steps and addresses again
   scripts/deploy.py [--env NAME] enable-schedule    the nightly bulk sync on (disable-schedule: off)
 
---env is a section of samconfig.toml: [NAME.deploy.parameters]. `default` where it is left out. Its policy is the folder
-policy/NAME where there is one, else policy/. Downloads nothing.
+--env is a section of samconfig.toml: [NAME.deploy.parameters]. Without it, NAME is `default`. The policy is in the folder
+policy/NAME if it exists, else in policy/. Downloads nothing.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "samconfig.toml"
 TEMPLATE = ROOT / ".deploy.template.yaml"
-# The latest two deployments of each stack, as they were built.
+# Holds the latest two deployments of each stack, as built.
 KEPT = ROOT / ".deploy"
 FUNCTIONS = ["post-authentication", "handoff", "reconcile", "bulk-sync"]
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 POOL = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-[0-9]+)_[0-9A-Za-z]+$")
 STACK = re.compile(r"^[A-Za-z][-A-Za-z0-9]*$")
-# Lambda's names have 64 characters, and the longest of ours puts this behind the stack's.
+# Lambda's names have at most 64 characters. This is our longest suffix.
 LONGEST_STACK = 64 - len("-post-authentication")
 PERMIT = {"us": "https://api.permit.io", "eu": "https://api.eu.permit.io"}
 
@@ -118,12 +118,12 @@ class Stack:
 
     @property
     def policy(self):
-        """The folder of the policy, as the template has it."""
+        """The policy's folder, as a path for the template."""
         own = Path("policy") / self.env
         return own if own.is_dir() else Path("policy")
 
     def check(self):
-        """What would fail late, or deploy into the wrong place."""
+        """Raises `Wrong` for settings that would fail late, or deploy into the wrong place."""
         if not STACK.match(self.name) or len(self.name) > LONGEST_STACK:
             raise Wrong(
                 f"stack_name `{self.name}`: use a letter, then letters, digits and -, at most {LONGEST_STACK} characters "
@@ -150,7 +150,7 @@ class Stack:
             )
 
     def aws(self, *arguments):
-        """Calls the AWS CLI, and gives its JSON."""
+        """Calls the AWS CLI, and returns its JSON."""
         command = ["aws", *arguments, "--region", self.region, "--output", "json"]
         command += ["--profile", self.profile] if self.profile else []
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
@@ -160,7 +160,7 @@ class Stack:
 
 
 def overrides(items):
-    """`parameter_overrides` as SAM reads it: a list of Key=Value, or one text of them. Quotes keep blanks together."""
+    """Reads `parameter_overrides` as SAM does: a list of Key=Value, or one text of them. Quotes keep blanks together."""
     found = {}
     for item in [items] if isinstance(items, str) else items:
         for key, quoted, plain in re.findall(r"""([A-Za-z0-9]+)=(?:"((?:\\.|[^"\\])*)"|((?:\\.|[^\s"\\])*))""", item):
@@ -198,7 +198,7 @@ def answer(question, default, is_right):
 
 
 def architecture():
-    """arm64 costs less; the machine's own processor needs no other target."""
+    """arm64 if its target is installed or if none is, since it costs less; else the installed one."""
     installed = [name for name in TARGETS if has_target(name)]
     return "arm64" if "arm64" in installed or not installed else installed[0]
 
@@ -262,7 +262,7 @@ def policy(stack):
 
 
 def command_line():
-    """The command line of this checkout's version: installed, or built."""
+    """The command line of this checkout's version: an installed or built one, or else a build."""
     version = tomllib.loads(Path("Cargo.toml").read_text())["workspace"]["package"]["version"]
     for program in ("permit-handoff", "target/release/permit-handoff", "target/debug/permit-handoff"):
         found = shutil.which(program)
@@ -298,12 +298,12 @@ def deploy(stack, may_ask, template):
     command = ["sam", "deploy", "--config-file", str(CONFIG), "--config-env", stack.env, "--template-file", str(template)]
     command += ["--stack-name", stack.name, "--region", stack.region]
     command += [] if may_ask else ["--no-confirm-changeset"]
-    # SAM prints the outputs in a table as wide as the terminal, cut inside of words. Ours come after it.
+    # SAM prints the outputs in a table as wide as the terminal, cut inside words. Ours follow it.
     run_or_fail(command, "the deployment failed; CloudFormation has put back what was there before")
 
 
 def keep(stack):
-    """Keeps what was deployed, for a rollback. The one before it becomes `previous`."""
+    """Keeps this deployment for a rollback. The one before it becomes `previous`."""
     current, previous = KEPT / stack.env / "current", KEPT / stack.env / "previous"
     if current.exists():
         shutil.rmtree(previous, ignore_errors=True)
@@ -374,7 +374,7 @@ def step(text):
 
 
 def run_quietly(*command):
-    """What it prints; "" where it fails or is not there."""
+    """What the command prints; "" if it fails or does not exist."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     except OSError:

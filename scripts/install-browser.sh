@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sees to what the command line's tests look through: Chromium (or Chrome), and `script` for a terminal. Where they are there
-# already, which is the rule on a desk, it does nothing; on Debian as root it installs them; else it says what to install.
+# Installs what the command line's tests need: Chromium (or Chrome), and `script` for a terminal. If both
+# exist, as on most desktops, it does nothing. As root on Debian it installs them. Else it says what to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# axe-core says what of a page a screen reader or a keyboard cannot use. Pinned; npm runs no package's scripts.
+# axe-core finds what a screen reader or a keyboard cannot use on a page. It is pinned, and npm runs no
+# package's scripts.
 if ! cmp -s tests/browser/package-lock.json .local/browser/package-lock.json; then
   rm -rf .local/browser && mkdir -p .local/browser
   cp tests/browser/package.json tests/browser/package-lock.json .local/browser/

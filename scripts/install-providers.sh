@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the stand-ins of identity providers that the slow tests start (Okta and Clerk by emulate, Firebase by its Auth emulator), into
-# .local/providers (ignored by git, 250 MB). All versions are pinned, npm runs no package's scripts, and a second run does
-# nothing and needs no network.
+# Installs the stand-ins for identity providers that the slow tests start (emulate for Okta and Clerk, the
+# Auth emulator for Firebase) into .local/providers (ignored by git, 250 MB). All versions are pinned, npm
+# runs no package's scripts, and a second run does nothing and needs no network.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

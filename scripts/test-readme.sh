@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the block of README.md "Call one function by hand" as it stands, line by line, and holds what the function answers
-# against the event, on free ports in place of the two that README.md names. Its servers end with it.
+# Runs the block "Call one function by hand" of README.md as it is, line by line, and compares the function's
+# answer with the event. It uses free ports in place of the two in README.md. Its servers end with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ trap 'for pid in $(jobs -p); do pkill -TERM -P "$pid" || true; kill "$pid" || tr
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A server of the block has to listen before the next line: a person waits for that too.
+# A server of the block must listen before the next line runs: a person waits for that too.
 wait_for() {
     for _ in {1..1200}; do
         if listens "$1"; then return; fi

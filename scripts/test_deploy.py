@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What scripts/deploy.py reads, writes and refuses. `make test` runs it; the rehearsal runs the rest."""
+"""Tests what scripts/deploy.py reads, writes and refuses. `make test` runs it. The rehearsal covers the rest."""
 
 import os
 import subprocess

@@ -8,8 +8,7 @@
 //! - [`queue`]: the queue of people to look at; [`runs`]: the bulk sync's state machine; [`secrets`]: the API
 //!   key;
 //! - [`http`]: how the SDK's requests are sent; [`json_api`]: calls for which the SDK's crate would be too
-//!   much;
-//!   [`fault`]: why they failed.
+//!   much, [`signature`] signs them; [`fault`]: why they failed.
 
 pub mod change;
 pub mod event;
@@ -26,6 +25,7 @@ mod retry;
 pub mod runs;
 pub mod sdk;
 pub mod secrets;
+pub mod signature;
 pub mod triggers;
 mod user_pool_id;
 

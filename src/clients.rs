@@ -20,7 +20,7 @@ use crate::aws::queue::{Queue, SqsQueue};
 use crate::aws::secrets::SecretsManagerKey;
 use crate::config::{self, KeySetting, PermitSettings};
 use crate::domain::policy::Policy;
-use crate::permit::{self, ApiKey, Environment, Permit, StaticKey};
+use crate::permit::{self, ApiKey, Permit, StaticKey};
 use crate::sync::looks::Looks;
 use crate::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use crate::tls::{self, InvalidTrust, NoClient, Peer};
@@ -94,11 +94,8 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
         KeySetting::SecretId(id) => Arc::new(SecretsManagerKey::new(aws, id.clone(), timeout)),
         KeySetting::Key(key) => Arc::new(StaticKey::new(key.clone())),
     };
-    let environment = environment.as_ref().map(|(project, environment)| Environment {
-        project: project.clone(),
-        environment: environment.clone(),
-    });
-    let (api_url, pdp_url, limits) = (api_url.clone(), pdp_url.clone(), *limits);
+    let (api_url, environment, pdp_url, limits) =
+        (api_url.clone(), environment.clone(), pdp_url.clone(), *limits);
     Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
 }
 

@@ -16,10 +16,10 @@ use secrecy::SecretString;
 pub use self::doctor::Doctor;
 pub use self::reader::{InvalidSettings, SettingFault, policy};
 use self::reader::{Reader, read};
-use crate::aws::{FunctionArn, InvalidFunctionArn, UserPoolId};
+use crate::aws::{FunctionArn, UserPoolId};
 use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
-use crate::permit::{Address, Limits};
+use crate::permit::{Address, Environment, Limits};
 
 /// Permit's address where nobody says otherwise.
 const PERMIT_API_URL: &str = "https://api.permit.io";
@@ -51,7 +51,7 @@ pub struct PermitSettings {
     /// `PERMIT_API_KEY_SECRET_ID` or `PERMIT_API_KEY`.
     pub key: KeySetting,
     /// `PERMIT_PROJECT` and `PERMIT_ENVIRONMENT`, each an id or a key; `None`: the API key's scope says.
-    pub environment: Option<(String, String)>,
+    pub environment: Option<Environment>,
     /// `PERMIT_PDP_URL`; `None`: off.
     pub pdp_url: Option<Address>,
     /// `PERMIT_LIMITS`; the documented ones where it is not set.
@@ -105,7 +105,7 @@ impl BadDeployment {
         };
         let mut reader = Reader::new(&lookup);
         let url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value();
-        let pool = reader.parsed("USER_POOL_ID", parse::user_pool_id).value();
+        let pool = reader.parsed("USER_POOL_ID", parse::named).value();
         Self { on_failure, queue: url.zip(pool) }
     }
 }
@@ -209,7 +209,7 @@ impl PermitSettings {
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::permit_address);
+        let api_url = reader.parsed_or("PERMIT_API_URL", PERMIT_API_URL, parse::parsed);
         let secret_id = reader.parsed("PERMIT_API_KEY_SECRET_ID", parse::secret_id);
         let key = reader.parsed("PERMIT_API_KEY", parse::api_key);
         reader.exactly_one(
@@ -228,11 +228,12 @@ impl PermitSettings {
             );
         }
         let pdp_url = reader.parsed("PERMIT_PDP_URL", parse::pdp_address);
-        let limits = reader.parsed("PERMIT_LIMITS", parse::limits);
+        let limits = reader.parsed("PERMIT_LIMITS", parse::parsed);
         Some(Self {
             api_url: api_url?,
             key: secret_id.or(key.map(KeySetting::Key).value())?,
-            environment: project.value().zip(environment.value()),
+            environment: (project.value().zip(environment.value()))
+                .map(|(project, environment)| Environment { project, environment }),
             pdp_url: pdp_url.value(),
             limits: limits.value().unwrap_or_default(),
         })
@@ -247,17 +248,12 @@ impl SignIn {
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let common = Common::read(reader);
-        let groups = reader.parsed_or("SIGN_IN_GROUPS", "lookup", |text| match text {
-            "lookup" => Ok(SignInGroups::Lookup),
-            "skip" => Ok(SignInGroups::Skip),
-            "event" => Ok(SignInGroups::Event),
-            _ => Err(format!("`{text}` is not one of `lookup`, `skip` and `event`")),
-        });
-        let on_failure = reader.parsed_or("SIGN_IN_ON_FAILURE", "admit", |text| match text {
-            "admit" => Ok(OnFailure::Admit),
-            "deny" => Ok(OnFailure::Deny),
-            _ => Err(format!("`{text}` is neither `admit` nor `deny`")),
-        });
+        let groups = reader.one_of(
+            "SIGN_IN_GROUPS",
+            &[("lookup", SignInGroups::Lookup), ("skip", SignInGroups::Skip), ("event", SignInGroups::Event)],
+        );
+        let on_failure =
+            reader.one_of("SIGN_IN_ON_FAILURE", &[("admit", OnFailure::Admit), ("deny", OnFailure::Deny)]);
         let budget = reader.parsed_or("SIGN_IN_BUDGET_MS", "3500", |text| {
             parse::whole_number(text, 100..=4500, "milliseconds (Cognito waits for 5000 in all)")
         });
@@ -265,7 +261,7 @@ impl SignIn {
             parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
         });
         let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
-        let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+        let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
         Some(Self {
             user_pool_id: user_pool_id.value(),
             common: common?,
@@ -286,17 +282,11 @@ impl BulkSync {
             let user_pool_id = reader.required(
                 "USER_POOL_ID",
                 "set it to the id of the Cognito user pool, as in eu-west-1_AbCdEfGhI",
-                parse::user_pool_id,
+                parse::named,
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
-            let change_events = reader.parsed_or("CHANGE_EVENTS", "off", |text| match text {
-                "on" => Ok(true),
-                "off" => Ok(false),
-                _ => Err(format!("`{text}` is neither `on` nor `off`")),
-            });
-            let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", |text| {
-                text.parse().map_err(|invalid: InvalidFunctionArn| format!("`{text}` is {invalid}"))
-            });
+            let change_events = reader.one_of("CHANGE_EVENTS", &[("off", false), ("on", true)]);
+            let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", parse::named);
             Some(Self {
                 common: common?,
                 user_pool_id: user_pool_id?,
@@ -326,7 +316,7 @@ impl Explain {
         read(&lookup, |reader| {
             let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
             let policy = reader.policy();
-            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
             Some(Self { policy: policy?, permit: permit?, user_pool_id: user_pool_id.value() })
         })
     }
@@ -358,7 +348,7 @@ impl Reconcile {
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let common = Common::read(reader);
-            let user_pool_id = reader.parsed("USER_POOL_ID", parse::user_pool_id);
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
             let queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
             let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
             let state_machine_arn = reader.parsed("BULK_SYNC_STATE_MACHINE_ARN", parse::state_machine_arn);

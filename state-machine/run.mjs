@@ -1,32 +1,33 @@
-// Runs bulk-sync.asl.json in this process, with a Lambda Invoke API behind its task: the test's, or that of a real
-// binary under `cargo lambda watch`. Prints one JSON object: {status, output | error + cause, requests, failed}, where
-// `failed` is what the step "Run failed" gave for each part that ended there: what an operator finds in the console.
+// Runs bulk-sync.asl.json in this process, with a Lambda Invoke API behind its task: the test's, or that of a
+// real binary under `cargo lambda watch`. Prints one JSON object:
+// {status, output | error + cause, requests, failed}. `failed` has the output of the step "Run failed" for
+// each part that ended there, as an operator sees it in the console.
 //
 //   node state-machine/run.mjs --endpoint http://127.0.0.1:9000 --function bulk-sync --shards 16
 //   node state-machine/run.mjs --validate
 //
-// Exit codes: 0 the execution succeeded, 1 it failed, 2 the definition or the call of this script is wrong.
+// Exit codes: 0 if the execution succeeded, 1 if it failed, 2 if the definition or the options are wrong.
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
 const { values: options } = parseArgs({
   options: {
-    // Where the packages of package-lock.json were installed (scripts/lint-template.sh install).
+    // The folder in which scripts/lint-template.sh installs the packages of package-lock.json.
     modules: { type: "string", default: new URL("../.local/state-machine/", import.meta.url).pathname },
     validate: { type: "boolean", default: false },
     endpoint: { type: "string" },
     function: { type: "string", default: "bulk-sync" },
     shards: { type: "string", default: "1" },
     concurrency: { type: "string", default: "1" },
-    // Answers as if an older execution were still running.
+    // Answer as if an older execution were still running.
     "another-run": { type: "boolean", default: false },
     after: { type: "string" },
   },
 });
 const require = createRequire(options.modules);
 
-// aws-local-stepfunctions is written for Node 22, which has this; Debian's Node has not.
+// aws-local-stepfunctions is written for Node 22, which has this. Debian's Node does not.
 Promise.withResolvers ??= () => {
   const parts = {};
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
@@ -56,7 +57,7 @@ if (!isValid) fail(errorsText());
 if (options.validate) process.exit(0);
 if (!options.endpoint) fail("--endpoint names the Lambda Invoke API, for example http://127.0.0.1:9000");
 
-// The state machine's task names its function by ARN. Local servers know it by name.
+// The state machine's task names the function by ARN, but local servers know it by name.
 async function invoke({ FunctionName, Payload }) {
   if (FunctionName !== functionArn) throw taskError("Lambda.ResourceNotFoundException", FunctionName);
   requests.push(Payload);
@@ -71,7 +72,7 @@ async function invoke({ FunctionName, Payload }) {
   return { StatusCode: answer.status, Payload: body };
 }
 
-// Whether the function ran and failed. AWS answers 200 with a header then; `cargo lambda watch` answers 500 without it.
+// Whether the function ran and failed. AWS then answers 200 with a header, `cargo lambda watch` 500 without.
 function isFunctionError({ status, headers }, body) {
   return headers.has("x-amz-function-error") || (status === 500 && typeof body.errorType === "string");
 }
@@ -112,7 +113,7 @@ let result;
 try {
   result = { status: "SUCCEEDED", output: await run.result };
 } catch (error) {
-  // The engine's own error names the state machine's only in its events.
+  // The engine's own error does not name the state machine's error. Only its events do.
   await watching;
   result = { status: "FAILED", error: error.name, cause: error.message, ...failure };
 }

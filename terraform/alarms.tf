@@ -1,10 +1,10 @@
-# docs/operations.md has a section for each: what it means, what to do.
+# docs/operations.md has a section for each alarm: what it means, and what to do.
 
 locals {
   function_name = { for name in keys(local.functions) : name => "${var.name}-${name}" }
   machine       = "${local.arn}:states:${local.place}:stateMachine:${var.name}-bulk-sync"
 
-  # What an alarm says of itself comes before this.
+  # Defaults: what an alarm sets itself overrides them.
   usual = {
     namespace  = "PermitHandoff"
     statistic  = "Sum"
@@ -15,7 +15,7 @@ locals {
     comparison = "GreaterThanOrEqualToThreshold"
   }
 
-  # On one metric.
+  # Alarms on one metric.
   alarms = {
     sign-ins-refused = {
       description = "People were turned away at sign-in because Permit could not be brought up to date"
@@ -83,7 +83,7 @@ locals {
     }
   }
 
-  # On a sum or a ratio of metrics.
+  # Alarms on a sum or a ratio of metrics.
   math_alarms = {
     function-errors = {
       description = "A function that answers sign-ins or reads the queue failed"

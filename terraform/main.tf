@@ -1,6 +1,7 @@
-# permit-handoff by Terraform: the trigger, its queue and consumer, and the nightly bulk sync. What template.yaml says, says
-# this: scripts/compare-terraform.py fails where rights, settings or limits differ. POST /handoff and the dashboard are in
-# template.yaml alone. The triggers are attached where the pool is: see outputs.tf.
+# permit-handoff for Terraform: the trigger, its queue and consumer, and the nightly bulk sync. It says the
+# same as template.yaml: scripts/compare-terraform.py fails if rights, settings or limits differ. POST
+# /handoff and the dashboard are only in template.yaml. Attach the triggers where the pool is managed: see
+# outputs.tf.
 
 data "aws_caller_identity" "this" {}
 data "aws_region" "this" {}
@@ -15,10 +16,10 @@ locals {
   pool_arn = "${local.arn}:cognito-idp:${local.place}:userpool/${var.user_pool_id}"
   secret   = var.permit_api_key_secret_arn != "" ? var.permit_api_key_secret_arn : one(aws_secretsmanager_secret.api_key[*].arn)
 
-  # Parts that run side by side divide the bulk sync's 70% of Permit's limits.
+  # Parts that run at once divide the bulk sync's 70% of Permit's limits.
   bulk_share = { "1" = "0.7", "2" = "0.35", "4" = "0.17" }
 
-  # What a right is on, by the words of tests/permissions.toml.
+  # The resources that rights are on, by the names in tests/permissions.toml.
   resources = {
     secret        = local.secret
     pool          = local.pool_arn
@@ -62,7 +63,7 @@ locals {
         DEAD_LETTER_QUEUE_URL = aws_sqs_queue.this["overflow-dead"].url
         RECONCILE_QUEUE_URL   = aws_sqs_queue.this["overflow"].url
         USER_POOL_ID          = var.user_pool_id
-        # Only where the schedule may run it too.
+        # Set only if the schedule may run the state machine too.
         BULK_SYNC_STATE_MACHINE_ARN = var.schedule_state == "ENABLED" ? local.resources["state-machine"] : ""
       }
     }
@@ -80,7 +81,7 @@ locals {
     }
   }
 
-  # Calls after which somebody is looked at.
+  # Calls that lead to a look at a person, or to a bulk sync.
   change_events = [
     "AdminAddUserToGroup", "AdminConfirmSignUp", "AdminCreateUser", "AdminDeleteUser", "AdminDeleteUserAttributes",
     "AdminDisableProviderForUser", "AdminDisableUser", "AdminEnableUser", "AdminLinkProviderForUser",
@@ -121,7 +122,7 @@ locals {
     }
   }
 
-  # Who may take on each role.
+  # The service that may assume each role.
   trust = {
     post-authentication = "lambda"
     reconcile           = "lambda"
@@ -157,8 +158,8 @@ resource "aws_lambda_layer_version" "policy" {
 }
 
 resource "aws_secretsmanager_secret" "api_key" {
-  #checkov:skip=CKV_AWS_149:A customer-managed key costs money and a key policy; kms_key_arn gives one where it is asked for
-  #checkov:skip=CKV2_AWS_57:Permit's keys are made in Permit: there is nothing that could rotate them here
+  #checkov:skip=CKV_AWS_149:A customer-managed key costs money and needs a key policy; set kms_key_arn to use one
+  #checkov:skip=CKV2_AWS_57:Permit makes its keys: nothing here could rotate them
   count       = var.permit_api_key_secret_arn == "" ? 1 : 0
   name        = "${var.name}/permit-api-key"
   description = "The Permit API key of ${var.name}"
@@ -227,7 +228,7 @@ resource "aws_iam_role_policy_attachment" "vpc" {
 
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_158:Logs hold no personal data and are encrypted by AWS; kms_key_arn gives a customer-managed key
-  #checkov:skip=CKV_AWS_338:log_retention_days says how long
+  #checkov:skip=CKV_AWS_338:log_retention_days sets how long
   for_each          = local.functions
   name              = "/aws/lambda/${var.name}-${each.key}"
   retention_in_days = var.log_retention_days
@@ -235,10 +236,10 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50:X-Ray wants rights on every resource
-  #checkov:skip=CKV_AWS_115:Sign-ins may not be capped below what Cognito sends; the others are bounded by queue and state machine
-  #checkov:skip=CKV_AWS_116:Nothing calls these functions asynchronously; queue and schedule have dead-letter queues of their own
-  #checkov:skip=CKV_AWS_117:A VPC is optional, all that a function calls by default is a public HTTPS endpoint
+  #checkov:skip=CKV_AWS_50:X-Ray needs rights on every resource
+  #checkov:skip=CKV_AWS_115:A cap could refuse sign-ins that Cognito sends; queue and state machine bound the others
+  #checkov:skip=CKV_AWS_116:Nothing calls these functions asynchronously; queue and schedule have their own dead-letter queues
+  #checkov:skip=CKV_AWS_117:A VPC is optional; by default a function calls only public HTTPS endpoints
   #checkov:skip=CKV_AWS_173:The settings hold no secret; kms_key_arn encrypts them with a customer-managed key
   #checkov:skip=CKV_AWS_272:The release's zips are attested (gh attestation verify) and have checksums
   for_each         = local.functions
@@ -254,7 +255,7 @@ resource "aws_lambda_function" "this" {
   role             = aws_iam_role.this[each.key].arn
   kms_key_arn      = local.has_key ? var.kms_key_arn : null
   environment {
-    # A setting that is empty is left out.
+    # Empty settings are left out.
     variables = { for name, value in merge(local.shared_environment, each.value.environment) : name => value if value != "" }
   }
   logging_config {
@@ -301,7 +302,8 @@ resource "aws_sqs_queue" "this" {
   kms_master_key_id          = local.has_key ? var.kms_key_arn : null
 }
 
-# Five tries, half an hour apart, outlast an outage of two hours. What is lost after that, the bulk sync repairs.
+# Five tries, half an hour apart, outlast an outage of two hours. The bulk sync repairs what is lost after
+# that.
 resource "aws_sqs_queue_redrive_policy" "overflow" {
   queue_url = aws_sqs_queue.this["overflow"].id
   redrive_policy = jsonencode({
@@ -353,8 +355,8 @@ resource "aws_sqs_queue_policy" "this" {
   policy    = data.aws_iam_policy_document.queue[each.key].json
 }
 
-# CloudTrail tells EventBridge of Cognito's calls, where a trail logs management events. What a call changed, `reconcile`
-# reads in the pool.
+# If a trail logs management events, CloudTrail reports calls of Cognito's API to EventBridge. `reconcile`
+# then reads in the pool what a call changed.
 resource "aws_cloudwatch_event_rule" "changes" {
   count       = var.change_events == "on" ? 1 : 0
   name        = "${var.name}-changes"
@@ -365,7 +367,7 @@ resource "aws_cloudwatch_event_rule" "changes" {
     detail = {
       eventSource = ["cognito-idp.amazonaws.com"]
       eventName   = local.change_events
-      # Calls of people themselves may have the pool elsewhere, or not at all: `reconcile` looks.
+      # A call by the person may name the pool elsewhere in the event, or not at all: `reconcile` checks it.
       "$or" = [
         { requestParameters = { userPoolId = [var.user_pool_id] } },
         { requestParameters = { userPoolId = [{ exists = false }] } },
@@ -399,8 +401,8 @@ resource "aws_lambda_event_source_mapping" "overflow" {
 # ---------------------------------------------------------------- The bulk sync
 
 resource "aws_sfn_state_machine" "bulk_sync" {
-  #checkov:skip=CKV_AWS_284:X-Ray wants rights on every resource
-  #checkov:skip=CKV_AWS_285:So do logs; an execution's history is kept for 90 days
+  #checkov:skip=CKV_AWS_284:X-Ray needs rights on every resource
+  #checkov:skip=CKV_AWS_285:So do logs; AWS keeps an execution's history for 90 days
   name     = "${var.name}-bulk-sync"
   role_arn = aws_iam_role.this["state-machine"].arn
   definition = templatefile("${path.module}/../state-machine/bulk-sync.asl.json", {
@@ -413,7 +415,7 @@ resource "aws_sfn_state_machine" "bulk_sync" {
 }
 
 resource "aws_scheduler_schedule" "bulk_sync" {
-  #checkov:skip=CKV_AWS_297:The input is {}; there is nothing in it to encrypt
+  #checkov:skip=CKV_AWS_297:The input is {}, with nothing to encrypt
   name                         = "${var.name}-bulk-sync"
   description                  = "Starts the bulk sync"
   schedule_expression          = var.schedule

@@ -1,5 +1,5 @@
 output "trigger_arn" {
-  description = "What the user pool's triggers call. Where Terraform manages the pool, put this into it, and they stay: lambda_config { post_authentication = module.permit_handoff.trigger_arn, post_confirmation = module.permit_handoff.trigger_arn }"
+  description = "The function that the user pool's triggers call. If Terraform manages the pool, put this into it, so that the triggers stay: lambda_config { post_authentication = module.permit_handoff.trigger_arn, post_confirmation = module.permit_handoff.trigger_arn }"
   value       = aws_lambda_function.this["post-authentication"].arn
 }
 

@@ -1,7 +1,8 @@
-# The parameters of template.yaml, by the same names and with the same defaults: scripts/compare-terraform.py holds them together.
+# The parameters of template.yaml, with the same names and defaults: scripts/compare-terraform.py checks that
+# they agree.
 
 variable "name" {
-  description = "Name of the deployment; the functions' names begin with it. The command line's --stack."
+  description = "Name of the deployment. The functions' names begin with it, and the command line's --stack takes it."
   type        = string
   default     = "permit-handoff"
   validation {
@@ -30,7 +31,7 @@ variable "user_pool_id" {
 }
 
 variable "permit_api_key_secret_arn" {
-  description = "ARN of a secret that already holds the Permit API key. Empty: an empty secret is made."
+  description = "ARN of a secret that already holds the Permit API key. Empty: an empty secret is created."
   type        = string
   default     = ""
 }
@@ -54,7 +55,7 @@ variable "permit_environment" {
 }
 
 variable "permit_pdp_url" {
-  description = "Address of your PDP; empty writes to Permit alone."
+  description = "Address of your PDP. Empty: writes go only to Permit."
   type        = string
   default     = ""
 }
@@ -78,7 +79,7 @@ variable "sign_in_on_failure" {
 }
 
 variable "sign_in_budget_ms" {
-  description = "The longest that a sign-in may take in the handler. Cognito gives up at 5000."
+  description = "How long a sign-in may take in the handler. Cognito gives up at 5000."
   type        = number
   default     = 3500
 }
@@ -90,7 +91,7 @@ variable "sign_in_cache_seconds" {
 }
 
 variable "change_events" {
-  description = "on has changes in the pool in Permit within seconds. It needs a CloudTrail trail that logs management events in this region; without one it does nothing."
+  description = "on brings changes in the pool to Permit within seconds. It needs a CloudTrail trail that logs management events in this region. Without a trail it does nothing."
   type        = string
   default     = "on"
   validation {
@@ -100,7 +101,7 @@ variable "change_events" {
 }
 
 variable "watch_triggers" {
-  description = "Whether each bulk sync looks if the user pool still calls the trigger."
+  description = "Whether each bulk sync checks that the user pool still calls the trigger."
   type        = bool
   default     = true
 }
@@ -118,7 +119,7 @@ variable "schedule_timezone" {
 }
 
 variable "schedule_state" {
-  description = "ENABLED after the first plan was looked at."
+  description = "Set it to ENABLED after you have seen the first plan."
   type        = string
   default     = "DISABLED"
 }
@@ -136,7 +137,7 @@ variable "shard_concurrency" {
 }
 
 variable "alarm_topic_arn" {
-  description = "SNS topic that alarms notify. Empty makes the alarms, and notifies nobody."
+  description = "SNS topic that alarms notify. Empty creates the alarms, but they notify nobody."
   type        = string
   default     = ""
 }

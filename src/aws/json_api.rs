@@ -1,16 +1,15 @@
 //! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON
-//! protocol, signed here.
+//! protocol.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::signature::signed;
 use crate::tls::{self, NoClient, Peer};
 
 /// Why a call has no answer. The messages hold nothing of what was sent.
@@ -107,33 +106,11 @@ impl JsonApi {
             self.aws.credentials_provider().ok_or_else(|| setup(&"there are no AWS credentials"))?;
         let credentials = provider.provide_credentials().await.map_err(|error| setup(&error))?;
         let url = self.endpoint(region).map_err(|error| setup(&error))?;
-        let headers = [
-            ("content-type".to_owned(), format!("application/x-amz-json-{version}")),
-            ("x-amz-target".to_owned(), format!("{target}.{action}")),
-        ];
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(name)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| setup(&error))?
-            .into();
-        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let signable =
-            SignableRequest::new("POST", url.as_str(), signed, SignableBody::Bytes(body.as_bytes()))
-                .map_err(|error| setup(&error))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|error| setup(&error))?.into_parts();
-        let mut request = self.http.post(url).body(body);
-        for (name, value) in &headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        request.build().map_err(|error| setup(&error))
+        let request = self.http.post(url).body(body);
+        let request = request.header("content-type", format!("application/x-amz-json-{version}"));
+        let request = request.header("x-amz-target", format!("{target}.{action}")).build();
+        let request = request.map_err(|error| setup(&error))?;
+        signed(request, name, region, credentials).map_err(|error| setup(&error))
     }
 
     fn endpoint(&self, region: &str) -> Result<Url, String> {

@@ -28,7 +28,8 @@ const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
 #[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
@@ -64,15 +65,18 @@ pub struct Lead {
 }
 
 /// A person as their token told of them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Who, since when.
+    #[serde(rename = "person")]
     pub identity: Identity,
     /// See [`Lead::grants`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<Grant>,
     /// What gave rise to it.
     pub why: Why,
     /// See [`Look::count`].
+    #[serde(default)]
     pub count: u8,
     /// By the sender's clock.
     pub sent_at: Timestamp,
@@ -94,33 +98,21 @@ pub enum Why {
     Unsettled,
 }
 
-redacted_debug!(Message, Look, Lead, Waiting, Stored);
+redacted_debug!(Message, Look, Lead, Waiting);
 
 /// A message's body.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     version: u64,
     #[serde(flatten)]
-    body: Body,
+    message: Message,
 }
 
-#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Body {
-    Look(Look),
-    Identity(Stored),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    person: Identity,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    grants: BTreeSet<Grant>,
-    why: Why,
-    #[serde(default)]
-    count: u8,
-    sent_at: Timestamp,
+impl Envelope {
+    fn written(message: Message) -> String {
+        // Strings, numbers and maps with string keys: serializing them cannot fail.
+        serde_json::to_string(&Self { version: VERSION, message }).unwrap_or_default()
+    }
 }
 
 /// Why a message is not read.
@@ -150,12 +142,11 @@ impl Message {
 
     /// The message's body.
     pub fn to_body(&self, policy: &Policy) -> String {
-        let body = match self {
-            Self::Look(look) => return look.to_body(),
-            Self::Identity(waiting) => Body::Identity(waiting.stored(policy)),
-        };
-        // Strings, numbers and maps with string keys: serializing them cannot fail.
-        serde_json::to_string(&Envelope { version: VERSION, body }).unwrap_or_default()
+        let mut message = self.clone();
+        if let Self::Identity(waiting) = &mut message {
+            waiting.identity = policy.cut(&waiting.identity);
+        }
+        Envelope::written(message)
     }
 
     /// Reads a message's body.
@@ -170,20 +161,15 @@ impl Message {
         if version != VERSION {
             return Err(Unreadable::OtherVersion(version));
         }
-        let Envelope { version: _, body } = serde_json::from_str(body).map_err(invalid)?;
-        Ok(match body {
-            Body::Look(look) => Self::Look(look),
-            Body::Identity(stored) => Self::Identity(stored.into()),
-        })
+        let Envelope { version: _, message } = serde_json::from_str(body).map_err(invalid)?;
+        Ok(message)
     }
 }
 
 impl Look {
     /// The message's body. It needs no policy: there is nothing of the person in it but their key.
     pub fn to_body(&self) -> String {
-        let envelope = Envelope { version: VERSION, body: Body::Look(self.clone()) };
-        // Strings, numbers and maps with string keys: serializing them cannot fail.
-        serde_json::to_string(&envelope).unwrap_or_default()
+        Envelope::written(Message::Look(self.clone()))
     }
 
     /// The same in messages that the queue takes.
@@ -208,21 +194,6 @@ impl Look {
             left = left.saturating_sub(takes);
         }
         parts.into_iter().map(move |people| Self { source: source.clone(), people, why, count, sent_at })
-    }
-}
-
-impl Waiting {
-    fn stored(&self, policy: &Policy) -> Stored {
-        let Self { identity, grants, why, count, sent_at } = self;
-        let (grants, person) = (grants.clone(), policy.cut(identity));
-        Stored { person, grants, why: *why, count: *count, sent_at: *sent_at }
-    }
-}
-
-impl From<Stored> for Waiting {
-    fn from(stored: Stored) -> Self {
-        let Stored { person: identity, grants, why, count, sent_at } = stored;
-        Self { identity, grants, why, count, sent_at }
     }
 }
 

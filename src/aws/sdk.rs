@@ -41,11 +41,19 @@ impl CognitoPool {
         Self { client: Client::from_conf(config), id, region }
     }
 
-    fn explain<E: ProvideErrorMetadata>(&self, request: &Request, error: &SdkError<E>) -> PoolError {
-        let Request { action, has_filter, has_token } = *request;
+    /// The answer of a call, or why there is none.
+    fn answered<T, E: ProvideErrorMetadata>(
+        &self,
+        request: Request,
+        answer: Result<T, SdkError<E>>,
+    ) -> Result<T, PoolError> {
+        answer.map_err(|error| self.explain(request, &AwsFault::new("Cognito", &error)))
+    }
+
+    fn explain(&self, request: Request, fault: &AwsFault) -> PoolError {
+        let Request { action, has_filter, has_token } = request;
         let unavailable = |fault: &AwsFault| PoolError::Unavailable { action, reason: fault.to_string() };
-        let fault = AwsFault::new("Cognito", error);
-        let AwsFault::Refused { status, code, .. } = &fault else { return unavailable(&fault) };
+        let AwsFault::Refused { status, code, .. } = fault else { return unavailable(fault) };
         match code.as_str() {
             "TooManyRequestsException" | "ThrottlingException" | "LimitExceededException" => {
                 PoolError::Throttled { action }
@@ -61,7 +69,7 @@ impl CognitoPool {
             "InvalidParameterException" if has_filter => PoolError::FilterRefused,
             // cognito-local's word for what it does not know.
             code if has_filter && code.contains("Unsupported") => PoolError::FilterRefused,
-            _ if *status >= 500 => unavailable(&fault),
+            _ if *status >= 500 => unavailable(fault),
             _ if *status == 429 => PoolError::Throttled { action },
             code => PoolError::Rejected { action, code: format!("{status} {code}") },
         }
@@ -69,9 +77,8 @@ impl CognitoPool {
 
     /// The pool's own settings (DescribeUserPool).
     pub async fn describe(&self) -> Result<UserPoolType, PoolError> {
-        let request = Request::of("DescribeUserPool");
-        let answer = self.client.describe_user_pool().user_pool_id(self.id.as_str()).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let call = self.client.describe_user_pool().user_pool_id(self.id.as_str());
+        let answer = self.answered(Request::of("DescribeUserPool"), call.send().await)?;
         answer.user_pool.ok_or_else(|| PoolError::NoSuchPool(self.id.to_string()))
     }
 
@@ -94,23 +101,18 @@ impl CognitoPool {
     }
 
     async fn app_client_ids(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
-        let request = Request { has_token: token.is_some(), ..Request::of("ListUserPoolClients") };
         let call = self.client.list_user_pool_clients().user_pool_id(self.id.as_str()).max_results(PAGE);
         let answer = call.set_next_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(Request::page("ListUserPoolClients", token), answer)?;
         let clients = answer.user_pool_clients.unwrap_or_default().into_iter();
         Ok(Page { items: clients.filter_map(|client| client.client_id).collect(), next: answer.next_token })
     }
 
     /// `None`: it is gone meanwhile.
     async fn app_client(&self, id: &str) -> Result<Option<UserPoolClientType>, PoolError> {
-        let request = Request::of("DescribeUserPoolClient");
         let call = self.client.describe_user_pool_client().user_pool_id(self.id.as_str()).client_id(id);
-        match call.send().await.map_err(|error| self.explain(&request, &error)) {
-            Ok(answer) => Ok(answer.user_pool_client),
-            Err(PoolError::NoSuchPool(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let answer = self.answered(Request::of("DescribeUserPoolClient"), call.send().await);
+        Ok(if_there(answer)?.and_then(|answer| answer.user_pool_client))
     }
 
     /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`,
@@ -134,28 +136,24 @@ impl CognitoPool {
     }
 
     async fn provider_names(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
-        let request = Request { has_token: token.is_some(), ..Request::of("ListIdentityProviders") };
         let call = self.client.list_identity_providers().user_pool_id(self.id.as_str()).max_results(PAGE);
         let answer = call.set_next_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(Request::page("ListIdentityProviders", token), answer)?;
         let names = answer.providers.into_iter().filter_map(|provider| provider.provider_name);
         Ok(Page { items: names.collect(), next: answer.next_token })
     }
 
     /// `None`: it is gone meanwhile.
     async fn provider(&self, name: &str) -> Result<Option<IdentityProvider>, PoolError> {
-        let request = Request::of("DescribeIdentityProvider");
         let call =
             self.client.describe_identity_provider().user_pool_id(self.id.as_str()).provider_name(name);
-        match call.send().await.map_err(|error| self.explain(&request, &error)) {
-            Ok(answer) => Ok(answer.identity_provider.map(|provider| IdentityProvider {
-                name: name.to_owned(),
-                kind: provider.provider_type,
-                mapping: provider.attribute_mapping.unwrap_or_default().into_iter().collect(),
-            })),
-            Err(PoolError::NoSuchPool(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let answer = self.answered(Request::of("DescribeIdentityProvider"), call.send().await);
+        let provider = if_there(answer)?.and_then(|answer| answer.identity_provider);
+        Ok(provider.map(|provider| IdentityProvider {
+            name: name.to_owned(),
+            kind: provider.provider_type,
+            mapping: provider.attribute_mapping.unwrap_or_default().into_iter().collect(),
+        }))
     }
 
     async fn list_users(
@@ -164,11 +162,10 @@ impl CognitoPool {
         limit: i32,
         token: Option<&str>,
     ) -> Result<Page<PoolUser>, PoolError> {
-        let request =
-            Request { action: "ListUsers", has_filter: filter.is_some(), has_token: token.is_some() };
+        let request = Request { has_filter: filter.is_some(), ..Request::page("ListUsers", token) };
         let call = self.client.list_users().user_pool_id(self.id.as_str()).limit(limit).set_filter(filter);
         let answer = call.set_pagination_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(request, answer)?;
         Ok(Page { items: users(answer.users), next: answer.pagination_token })
     }
 }
@@ -195,23 +192,33 @@ impl Request {
     fn of(action: &'static str) -> Self {
         Self { action, has_filter: false, has_token: false }
     }
+
+    fn page(action: &'static str, token: Option<&str>) -> Self {
+        Self { has_token: token.is_some(), ..Self::of(action) }
+    }
+}
+
+/// `None` where what was asked for is gone meanwhile.
+fn if_there<T>(answer: Result<T, PoolError>) -> Result<Option<T>, PoolError> {
+    match answer {
+        Err(PoolError::NoSuchPool(_)) => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 #[async_trait]
 impl UserPool for CognitoPool {
     async fn groups(&self, token: Option<&str>) -> Result<Page<String>, PoolError> {
-        let request = Request { action: "ListGroups", has_filter: false, has_token: token.is_some() };
         let call = self.client.list_groups().user_pool_id(self.id.as_str()).limit(PAGE);
         let answer = call.set_next_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(Request::page("ListGroups", token), answer)?;
         Ok(Page { items: names(answer.groups), next: answer.next_token })
     }
 
     async fn members(&self, group: &str, token: Option<&str>) -> Result<Page<PoolUser>, PoolError> {
-        let request = Request { action: "ListUsersInGroup", has_filter: false, has_token: token.is_some() };
         let call = self.client.list_users_in_group().user_pool_id(self.id.as_str()).group_name(group);
         let answer = call.limit(PAGE).set_next_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(Request::page("ListUsersInGroup", token), answer)?;
         Ok(Page { items: users(answer.users), next: answer.next_token })
     }
 
@@ -224,11 +231,9 @@ impl UserPool for CognitoPool {
     }
 
     async fn groups_of(&self, username: &str, token: Option<&str>) -> Result<Page<String>, PoolError> {
-        let action = "AdminListGroupsForUser";
-        let request = Request { action, has_filter: false, has_token: token.is_some() };
         let call = self.client.admin_list_groups_for_user().user_pool_id(self.id.as_str()).username(username);
         let answer = call.limit(PAGE).set_next_token(token.map(str::to_owned)).send().await;
-        let answer = answer.map_err(|error| self.explain(&request, &error))?;
+        let answer = self.answered(Request::page("AdminListGroupsForUser", token), answer)?;
         Ok(Page { items: names(answer.groups), next: answer.next_token })
     }
 
@@ -247,22 +252,18 @@ fn names(groups: Option<Vec<GroupType>>) -> Vec<String> {
 }
 
 fn users(users: Option<Vec<UserType>>) -> Vec<PoolUser> {
-    let users = users.unwrap_or_default().into_iter();
-    users
-        .map(|user| PoolUser {
-            username: user.username.unwrap_or_default(),
-            attributes: user
-                .attributes
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|attribute| Some((attribute.name, attribute.value?)))
-                // What the trigger calls by this name.
-                .chain(
-                    user.user_status
-                        .map(|status| ("cognito:user_status".to_owned(), status.as_str().to_owned())),
-                )
-                .collect(),
-            enabled: user.enabled,
-        })
-        .collect()
+    users.unwrap_or_default().into_iter().map(user).collect()
+}
+
+fn user(user: UserType) -> PoolUser {
+    let attributes = user.attributes.unwrap_or_default().into_iter();
+    let attributes = attributes.filter_map(|attribute| Some((attribute.name, attribute.value?)));
+    // What the trigger calls by this name.
+    let status =
+        user.user_status.map(|status| ("cognito:user_status".to_owned(), status.as_str().to_owned()));
+    PoolUser {
+        username: user.username.unwrap_or_default(),
+        attributes: attributes.chain(status).collect(),
+        enabled: user.enabled,
+    }
 }

@@ -30,7 +30,7 @@ impl Doctor {
         Self {
             permit: PermitSettings::read(&mut reader),
             policy: reader.policy(),
-            user_pool_id: reader.parsed("USER_POOL_ID", parse::user_pool_id).value(),
+            user_pool_id: reader.parsed("USER_POOL_ID", parse::named).value(),
             overflow_queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
             dead_letter_queue_url: reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url).value(),
             faults: faults(&lookup),

@@ -1,14 +1,15 @@
 //! What each setting's text may be. An error says what is wrong and what to write instead.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::aws::UserPoolId;
 use crate::aws::secrets;
 use crate::domain::grant::Key;
-use crate::permit::{Address, InvalidAddress, InvalidLimits, Limits};
+use crate::permit::Address;
 use crate::tls;
 
 /// An address that paths are put behind: no query, no fragment, no credentials.
@@ -86,10 +87,6 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or_else(fault)
 }
 
-pub(super) fn user_pool_id(text: &str) -> Result<UserPoolId, String> {
-    text.parse().map_err(|invalid| format!("`{text}` is {invalid}"))
-}
-
 /// A project's or environment's id or key: it becomes a part of a path.
 pub(super) fn permit_name(text: &str) -> Result<String, String> {
     let fault = || format!("`{text}` is not an id or a key: use letters, digits, - and _");
@@ -114,15 +111,16 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn permit_address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|invalid: InvalidAddress| invalid.to_string())
+/// What has a form of its own.
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|invalid: T::Err| invalid.to_string())
+}
+
+/// The same, of which the error goes on behind the text.
+pub(super) fn named<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|invalid: T::Err| format!("`{text}` is {invalid}"))
 }
 
 pub(super) fn pdp_address(text: &str) -> Result<Address, String> {
     Address::pdp(text).map_err(|invalid| invalid.to_string())
-}
-
-/// Requests a minute: `all=1000,write=300,delete=60,bulk=10`, in any order, each at most once.
-pub(super) fn limits(text: &str) -> Result<Limits, String> {
-    text.parse().map_err(|invalid: InvalidLimits| invalid.to_string())
 }

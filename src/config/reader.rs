@@ -122,6 +122,17 @@ impl<'l> Reader<'l> {
         parse(&text).map_err(|message| self.fault(name, message)).ok()
     }
 
+    /// One of these words, of which the first is the default. `None`: wrong, which is noted.
+    pub(super) fn one_of<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name).unwrap_or_else(|| words[0].0.to_owned());
+        let known = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if known.is_none() {
+            let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.fault(name, format!("`{text}` is not valid: use {}", words.join(" or ")));
+        }
+        known
+    }
+
     /// `None`: not set or wrong, which is noted.
     pub(super) fn required<T>(
         &mut self,

@@ -60,24 +60,22 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     let row = first_row(open(path)?, separator, prelude, has_header)?;
     let Some((_, header)) = row else { return Err("there is nothing in it".to_owned()) };
 
-    let cells = |columns: &[String]| columns.iter().map(|name| forms.cell(name)).collect();
-    if let Some(columns) = &reading.columns {
+    let (columns, width) = if let Some(columns) = &reading.columns {
         let columns = titles(columns)?;
         let width = header.len().max(columns.len());
-        let cells = cells(&columns);
-        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width, cells });
-    }
-    if is_nameless {
+        (columns, width)
+    } else if is_nameless {
         // Which version wrote it: with a separator at the end of each line, or without.
         let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
         let width = forms.widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
-        let columns: Vec<String> = forms.columns.iter().take(width).cloned().collect();
-        let cells = cells(&columns);
-        return Ok(Form::Csv { columns, separator, prelude, has_header: false, width, cells });
-    }
-    let columns = titles(&header)?;
-    let (width, cells) = (columns.len(), cells(&columns));
-    Ok(Form::Csv { columns, separator, prelude, has_header: true, width, cells })
+        (forms.columns.iter().take(width).cloned().collect(), width)
+    } else {
+        let columns = titles(&header)?;
+        let width = columns.len();
+        (columns, width)
+    };
+    let cells = columns.iter().map(|name| forms.cell(name)).collect();
+    Ok(Form::Csv { columns, separator, prelude, has_header, width, cells })
 }
 
 /// How a CSV file begins.

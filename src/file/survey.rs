@@ -20,6 +20,7 @@ use crate::domain::told::Told;
 const MOST_FIELDS: usize = 10_000;
 
 /// What a first reading found.
+#[derive(Default)]
 pub(super) struct Survey {
     /// How often each person comes, by a hash that nobody can foresee.
     people: HashMap<u64, u32>,
@@ -51,16 +52,7 @@ impl Survey {
         can_be_forged: bool,
         now: Timestamp,
     ) -> Result<Self, String> {
-        let mut survey = Self {
-            people: HashMap::new(),
-            cells: HashMap::new(),
-            hasher: RandomState::new(),
-            records: 0,
-            fields: BTreeSet::new(),
-            doubt: None,
-            broken: None,
-            arrays: None,
-        };
+        let mut survey = Self::default();
         let door = Door::File(Told::nothing());
         let are_columns_all = match form {
             Form::Csv { columns, .. } => {

@@ -54,20 +54,26 @@ pub enum NotAsymmetric {
     Unknown,
 }
 
+/// Every algorithm in the order of RFC 7518: its name, as RFC 7518 and 8037 have it, and the only type of key
+/// that it works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
+const TABLE: [(Algorithm, &str, KeyType); 10] = [
+    (Algorithm::Rs256, "RS256", KeyType::Rsa),
+    (Algorithm::Rs384, "RS384", KeyType::Rsa),
+    (Algorithm::Rs512, "RS512", KeyType::Rsa),
+    (Algorithm::Ps256, "PS256", KeyType::Rsa),
+    (Algorithm::Ps384, "PS384", KeyType::Rsa),
+    (Algorithm::Ps512, "PS512", KeyType::Rsa),
+    (Algorithm::Es256, "ES256", KeyType::P256),
+    (Algorithm::Es384, "ES384", KeyType::P384),
+    (Algorithm::Es512, "ES512", KeyType::P521),
+    (Algorithm::EdDsa, "EdDSA", KeyType::Ed25519),
+];
+
 impl Algorithm {
     /// Every algorithm there is, in the order of RFC 7518.
-    pub const ALL: [Self; 10] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::Es512,
-        Self::EdDsa,
-    ];
+    pub fn all() -> [Self; 10] {
+        TABLE.map(|(algorithm, ..)| algorithm)
+    }
 
     /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one,
     /// `Ed25519` (RFC 9864).
@@ -75,7 +81,7 @@ impl Algorithm {
         if name == "Ed25519" {
             return Ok(Self::EdDsa);
         }
-        if let Some(algorithm) = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name) {
+        if let Some((algorithm, ..)) = TABLE.into_iter().find(|(_, known, _)| *known == name) {
             return Ok(algorithm);
         }
         if name.eq_ignore_ascii_case("none") {
@@ -87,32 +93,15 @@ impl Algorithm {
         Err(NotAsymmetric::Unknown)
     }
 
-    /// The name in a header's `alg`, as RFC 7518 and 8037 have it.
+    /// The name in a header's `alg`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::Es512 => "ES512",
-            Self::EdDsa => "EdDSA",
-        }
+        // The table is in the order of the variants.
+        TABLE[self as usize].1
     }
 
-    /// The only type of key that this algorithm works with. ECDSA's curves are part of the algorithm (RFC
-    /// 7518 §3.4).
+    /// The only type of key that it works with.
     pub fn key_type(self) -> KeyType {
-        match self {
-            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyType::Rsa,
-            Self::Es256 => KeyType::P256,
-            Self::Es384 => KeyType::P384,
-            Self::Es512 => KeyType::P521,
-            Self::EdDsa => KeyType::Ed25519,
-        }
+        TABLE[self as usize].2
     }
 }
 
@@ -128,7 +117,7 @@ mod tests {
 
     #[test]
     fn names_are_parsed_in_their_own_case_alone() {
-        for algorithm in Algorithm::ALL {
+        for algorithm in Algorithm::all() {
             assert_eq!(Algorithm::parse(algorithm.name()), Ok(algorithm));
             assert_eq!(Algorithm::parse(&algorithm.name().to_lowercase()), Err(NotAsymmetric::Unknown));
         }

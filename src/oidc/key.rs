@@ -73,9 +73,9 @@ impl VerifyingKey {
             _ if PRIVATE.iter().any(|name| jwk.contains_key(*name)) => return Err(KeyFault::Private),
             "RSA" => rsa(jwk)?,
             "EC" => match text(jwk, "crv")? {
-                "P-256" => elliptic(jwk, KeyType::P256, 32)?,
-                "P-384" => elliptic(jwk, KeyType::P384, 48)?,
-                "P-521" => elliptic(jwk, KeyType::P521, 66)?,
+                "P-256" => elliptic(jwk, (KeyType::P256, &ECDSA_P256_SHA256_FIXED), 32)?,
+                "P-384" => elliptic(jwk, (KeyType::P384, &ECDSA_P384_SHA384_FIXED), 48)?,
+                "P-521" => elliptic(jwk, (KeyType::P521, &ECDSA_P521_SHA512_FIXED), 66)?,
                 _ => return Err(KeyFault::Unsupported),
             },
             "OKP" if text(jwk, "crv")? == "Ed25519" => edwards(jwk)?,
@@ -102,59 +102,38 @@ impl VerifyingKey {
     /// here, so that no caller can forget to.
     pub fn check(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), Rejection> {
         self.fits(algorithm)?;
-        let good = match (&self.checker, for_jsonwebtoken(algorithm)) {
-            (Checker::JsonWebToken(key), Some(algorithm)) => {
+        let good = match &self.checker {
+            Checker::JsonWebToken(key) => algorithm.name().parse().is_ok_and(|algorithm| {
                 let signature = URL_SAFE_NO_PAD.encode(signature);
                 jsonwebtoken::crypto::verify(&signature, message, key, algorithm).unwrap_or(false)
-            }
-            (Checker::P521(key), None) => key.verify_sig(message, signature).is_ok(),
-            _ => false,
+            }),
+            Checker::P521(key) => key.verify_sig(message, signature).is_ok(),
         };
         if good { Ok(()) } else { Err(Rejection::SignatureInvalid) }
     }
 }
 
-fn for_jsonwebtoken(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
-    Some(match algorithm {
-        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-        Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
-        Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
-        Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
-        Algorithm::Ps384 => jsonwebtoken::Algorithm::PS384,
-        Algorithm::Ps512 => jsonwebtoken::Algorithm::PS512,
-        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
-        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        Algorithm::Es512 => return None,
-    })
-}
-
 /// The key's own algorithm, once `use`, `key_ops` and `alg` agree that it verifies signatures.
 fn for_signatures(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, KeyFault> {
-    match jwk.get("use") {
-        None => {}
-        Some(Value::String(purpose)) if purpose == "sig" => {}
-        Some(Value::String(_)) => return Err(KeyFault::NotForSignatures),
-        Some(_) => return Err(KeyFault::Malformed),
+    if text_if_there(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err(KeyFault::NotForSignatures);
     }
-    match jwk.get("key_ops") {
-        None => {}
-        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
-        Some(Value::Array(_)) => return Err(KeyFault::NotForSignatures),
-        Some(_) => return Err(KeyFault::Malformed),
+    if let Some(operations) = jwk.get("key_ops") {
+        let operations = operations.as_array().ok_or(KeyFault::Malformed)?;
+        if !operations.iter().any(|operation| operation == "verify") {
+            return Err(KeyFault::NotForSignatures);
+        }
     }
-    match jwk.get("alg") {
-        None => Ok(None),
-        Some(Value::String(name)) => match Algorithm::parse(name) {
-            Ok(algorithm) => Ok(Some(algorithm)),
-            Err(_) => Err(KeyFault::NotForSignatures),
-        },
-        Some(_) => Err(KeyFault::Malformed),
-    }
+    let algorithm = text_if_there(jwk, "alg")?.map(Algorithm::parse).transpose();
+    algorithm.map_err(|_| KeyFault::NotForSignatures)
+}
+
+fn text_if_there<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, KeyFault> {
+    jwk.get(name).map(|value| value.as_str().ok_or(KeyFault::Malformed)).transpose()
 }
 
 fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<&'a str, KeyFault> {
-    jwk.get(name).and_then(Value::as_str).ok_or(KeyFault::Malformed)
+    text_if_there(jwk, name)?.ok_or(KeyFault::Malformed)
 }
 
 fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, KeyFault> {
@@ -195,7 +174,7 @@ fn unsigned(mut number: Vec<u8>) -> Vec<u8> {
 
 fn elliptic(
     jwk: &Map<String, Value>,
-    key_type: KeyType,
+    (key_type, curve): (KeyType, &'static dyn VerificationAlgorithm),
     width: usize,
 ) -> Result<(KeyType, Vec<u8>, Checker), KeyFault> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
@@ -203,16 +182,10 @@ fn elliptic(
         return Err(KeyFault::Malformed);
     }
     let point = [&[UNCOMPRESSED], &x[..], &y[..]].concat();
+    let parsed = on_curve(curve, &point)?;
     let checker = match key_type {
-        KeyType::P521 => Checker::P521(on_curve(&ECDSA_P521_SHA512_FIXED, &point)?),
-        KeyType::P384 => {
-            on_curve(&ECDSA_P384_SHA384_FIXED, &point)?;
-            Checker::JsonWebToken(DecodingKey::from_ec_der(&point))
-        }
-        _ => {
-            on_curve(&ECDSA_P256_SHA256_FIXED, &point)?;
-            Checker::JsonWebToken(DecodingKey::from_ec_der(&point))
-        }
+        KeyType::P521 => Checker::P521(parsed),
+        _ => Checker::JsonWebToken(DecodingKey::from_ec_der(&point)),
     };
     Ok((key_type, point, checker))
 }

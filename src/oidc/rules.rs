@@ -44,11 +44,11 @@ pub(super) fn read(
     source: &Arc<SourceConfig>,
 ) -> Result<Claims, Rejection> {
     let token_use = check_token_use(&payload, None)?;
-    let subject = match payload.get("sub") {
-        None => return Err(Rejection::Missing(Limit::Subject)),
-        Some(Value::String(subject)) if !subject.is_empty() => subject.clone(),
-        Some(_) => return Err(Rejection::WrongType(Limit::Subject)),
-    };
+    let subject = text(&payload, "sub", Limit::Subject)?.ok_or(Rejection::Missing(Limit::Subject))?;
+    if subject.is_empty() {
+        return Err(Rejection::WrongType(Limit::Subject));
+    }
+    let subject = subject.to_owned();
     let declared = source.tokens.as_ref().and_then(|tokens| tokens.kind).or(source.forms.kind);
     let kind = kind(&payload, typ, token_use, declared);
     Ok(Claims { issuer, subject, kind, source: Arc::clone(source), map: payload })
@@ -75,10 +75,8 @@ fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<()
 
 /// A NumericDate: seconds since 1970, not necessarily whole (RFC 7519 §2). A string is none.
 fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option<f64>, Rejection> {
-    let date = match payload.get(name) {
-        None => return Ok(None),
-        Some(value) => value.as_f64().ok_or(Rejection::WrongType(limit))?,
-    };
+    let Some(date) = payload.get(name) else { return Ok(None) };
+    let date = date.as_f64().ok_or(Rejection::WrongType(limit))?;
     if (0.0..=LAST_DATE).contains(&date) { Ok(Some(date)) } else { Err(Rejection::DateOutOfRange(limit)) }
 }
 
@@ -90,7 +88,7 @@ fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option
 /// where no claim names it.
 fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(), Rejection> {
     let audience = audience(payload)?;
-    let clients = [client(payload, "client_id")?, client(payload, "azp")?];
+    let clients = [text(payload, "client_id", Limit::Client)?, text(payload, "azp", Limit::Client)?];
     let clients: Vec<&str> = clients.into_iter().flatten().collect();
 
     let (audiences, client_ids) = (&settings.audiences, &settings.client_ids);
@@ -131,24 +129,16 @@ fn audience(payload: &Map<String, Value>) -> Result<Option<Vec<&str>>, Rejection
     }
 }
 
-fn client<'a>(payload: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Rejection> {
-    match payload.get(name) {
-        None => Ok(None),
-        Some(Value::String(client)) => Ok(Some(client)),
-        Some(_) => Err(Rejection::WrongType(Limit::Client)),
-    }
+/// A claim that is a text where it is there.
+fn text<'a>(payload: &'a Map<String, Value>, name: &str, limit: Limit) -> Result<Option<&'a str>, Rejection> {
+    payload.get(name).map(|value| value.as_str().ok_or(Rejection::WrongType(limit))).transpose()
 }
 
 fn check_token_use(
     payload: &Map<String, Value>,
     required: Option<TokenKind>,
 ) -> Result<Option<TokenKind>, Rejection> {
-    let token_use = match payload.get("token_use") {
-        None => None,
-        Some(Value::String(token_use)) => Some(token_use.as_str()),
-        Some(_) => return Err(Rejection::WrongType(Limit::TokenUse)),
-    };
-    match (required, token_use) {
+    match (required, text(payload, "token_use", Limit::TokenUse)?) {
         (Some(_), None) => Err(Rejection::Missing(Limit::TokenUse)),
         (Some(required), Some(token_use)) if TokenKind::parse(token_use) != Some(required) => {
             Err(Rejection::TokenUseNotAllowed)

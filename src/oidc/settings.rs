@@ -118,13 +118,13 @@ impl Check<'_, '_> {
     }
 
     fn algorithms(&self, names: Option<&[String]>) -> Vec<Algorithm> {
-        let Some(names) = names else { return Algorithm::ALL.to_vec() };
+        let Some(names) = names else { return Algorithm::all().to_vec() };
         let mut algorithms = Vec::with_capacity(names.len());
         for name in names {
             match Algorithm::parse(name) {
                 Ok(algorithm) => algorithms.push(algorithm),
                 Err(NotAsymmetric::Unknown) => {
-                    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+                    let known = Algorithm::all().map(Algorithm::name).join(", ");
                     self.refuse(format!("`algorithms`: {name} is not one of {known}"));
                 }
                 Err(NotAsymmetric::None | NotAsymmetric::Symmetric) => self.refuse(format!(

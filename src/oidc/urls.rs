@@ -2,6 +2,8 @@
 
 use reqwest::Url;
 
+use crate::tls;
+
 /// Why an address is not taken. The text is not in it: it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UrlFault {
@@ -23,20 +25,7 @@ pub(super) fn secure_url(text: &str) -> Result<Url, UrlFault> {
     if !url.has_host() || !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(UrlFault::NotAUrl);
     }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        _ => Err(UrlFault::NotHttps),
-    }
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    // As `Url` writes them: lower case, addresses in their canonical form, IPv6 in brackets.
-    let Some(host) = url.host_str() else { return false };
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host == "localhost",
-    }
+    if tls::is_private(&url) { Ok(url) } else { Err(UrlFault::NotHttps) }
 }
 
 /// Whether the text is a host's name with a domain, and nothing else.

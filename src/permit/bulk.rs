@@ -5,11 +5,12 @@
 
 use reqwest::Method;
 use serde::Serialize;
+use serde_json::json;
 
 use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
-use super::wire::{Idents, Operations, RoleAssignment, TenantCreate, UserCreate, acknowledged};
+use super::wire::{Operations, RoleAssignment, UserCreate, acknowledged, tenant};
 use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{NewUser, UserWrite};
@@ -38,13 +39,12 @@ impl Permit {
 
     /// Deletes users. Whether one that is not there fails the call, Permit's documents leave open.
     pub async fn bulk_delete(&self, keys: &[UserKey]) -> Result<(), Error> {
-        let idents = keys.iter().map(UserKey::as_str).collect();
-        self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &Idents { idents }).await
+        self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &json!({ "idents": keys })).await
     }
 
     /// Makes tenants. Whether one that stands fails the call, Permit's documents leave open.
     pub async fn bulk_create_tenants(&self, keys: &[Key]) -> Result<(), Error> {
-        let operations = keys.iter().map(TenantCreate::new).collect();
+        let operations = keys.iter().map(tenant).collect();
         self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }).await
     }
 

@@ -263,6 +263,11 @@ impl Permit {
         Counts { read: count(read), write: count(write), bulk: count(bulk), throttled: count(throttled) }
     }
 
+    /// Reads what is at `url`.
+    pub(super) async fn get(&self, url: Url) -> Result<Vec<u8>, Error> {
+        self.send(&Call::new(Method::GET, url, Repeat::Always)).await
+    }
+
     /// Sends a call until it is answered or cannot be: the body of the 2xx.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };

@@ -95,25 +95,15 @@ pub enum Error {
 impl Error {
     /// Whether the same request, sent later, may do better: the service is at fault, not the request.
     pub fn is_transient(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::RateLimited { .. }
-            | Self::Unavailable { .. }
-            | Self::Lost
-            | Self::Garbled
-            | Self::DeadlineExceeded
-            | Self::Key(ApiKeyError::Unavailable { .. }) => true,
-            Self::Unauthorized
-            | Self::Forbidden { .. }
-            | Self::NotFound
-            | Self::Unreadable
-            | Self::NoSuchPath
-            | Self::Conflict { .. }
-            | Self::Rejected { .. }
-            | Self::TooLarge
-            | Self::Redirected
-            | Self::Key(ApiKeyError::Invalid { .. } | ApiKeyError::Unchanged)
-            | Self::KeyScope { .. } => false,
-        }
+                | Self::Unavailable { .. }
+                | Self::Lost
+                | Self::Garbled
+                | Self::DeadlineExceeded
+                | Self::Key(ApiKeyError::Unavailable { .. })
+        )
     }
 
     /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the

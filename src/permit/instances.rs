@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, Url};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
-use super::schema::Roles;
-use super::wire::{Page, RoleAssignmentRead, acknowledged, read};
+use super::schema::{Roles, paged};
+use super::wire::{Page, RoleAssignmentRead, made, read};
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::UserKey;
 
@@ -25,14 +26,6 @@ pub enum Existence {
     Missing,
     /// Permit does not say: an assignment will tell.
     Untold,
-}
-
-/// `ResourceInstanceCreate`.
-#[derive(Serialize)]
-struct InstanceCreate<'a> {
-    key: &'a str,
-    resource: &'a str,
-    tenant: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -67,11 +60,7 @@ impl Permit {
         let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
         let mut before = Vec::new();
         for page in 1_u32.. {
-            let mut url = url.clone();
-            url.query_pairs_mut()
-                .append_pair("page", &page.to_string())
-                .append_pair("per_page", &ASSIGNMENTS_PER_PAGE.to_string());
-            let body = match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
+            let body = match self.get(paged(url.clone(), page, ASSIGNMENTS_PER_PAGE)).await {
                 // The user, or the resource, is not there: nobody has a role on it.
                 Err(Error::NotFound) => break,
                 body => body?,
@@ -99,7 +88,7 @@ impl Permit {
     /// Whether Permit has this resource instance.
     pub async fn instance(&self, instance: &Instance) -> Result<Existence, Error> {
         let url = self.facts(&["resource_instances", &instance.to_string()]).await?;
-        match self.send(&Call::new(Method::GET, url, Repeat::Always)).await {
+        match self.get(url).await {
             Ok(body) => {
                 let InstanceRead { tenant } = read(&body)?;
                 Ok(Key::new(&tenant).map_or(Existence::Untold, Existence::In))
@@ -113,13 +102,9 @@ impl Permit {
     /// Makes a resource instance; that it stands already is fine.
     pub async fn create_instance(&self, tenant: &Key, instance: &Instance) -> Result<(), Error> {
         let Instance { resource, key } = instance;
-        let body = InstanceCreate { key: key.as_str(), resource: resource.as_str(), tenant: tenant.as_str() };
+        let body = json!({ "key": key.as_str(), "resource": resource.as_str(), "tenant": tenant.as_str() });
         let url = self.facts(&["resource_instances"]).await?;
-        match self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&body)).await {
-            Ok(body) => acknowledged(&body),
-            Err(Error::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        made(self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&body)).await)
     }
 
     /// The roles that a resource has; `None`: Permit does not say.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::{Call, Permit};
@@ -56,8 +57,23 @@ impl Permit {
         Ok(Some(facts))
     }
 
+    /// Writes through the PDP where there is one to use, else to the API.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &[&str],
+        repeat: Repeat,
+        body: &impl Serialize,
+    ) -> Result<Vec<u8>, Error> {
+        let call = Call::new(method.clone(), self.facts(path).await?, repeat).json(body);
+        match self.through_pdp(method, path, body).await {
+            Some(answer) => answer,
+            None => self.send(&call).await,
+        }
+    }
+
     /// The answer of the PDP; `None` where the API is to be asked.
-    pub(super) async fn through_pdp(
+    async fn through_pdp(
         &self,
         method: Method,
         path: &[&str],
@@ -106,26 +122,6 @@ struct Place {
     roles: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-struct Wrapped {
-    result: Permissions,
-}
-
-#[derive(Deserialize)]
-struct Permissions {
-    permissions: BTreeMap<String, Place>,
-}
-
-#[derive(Serialize)]
-struct Query<'a> {
-    user: Asked<'a>,
-}
-
-#[derive(Serialize)]
-struct Asked<'a> {
-    key: &'a str,
-}
-
 /// What a PDP knows of a user's roles.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AtPdp {
@@ -136,10 +132,9 @@ pub struct AtPdp {
 impl AtPdp {
     fn read(body: &[u8]) -> Result<Self, Error> {
         // As the policy engine says it, where a PDP passes that on: Permit's SDKs take both.
-        let places = match read::<Wrapped>(body) {
-            Ok(Wrapped { result: Permissions { permissions } }) => permissions,
-            Err(_) => read(body)?,
-        };
+        let answer: Value = read(body)?;
+        let places = answer.pointer("/result/permissions").unwrap_or(&answer);
+        let places = BTreeMap::<String, Place>::deserialize(places).map_err(|_| Error::Garbled)?;
         let roles = |Place { roles }: Place| roles.map(|roles| roles.into_iter().collect());
         Ok(Self { places: places.into_iter().map(|(place, at)| (place, roles(at))).collect() })
     }
@@ -169,7 +164,7 @@ impl Permit {
         let Some(pdp) = &self.shared.pdp else { return Ok(None) };
         let secret = self.key().await?;
         let url = pdp.address.below(["user-permissions"]);
-        let query = Query { user: Asked { key: key.as_str() } };
+        let query = json!({ "user": { "key": key } });
         let call = Call { by_pdp: true, ..Call::new(Method::POST, url, Repeat::Always) }.json(&query);
         let body = self.exchange(&call, &secret, Duration::from_secs(LONGEST_WAIT)).await?;
         AtPdp::read(&body).map(Some)

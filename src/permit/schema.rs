@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use reqwest::{Method, Url};
+use serde_json::Value;
 
 use super::client::{Call, Environment, Permit};
 use super::error::{Error, KeyLevel};
 use super::retry::Repeat;
-use super::wire::{Listed, Page, Scope, Stats, TenantCreate, acknowledged, read};
+use super::wire::{Listed, Page, Scope, made, read, tenant};
 use crate::domain::grant::Key;
 
 /// The most rows of users, roles or tenants that a page may have.
@@ -53,6 +54,13 @@ pub enum Reach {
     Environment,
 }
 
+/// Page `page` (from 1) of a list, with so many rows on each.
+pub(super) fn paged(mut url: Url, page: u32, rows: usize) -> Url {
+    let (page, rows) = (page.to_string(), rows.to_string());
+    url.query_pairs_mut().append_pair("page", &page).append_pair("per_page", &rows);
+    url
+}
+
 impl Permit {
     /// The environment that all operations are in: the one that is set, or else the key's, asked once for all
     /// clones.
@@ -84,7 +92,7 @@ impl Permit {
     async fn scope(&self) -> Result<&Scope, Error> {
         let ask = async || {
             let url = self.shared.settings.api_url.below(["v2", "api-key", "scope"]);
-            read(&self.send(&Call::new(Method::GET, url, Repeat::Always)).await?)
+            read(&self.get(url).await?)
         };
         self.in_time(self.shared.scope.get_or_try_init(ask)).await?
     }
@@ -122,14 +130,11 @@ impl Permit {
     pub(super) async fn listed(&self, url: Url, counts: bool) -> Result<Vec<Listed>, Error> {
         let (mut listed, mut keys, mut rows_read) = (Vec::new(), BTreeSet::new(), 0);
         for page in 1_u32.. {
-            let mut url = url.clone();
-            url.query_pairs_mut()
-                .append_pair("page", &page.to_string())
-                .append_pair("per_page", &PER_PAGE.to_string());
+            let mut url = paged(url.clone(), page, PER_PAGE);
             if counts {
                 url.query_pairs_mut().append_pair("include_total_count", "true");
             }
-            let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+            let body = self.get(url).await?;
             let Page { rows, total } = Page::read(&body)?;
             let known = keys.len();
             let read: Vec<Listed> = rows.iter().filter_map(|row| read(row.get().as_bytes()).ok()).collect();
@@ -149,12 +154,7 @@ impl Permit {
     /// Makes a tenant; that it stands already is fine.
     pub async fn create_tenant(&self, key: &Key) -> Result<(), Error> {
         let url = self.facts(&["tenants"]).await?;
-        let call = Call::new(Method::POST, url, Repeat::Refused).json(&TenantCreate::new(key));
-        match self.send(&call).await {
-            Ok(body) => acknowledged(&body),
-            Err(Error::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        made(self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&tenant(key))).await)
     }
 
     /// The organisation's usage; `None` where the key may not read it.
@@ -167,8 +167,9 @@ impl Permit {
             Err(Error::Unauthorized | Error::Forbidden { .. } | Error::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Stats { usage_limits, historical_usage } = read(&body)?;
-        let mau = historical_usage.current_month.and_then(|month| month.mau).unwrap_or(0);
-        Ok(Some(Usage { mau, limit: usage_limits.and_then(|limits| limits.mau) }))
+        let stats: Value = read(&body)?;
+        let months = stats.get("historical_usage").ok_or(Error::Garbled)?;
+        let mau = months.pointer("/current_month/mau").and_then(Value::as_u64).unwrap_or(0);
+        Ok(Some(Usage { mau, limit: stats.pointer("/usage_limits/mau").and_then(Value::as_u64) }))
     }
 }

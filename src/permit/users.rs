@@ -1,14 +1,14 @@
 //! One user, and pages of users.
 
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::client::{Call, Permit};
 use super::error::Error;
 use super::retry::Repeat;
-use super::schema::PER_PAGE;
-use super::wire::{Keyed, Page, UserCreate, UserRead, acknowledged, read};
+use super::schema::{PER_PAGE, paged};
+use super::wire::{Keyed, Page, UserCreate, UserRead, acknowledged, gone, read};
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{NewUser, UserWrite};
@@ -66,7 +66,7 @@ impl Permit {
     }
 
     async fn user_without_instances(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
-        let call = Call::new(Method::GET, self.user_url(key, &[]).await?, Repeat::Always);
+        let call = Call::new(Method::GET, self.facts(&["users", key.as_str()]).await?, Repeat::Always);
         let found = match self.send(&call).await {
             Ok(body) => match facts(&body)?.not_after(self.latest()) {
                 facts if facts.key == *key => Some(facts),
@@ -80,14 +80,11 @@ impl Permit {
 
     /// Page `page`, from 1, of the users whose key begins with `prefix`, [`UsersPage::ROWS`] a page.
     pub async fn users_page(&self, page: u32, prefix: Option<&str>) -> Result<UsersPage, Error> {
-        let mut url = self.facts(&["users"]).await?;
-        url.query_pairs_mut()
-            .append_pair("page", &page.to_string())
-            .append_pair("per_page", &PER_PAGE.to_string());
+        let mut url = paged(self.facts(&["users"]).await?, page, PER_PAGE);
         if let Some(prefix) = prefix {
             url.query_pairs_mut().append_pair("search", prefix).append_pair("search_operator", "startswith");
         }
-        let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+        let body = self.get(url).await?;
         let Page { rows, total } = Page::read(&body)?;
         let total = total.ok_or(Error::Garbled)?;
         let (latest, mut users) = (self.latest(), Vec::with_capacity(rows.len()));
@@ -108,12 +105,9 @@ impl Permit {
 
     /// The users who have this address: one, where Permit takes each address once.
     pub async fn users_with_email(&self, email: &Email) -> Result<Vec<Facts>, Error> {
-        let mut url = self.facts(&["users"]).await?;
-        url.query_pairs_mut()
-            .append_pair("search", email.as_str())
-            .append_pair("page", "1")
-            .append_pair("per_page", &PER_PAGE.to_string());
-        let body = self.send(&Call::new(Method::GET, url, Repeat::Always)).await?;
+        let mut url = paged(self.facts(&["users"]).await?, 1, PER_PAGE);
+        url.query_pairs_mut().append_pair("search", email.as_str());
+        let body = self.get(url).await?;
         let Page { rows, .. } = Page::read(&body)?;
         let latest = self.latest();
         let users = rows.into_iter().filter_map(|row| facts(row.get().as_bytes()).ok());
@@ -123,7 +117,7 @@ impl Permit {
 
     /// Takes a user's address away, and leaves everything else: what is not in the body stays.
     pub async fn clear_email(&self, key: &UserKey) -> Result<(), Error> {
-        let call = Call::new(Method::PATCH, self.user_url(key, &[]).await?, Repeat::Always);
+        let call = Call::new(Method::PATCH, self.facts(&["users", key.as_str()]).await?, Repeat::Always);
         acknowledged(&self.send(&call.json(&serde_json::json!({ "email": null }))).await?)
     }
 
@@ -148,28 +142,13 @@ impl Permit {
     /// stay as they are.
     pub async fn replace_user(&self, user: &UserWrite) -> Result<Facts, Error> {
         let body = UserCreate::without_roles(user);
-        let call = Call::new(Method::PUT, self.user_url(&user.key, &[]).await?, Repeat::Always).json(&body);
-        let pdp = self.through_pdp(Method::PUT, &["users", user.key.as_str()], &body).await;
-        let answer = match pdp {
-            Some(answer) => answer?,
-            None => self.send(&call).await?,
-        };
-        facts(&answer)
+        facts(&self.write(Method::PUT, &["users", user.key.as_str()], Repeat::Always, &body).await?)
     }
 
     /// Deletes a user; that there is none is fine.
     pub async fn delete_user(&self, key: &UserKey) -> Result<(), Error> {
-        let call = Call::new(Method::DELETE, self.user_url(key, &[]).await?, Repeat::Always);
-        match self.send(&call).await {
-            Ok(body) => acknowledged(&body),
-            Err(Error::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The URL of a user, and of what is below it.
-    pub(super) async fn user_url(&self, key: &UserKey, below: &[&str]) -> Result<Url, Error> {
-        self.facts(&[&["users", key.as_str()], below].concat()).await
+        let url = self.facts(&["users", key.as_str()]).await?;
+        gone(self.send(&Call::new(Method::DELETE, url, Repeat::Always)).await)
     }
 }
 

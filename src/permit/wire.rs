@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::error::Error;
 use crate::domain::facts::Facts;
@@ -78,42 +78,25 @@ impl<'a> UserRole<'a> {
 #[derive(Serialize)]
 pub(super) struct RoleAssignment<'a> {
     user: &'a str,
-    role: &'a str,
-    tenant: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_instance: Option<String>,
+    #[serde(flatten)]
+    role: UserRole<'a>,
 }
 
 impl<'a> RoleAssignment<'a> {
     pub(super) fn new((key, grant): &'a (UserKey, Grant)) -> Self {
-        let UserRole { role, tenant, resource_instance } = UserRole::new(grant);
-        Self { user: key.as_str(), role, tenant, resource_instance }
+        Self { user: key.as_str(), role: UserRole::new(grant) }
     }
 }
 
 /// `TenantCreate`; Permit requires a name, and the key is all that is known.
-#[derive(Serialize)]
-pub(super) struct TenantCreate<'a> {
-    key: &'a str,
-    name: &'a str,
-}
-
-impl<'a> TenantCreate<'a> {
-    pub(super) fn new(key: &'a Key) -> Self {
-        Self { key: key.as_str(), name: key.as_str() }
-    }
+pub(super) fn tenant(key: &Key) -> Value {
+    json!({ "key": key.as_str(), "name": key.as_str() })
 }
 
 /// The body of a bulk POST or PUT.
 #[derive(Serialize)]
 pub(super) struct Operations<T> {
     pub(super) operations: Vec<T>,
-}
-
-/// The body of a bulk DELETE.
-#[derive(Serialize)]
-pub(super) struct Idents<'a> {
-    pub(super) idents: Vec<&'a str>,
 }
 
 /// `UserRead`.
@@ -264,28 +247,6 @@ pub(super) struct Scope {
     pub(super) environment: Option<String>,
 }
 
-/// `OrganizationStats`, what is used of it.
-#[derive(Deserialize)]
-pub(super) struct Stats {
-    pub(super) usage_limits: Option<UsageLimits>,
-    pub(super) historical_usage: HistoricalUsage,
-}
-
-#[derive(Deserialize)]
-pub(super) struct UsageLimits {
-    pub(super) mau: Option<u64>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct HistoricalUsage {
-    pub(super) current_month: Option<MonthlyUsage>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct MonthlyUsage {
-    pub(super) mau: Option<u64>,
-}
-
 /// A body that must be of this type.
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|_| Error::Garbled)
@@ -299,4 +260,20 @@ pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
     }
     let answer: Value = read(body)?;
     if answer.get("error_code").is_some() { Err(Error::Garbled) } else { Ok(()) }
+}
+
+/// The answer to a write that makes something; that it stands already is fine.
+pub(super) fn made(answer: Result<Vec<u8>, Error>) -> Result<(), Error> {
+    match answer {
+        Err(Error::Conflict { .. }) => Ok(()),
+        answer => acknowledged(&answer?),
+    }
+}
+
+/// The answer to a write that takes something away; that it is not there is fine.
+pub(super) fn gone(answer: Result<Vec<u8>, Error>) -> Result<(), Error> {
+    match answer {
+        Err(Error::NotFound) => Ok(()),
+        answer => acknowledged(&answer?),
+    }
 }

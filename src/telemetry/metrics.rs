@@ -10,112 +10,85 @@ use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 use crate::permit::Counts;
 
-/// How a sign-in ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SignInOutcome {
-    /// Permit was changed.
-    Synced,
-    /// There was nothing to change.
-    Unchanged,
-    /// The evidence was too old, or of another directory: Permit was not written to.
-    Held,
-    /// It waits in the queue.
-    Queued,
-    /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
-    Unsynced,
-    /// The person was admitted, and Permit refuses what is in their record.
-    Rejected,
-    /// The person was turned away.
-    Refused,
+/// Makes the values of a dimension of a table: the variant, and the value.
+macro_rules! dimension {
+    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $value:literal,)+ }) => {
+        $(#[$of])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl $name {
+            /// The value.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $value,)+
+                }
+            }
+        }
+    };
 }
 
-impl SignInOutcome {
-    /// The value of the dimension `outcome`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Synced => "synced",
-            Self::Unchanged => "unchanged",
-            Self::Held => "held",
-            Self::Queued => "queued",
-            Self::Unsynced => "unsynced",
-            Self::Rejected => "rejected",
-            Self::Refused => "refused",
-        }
+dimension! {
+    /// How a sign-in ended.
+    SignInOutcome {
+        /// Permit was changed.
+        Synced = "synced",
+        /// There was nothing to change.
+        Unchanged = "unchanged",
+        /// The evidence was too old, or of another directory: Permit was not written to.
+        Held = "held",
+        /// It waits in the queue.
+        Queued = "queued",
+        /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
+        Unsynced = "unsynced",
+        /// The person was admitted, and Permit refuses what is in their record.
+        Rejected = "rejected",
+        /// The person was turned away.
+        Refused = "refused",
     }
 }
 
-/// How a run of the bulk sync ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BulkSyncOutcome {
-    /// What was read back equals what was wanted.
-    Converged,
-    /// Something read back differs.
-    NotConverged,
-    /// Time ran out; the next run goes on.
-    Incomplete,
-    /// The run broke off.
-    Failed,
-}
-
-impl BulkSyncOutcome {
-    /// The value of the dimension `outcome`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Converged => "converged",
-            Self::NotConverged => "not_converged",
-            Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
-        }
+dimension! {
+    /// How a run of the bulk sync ended.
+    BulkSyncOutcome {
+        /// What was read back equals what was wanted.
+        Converged = "converged",
+        /// Something read back differs.
+        NotConverged = "not_converged",
+        /// Time ran out; the next run goes on.
+        Incomplete = "incomplete",
+        /// The run broke off.
+        Failed = "failed",
     }
 }
 
-/// What became of a change in the directory, as EventBridge told of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ChangeOutcome {
-    /// The person was looked at.
-    Looked,
-    /// A bulk sync was started.
-    Started,
-    /// It is not of this pool, failed, or changes no fact.
-    Ignored,
-    /// It does not say who was changed.
-    Unread,
-    /// Too many people left: one of them keeps their roles until a bulk sync.
-    Refused,
-}
-
-impl ChangeOutcome {
-    /// The value of the dimension `outcome`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Looked => "looked",
-            Self::Started => "started",
-            Self::Ignored => "ignored",
-            Self::Unread => "unread",
-            Self::Refused => "refused",
-        }
+dimension! {
+    /// What became of a change in the directory, as EventBridge told of it.
+    ChangeOutcome {
+        /// The person was looked at.
+        Looked = "looked",
+        /// A bulk sync was started.
+        Started = "started",
+        /// It is not of this pool, failed, or changes no fact.
+        Ignored = "ignored",
+        /// It does not say who was changed.
+        Unread = "unread",
+        /// Too many people left: one of them keeps their roles until a bulk sync.
+        Refused = "refused",
     }
 }
 
-/// What a request to Permit is counted as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RequestKind {
-    /// Changes nothing.
-    Read,
-    /// Changes one thing.
-    Write,
-    /// Changes many.
-    Bulk,
-}
-
-impl RequestKind {
-    /// The value of the dimension `kind`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Bulk => "bulk",
-        }
+dimension! {
+    /// What a request to Permit is counted as.
+    RequestKind {
+        /// Changes nothing.
+        Read = "read",
+        /// Changes one thing.
+        Write = "write",
+        /// Changes many.
+        Bulk = "bulk",
     }
 }
 
@@ -161,16 +134,13 @@ pub fn change_lag(lag: SignedDuration) {
     histogram!("ChangeLag").record(lag.as_secs_f64().max(0.0));
 }
 
-fn permit_requests(kind: RequestKind, count: u64) {
-    counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
-}
-
 /// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
 pub fn permit(before: Counts, now: Counts) {
     let Counts { read, write, bulk, throttled } = now.since(before);
-    permit_requests(RequestKind::Read, read);
-    permit_requests(RequestKind::Write, write);
-    permit_requests(RequestKind::Bulk, bulk);
+    let kinds = [(RequestKind::Read, read), (RequestKind::Write, write), (RequestKind::Bulk, bulk)];
+    for (kind, count) in kinds {
+        counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
+    }
     counter!("PermitThrottled").increment(throttled);
 }
 

@@ -1,8 +1,8 @@
-// Stand-ins of identity providers, for the slow tests: Okta and Clerk by `emulate`, Firebase by its Auth emulator.
+// Stand-ins for identity providers in the slow tests: `emulate` for Okta and Clerk, Firebase's Auth emulator.
 //   node serve.cjs FOLDER okta|clerk PORT '{"okta": ...}'          serves until it is killed; prints "ready"
 //   node serve.cjs FOLDER firebase PORT PROJECT
-//   node serve.cjs FOLDER firebase-export PORT PROJECT FILE       what `firebase auth:export FILE` writes, of the emulator at PORT
-// FOLDER is where the packages are installed.
+//   node serve.cjs FOLDER firebase-export PORT PROJECT FILE       does `firebase auth:export FILE` at PORT
+// FOLDER has the installed packages.
 'use strict';
 const fs = require('fs');
 const net = require('net');
@@ -11,7 +11,7 @@ const { createRequire } = require('module');
 
 const [folder, ...asked] = process.argv.slice(2);
 const installed = createRequire(`${folder}/`);
-// Neither of them takes a host: nothing of this is for other machines.
+// Neither package takes a host, so this makes every server listen on 127.0.0.1: no other machine may connect.
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (port, ...rest) {
   return listen.call(this, typeof port === 'object' ? { ...port, host: '127.0.0.1' } : port, '127.0.0.1', ...rest.filter((one) => typeof one === 'function'));
@@ -31,7 +31,7 @@ async function main([what, port, ...rest]) {
     const { serialExportUsers, validateOptions } = installed('firebase-tools/lib/accountExporter.js');
     const { format } = validateOptions({}, file);
     const writeStream = fs.createWriteStream(file);
-    // As the command auth:export does it.
+    // The command auth:export writes the list's frame like this.
     if (format === 'json') writeStream.write(`{"users": [${os.EOL}`);
     await serialExportUsers(project, { format, writeStream, batchSize: 1000 });
     if (format === 'json') writeStream.write(']}');

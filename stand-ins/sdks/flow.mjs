@@ -1,4 +1,4 @@
-// What Permit's own Node SDK sends is accepted by the sandbox, and what it expects holds.
+// Tests that the sandbox accepts what Permit's own Node SDK sends, and answers as the SDK expects.
 //
 // flow.mjs API_URL KEY api|pdp: through the API, or with facts through a PDP.
 import assert from "node:assert/strict";

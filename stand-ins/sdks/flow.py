@@ -1,4 +1,4 @@
-"""What Permit's own Python SDK (2 and 3) sends is accepted by the sandbox, and what it expects holds.
+"""Tests that the sandbox accepts what Permit's own Python SDK (2 and 3) sends, and answers as the SDK expects.
 
 flow.py API_URL KEY api|pdp: through the API, or with facts through a PDP.
 """
@@ -60,12 +60,12 @@ async def main():
     user = await api.users.update("jane", UserUpdate(first_name="Joan"))
     check((user.first_name, user.email) == ("Joan", "jane@example.com"), f"an update keeps the rest: {user}")
     user = await api.users.sync({"key": "jane", "email": "joan@example.com", "first_name": None})
-    # The second leaves null out of a dict, and the third sends it.
+    # SDK 2 leaves null out of a dict, and SDK 3 sends it.
     clears = version("permit").startswith("3")
     check(user.email == "joan@example.com" and (not user.first_name) == clears, f"null clears a name: {user}")
     check((await api.users.sync(UserCreate(key="joe"))).key == "joe", "sync makes a user")
 
-    # Both forms of the SDK send the fields that are not set as null.
+    # Both SDKs send unset fields as null.
     viewer = {"user": "jane", "role": "viewer", "tenant": "acme"}
     assigned = await api.users.assign_role(RoleAssignmentCreate(**viewer))
     check((assigned.user, assigned.role, assigned.tenant) == ("jane", "viewer", "acme"), f"an assignment: {assigned}")
@@ -97,7 +97,7 @@ async def main():
     report = await api.role_assignments.bulk_unassign([RoleAssignmentRemove(**role) for role in roles])
     check(report.assignments_removed == 7, f"a bulk call takes roles back: {report}")
     await api.users.bulk_delete([user.key for user in many])
-    # Through a PDP the second sends these to the path of users: a fault of its own.
+    # Through a PDP, SDK 2 sends these to the path of users. That is a fault of the SDK.
     if THROUGH == "api" or version("permit").startswith("3"):
         await api.tenants.bulk_create([TenantCreate(key=f"t{n}", name="T") for n in range(3)])
         await api.tenants.bulk_delete([f"t{n}" for n in range(3)])

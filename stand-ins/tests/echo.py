@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Lambda function by the bare Runtime API: gives its event back, fails on {"fail": ...}, ends on {"end": ...}."""
+"""A Lambda function on the bare Runtime API: returns its event, fails on {"fail": ...}, ends on {"end": ...}."""
 
 import json
 import os

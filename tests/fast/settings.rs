@@ -6,7 +6,7 @@ use std::time::Duration;
 use permit_handoff::config::{
     BulkSync, Handoff, InvalidSettings, KeySetting, OnFailure, Reconcile, SignIn, SignInGroups,
 };
-use permit_handoff::permit::Limits;
+use permit_handoff::permit::{Environment, Limits};
 use secrecy::ExposeSecret;
 
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n[[source]]\nissuer = \"https://login.example.com\"\naudiences = [\"app\"]\n";
@@ -70,7 +70,7 @@ fn every_setting_is_read() {
     let KeySetting::Key(key) = &common.permit.key else { panic!("not the key") };
     assert_eq!(key.expose_secret(), "permit_key_x");
     assert_eq!(common.permit.api_url.to_string(), "http://127.0.0.1:7000/base/");
-    let (project, environment) = common.permit.environment.unwrap();
+    let Environment { project, environment } = common.permit.environment.unwrap();
     assert_eq!((project.as_str(), environment.len()), ("main", 36));
     assert_eq!(common.permit.pdp_url.unwrap().to_string(), "http://[::1]:7766/");
     assert_eq!(common.permit.limits, "write=300, bulk=10".parse().unwrap());

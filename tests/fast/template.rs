@@ -386,9 +386,9 @@ fn the_table_of_metrics_is_what_the_code_counts() {
         ("RequestKind", "PermitRequests"),
         ("ChangeOutcome", "Changes"),
     ] {
-        let (_, names) = source.split_once(&format!("impl {of} {{")).unwrap();
+        let (_, names) = source.split_once(&format!("    {of} {{")).unwrap();
         let (names, _) = names.split_once("\n}").unwrap();
-        let names = names.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let names = names.split(" = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
         let (_, _, values) = METRICS.iter().find(|(name, ..)| *name == metric).unwrap();
         assert_eq!(names.collect::<BTreeSet<_>>(), values.iter().copied().collect(), "{metric}");
         for value in *values {

@@ -2,16 +2,15 @@
 //! all the others.
 
 use std::io::{Cursor, Read as _};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
+use crate::aws::signature::signed;
 use crate::tls::{self, Peer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -149,7 +148,9 @@ impl LambdaApi {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.signed(url)?;
+        let request = self.http.get(url).build().map_err(|error| ApiError::Setup(error.to_string()))?;
+        let request = signed(request, "lambda", &self.region, self.credentials.clone())
+            .map_err(|error| ApiError::Setup(error.to_string()))?;
         let unavailable = |error: reqwest::Error| ApiError::Unavailable(error.to_string());
         let answer = self.http.execute(request).await.map_err(unavailable)?;
         match answer.status() {
@@ -160,30 +161,6 @@ impl LambdaApi {
             StatusCode::FORBIDDEN => Err(ApiError::NotAllowed { action }),
             status => Err(ApiError::Unavailable(format!("{action}: HTTP {status}"))),
         }
-    }
-
-    fn signed(&self, url: Url) -> Result<reqwest::Request, ApiError> {
-        let setup =
-            |error: &dyn std::fmt::Display| ApiError::Setup(format!("the call was not signed: {error}"));
-        let identity = self.credentials.clone().into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("lambda")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| setup(&error))?
-            .into();
-        let signable =
-            SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(&[]))
-                .map_err(|error| setup(&error))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|error| setup(&error))?.into_parts();
-        let mut request = self.http.get(url);
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        request.build().map_err(|error| setup(&error))
     }
 }
 

@@ -37,7 +37,7 @@ fn no_byte_can_be_replaced_left_out_or_put_in() {
 #[test]
 fn no_algorithm_lets_a_changed_byte_through() {
     let signers: Vec<Signer> =
-        Algorithm::ALL.into_iter().map(|algorithm| Signer::new("k", algorithm)).collect();
+        Algorithm::all().into_iter().map(|algorithm| Signer::new("k", algorithm)).collect();
     let issuers = default_issuers();
     for signer in &signers {
         let keys = key_set(&[signer.jwk()]);

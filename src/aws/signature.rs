@@ -1,0 +1,47 @@
+//! Signs requests to AWS services whose SDK crates would weigh more than what is asked of them.
+
+use std::fmt::Display;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Body, Request};
+
+/// Why a request was not signed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the call was not signed: {0}")]
+pub struct NotSigned(String);
+
+/// `request` with its signature (version 4), for `service` in `region`.
+pub fn signed(
+    mut request: Request,
+    service: &str,
+    region: &str,
+    credentials: Credentials,
+) -> Result<Request, NotSigned> {
+    let failed = |error: &dyn Display| NotSigned(error.to_string());
+    let identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| failed(&error))?
+        .into();
+    let headers = request.headers().iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let body = SignableBody::Bytes(request.body().and_then(Body::as_bytes).unwrap_or_default());
+    let (method, url) = (request.method().as_str(), request.url().as_str());
+    let signable = SignableRequest::new(method, url, headers, body).map_err(|error| failed(&error))?;
+    let (instructions, _) = sign(signable, &parameters).map_err(|error| failed(&error))?.into_parts();
+    for (name, value) in instructions.headers() {
+        let name = HeaderName::try_from(name).map_err(|error| failed(&error))?;
+        let value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
