@@ -79,8 +79,9 @@ pub struct Sync<'a> {
     catalog: &'a Catalog,
     desired: Desired,
     /// Role assignments that may be ours although no ledger names them.
-    claims: BTreeSet<Grant>,
-    ahead: Option<Ahead<'a>>,
+    pub(super) claims: BTreeSet<Grant>,
+    /// How looks are sent ahead of writes.
+    pub(super) ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
     /// The holder of the address was asked for.
     asked_for_email: bool,
@@ -129,18 +130,6 @@ impl<'a> Sync<'a> {
             acknowledged: 0,
             done: Synced::default(),
         }
-    }
-
-    /// With these role assignments, which may be ours although no ledger names them.
-    #[must_use]
-    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
-        Self { claims, ..self }
-    }
-
-    /// With looks sent ahead of writes.
-    #[must_use]
-    pub fn ahead(self, ahead: Option<Ahead<'a>>) -> Self {
-        Self { ahead, ..self }
     }
 
     /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a

@@ -134,7 +134,9 @@ impl People {
             (None, None) => return None,
         };
         // What this one changes is looked at once more.
-        Some(Item::unread(target).claiming(claims.clone()).looked_at(count.saturating_add(1), voucher))
+        let mut item = Item::unread(target).looked_at(count.saturating_add(1), voucher);
+        item.claims = claims.clone();
+        Some(item)
     }
 
     /// Whether the directory itself has told of them, and would again.

@@ -267,7 +267,9 @@ impl<'a> Planner<'a> {
         }
         self.observer.planned(Planned::Sync(Diff { plan, actual: actual.as_ref() }));
         census.want(&desired, None);
-        Item::new(Target::Present(desired), actual).by(call)
+        let mut item = Item::new(Target::Present(desired), actual);
+        item.call = call;
+        item
     }
 }
 

@@ -214,7 +214,8 @@ impl Run<'_> {
             return Judged::AsWanted;
         }
         let is_claimed = target.plan(actual.as_ref()).is_idle();
-        let item = Item::new(target, actual).claiming(claims);
+        let mut item = Item::new(target, actual);
+        item.claims = claims;
         if is_claimed { Judged::Claimed(item) } else { Judged::Drifted(Drifted { item, others }) }
     }
 

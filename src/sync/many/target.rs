@@ -44,7 +44,7 @@ pub struct Item {
     /// What Permit is believed to know; `None`: no such user.
     pub actual: Option<Facts>,
     /// Role assignments that may be ours although no ledger names them.
-    pub(super) claims: BTreeSet<Grant>,
+    pub(crate) claims: BTreeSet<Grant>,
     /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
     stood: Option<BTreeSet<Grant>>,
     /// What has been taken out of the target since.
@@ -55,7 +55,7 @@ pub struct Item {
     taken: Option<Instant>,
     /// Nobody knows what Permit has of them.
     is_unread: bool,
-    pub(super) call: Call,
+    pub(crate) call: Call,
     /// The first plan of them that was begun, and may be done in part.
     begun: Option<Plan>,
     /// The roles of a user who was made, and may lack them.
@@ -161,12 +161,6 @@ impl Item {
         self
     }
 
-    /// The same, written by this call.
-    #[must_use]
-    pub fn by(self, call: Call) -> Self {
-        Self { call, ..self }
-    }
-
     /// Permit refuses the address: the user is written without it, and the ledger says so.
     pub(super) fn refuse_email(&mut self, why: WhyRefused) {
         if let Target::Present(desired) = &mut self.target {
@@ -264,12 +258,6 @@ impl Item {
         };
         let (key, identity, count) = (self.target.key(), self.voucher.as_ref(), self.count);
         Notice { source, key, identity, grants, count }
-    }
-
-    /// The same, where `claims` may be ours although no ledger names them.
-    #[must_use]
-    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
-        Self { claims, ..self }
     }
 
     /// What to do.

@@ -221,7 +221,8 @@ impl SignIn {
             let identity = (!looks.can_read(&identity.source)).then_some(&*identity);
             Ahead { looks, identity, count: 0 }
         });
-        let sync = Sync::new(permit, &self.policy, &self.catalog, desired).ahead(ahead);
+        let mut sync = Sync::new(permit, &self.policy, &self.catalog, desired);
+        sync.ahead = ahead;
         let mut synced = match sync.run(actual).await {
             Err(SyncError::Evidence(why)) => {
                 let actual = permit.user(&identity.key).await?;
