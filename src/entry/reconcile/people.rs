@@ -135,7 +135,7 @@ impl People {
         };
         // What this one changes is looked at once more.
         let mut item = Item::unread(target).looked_at(count.saturating_add(1), voucher);
-        item.claims = claims.clone();
+        item.claims.clone_from(claims);
         Some(item)
     }
 

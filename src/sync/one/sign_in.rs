@@ -221,8 +221,7 @@ impl SignIn {
             let identity = (!looks.can_read(&identity.source)).then_some(&*identity);
             Ahead { looks, identity, count: 0 }
         });
-        let mut sync = Sync::new(permit, &self.policy, &self.catalog, desired);
-        sync.ahead = ahead;
+        let sync = Sync { ahead, ..Sync::new(permit, &self.policy, &self.catalog, desired) };
         let mut synced = match sync.run(actual).await {
             Err(SyncError::Evidence(why)) => {
                 let actual = permit.user(&identity.key).await?;
