@@ -122,22 +122,31 @@ pub enum Command {
 impl Cli {
     /// Does what it is told, with settings from `variable`.
     pub async fn run(self, terminal: &mut Terminal<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Exit {
+        match self.try_run(terminal, variable).await {
+            Ok(exit) => exit,
+            // The reader has seen enough (`| head`).
+            Err(failed) if failed.is_closed_pipe() => Exit::Done,
+            Err(Failed { exit, message }) => {
+                terminal.error(&message);
+                exit
+            }
+        }
+    }
+
+    async fn try_run(
+        self,
+        terminal: &mut Terminal<'_>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Exit, Failed> {
         let stack = match &self.stack {
+            Some(name) => Some(stack::Stack::read(name, terminal).await?),
             None => None,
-            Some(name) => match stack::Stack::read(name, terminal).await {
-                Ok(stack) => Some(stack),
-                Err(Failed { exit, message }) => {
-                    terminal.error(&message);
-                    return exit;
-                }
-            },
         };
-        let of_stack = stack.as_ref().map(|stack| stack.before(variable));
-        let variable: &dyn Fn(&str) -> Option<String> = match &of_stack {
-            Some(of_stack) => of_stack,
-            None => variable,
+        let variable: &dyn Fn(&str) -> Option<String> = &|name| match &stack {
+            Some(stack) => stack.setting_or(name, variable),
+            None => variable(name),
         };
-        let ended = match self.command {
+        match self.command {
             Command::Doctor(args) => args.run(terminal, variable).await,
             Command::Attach(args) => args.run(terminal, stack.as_ref()).await,
             Command::Detach(args) => args.run(terminal, stack.as_ref()).await,
@@ -146,24 +155,16 @@ impl Cli {
             Command::Sync(args) => args.run(terminal, variable).await,
             Command::Policy(args) => args.run(terminal, variable).await,
             Command::Completions { shell } => {
-                let mut command = Self::command();
                 let mut script = Vec::new();
-                clap_complete::generate(shell, &mut command, "permit-handoff", &mut script);
-                terminal.write_all(&script).map(|()| Exit::Done).map_err(Failed::from)
+                clap_complete::generate(shell, &mut Self::command(), "permit-handoff", &mut script);
+                terminal.write_all(&script)?;
+                Ok(Exit::Done)
             }
             Command::Man => {
                 let mut page = Vec::new();
-                let made = clap_mangen::Man::new(Self::command()).render(&mut page);
-                made.and_then(|()| terminal.write_all(&page)).map(|()| Exit::Done).map_err(Failed::from)
-            }
-        };
-        match ended {
-            Ok(exit) => exit,
-            // The reader has seen enough (`| head`).
-            Err(failed) if failed.is_closed_pipe() => Exit::Done,
-            Err(Failed { exit, message }) => {
-                terminal.error(&message);
-                exit
+                clap_mangen::Man::new(Self::command()).render(&mut page)?;
+                terminal.write_all(&page)?;
+                Ok(Exit::Done)
             }
         }
     }

@@ -39,10 +39,12 @@ use crate::domain::told::Told;
 
 /// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Format {
-    /// Columns, with comma, semicolon, tab or bar between them.
+    /// Columns with comma, semicolon, tab or bar between them
     Csv,
-    /// An object a line, or documents with the people in an array.
+    /// JSON: an object a line, or a document
+    #[cfg_attr(feature = "cli", value(alias = "jsonl"))]
     Json,
 }
 

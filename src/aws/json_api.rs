@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::SdkConfig;
-use reqwest::{Client, Url};
+use reqwest::{Client, Request, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::signature::signed;
+use super::signature::{NO_REGION, signed};
 use crate::tls::{self, NoClient, Peer};
 
 /// Why a call has no answer. The messages hold nothing of what was sent.
@@ -98,22 +97,18 @@ impl JsonApi {
         }
     }
 
-    async fn signed(&self, action: &str, body: String) -> Result<reqwest::Request, CallError> {
-        let setup = |error: &dyn std::fmt::Display| CallError::Setup(format!("{action}: {error}"));
+    async fn signed(&self, action: &str, body: String) -> Result<Request, CallError> {
+        let setup = |reason: &dyn std::fmt::Display| CallError::Setup(format!("{action}: {reason}"));
         let Service { name, target, version } = self.service;
-        let region = self.aws.region().ok_or_else(|| setup(&"no AWS region is set"))?.as_ref();
-        let provider =
-            self.aws.credentials_provider().ok_or_else(|| setup(&"there are no AWS credentials"))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| setup(&error))?;
-        let url = self.endpoint(region).map_err(|error| setup(&error))?;
+        let url = self.endpoint().map_err(|error| setup(&error))?;
         let request = self.http.post(url).body(body);
         let request = request.header("content-type", format!("application/x-amz-json-{version}"));
-        let request = request.header("x-amz-target", format!("{target}.{action}")).build();
-        let request = request.map_err(|error| setup(&error))?;
-        signed(request, name, region, credentials).map_err(|error| setup(&error))
+        let request = request.header("x-amz-target", format!("{target}.{action}"));
+        signed(&self.aws, name, request).await.map_err(|error| setup(&error))
     }
 
-    fn endpoint(&self, region: &str) -> Result<Url, String> {
+    fn endpoint(&self) -> Result<Url, String> {
+        let region = self.aws.region().ok_or(NO_REGION)?.as_ref();
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let address = match self.aws.endpoint_url() {
             Some(address) => address.to_owned(),

@@ -3,26 +3,32 @@
 use std::fmt::Display;
 use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use aws_types::SdkConfig;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Body, Request};
+use reqwest::{Body, Request, RequestBuilder};
+
+/// What is missing where no region is known.
+pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or AWS_PROFILE";
 
 /// Why a request was not signed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the call was not signed: {0}")]
 pub struct NotSigned(String);
 
-/// `request` with its signature (version 4), for `service` in `region`.
-pub fn signed(
-    mut request: Request,
-    service: &str,
-    region: &str,
-    credentials: Credentials,
-) -> Result<Request, NotSigned> {
+/// The request to `service` with its signature (version 4), by the region and the credentials of `aws`.
+pub async fn signed(aws: &SdkConfig, service: &str, request: RequestBuilder) -> Result<Request, NotSigned> {
     let failed = |error: &dyn Display| NotSigned(error.to_string());
+    let region = aws.region().ok_or_else(|| failed(&NO_REGION))?.as_ref();
+    let provider = aws.credentials_provider();
+    let provider = provider.ok_or_else(|| failed(&"there are no AWS credentials: set AWS_PROFILE"))?;
+    let credentials = provider.provide_credentials().await.map_err(|error| {
+        NotSigned(format!("there are no AWS credentials ({error}): set AWS_PROFILE, or sign in"))
+    })?;
     let identity = credentials.into();
+    let mut request = request.build().map_err(|error| failed(&error))?;
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)

@@ -86,18 +86,15 @@ enum Action {
 }
 
 impl Args {
-    /// Runs it.
+    /// Runs it. What is left out comes from the stack.
     pub(super) async fn run(
-        self,
+        mut self,
         terminal: &mut Terminal<'_>,
         stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
         let aws = clients::aws().await.map_err(Failed::usage)?;
-        self.of(stack)?.run_with(&aws, terminal).await
-    }
-
-    fn of(self, stack: Option<&Stack>) -> Result<Self, Failed> {
-        Ok(Self { target: self.target.of(stack)?, ..self })
+        self.target = self.target.of(stack)?;
+        self.run_with(&aws, terminal).await
     }
 
     /// Runs it with these settings of the AWS SDK.
@@ -108,19 +105,14 @@ impl Args {
 }
 
 impl DetachArgs {
-    /// Runs it.
+    /// Runs it. What is left out comes from the stack.
     pub(super) async fn run(
         self,
         terminal: &mut Terminal<'_>,
         stack: Option<&Stack>,
     ) -> Result<Exit, Failed> {
         let aws = clients::aws().await.map_err(Failed::usage)?;
-        Self { target: self.target.of(stack)? }.run_with(&aws, terminal).await
-    }
-
-    /// Runs it with these settings of the AWS SDK.
-    pub async fn run_with(self, aws: &SdkConfig, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
-        self.target.change(Action::Detach, aws, terminal).await
+        self.target.of(stack)?.change(Action::Detach, &aws, terminal).await
     }
 }
 
@@ -170,13 +162,16 @@ impl Target {
             }
         }
         refused(&change)?;
+        let manager = managed::by(&before);
         if !change.changes() {
-            report(terminal, &user_pool_id, &change, &others, None, managed::by(&before).as_ref())?;
+            report(terminal, &user_pool_id, &change, &others, None, manager.as_deref())?;
             return Ok(Exit::Done);
         }
-        let manager = managed::by(&before);
         if let (Some(manager), Action::Attach { .. }) = (&manager, action) {
-            terminal.note(format!("Look: {}", manager.warning(&user_pool_id)));
+            terminal.note(format!(
+                "Look: {user_pool_id} is managed by {manager}, by its tags. Its next deployment there takes the triggers away \
+                 again, without a word. Put them there: docs/deploy.md, \"Triggers that stay\", has the lines"
+            ));
         }
         if !yes {
             if !terminal.interactive {
@@ -196,7 +191,7 @@ impl Target {
         }
         let differences = send(&client, &user_pool_id, &before, &change).await?;
         let is_clean = differences.is_empty();
-        report(terminal, &user_pool_id, &change, &others, Some(&differences), manager.as_ref())?;
+        report(terminal, &user_pool_id, &change, &others, Some(&differences), manager.as_deref())?;
         Ok(if is_clean { Exit::Done } else { Exit::Look })
     }
 }
@@ -291,7 +286,7 @@ fn report(
     change: &Change,
     others: &[(&str, &str)],
     differences: Option<&[&str]>,
-    manager: Option<&managed::Manager>,
+    manager: Option<&str>,
 ) -> Result<(), Failed> {
     if terminal.json {
         let kept: serde_json::Map<_, _> =
@@ -301,7 +296,7 @@ fn report(
             "changed": differences.is_some(),
             "triggers": change.triggers,
             "kept": kept,
-            "managed_by": manager.map(ToString::to_string),
+            "managed_by": manager,
             "other_differences": differences.unwrap_or_default(),
         }))?;
         return Ok(());

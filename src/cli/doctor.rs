@@ -113,12 +113,12 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
             _ => pool::Seen::default(),
         }
     };
-    let queue_is_right = settings.has_right("RECONCILE_QUEUE_URL");
     let asks_queue = async {
-        if !has_aws {
-            return Vec::new();
+        if has_aws {
+            queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
+        } else {
+            Vec::new()
         }
-        queue::look(aws, overflow_queue_url.as_deref(), dead_letter_queue_url.as_deref()).await
     };
     let asks_changes = async {
         match overflow_queue_url {
@@ -138,11 +138,10 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     findings.append(&mut of_pool.findings);
     findings.extend(of_changes);
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
-        findings.push(pool::none(
-            policy.is_some_and(|policy| policy.sources.iter().any(|source| source.tokens.is_some())),
-        ));
+        findings.push(pool::none(policy));
     }
     // Where the address is wrong, that is said already.
+    let queue_is_right = settings.has_right("RECONCILE_QUEUE_URL");
     findings.extend(of_queue.into_iter().filter(|finding| queue_is_right || finding.check != Check::Queue));
     findings.extend(look_at_trust(policy, user_pool_id.as_ref(), &of_pool, of_permit.roles.as_ref()));
     findings
@@ -157,21 +156,9 @@ fn look_at_trust(
 ) -> Vec<Finding> {
     let Some(policy) = policy else {
         let what = "who could grant themselves a role was not looked at";
-        return vec![Finding::note(
-            Check::WritableAttributes,
-            what,
-            "there is no policy that can be read",
-            "",
-        )];
+        return vec![Check::WritableAttributes.note(what, "there is no policy that can be read", "")];
     };
-    let pool = user_pool_id.map(|id| trust::Pool {
-        id,
-        settings: seen.settings.as_ref(),
-        clients: seen.clients.as_deref(),
-        providers: seen.providers.as_deref().unwrap_or_default(),
-        groups: &seen.groups,
-    });
-    let mut findings = trust::look(policy, pool, roles);
+    let mut findings = trust::look(policy, user_pool_id.map(|id| (id, seen)), roles);
     findings.extend(sources::look(policy, user_pool_id, &seen.users));
     findings.extend(trust::sources(&policy.sources, user_pool_id));
     findings
@@ -184,31 +171,24 @@ async fn look_at_permit(
 ) -> permit::Seen {
     let finding = match settings.map(|settings| clients::permit(settings, aws, TIMEOUT)) {
         Some(Ok(permit)) => return permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
-        Some(Err(error)) => Finding::error(
-            Check::ApiKey,
+        Some(Err(error)) => Check::ApiKey.error(
             format!("Permit was not asked: {error}"),
             "nothing can be synced from here",
             "see this machine's TLS certificates",
         ),
         None => {
-            let why = "a setting that says how to reach it is wrong";
-            Finding::note(Check::ApiKey, "Permit was not asked", why, "")
+            Check::ApiKey.note("Permit was not asked", "a setting that says how to reach it is wrong", "")
         }
     };
     permit::Seen { findings: vec![finding], roles: None }
 }
 
 async fn without_credentials(aws: &SdkConfig) -> Option<Finding> {
-    let asked = match aws.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map(drop),
-        None => return None,
-    };
-    let error = asked.err()?;
+    let error = aws.credentials_provider()?.provide_credentials().await.err()?;
     let chain = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
     let reasons = chain.filter_map(|error| Some(error.to_string().lines().next()?.to_owned()));
     let reasons: Vec<String> = reasons.collect();
-    Some(Finding::error(
-        Check::Credentials,
+    Some(Check::Credentials.error(
         format!("there are no AWS credentials: {}", reasons.join(": ").trim_end_matches(". Attempted:")),
         "the user pool, the queues and the secret were not looked at",
         "set AWS_PROFILE, or sign in (aws sso login), and run it again",
@@ -217,11 +197,10 @@ async fn without_credentials(aws: &SdkConfig) -> Option<Finding> {
 
 fn of_settings(faults: &[SettingFault]) -> Vec<Finding> {
     if faults.is_empty() {
-        return vec![Finding::good(Check::Settings, "the settings are well-formed, the policy too")];
+        return vec![Check::Settings.good("the settings are well-formed, the policy too")];
     }
     let faults = faults.iter().map(|SettingFault { settings, message }| {
-        let finding = Finding::error(
-            Check::Settings,
+        let finding = Check::Settings.error(
             format!("{settings}: {message}"),
             "no function that has this setting starts",
             "set it right, here and in the deployment",

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use self::planned::{key, kind, moved, named, ours, reasons};
+use self::planned::{actual, ours, person, reasons};
 use crate::cli::reasons::Loss;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Email, Identity};
-use crate::domain::plan::{Diff, FieldChange};
+use crate::domain::plan::FieldChange;
 use crate::domain::policy::{Policy, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
@@ -33,7 +33,7 @@ pub(super) struct Moves {
 }
 
 /// What becomes of a person.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     New,
@@ -45,6 +45,7 @@ pub(super) enum Kind {
     /// Not in the directory, and is deleted in Permit.
     Deleted,
     /// Nothing is planned for them: what they lack cannot be.
+    #[default]
     Blocked,
 }
 
@@ -56,7 +57,7 @@ pub(super) struct Why {
 }
 
 /// A person with a plan.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub(super) struct Person {
     pub(super) key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,7 @@ impl Person {
         self.email.as_deref().or(self.user_name.as_deref()).unwrap_or(&self.key)
     }
 
-    fn loses(&self) -> bool {
+    pub(super) fn loses(&self) -> bool {
         !self.lost.is_empty() || self.change == Kind::Deleted
     }
 }
@@ -114,15 +115,6 @@ impl Totals {
     pub(super) fn touched(&self) -> u64 {
         self.new + self.changed + self.missing + self.leaving + self.deleted
     }
-}
-
-/// Somebody who has problems.
-#[derive(Default)]
-struct HasProblems {
-    email: Option<String>,
-    user_name: Option<String>,
-    /// Each by its code and what is wrong.
-    problems: Vec<(String, String)>,
 }
 
 /// Somebody who may not get all that is planned for them.
@@ -160,6 +152,7 @@ impl UserNames {
 }
 
 /// All of it.
+#[derive(Default)]
 pub(super) struct Overview {
     limit: usize,
     /// Whether ledgers are wanted.
@@ -172,8 +165,8 @@ pub(super) struct Overview {
     /// Reasons of people who were read and are not planned yet.
     met: HashMap<String, Vec<Why>>,
     user_names: UserNames,
-    /// The problems of the first people who have any, each by its code and what is wrong.
-    problems_of: IndexMap<String, HasProblems>,
+    /// The first people who have problems, with each by its code and what is wrong.
+    problems_of: IndexMap<String, (Person, Vec<(String, String)>)>,
     pub(super) totals: Totals,
     pub(super) roles: BTreeMap<String, Moves>,
     /// Problems by address.
@@ -190,24 +183,7 @@ pub(super) struct Overview {
 impl Overview {
     /// Keeps `limit` people by name.
     pub(super) fn new(limit: usize, details: bool, when_disabled: WhenDisabled) -> Self {
-        Self {
-            limit,
-            details,
-            reasons: None,
-            when_disabled,
-            disabled: HashSet::new(),
-            met: HashMap::new(),
-            user_names: UserNames::default(),
-            problems_of: IndexMap::new(),
-            totals: Totals::default(),
-            roles: BTreeMap::new(),
-            problems: Problems::default(),
-            losing: Vec::new(),
-            others: Vec::new(),
-            doubtful: HashMap::new(),
-            blocked: HashSet::new(),
-            hasher: RandomState::new(),
-        }
+        Self { limit, details, when_disabled, ..Self::default() }
     }
 
     /// The same, with the reasons for each role by this policy.
@@ -230,32 +206,27 @@ impl Overview {
 
     /// The problems of one of the first people, each by its code and what is wrong.
     pub(super) fn problems_of(&self, key: &str) -> &[(String, String)] {
-        self.problems_of.get(key).map_or(&[], |has| &has.problems)
+        self.problems_of.get(key).map_or(&[], |(_, problems)| problems)
     }
 
     /// The first people who have a problem and no plan.
     pub(super) fn blocked(&self) -> Vec<Person> {
         let planned: HashSet<&str> = self.people().map(|person| person.key.as_str()).collect();
-        let blocked = self.problems_of.iter().filter(|(key, _)| !planned.contains(key.as_str()));
-        let person = |(key, has): (&String, &HasProblems)| Person {
-            key: key.clone(),
-            email: has.email.clone(),
-            user_name: has.user_name.clone(),
-            change: Kind::Blocked,
-            lost: Vec::new(),
-            loses_because: None,
-            gained: Vec::new(),
-            kept: Vec::new(),
-            fields: Vec::new(),
-            ledger: None,
-            why: Vec::new(),
-        };
-        blocked.map(person).take(self.limit).collect()
+        let blocked = self.problems_of.values().map(|(person, _)| person);
+        let blocked = blocked.filter(|person| !planned.contains(person.key.as_str()));
+        blocked.take(self.limit).cloned().collect()
     }
 
     /// The first people, those who lose something before the others.
     pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
         self.losing.iter().chain(&self.others).take(self.limit)
+    }
+
+    /// The roles, those that most people lose first.
+    pub(super) fn sorted_roles(&self) -> Vec<(&str, Moves)> {
+        let mut roles: Vec<_> = self.roles.iter().map(|(name, moves)| (name.as_str(), *moves)).collect();
+        roles.sort_by_key(|(name, moves)| (std::cmp::Reverse((moves.lost, moves.gained)), *name));
+        roles
     }
 
     /// Notes somebody who is not synced, or not wholly.
@@ -269,41 +240,32 @@ impl Overview {
         if self.reasons.is_some()
             && (self.problems_of.len() < self.limit || self.problems_of.contains_key(user))
         {
-            let has = self.problems_of.entry(user.to_owned()).or_insert_with(|| HasProblems {
+            let person = || Person {
+                key: user.to_owned(),
                 email: email.map(|email| email.as_str().to_owned()),
                 user_name: user_name.map(str::to_owned),
-                problems: Vec::new(),
-            });
-            has.problems.push((cause.code.clone(), cause.what.clone()));
+                ..Person::default()
+            };
+            let (_, problems) =
+                self.problems_of.entry(user.to_owned()).or_insert_with(|| (person(), Vec::new()));
+            problems.push((cause.code.clone(), cause.what.clone()));
         }
     }
 
     /// Notes what is planned for one person.
     pub(super) fn add(&mut self, planned: Planned<'_>) {
-        let actual = match planned {
-            Planned::Sync(Diff { actual, .. }) => actual,
-            Planned::Depart { actual, .. } => Some(actual),
-        };
-        let ours = actual.map(ours).unwrap_or_default();
-        let why = if self.reasons.is_some() {
-            self.met.remove(key(planned)).unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        let Some(change) = kind(planned) else {
+        let actual = actual(planned);
+        let Some(mut person) = person(planned, self.details) else {
             self.totals.unchanged += 1;
-            for role in ours {
-                self.moves(role).kept += 1;
-            }
+            self.met.remove(actual.map_or("", |actual| actual.key.as_str()));
+            ours(actual).for_each(|role| self.moves(&role.to_string()).kept += 1);
             return;
         };
-        let (lost, gained) = moved(planned);
-        let kept: Vec<String> = ours.into_iter().filter(|role| !lost.contains(role)).collect();
-        lost.iter().for_each(|role| self.moves(role.clone()).lost += 1);
-        gained.iter().for_each(|role| self.moves(role.clone()).gained += 1);
-        kept.iter().for_each(|role| self.moves(role.clone()).kept += 1);
-        let is_losing = !lost.is_empty() || change == Kind::Deleted;
-        *match change {
+        person.why = self.met.remove(&person.key).unwrap_or_default();
+        person.lost.iter().for_each(|role| self.moves(role).lost += 1);
+        person.gained.iter().for_each(|role| self.moves(role).gained += 1);
+        person.kept.iter().for_each(|role| self.moves(role).kept += 1);
+        *match person.change {
             Kind::New => &mut self.totals.new,
             Kind::Changed => &mut self.totals.changed,
             Kind::Missing => &mut self.totals.missing,
@@ -312,41 +274,29 @@ impl Overview {
             // Nothing is planned for them.
             Kind::Blocked => return,
         } += 1;
+        let (is_losing, is_gaining) = (person.loses(), !person.gained.is_empty());
         self.totals.losing += u64::from(is_losing);
-        self.totals.gaining += u64::from(!gained.is_empty());
-        let moves_none = !is_losing && gained.is_empty();
-        self.totals.fields_alone += u64::from(change == Kind::Changed && moves_none);
-        let fields = || match planned {
-            Planned::Sync(diff) => diff.fields(),
-            Planned::Depart { .. } => Vec::new(),
-        };
-        if gained.iter().any(|role| role.contains('#')) {
-            let by_roles_alone = change == Kind::Changed && lost.is_empty() && fields().is_empty();
-            let doubtful = Doubtful { gains: gained.len(), by_roles_alone };
-            self.doubtful.insert(self.hasher.hash_one(key(planned)), doubtful);
+        self.totals.gaining += u64::from(is_gaining);
+        let is_changed = person.change == Kind::Changed;
+        self.totals.fields_alone += u64::from(is_changed && !is_losing && !is_gaining);
+        if person.gained.iter().any(|role| role.contains('#')) {
+            let by_roles_alone = is_changed && !is_losing && person.fields.is_empty();
+            let doubtful = Doubtful { gains: person.gained.len(), by_roles_alone };
+            self.doubtful.insert(self.hasher.hash_one(person.key.as_str()), doubtful);
         }
-        let list = if is_losing { &self.losing } else { &self.others };
-        if list.len() < self.limit {
-            let (key, email) = named(planned);
-            let fields = fields();
-            let ledger = match planned {
-                Planned::Sync(diff) => diff.ledger().filter(|_| self.details),
-                Planned::Depart { .. } => None,
-            };
-            let user_name = self.user_names.of(&key).filter(|_| email.is_none()).map(str::to_owned);
-            let loses_because = is_losing.then(|| self.loss(planned));
-            #[rustfmt::skip]
-            let person =
-                Person { key, email, user_name, change, lost, loses_because, gained, kept, fields, ledger, why };
-            if person.loses() { self.losing.push(person) } else { self.others.push(person) }
-        }
-    }
-
-    fn loss(&self, planned: Planned<'_>) -> Loss {
-        match planned {
+        person.loses_because = is_losing.then(|| match planned {
             Planned::Depart { .. } => Loss::Left,
-            Planned::Sync(_) if self.disabled.contains(&self.hasher.hash_one(key(planned))) => Loss::Disabled,
+            Planned::Sync(_) if self.disabled.contains(&self.hasher.hash_one(person.key.as_str())) => {
+                Loss::Disabled
+            }
             Planned::Sync(_) => Loss::NoRule,
+        });
+        if person.email.is_none() {
+            person.user_name = self.user_names.of(&person.key).map(str::to_owned);
+        }
+        let list = if is_losing { &mut self.losing } else { &mut self.others };
+        if list.len() < self.limit {
+            list.push(person);
         }
     }
 
@@ -372,8 +322,8 @@ impl Overview {
         }
     }
 
-    fn moves(&mut self, role: String) -> &mut Moves {
-        self.roles.entry(role).or_default()
+    fn moves(&mut self, role: &str) -> &mut Moves {
+        self.roles.entry(role.to_owned()).or_default()
     }
 }
 
@@ -385,7 +335,7 @@ mod tests {
     use crate::domain::deprovision::Departure;
     use crate::domain::facts::Facts;
     use crate::domain::identity::UserKey;
-    use crate::domain::plan::{Change, Plan};
+    use crate::domain::plan::{Change, Diff, Plan};
 
     #[test]
     fn who_loses_something_is_shown_before_a_thousand_who_do_not() {

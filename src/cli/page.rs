@@ -20,6 +20,7 @@ use super::overview::{Moves, Overview, Person};
 use super::screen::{counted, figure};
 use super::shown::shown_lines;
 use super::summary::View;
+use super::summary::sections::named;
 use super::watch::Sample;
 use crate::permit::Limits;
 
@@ -54,7 +55,7 @@ struct Html<'a> {
     lose: &'static str,
     gain: &'static str,
     problems: Vec<ProblemRow<'a>>,
-    roles: Vec<RoleRow<'a>>,
+    roles: Vec<(&'a str, Moves)>,
     roles_more: usize,
     people: usize,
     people_more: String,
@@ -68,13 +69,6 @@ struct ProblemRow<'a> {
     what: String,
     remedy: &'a str,
     named: String,
-}
-
-struct RoleRow<'a> {
-    name: &'a str,
-    lost: u64,
-    gained: u64,
-    kept: u64,
 }
 
 /// A person as the script reads it.
@@ -92,7 +86,7 @@ pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
     let View { report, overview, .. } = view;
     let (verdict, facts) = view.told();
     let problems = overview.problems.sorted();
-    let roles = roles(overview);
+    let roles = overview.sorted_roles();
     let blocked = overview.blocked();
     let rows = rows(overview, &blocked);
     let causes: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
@@ -115,7 +109,7 @@ pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
                 people: counted(problem.count, "person", "people"),
                 what: shown_lines(&problem.what),
                 remedy: &problem.remedy,
-                named: shown_lines(&named(&problem.users, problem.count)),
+                named: shown_lines(&named(problem, NAMED, String::clone)),
             })
             .collect(),
         roles_more: roles.len().saturating_sub(ROLES),
@@ -143,24 +137,6 @@ fn tone(view: &View<'_>, failed: bool) -> &'static str {
         return "bad";
     }
     if view.overview.totals.losing > 0 && report.dry_run { "warn" } else { "good" }
-}
-
-fn named(users: &[String], count: u64) -> String {
-    let shown = users.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = count - users.len().min(NAMED) as u64;
-    if more > 0 { format!("{shown} and {} more", figure(more)) } else { shown }
-}
-
-fn roles(overview: &Overview) -> Vec<RoleRow<'_>> {
-    let rows = overview.roles.iter().map(|(name, Moves { lost, gained, kept })| RoleRow {
-        name,
-        lost: *lost,
-        gained: *gained,
-        kept: *kept,
-    });
-    let mut rows: Vec<RoleRow<'_>> = rows.collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse((row.lost, row.gained)), row.name));
-    rows
 }
 
 /// People, with their problems.
@@ -229,8 +205,7 @@ mod tests {
             report: &report,
             overview: &overview,
             failed: true,
-            all: false,
-            details: false,
+            shown: crate::cli::summary::Shown { all: false, details: false },
             next: None,
         };
         let html =

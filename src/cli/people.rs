@@ -11,7 +11,6 @@ use crate::aws::UserPoolId;
 use crate::aws::pool::PoolError;
 use crate::aws::read::UserPoolDirectory;
 use crate::aws::sdk::CognitoPool;
-use crate::domain::directory::Directory;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceConfig;
 use crate::file::{FileDirectory, Format, Reading};
@@ -28,7 +27,7 @@ pub(super) struct FileArgs {
     pub(super) file: Option<PathBuf>,
     /// The form of the file, whatever its name
     #[arg(long, value_enum, requires = "file")]
-    format: Option<FormatName>,
+    format: Option<Format>,
     /// Who vouches for the people in the file: the name of a [[source]] of the policy, or a new one
     #[arg(long, value_name = "NAME", requires = "file")]
     source: Option<String>,
@@ -46,25 +45,6 @@ pub(super) struct FileArgs {
     people: Option<String>,
 }
 
-/// The form of a file.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FormatName {
-    /// Columns with comma, semicolon, tab or bar between them
-    Csv,
-    /// JSON: an object a line, or a document
-    #[value(alias = "jsonl")]
-    Json,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Csv => Self::Csv,
-            FormatName::Json => Self::Json,
-        }
-    }
-}
-
 impl FileArgs {
     /// The source of the file, by this policy.
     pub(super) fn source_by(&self, policy: &Policy) -> Result<Arc<SourceConfig>, Failed> {
@@ -76,7 +56,7 @@ impl FileArgs {
         let Self { file, format, source: _, map, ignore, columns, people } = self;
         let path = file.clone().unwrap_or_default();
         let reading = Reading {
-            format: format.map(Format::from),
+            format: *format,
             mapped: map.clone(),
             columns: columns.clone(),
             people: people.clone(),
@@ -91,32 +71,6 @@ impl FileArgs {
 fn mapping(text: &str) -> Result<(String, String), String> {
     let (column, claim) = text.split_once('=').ok_or("write COLUMN=CLAIM, as in employee=sub")?;
     Ok((column.to_owned(), claim.to_owned()))
-}
-
-/// A directory, and what it is called.
-pub(super) struct People {
-    pub(super) directory: Arc<dyn Directory>,
-    /// `user pool company (eu-west-1_AbC)`.
-    pub(super) name: String,
-    /// About how many they are, where that was asked and is known.
-    pub(super) expected: Option<u64>,
-    /// What the operator should know of them beforehand.
-    pub(super) notes: Vec<String>,
-}
-
-impl People {
-    /// The people of a file.
-    pub(super) fn of_file(args: &FileArgs, policy: &Policy) -> Result<Self, Failed> {
-        let (directory, name) = args.open(policy)?;
-        let (expected, notes) = (Some(directory.records()), directory.notes());
-        Ok(Self { directory: Arc::new(directory), name, expected, notes })
-    }
-
-    /// The people of a user pool.
-    pub(super) async fn of_pool(id: UserPoolId, policy: &Policy, aws: &SdkConfig) -> Result<Self, Failed> {
-        let (directory, name, expected) = pool_of(&id, policy, aws).await?;
-        Ok(Self { directory: Arc::new(directory), name, expected, notes: Vec::new() })
-    }
 }
 
 /// The directory of a user pool, its name, and about how many it has.

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::run::{RunArgs, Todo};
-use super::summary::Shown;
 use super::sync::{exit_of, tell};
 use super::{Exit, Failed, Terminal};
 
@@ -23,8 +22,6 @@ change, and with 4 if it would refuse to deprovision.";
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
-    shown: Shown,
-    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -35,15 +32,8 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { shown: how, run } = self;
-        let prepared = run.prepare(terminal, variable).await?;
-        let todo = Todo {
-            dry_run: true,
-            approve_deprovision: false,
-            shown: how.people(terminal.json),
-            details: how.details,
-        };
-        let done = prepared.run(todo, terminal).await;
+        let prepared = self.run.prepare(terminal, variable).await?;
+        let done = prepared.run(Todo { dry_run: true, approve_deprovision: false }, terminal).await;
         let outcome = prepared.outcome(done).await;
         let overview = &outcome.overview;
         let touched = overview.totals.touched();
@@ -55,7 +45,7 @@ impl Args {
                 "people": people, "people_more": more,
             }))?;
         } else {
-            tell(terminal, "plan", &outcome, how)?;
+            tell(terminal, "plan", &outcome)?;
         }
         let exit = exit_of(&outcome.report, touched > 0);
         outcome.failure.map_or(Ok(exit), Err)

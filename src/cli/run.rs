@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use super::overview::Overview;
 use super::page::place::Place as PagePlace;
 use super::page::{Page, page};
-use super::people::{FileArgs, People};
+use super::people::{FileArgs, pool_of};
 use super::settings::Overrides;
-use super::summary::{self, Place, View};
-use super::watch::{Progress, Sample, Sight, Watch};
+use super::summary::{self, Place, Shown, View};
+use super::watch::{Progress, Sample, Watch};
 use super::{Failed, Terminal};
 use crate::domain::SubPrefix;
+use crate::domain::directory::Directory;
 use crate::domain::identity::Source;
-use crate::permit::{Environment, Error, Limits, Permit};
+use crate::permit::{Environment, Error, Limits};
 use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, BulkSyncError, Options};
 use crate::{clients, config};
@@ -31,6 +32,8 @@ const ON_THE_PAGE: usize = 10_000;
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) shown: Shown,
     /// Only people whose `sub` begins with these hexadecimal digits
     #[arg(long, value_name = "PREFIX")]
     sub_prefix: Option<String>,
@@ -51,10 +54,6 @@ pub(super) struct RunArgs {
 pub(super) struct Todo {
     pub(super) dry_run: bool,
     pub(super) approve_deprovision: bool,
-    /// How many people are wanted by name.
-    pub(super) shown: usize,
-    /// Whether their ledgers are wanted too.
-    pub(super) details: bool,
 }
 
 /// How it went.
@@ -62,6 +61,7 @@ pub(super) struct Outcome {
     pub(super) report: Report,
     pub(super) overview: Overview,
     pub(super) place: Place,
+    pub(super) shown: Shown,
     /// Why it broke off. What the report tells stands.
     pub(super) failure: Option<Failed>,
 }
@@ -69,7 +69,6 @@ pub(super) struct Outcome {
 /// A run that is about to begin. It may be done twice: planned, and then for good.
 pub(super) struct Prepared {
     sync: BulkSync,
-    permit: Permit,
     address: String,
     limits: Limits,
     sub_prefix: Option<SubPrefix>,
@@ -77,6 +76,7 @@ pub(super) struct Prepared {
     place: Place,
     page: Option<PagePlace>,
     take_over: Option<Source>,
+    shown: Shown,
 }
 
 impl RunArgs {
@@ -86,17 +86,21 @@ impl RunArgs {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Prepared, Failed> {
-        let Self { sub_prefix, report: page_path, take_over, file, settings } = self;
+        let Self { shown, sub_prefix, report: page_path, take_over, file, settings } = self;
         let variable = settings.before(variable);
         let sub_prefix =
             sub_prefix.as_ref().map(|prefix| prefix.parse()).transpose().map_err(Failed::usage)?;
         let aws = clients::aws().await.map_err(Failed::usage)?;
         let mut looks = None;
-        let (common, share, people) = if file.file.is_some() {
+        let directory: Arc<dyn Directory>;
+        let (common, share, name, expected) = if file.file.is_some() {
             let config::FileSync { common, share } =
                 config::FileSync::new(&variable).map_err(Failed::usage)?;
-            let people = People::of_file(file, &common.policy)?;
-            (common, share, people)
+            let (people, name) = file.open(&common.policy)?;
+            people.notes().iter().for_each(|note| terminal.note(format!("note: {note}")));
+            let expected = Some(people.records());
+            directory = Arc::new(people);
+            (common, share, name, expected)
         } else {
             let settings = config::BulkSync::new(&variable).map_err(|invalid| {
                 let has_pool = variable("USER_POOL_ID").is_some_and(|id| !id.trim().is_empty());
@@ -106,35 +110,34 @@ impl RunArgs {
             });
             let config::BulkSync { common, user_pool_id, share, queue_url, .. } = settings?;
             looks = queue_url.map(|url| {
-                clients::looks(
-                    clients::queue(&aws, url, QUEUE_TIMEOUT),
-                    &Arc::new(common.policy.clone()),
-                    &user_pool_id,
-                )
+                let queue = clients::queue(&aws, url, QUEUE_TIMEOUT);
+                clients::looks(queue, &Arc::new(common.policy.clone()), &user_pool_id)
             });
-            let people = People::of_pool(user_pool_id, &common.policy, &aws).await?;
-            (common, share, people)
+            let (people, name, expected) = pool_of(&user_pool_id, &common.policy, &aws).await?;
+            directory = Arc::new(people);
+            (common, share, name, expected)
         };
-        let People { directory, name, expected, notes } = people;
         let permit = clients::permit(&common.permit, &aws, PERMIT_TIMEOUT).map_err(Failed::usage)?;
-        let permit = permit.patient(share);
-        let limits = common.permit.limits;
-        let address = common.permit.api_url.to_string();
         let policy = Arc::new(common.policy);
-        let sync = BulkSync { permit: permit.clone(), directory, policy, looks };
-        // Before the run: what it did must not be lost because there is no place to write it to.
-        let page = page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?;
-        let place = Place { directory: name, permit: "Permit".to_owned() };
-        let take_over = take_over.as_deref().map(Source::named);
-        notes.iter().for_each(|note| terminal.note(format!("note: {note}")));
-        Ok(Prepared { sync, permit, address, limits, sub_prefix, expected, place, page, take_over })
+        Ok(Prepared {
+            sync: BulkSync { permit: permit.patient(share), directory, policy, looks },
+            address: common.permit.api_url.to_string(),
+            limits: common.permit.limits,
+            sub_prefix,
+            expected,
+            place: Place { directory: name, permit: "Permit".to_owned() },
+            // Before the run: what it did must not be lost because there is no place to write it to.
+            page: page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?,
+            take_over: take_over.as_deref().map(Source::named),
+            shown: *shown,
+        })
     }
 }
 
 impl Prepared {
     /// Does the run.
     pub(super) async fn run(&self, todo: Todo, terminal: &Terminal<'_>) -> Run {
-        let Todo { dry_run, approve_deprovision, shown, details } = todo;
+        let Todo { dry_run, approve_deprovision } = todo;
         let options = Options {
             dry_run,
             sub_prefix: self.sub_prefix.clone(),
@@ -142,28 +145,28 @@ impl Prepared {
             take_over: self.take_over.clone(),
             ..Options::new(uuid::Uuid::now_v7().to_string(), Timestamp::now())
         };
-        let policy = &self.sync.policy;
-        let overview = |shown| Overview::new(shown, details, policy.deprovision.disabled);
+        let BulkSync { permit, policy, .. } = &self.sync;
+        let shown = self.shown.people(terminal.json);
+        let overview = |shown| Overview::new(shown, self.shown.details, policy.deprovision.disabled);
         let overview = match self.page {
             Some(_) => overview(shown.max(ON_THE_PAGE)).with_reasons(policy.clone()),
             None => overview(shown),
         };
         let progress = Progress::new(terminal.interactive, terminal.json);
-        let watch = Watch::new(progress, terminal.columns, self.expected, self.permit.clone(), overview);
+        let watch = Watch::new(progress, terminal.columns, self.expected, permit.clone(), overview);
         let done = self.sync.run(options, &watch).await;
-        let Sight { overview, samples, waited } = watch.done();
+        let (overview, samples) = watch.done();
         let (report, error) = match done {
             Ok(report) => (report, None),
             Err(error) => (error.report().clone(), Some(error)),
         };
-        Run { report, overview, samples, waited, error }
+        Run { report, overview, samples, error }
     }
 
     /// What came of it, with the page written.
     pub(super) async fn outcome(mut self, run: Run) -> Outcome {
-        let Run { report, overview, samples, waited, error } = run;
-        let failure = error.map(|error| self.explained(&error, &report));
-        let mut failure = failure.map(Failed::failed);
+        let Run { report, overview, samples, error } = run;
+        let mut failure = error.map(|error| Failed::failed(self.explained(&error, &report)));
         let place = if failure.is_none() { self.place().await } else { self.place.clone() };
         if let Some(file) = self.page.take() {
             let view = View {
@@ -171,25 +174,22 @@ impl Prepared {
                 report: &report,
                 overview: &overview,
                 failed: failure.is_some(),
-                all: true,
-                details: true,
+                shown: self.shown,
                 next: None,
             };
-            let has_waited = report.permit_requests.throttled > 0 || waited;
-            let samples = if has_waited { samples.as_slice() } else { &[] };
             let message = failure.as_ref().map(|failed| failed.message.as_str());
-            let written = page(&Page { view, failure: message, limits: self.limits, samples });
+            let written = page(&Page { view, failure: message, limits: self.limits, samples: &samples });
             let written = written.map_err(std::io::Error::other);
             if let Err(error) = written.and_then(|written| file.write(&written)) {
                 failure.get_or_insert(Failed::failed(format!("the page was not written: {error}")));
             }
         }
-        Outcome { report, overview, place, failure }
+        Outcome { report, overview, place, shown: self.shown, failure }
     }
 
     /// What is compared with what. Permit's environment is known by then, but if the run broke off before.
     pub(super) async fn place(&self) -> Place {
-        let permit = match self.permit.environment().await {
+        let permit = match self.sync.permit.environment().await {
             Ok(Environment { project, environment }) => {
                 format!("Permit project {project}, environment {environment}")
             }
@@ -234,8 +234,6 @@ pub(super) struct Run {
     pub(super) report: Report,
     pub(super) overview: Overview,
     samples: Vec<Sample>,
-    /// Whether it had to wait for Permit's limits.
-    waited: bool,
     error: Option<BulkSyncError>,
 }
 

@@ -163,15 +163,7 @@ pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
 
 /// `1,600`.
 pub(super) fn figure(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(count).to_string()
 }
 
 /// `a, b and c`; empty where there are none.
@@ -205,6 +197,16 @@ mod tests {
         assert_eq!(line.rendered(80, false), ["  create it in Permit, or set create = true"]);
         assert_eq!(line.rendered(24, false), ["  create it in Permit,", "    or set create = true"]);
         assert!(line.rendered(24, true)[1].contains("\u{1b}[32mcreate = true"));
+    }
+
+    #[test]
+    fn a_line_keeps_its_own_colours_and_no_other_sequence() {
+        let line =
+            Line::new(0).colour(AnsiColor::Red, "no\u{1b}[8m").text("\u{1b}[31;40mhidden \u{1b}]0;m\u{7}");
+        assert_eq!(
+            line.rendered(80, true),
+            ["\u{1b}[1m\u{1b}[31mno\\u{1b}[8m\u{1b}[0m\\u{1b}[31;40mhidden \\u{1b}]0;m\\u{7}"]
+        );
     }
 
     #[test]

@@ -35,34 +35,6 @@ pub(super) fn shown_lines(text: &str) -> String {
     text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
 }
 
-/// The same for a line of this program's own, which may have its colours in it: bold in one of the terminal's
-/// sixteen, and the end of that.
-pub(super) fn shown_in_colours(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\u{1b}') {
-        safe.push_str(&shown_lines(&rest[..at]));
-        let length = style_length(&rest[at..]);
-        if length == 0 {
-            safe.push_str(&shown("\u{1b}"));
-        }
-        safe.push_str(&rest[at..at + length]);
-        rest = &rest[at + length.max(1)..];
-    }
-    safe.push_str(&shown_lines(rest));
-    safe
-}
-
-/// How long the style is that the text begins with: `ESC [`, two digits at most, `m`. 0: it is not one.
-fn style_length(text: &str) -> usize {
-    let Some(digits) = text.strip_prefix("\u{1b}[") else { return 0 };
-    match digits.find('m') {
-        // 0 and 1: plain and bold. From 30 on: the colours.
-        Some(end) if matches!(digits[..end].parse(), Ok(0 | 1 | 30..=37 | 90..=97)) => 2 + end + 1,
-        _ => 0,
-    }
-}
-
 /// JSON text with these characters as JSON escapes: the same values, and nothing that steers a terminal.
 pub(super) fn shown_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
@@ -104,33 +76,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_keeps_this_programs_colours_and_no_other_sequence() {
-        for ours in ["\u{1b}[1m\u{1b}[31mno\u{1b}[0m: x", "plain", "two\nlines"] {
-            assert_eq!(shown_in_colours(ours), ours);
-        }
-        for (theirs, expected) in [
-            ("\u{1b}[8mhidden", r"\u{1b}[8mhidden"),
-            ("\u{1b}[31", r"\u{1b}[31"),
-            ("\u{1b}[31;40mx", r"\u{1b}[31;40mx"),
-            ("\u{1b}]0;m\u{7}", r"\u{1b}]0;m\u{7}"),
-            ("\u{1b}", r"\u{1b}"),
-            ("\u{1b}\u{1b}[0m", "\\u{1b}\u{1b}[0m"),
-        ] {
-            assert_eq!(shown_in_colours(theirs), expected);
-        }
-    }
-
     proptest! {
         #[test]
         fn nothing_but_what_shows_is_left(text in "(\\PC|\\pC|\u{1b}\\[[0-9;]{0,3}m?){0,20}") {
             prop_assert!(shown(&text).chars().all(shows));
             let once = shown(&text);
             prop_assert_eq!(&shown(&once), &once);
-            let coloured = shown_in_colours(&text);
-            for piece in coloured.split('\u{1b}').skip(1) {
-                prop_assert!(style_length(&format!("\u{1b}{piece}")) > 0, "{coloured:?}");
-            }
         }
 
         #[test]

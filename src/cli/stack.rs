@@ -8,7 +8,7 @@ mod lambda_api;
 
 use std::collections::BTreeMap;
 
-use self::lambda_api::{ApiError, Configuration, LambdaApi};
+use self::lambda_api::{ApiError, Configuration, LambdaApi, Layer};
 use super::{Failed, Terminal};
 use crate::clients;
 
@@ -41,7 +41,7 @@ impl Stack {
     /// Reads the functions of the stack `name`, in the region and account that the AWS SDK finds.
     pub(super) async fn read(name: &str, terminal: &mut Terminal<'_>) -> Result<Self, Failed> {
         let aws = clients::aws().await.map_err(Failed::usage)?;
-        let api = LambdaApi::new(&aws).await.map_err(|error| Failed::failed(error.to_string()))?;
+        let api = LambdaApi::new(&aws).map_err(Failed::failed)?;
         let mut found: Vec<Configuration> = Vec::new();
         for (function, is_required) in FUNCTIONS {
             let function = format!("{name}-{function}");
@@ -52,20 +52,20 @@ impl Stack {
                     return Err(Failed::usage(format!(
                         "there is no function {function} in {}: check the stack's name, AWS_REGION and \
                          AWS_PROFILE",
-                        api.region()
+                        aws.region().map_or("", |region| region.as_ref())
                     )));
                 }
                 Err(error) => return Err(Failed::failed(format!("{function} could not be read: {error}"))),
             }
         }
-        let trigger = found.first().map(|function| function.arn.clone()).unwrap_or_default();
-        let layers = found.first().map(|function| function.layers.clone()).unwrap_or_default();
+        let trigger = found.first().map(|function| function.function_arn.clone()).unwrap_or_default();
         let mut settings: BTreeMap<String, String> = BTreeMap::new();
-        for Configuration { variables, .. } in found {
-            settings.extend(variables.into_iter().filter(|(name, _)| is_ours(name)));
+        for environment in found.iter_mut().filter_map(|function| function.environment.take()) {
+            settings.extend(environment.variables.into_iter().filter(|(name, _)| is_ours(name)));
         }
+        let layers = found.first().map_or(&[][..], |function| &function.layers);
         if let Some(path) = settings.get("HANDOFF_POLICY_FILE").and_then(|path| path.strip_prefix(LAYERS)) {
-            match policy(&api, &layers, path).await {
+            match policy(&api, layers, path).await {
                 Ok(policy) => {
                     settings.remove("HANDOFF_POLICY_FILE");
                     settings.insert("HANDOFF_POLICY".to_owned(), policy);
@@ -78,12 +78,9 @@ impl Stack {
         Ok(Self { settings, trigger })
     }
 
-    /// The stack's settings, in place of all that `variable` has of the project's.
-    pub(super) fn before<'a>(
-        &'a self,
-        variable: &'a dyn Fn(&str) -> Option<String>,
-    ) -> impl Fn(&str) -> Option<String> + 'a {
-        |name| if is_ours(name) { self.settings.get(name).cloned() } else { variable(name) }
+    /// The stack's setting; of those that are not the project's, what `variable` has.
+    pub(super) fn setting_or(&self, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        if is_ours(name) { self.settings.get(name).cloned() } else { variable(name) }
     }
 
     /// The stack's own setting.
@@ -97,9 +94,9 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// The file at `path` of the last layer that has it: Lambda unpacks later layers over earlier ones.
-async fn policy(api: &LambdaApi, layers: &[String], path: &str) -> Result<String, ApiError> {
+async fn policy(api: &LambdaApi<'_>, layers: &[Layer], path: &str) -> Result<String, ApiError> {
     for layer in layers.iter().rev() {
-        let zip = api.layer(layer).await?;
+        let zip = api.layer(&layer.arn).await?;
         if let Some(text) = lambda_api::file_in(&zip, path)? {
             return Ok(text);
         }
@@ -116,7 +113,7 @@ mod tests {
         let settings = BTreeMap::from([("USER_POOL_ID".to_owned(), "eu-west-1_A".to_owned())]);
         let stack = Stack { settings, trigger: String::new() };
         let shell = |name: &str| Some(format!("the shell's {name}"));
-        let variable = stack.before(&shell);
+        let variable = |name: &str| stack.setting_or(name, &shell);
         assert_eq!(variable("USER_POOL_ID").as_deref(), Some("eu-west-1_A"));
         // The stack has none: one that is left over in the shell would be another deployment's.
         assert_eq!(variable("PERMIT_PROJECT"), None);

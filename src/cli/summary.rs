@@ -8,6 +8,7 @@ pub(super) use self::people::ON_A_SCREEN;
 
 use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
+use super::Terminal;
 use super::overview::{Overview, Totals};
 use super::screen::{Line, counted, figure, joined};
 use crate::sync::bulk::report::{AtPdpTotals, Report, Unowned};
@@ -57,15 +58,16 @@ pub(super) struct View<'a> {
     pub(super) overview: &'a Overview,
     /// It broke off on the way; the message is told elsewhere.
     pub(super) failed: bool,
-    /// Everybody and every role, not those alone that one screen has room for.
-    pub(super) all: bool,
-    /// Each field of a person, and the ledger.
-    pub(super) details: bool,
+    pub(super) shown: Shown,
     /// What to type next, and what for.
     pub(super) next: Option<(String, &'static str)>,
 }
 
 impl View<'_> {
+    pub(super) fn show(&self, terminal: &mut Terminal<'_>) -> std::io::Result<()> {
+        self.lines(terminal.columns).iter().try_for_each(|line| terminal.show(line))
+    }
+
     /// The lines, for a terminal of so many columns.
     pub(super) fn lines(&self, columns: usize) -> Vec<Line> {
         let mut lines = self.heading();
@@ -76,16 +78,17 @@ impl View<'_> {
             end.push(Line::new(6).command().text("Next: ").colour(Cyan, command));
         }
         let used: usize = lines.iter().chain(&end).map(|line| line.rendered(columns, false).len()).sum();
-        let room = if self.all { usize::MAX } else { LINES.saturating_sub(used) };
-        let problems = sections::problems(self.overview, self.all);
+        let all = self.shown.all;
+        let room = if all { usize::MAX } else { LINES.saturating_sub(used) };
+        let problems = sections::problems(self.overview, all);
         // What a run that broke off had planned says nothing of what it did.
         let sections = if self.failed || !self.report.complete {
             vec![problems]
         } else {
             vec![
-                sections::roles(self.overview, self.all),
+                sections::roles(self.overview, all),
                 problems,
-                people::section(self.overview, Shown { all: self.all, details: self.details }, columns),
+                people::section(self.overview, self.shown, columns),
             ]
         };
         lines.extend(sections::fitted(sections, room, columns));
@@ -269,47 +272,35 @@ pub(super) fn what_stands(report: &Report) -> &'static str {
     }
 }
 
-fn some(count: u64, text: &str) -> Option<String> {
-    (count > 0).then(|| format!("{} {text}", figure(count)))
-}
-
+/// How many people become what.
 fn planned(totals: &Totals) -> Vec<String> {
-    let Totals {
-        new,
-        changed,
-        unchanged,
-        missing,
-        leaving,
-        deleted,
-        losing: _,
-        gaining: _,
-        fields_alone: _,
-        blocked: _,
-    } = *totals;
     let counts = [
-        some(deleted, "to be deleted"),
-        some(leaving, "to lose what is ours (not in the directory)"),
-        some(missing, "to be marked as missing"),
-        some(new, "new"),
-        some(changed, "to be changed"),
-        some(unchanged, "unchanged"),
+        (totals.deleted, "to be deleted"),
+        (totals.leaving, "to lose what is ours (not in the directory)"),
+        (totals.missing, "to be marked as missing"),
+        (totals.new, "new"),
+        (totals.changed, "to be changed"),
+        (totals.unchanged, "unchanged"),
     ];
-    counts.into_iter().flatten().collect()
+    told(counts.map(|(count, what)| (count, what, what)))
 }
 
+/// What was done.
 fn done(report: &Report) -> Vec<String> {
-    let roles =
-        |count: u64, verb: &str| (count > 0).then(|| format!("{} {verb}", counted(count, "role", "roles")));
-    let counts = [
-        roles(report.unassigned, "taken back"),
-        roles(report.assigned, "assigned"),
-        some(report.deleted, if report.deleted == 1 { "user deleted" } else { "users deleted" }),
-        some(report.tombstoned, "marked as missing"),
-        some(report.created, if report.created == 1 { "user made" } else { "users made" }),
-        some(report.updated, "changed"),
-        some(report.unchanged, "unchanged"),
-    ];
-    counts.into_iter().flatten().collect()
+    told([
+        (report.unassigned, "role taken back", "roles taken back"),
+        (report.assigned, "role assigned", "roles assigned"),
+        (report.deleted, "user deleted", "users deleted"),
+        (report.tombstoned, "marked as missing", "marked as missing"),
+        (report.created, "user made", "users made"),
+        (report.updated, "changed", "changed"),
+        (report.unchanged, "unchanged", "unchanged"),
+    ])
+}
+
+fn told<const N: usize>(counts: [(u64, &str, &str); N]) -> Vec<String> {
+    let counts = counts.into_iter().filter(|(count, ..)| *count > 0);
+    counts.map(|(count, one, many)| counted(count, one, many)).collect()
 }
 
 #[cfg(test)]

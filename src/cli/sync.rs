@@ -1,7 +1,7 @@
 //! `sync`: the bulk sync from a terminal.
 
 use super::run::{Outcome, Prepared, RunArgs, Todo};
-use super::screen::counted;
+use super::screen::{Line, counted};
 use super::summary::{Shown, View};
 use super::{Exit, Failed, Terminal};
 use crate::sync::bulk::report::Report;
@@ -40,8 +40,6 @@ pub struct Args {
     #[arg(long)]
     approve_deprovision: bool,
     #[command(flatten)]
-    shown: Shown,
-    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -52,13 +50,12 @@ impl Args {
         terminal: &mut Terminal<'_>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Exit, Failed> {
-        let Self { dry_run, yes, approve_deprovision, shown: how, run } = self;
+        let Self { dry_run, yes, approve_deprovision, run } = self;
         let prepared = run.prepare(terminal, variable).await?;
-        let shown = how.people(terminal.json);
-        let todo = Todo { dry_run, approve_deprovision, shown, details: how.details };
+        let todo = Todo { dry_run, approve_deprovision };
         let asks = terminal.interactive && !terminal.json && !yes && !dry_run;
         let done = if asks {
-            match agreed(&prepared, todo, how, terminal).await? {
+            match agreed(&prepared, todo, run.shown, terminal).await? {
                 Agreed::Yes => prepared.run(todo, terminal).await,
                 Agreed::No => return Ok(Exit::Look),
                 Agreed::NothingToDo(run) => *run,
@@ -70,7 +67,7 @@ impl Args {
         if terminal.json {
             terminal.json(&outcome.report)?;
         } else {
-            tell(terminal, "sync", &outcome, how)?;
+            tell(terminal, "sync", &outcome)?;
         }
         let exit = exit_of(&outcome.report, dry_run && outcome.report.changes() > 0);
         outcome.failure.map_or(Ok(exit), Err)
@@ -89,7 +86,7 @@ enum Agreed {
 async fn agreed(
     prepared: &Prepared,
     todo: Todo,
-    how: Shown,
+    shown: Shown,
     terminal: &mut Terminal<'_>,
 ) -> Result<Agreed, Failed> {
     let planned = prepared.run(Todo { dry_run: true, ..todo }, terminal).await;
@@ -101,15 +98,12 @@ async fn agreed(
         return Ok(Agreed::Yes);
     }
     let place = prepared.place().await;
-    let (report, overview, Shown { all, details }) = (&planned.report, &planned.overview, how);
-    let view = View { place: &place, report, overview, failed: false, all, details, next: None };
-    for line in view.lines(terminal.columns) {
-        terminal.show(&line)?;
-    }
-    terminal.line("")?;
+    let (report, overview) = (&planned.report, &planned.overview);
+    View { place: &place, report, overview, failed: false, shown, next: None }.show(terminal)?;
+    terminal.show(&Line::default())?;
     let people = counted(losing, "person", "people");
     if terminal.confirm(&format!("Take something from {people}?"))? {
-        terminal.line("")?;
+        terminal.show(&Line::default())?;
         return Ok(Agreed::Yes);
     }
     terminal.note("Nothing was written.");
@@ -129,24 +123,14 @@ pub(super) fn exit_of(report: &Report, pending: bool) -> Exit {
 }
 
 /// The screen. Where nothing was read before it failed, there is nothing to tell but the error.
-pub(super) fn tell(
-    terminal: &mut Terminal<'_>,
-    command: &str,
-    outcome: &Outcome,
-    how: Shown,
-) -> Result<(), Failed> {
-    let Outcome { report, overview, place, failure } = outcome;
+pub(super) fn tell(terminal: &mut Terminal<'_>, command: &str, outcome: &Outcome) -> Result<(), Failed> {
+    let Outcome { report, overview, place, shown, failure } = outcome;
     let failed = failure.is_some();
     if failed && report.pool.users + report.permit.users == 0 {
         return Ok(());
     }
     let next = if failed { None } else { next(terminal, command, report, overview.totals.touched()) };
-    let Shown { all, details } = how;
-    let view = View { place, report, overview, failed, all, details, next };
-    for line in view.lines(terminal.columns) {
-        terminal.show(&line)?;
-    }
-    Ok(())
+    Ok(View { place, report, overview, failed, shown: *shown, next }.show(terminal)?)
 }
 
 /// What to type next.

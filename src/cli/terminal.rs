@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use anstyle::AnsiColor;
 
 use super::screen::Line;
-use super::shown::{shown_in_colours, shown_json, shown_lines};
+use super::shown::{shown_json, shown_lines};
 
 /// When to use colours.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
@@ -60,21 +60,10 @@ impl<'a> Terminal<'a> {
         self.out.flush()
     }
 
-    /// Writes a line to the output.
-    pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        let text = self.safe(text.as_ref());
-        self.write_all(format!("{text}\n").as_bytes())
-    }
-
-    /// The text without anything that steers a terminal, but for the colours of a [`Line`].
-    fn safe(&self, text: &str) -> String {
-        if self.colours { shown_in_colours(text) } else { shown_lines(text) }
-    }
-
-    /// Writes a line, broken where the terminal ends.
+    /// Writes a line, broken where the terminal ends. Nothing in it steers the terminal but its own colours.
     pub(super) fn show(&mut self, line: &Line) -> io::Result<()> {
         let lines = line.rendered(self.columns, self.colours);
-        lines.iter().try_for_each(|line| self.line(line))
+        lines.iter().try_for_each(|line| self.write_all(format!("{line}\n").as_bytes()))
     }
 
     /// Writes text, broken where the terminal ends.
@@ -97,11 +86,7 @@ impl<'a> Terminal<'a> {
         let words =
             kept.into_iter().map(|word| if word == command { instead.to_owned() } else { quoted(word) });
         let words: Vec<String> = words.collect();
-        if words.is_empty() {
-            format!("permit-handoff {instead}")
-        } else {
-            format!("permit-handoff {}", words.join(" "))
-        }
+        format!("permit-handoff {}", if words.is_empty() { instead.to_owned() } else { words.join(" ") })
     }
 
     /// Writes a value as JSON, over several lines.
@@ -134,8 +119,7 @@ impl<'a> Terminal<'a> {
 
     /// Asks a question that is answered by `y` or `yes`; anything else is no, and so is nobody to ask.
     pub fn confirm(&mut self, question: &str) -> io::Result<bool> {
-        let question = self.safe(question);
-        write!(self.err, "{question} [y/N] ")?;
+        write!(self.err, "{} [y/N] ", shown_lines(question))?;
         self.err.flush()?;
         let mut answer = Vec::new();
         let mut byte = [0];

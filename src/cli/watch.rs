@@ -79,14 +79,6 @@ struct Seen {
     samples: Vec<Sample>,
 }
 
-/// What was seen.
-pub(super) struct Sight {
-    pub(super) overview: Overview,
-    pub(super) samples: Vec<Sample>,
-    /// Whether it had to wait for Permit's limits.
-    pub(super) waited: bool,
-}
-
 impl Watch {
     /// Counts the requests of `permit`, and listens to Ctrl-C until it is dropped or done.
     pub(super) fn new(
@@ -116,7 +108,8 @@ impl Watch {
         Self { progress, expected, called_off, interrupt, waiting, waited, permit, started: now, seen }
     }
 
-    pub(super) fn done(self) -> Sight {
+    /// What was seen, with the requests over the run's time if it had to wait for Permit's limits.
+    pub(super) fn done(self) -> (Overview, Vec<Sample>) {
         self.interrupt.abort();
         self.waiting.abort();
         if let Progress::Bar(bar) = &self.progress {
@@ -124,8 +117,10 @@ impl Watch {
         }
         let Seen { overview, mut samples, .. } =
             self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-        samples.push((self.started.elapsed(), self.permit.counts()));
-        Sight { overview, samples, waited: self.waited.load(Ordering::Relaxed) }
+        let counts = self.permit.counts();
+        samples.push((self.started.elapsed(), counts));
+        let has_waited = counts.throttled > 0 || self.waited.load(Ordering::Relaxed);
+        (overview, if has_waited { samples } else { Vec::new() })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

@@ -127,11 +127,12 @@ pub enum WhenMissing {
 }
 
 /// What becomes of a disabled user.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum WhenDisabled {
     /// They are treated as anybody else.
     Keep,
     /// They lose what the ledger names.
+    #[default]
     Unassign,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_cognitoidentityprovider::operation::update_user_pool::builders::UpdateUserPoolFluentBuilder;
-use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerificationMessageTemplateType};
+use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerificationMessageTemplateType as Template};
 use serde_json::Value;
 
 /// Gives the update every setting of `pool` but its triggers.
@@ -16,23 +16,17 @@ use serde_json::Value;
 /// Tags of AWS's own (`aws:cloudformation:...`) cannot be given, and are kept without.
 pub(super) fn repeat(call: UpdateUserPoolFluentBuilder, pool: &UserPoolType) -> UpdateUserPoolFluentBuilder {
     let pool = without_old_name(pool);
-    let template = pool.verification_message_template.as_ref();
-    let unless_in_template =
-        |message: Option<String>, of: fn(&VerificationMessageTemplateType) -> Option<&str>| {
-            message.filter(|_| template.and_then(of).is_none())
-        };
-    call.set_sms_verification_message(unless_in_template(
-        pool.sms_verification_message.clone(),
-        VerificationMessageTemplateType::sms_message,
-    ))
-    .set_email_verification_message(unless_in_template(
-        pool.email_verification_message.clone(),
-        VerificationMessageTemplateType::email_message,
-    ))
-    .set_email_verification_subject(unless_in_template(
-        pool.email_verification_subject.clone(),
-        VerificationMessageTemplateType::email_subject,
-    ))
+    let template = pool.verification_message_template.clone();
+    let is_in_template = |of: fn(&Template) -> Option<&str>| template.as_ref().and_then(of).is_some();
+    call.set_sms_verification_message(
+        pool.sms_verification_message.clone().filter(|_| !is_in_template(Template::sms_message)),
+    )
+    .set_email_verification_message(
+        pool.email_verification_message.clone().filter(|_| !is_in_template(Template::email_message)),
+    )
+    .set_email_verification_subject(
+        pool.email_verification_subject.clone().filter(|_| !is_in_template(Template::email_subject)),
+    )
     .set_user_pool_tags(own_tags(&pool))
     .set_admin_create_user_config(pool.admin_create_user_config)
     .set_pool_name(pool.name)

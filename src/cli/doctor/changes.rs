@@ -26,17 +26,15 @@ pub(super) async fn look(aws: &SdkConfig, url: &str) -> Vec<Finding> {
     vec![
         rule.unwrap_or_else(|error| unreadable("EventBridge", &error)),
         match trail {
-            Ok(Some(arn)) => {
-                Finding::good(Check::ChangeEvents, format!("the trail {arn} logs management events"))
-            }
+            Ok(Some(arn)) => Check::ChangeEvents.good(format!("the trail {arn} logs management events")),
             Ok(None) => {
                 let what = "no trail logs management events in this region";
                 let why = format!("EventBridge is told of Cognito's calls by such a trail alone; {WHY}");
                 let remedy = "create a trail for management events: the first copy of them is free";
                 if has_rule {
-                    Finding::warning(Check::ChangeEvents, what, why, remedy)
+                    Check::ChangeEvents.warning(what, why, remedy)
                 } else {
-                    Finding::note(Check::ChangeEvents, what, why, remedy)
+                    Check::ChangeEvents.note(what, why, remedy)
                 }
             }
             Err(error) => unreadable("CloudTrail", &error),
@@ -58,7 +56,7 @@ fn unreadable(service: &str, error: &CallError) -> Finding {
     } else {
         "see AWS_REGION, the AWS credentials and the network, then try again"
     };
-    Finding::note(Check::ChangeEvents, format!("{service} was not looked at: {error}"), WHY, remedy)
+    Check::ChangeEvents.note(format!("{service} was not looked at: {error}"), WHY, remedy)
 }
 
 /// The ARN of a trail that logs management events here.
@@ -117,23 +115,19 @@ async fn rule(aws: &SdkConfig, (account, queue): &(String, String)) -> Result<Fi
         match (is_ours, rule["State"].as_str()) {
             (true, Some("DISABLED")) => is_off = Some(name),
             (true, _) => {
-                return Ok(Finding::good(
-                    Check::ChangeEvents,
-                    format!("the rule {name} sends the pool's changes to the queue"),
-                ));
+                return Ok(Check::ChangeEvents
+                    .good(format!("the rule {name} sends the pool's changes to the queue")));
             }
             (false, _) => {}
         }
     }
     Ok(match is_off {
-        Some(name) => Finding::warning(
-            Check::ChangeEvents,
+        Some(name) => Check::ChangeEvents.warning(
             format!("the rule {name}, which sends the pool's changes to the queue, is disabled"),
             WHY,
             "enable it",
         ),
-        None => Finding::note(
-            Check::ChangeEvents,
+        None => Check::ChangeEvents.note(
             "no rule sends the pool's changes to the queue",
             WHY,
             "deploy with ChangeEvents=on",

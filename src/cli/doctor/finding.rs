@@ -2,7 +2,9 @@
 
 use anstyle::AnsiColor;
 use clap::ValueEnum;
+use indexmap::IndexSet;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::screen::{Line, counted};
 use crate::cli::{Failed, Terminal};
@@ -85,7 +87,35 @@ pub(super) enum Check {
     Lists,
 }
 
+/// What the check found. `what` is so, `why` it matters, and what to do (`remedy`).
 impl Check {
+    pub(super) fn good(self, what: impl ToString) -> Finding {
+        self.found(Severity::Good, what, "", "")
+    }
+
+    pub(super) fn note(self, what: impl ToString, why: impl ToString, remedy: impl ToString) -> Finding {
+        self.found(Severity::Note, what, why, remedy)
+    }
+
+    pub(super) fn warning(self, what: impl ToString, why: impl ToString, remedy: impl ToString) -> Finding {
+        self.found(Severity::Warning, what, why, remedy)
+    }
+
+    pub(super) fn error(self, what: impl ToString, why: impl ToString, remedy: impl ToString) -> Finding {
+        self.found(Severity::Error, what, why, remedy)
+    }
+
+    fn found(
+        self,
+        severity: Severity,
+        what: impl ToString,
+        why: impl ToString,
+        remedy: impl ToString,
+    ) -> Finding {
+        let (what, why, remedy) = (what.to_string(), why.to_string(), remedy.to_string());
+        Finding { check: self, severity, what, why, remedy, accepted: false, command: None }
+    }
+
     /// As `--accept` takes it.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
@@ -151,51 +181,9 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn new(
-        severity: Severity,
-        check: Check,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        let (what, why, remedy) = (what.into(), why.into(), remedy.into());
-        Self { check, severity, what, why, remedy, accepted: false, command: None }
-    }
-
     /// With the command that mends it.
     pub(super) fn typing(self, command: &'static str) -> Self {
         Self { command: Some(command), ..self }
-    }
-
-    pub(super) fn good(check: Check, what: impl Into<String>) -> Self {
-        Self::new(Severity::Good, check, what, "", "")
-    }
-
-    pub(super) fn note(
-        check: Check,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self::new(Severity::Note, check, what, why, remedy)
-    }
-
-    pub(super) fn warning(
-        check: Check,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self::new(Severity::Warning, check, what, why, remedy)
-    }
-
-    pub(super) fn error(
-        check: Check,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self::new(Severity::Error, check, what, why, remedy)
     }
 
     fn counts_as(&self, severity: Severity) -> bool {
@@ -230,15 +218,6 @@ impl Finding {
     }
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Told<'a> {
-    errors: usize,
-    warnings: usize,
-    accepted: usize,
-    findings: &'a [Finding],
-}
-
 /// All that was seen, in the order in which it is shown.
 pub(super) struct Findings(Vec<Finding>);
 
@@ -261,14 +240,14 @@ impl Findings {
     }
 
     pub(super) fn show(&self, terminal: &mut Terminal<'_>, all: bool) -> Result<(), Failed> {
-        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        let accepted = self.0.iter().filter(|finding| finding.accepted).count();
         if terminal.json {
-            terminal.json(&Told { errors, warnings, accepted, findings: &self.0 })?;
-            return Ok(());
+            let accepted = self.0.iter().filter(|finding| finding.accepted).count();
+            return Ok(terminal.json(&json!({
+                "errors": self.count(Severity::Error), "warnings": self.count(Severity::Warning),
+                "accepted": accepted, "findings": self.0,
+            }))?);
         }
-        self.lines(all).iter().try_for_each(|line| terminal.show(line))?;
-        Ok(())
+        Ok(self.lines(all).iter().try_for_each(|line| terminal.show(line))?)
     }
 
     /// The verdict, then the errors, the warnings and the rest. What is good is one line, unless `all` is
@@ -285,14 +264,11 @@ impl Findings {
             quiet.into_iter().for_each(|finding| lines.extend(finding.lines()));
             return lines;
         }
-        let mut names: Vec<String> = Vec::new();
-        for finding in &quiet {
-            let mark = if finding.accepted { " (accepted)" } else { "" };
-            let name = format!("{}{mark}", finding.check.name());
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let name = |finding: &&Finding| {
+            format!("{}{}", finding.check.name(), if finding.accepted { " (accepted)" } else { "" })
+        };
+        let names: IndexSet<String> = quiet.iter().map(name).collect();
+        let names = Vec::from_iter(names);
         if !names.is_empty() {
             let text = format!(" {}. --all lists it.", names.join(", "));
             lines.extend([Line::default(), Line::new(2).colour(AnsiColor::Green, "Good:").text(text)]);
@@ -301,20 +277,20 @@ impl Findings {
     }
 
     fn verdict(&self) -> Line {
-        let count = |severity| self.count(severity) as u64;
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let (errors_told, warnings_told) =
-            (counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"));
-        let line = Line::new(2);
-        match (errors, warnings) {
-            (0, 0) => line.colour(AnsiColor::Green, "All is well.").text(" Nothing to do."),
-            (0, _) => {
-                line.colour(AnsiColor::Yellow, warnings_told).text(": it works; look at what is below.")
+        let (errors, warnings) = (self.count(Severity::Error) as u64, self.count(Severity::Warning) as u64);
+        let warned = counted(warnings, "warning", "warnings");
+        let (colour, found, told) = match (errors, warnings) {
+            (0, 0) => (AnsiColor::Green, "All is well.".to_owned(), " Nothing to do.".to_owned()),
+            (0, _) => (AnsiColor::Yellow, warned, ": it works; look at what is below.".to_owned()),
+            (_, 0) => {
+                (AnsiColor::Red, counted(errors, "error", "errors"), ": something does not work.".to_owned())
             }
-            (_, 0) => line.colour(AnsiColor::Red, errors_told).text(": something does not work."),
-            _ => line
-                .colour(AnsiColor::Red, errors_told)
-                .text(format!(" and {warnings_told}: something does not work.")),
-        }
+            _ => (
+                AnsiColor::Red,
+                counted(errors, "error", "errors"),
+                format!(" and {warned}: something does not work."),
+            ),
+        };
+        Line::new(2).colour(colour, found).text(told)
     }
 }

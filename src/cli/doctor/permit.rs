@@ -47,10 +47,10 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             return Seen { findings, roles: None };
         }
     };
-    findings.push(Finding::good(
-        Check::ApiKey,
-        format!("the API key reads the environment {environment} of the project {project}"),
-    ));
+    findings.push(
+        Check::ApiKey
+            .good(format!("the API key reads the environment {environment} of the project {project}")),
+    );
     findings.extend(permit.reach().await.ok().and_then(|reach| too_far(&reach)));
     if let Some(policy) = policy {
         findings.extend(named(Check::Roles, "role", policy, tenant_role, &roles.keys));
@@ -58,26 +58,21 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             findings.extend(resource_roles(permit, policy, &resource).await);
         }
         match permit.tenants().await {
-            Ok(tenants) => {
-                findings.extend(named(
-                    Check::Tenants,
-                    "tenant",
-                    policy,
-                    |rule| rule.tenant.as_ref(),
-                    &tenants,
-                ));
-            }
+            Ok(tenants) => findings.extend(named(
+                Check::Tenants,
+                "tenant",
+                policy,
+                |rule| rule.tenant.as_ref(),
+                &tenants,
+            )),
             Err(error) => findings.push(refused("the tenants", &error)),
         }
-    }
-    if let Some(policy) = policy {
         findings.extend(unowned(permit, policy).await);
     }
     findings.extend(pdp::look(permit, &roles).await);
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
-        Err(error) => Finding::warning(
-            Check::Usage,
+        Err(error) => Check::Usage.warning(
             format!("the usage is not told: {error}"),
             "nobody hears of it when the monthly active users run out",
             "try again later",
@@ -97,7 +92,7 @@ async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
             Err(error) => {
                 let why = "whether a role stands without an owner is not known";
                 let what = format!("Permit's users were not looked at: {error}");
-                return Some(Finding::note(Check::UnownedRoles, what, why, "try again later"));
+                return Some(Check::UnownedRoles.note(what, why, "try again later"));
             }
         };
         page.users.iter().for_each(|facts| unowned.note(policy, facts));
@@ -109,9 +104,7 @@ async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
     let Unowned { people, roles, users } = unowned;
     let first = users.first()?;
     let of = if looked_at < total { format!(" of the first {looked_at}") } else { String::new() };
-    Some(Finding::note(
-        Check::UnownedRoles,
-        format!(
+    Some(Check::UnownedRoles.note(format!(
             "{} of {}{of} {} in no ledger, and a rule could have given what {} has: {}",
             counted(roles, "role assignment", "role assignments"),
             counted(people, "person", "people"),
@@ -143,13 +136,9 @@ fn without_environment(reach: &Reach) -> Option<Finding> {
         Reach::Environment => return None,
     };
     Some(
-        Finding::error(
-            Check::ApiKey,
-            format!("the API key belongs to a whole {level}, and no environment is set"),
-            why,
-            remedy,
-        )
-        .typing("export PERMIT_PROJECT=PROJECT PERMIT_ENVIRONMENT=ENVIRONMENT"),
+        Check::ApiKey
+            .error(format!("the API key belongs to a whole {level}, and no environment is set"), why, remedy)
+            .typing("export PERMIT_PROJECT=PROJECT PERMIT_ENVIRONMENT=ENVIRONMENT"),
     )
 }
 
@@ -161,13 +150,13 @@ fn too_far(reach: &Reach) -> Option<Finding> {
         Reach::Environment => return None,
     };
     Some(
-        Finding::warning(
-            Check::ApiKey,
-            format!("the API key belongs to a whole {level}"),
-            format!("anybody who gets hold of it reaches {more}; one environment is all that is needed"),
-            "store the key of this environment instead (Permit: Settings, API Keys)",
-        )
-        .typing(STORE),
+        Check::ApiKey
+            .warning(
+                format!("the API key belongs to a whole {level}"),
+                format!("anybody who gets hold of it reaches {more}; one environment is all that is needed"),
+                "store the key of this environment instead (Permit: Settings, API Keys)",
+            )
+            .typing(STORE),
     )
 }
 
@@ -188,8 +177,7 @@ fn refused(of_what: &str, error: &Error) -> Finding {
         Error::RateLimited { .. } => "try again in a minute; see what else uses this environment's limits",
         _ => "see PERMIT_API_URL, and the network between here and Permit; then try again",
     };
-    let finding = Finding::error(
-        Check::ApiKey,
+    let finding = Check::ApiKey.error(
         format!("Permit does not tell {of_what}: {error}"),
         "no sign-in and no bulk sync reaches Permit while this is so",
         remedy,
@@ -220,8 +208,7 @@ async fn resource_roles(permit: &Permit, policy: &Policy, resource: &Key) -> Vec
         Err(error) => return vec![refused(&format!("the roles of the resource {resource}"), &error)],
     };
     if known.is_empty() {
-        return vec![Finding::error(
-            Check::Roles,
+        return vec![Check::Roles.error(
             format!("the policy grants roles on the resource {resource}, of which Permit has no role"),
             "nobody is granted them: they are left out of each sync, and reported",
             format!("create the resource {resource} with its roles in Permit, or correct the policy"),
@@ -249,13 +236,12 @@ fn named<'p>(
     let missing: Vec<&Key> = names.iter().copied().filter(|key| !known.contains(*key)).collect();
     if missing.is_empty() {
         let what = format!("Permit has every {kind} that the policy names ({})", names.len());
-        return vec![Finding::good(check, what)];
+        return vec![check.good(what)];
     }
     let finding = |key: &Key| {
         let lines = policy.rules.iter().filter(|rule| name(rule) == Some(key));
         let lines: Vec<String> = lines.map(|rule| format!("line {}", rule.line)).collect();
-        Finding::error(
-            check,
+        check.error(
             format!("the policy names the {kind} {key} ({}), which Permit lacks", lines.join(", ")),
             "nobody is granted it: it is left out of each sync, and reported",
             format!("create the {kind} {key} in Permit, or correct the policy"),
@@ -272,10 +258,9 @@ pub(super) fn limits(limits: &Limits) -> Finding {
         .map(|(name, limit, documented)| format!("{name}={limit} (documented: {documented})"))
         .collect();
     if higher.is_empty() {
-        return Finding::good(Check::Limits, "PERMIT_LIMITS are within what Permit documents");
+        return Check::Limits.good("PERMIT_LIMITS are within what Permit documents");
     }
-    Finding::warning(
-        Check::Limits,
+    Check::Limits.warning(
         format!("PERMIT_LIMITS are above what Permit documents: {}", higher.join(", ")),
         "unless Permit raised them for you it answers 429, and sign-ins wait in the queue",
         "set them to your plan's, or leave them out",
@@ -285,23 +270,19 @@ pub(super) fn limits(limits: &Limits) -> Finding {
 fn active_users(usage: Option<Usage>) -> Finding {
     let check = Check::Usage;
     match usage {
-        None => Finding::note(
-            check,
-            "the monthly active users are not told",
+        None => check.note("the monthly active users are not told",
             "the API key may not read the organization's statistics; the alarm monthly-active-users knows nothing either",
             "see them in Permit's own pages now and then",
         ),
         Some(Usage { mau, limit: None }) => {
-            Finding::good(check, format!("{mau} monthly active users, without a limit"))
+            check.good(format!("{mau} monthly active users, without a limit"))
         }
         Some(Usage { mau, limit: Some(limit) }) => {
             let what = format!("{mau} of {limit} monthly active users are used");
             if u128::from(mau) * 100 < u128::from(limit) * NEARLY_PERCENT {
-                return Finding::good(check, what);
+                return check.good(what);
             }
-            Finding::warning(
-                check,
-                what,
+            check.warning(what,
                 "past the plan's limit Permit may refuse checks (permission checks make people active, syncing does not)",
                 "talk to Permit about the plan",
             )

@@ -50,8 +50,8 @@ pub(super) struct Seen {
     pub(super) settings: Option<UserPoolType>,
     /// Its app clients; `None`: not told, or not asked, since nothing is granted from an attribute.
     pub(super) clients: Option<Vec<UserPoolClientType>>,
-    /// Its identity providers; `None`: not told, or not asked, since they cannot matter.
-    pub(super) providers: Option<Vec<IdentityProvider>>,
+    /// Its identity providers; none where they are not told, or not asked, since they cannot matter.
+    pub(super) providers: Vec<IdentityProvider>,
     /// Some of its groups.
     pub(super) groups: Vec<String>,
     /// Some of its users.
@@ -59,18 +59,14 @@ pub(super) struct Seen {
 }
 
 /// No pool is set.
-pub(super) fn none(has_issuers: bool) -> Finding {
+pub(super) fn none(policy: Option<&Policy>) -> Finding {
     let what = "no user pool was looked at: USER_POOL_ID is not set";
     let why = "its triggers, and whether users could grant themselves a role, are not known";
-    if has_issuers {
-        return Finding::note(
-            Check::Pool,
-            what,
-            why,
-            "set USER_POOL_ID, unless people come by OIDC issuers alone",
-        );
+    if policy.is_some_and(|policy| policy.sources.iter().any(|source| source.tokens.is_some())) {
+        return Check::Pool.note(what, why, "set USER_POOL_ID, unless people come by OIDC issuers alone");
     }
-    Finding::warning(Check::Pool, what, why, "set USER_POOL_ID, or give --user-pool-id")
+    Check::Pool
+        .warning(what, why, "set USER_POOL_ID, or give --user-pool-id")
         .typing("permit-handoff doctor --user-pool-id REGION_ID")
 }
 
@@ -99,32 +95,23 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
         pool.groups_of(NOBODY, None),
         pool.describe(),
     );
-    let (groups, groups_error) = parted(groups);
-    let (settings, settings_error) = parted(settings);
-    seen.groups = groups.map(|page| page.items).unwrap_or_default();
+    let mut errors = Vec::new();
+    seen.groups = told(groups, &mut errors).map(|page| page.items).unwrap_or_default();
+    errors.extend(found.err().filter(|error| *error != PoolError::FilterRefused));
     // That it may not be asked is said by the one before it.
     seen.users = users.map(|page| page.items).unwrap_or_default();
-    let asks_clients = policy.is_some_and(|policy| !granting_attributes(policy).is_empty());
-    let clients = if asks_clients { Some(pool.app_clients().await) } else { None };
-    let (clients, clients_error) = clients.map_or((None, None), parted);
-    let asks_providers = policy.is_some_and(|policy| policy.rules.iter().any(depends_on_providers));
-    let providers = if asks_providers { Some(pool.identity_providers().await) } else { None };
-    let (providers, providers_error) = providers.map_or((None, None), parted);
-    (seen.clients, seen.providers) = (clients, providers);
-
-    let errors = [
-        groups_error,
-        found.err().filter(|error| *error != PoolError::FilterRefused),
-        // There is no such group; a caller without the right is not told so.
-        members.err().filter(|error| !matches!(error, PoolError::NoSuchPool(_))),
-        groups_of.err().filter(|error| *error != PoolError::NoSuchUser),
-        settings_error,
-        clients_error,
-        providers_error,
-    ];
-    let errors: Vec<PoolError> = errors.into_iter().flatten().collect();
+    // There is no such group; a caller without the right is not told so.
+    errors.extend(members.err().filter(|error| !matches!(error, PoolError::NoSuchPool(_))));
+    errors.extend(groups_of.err().filter(|error| *error != PoolError::NoSuchUser));
+    let settings = told(settings, &mut errors);
+    if policy.is_some_and(|policy| !granting_attributes(policy).is_empty()) {
+        seen.clients = told(pool.app_clients().await, &mut errors);
+    }
+    if policy.is_some_and(|policy| policy.rules.iter().any(depends_on_providers)) {
+        seen.providers = told(pool.identity_providers().await, &mut errors).unwrap_or_default();
+    }
     if errors.is_empty() {
-        seen.findings.push(Finding::good(Check::Pool, format!("the user pool {id} can be read")));
+        seen.findings.push(Check::Pool.good(format!("the user pool {id} can be read")));
     }
     seen.findings.extend(errors.iter().map(unreadable));
     if let Some(settings) = &settings {
@@ -136,11 +123,8 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     seen
 }
 
-fn parted<T>(answer: Result<T, PoolError>) -> (Option<T>, Option<PoolError>) {
-    match answer {
-        Ok(value) => (Some(value), None),
-        Err(error) => (None, Some(error)),
-    }
+fn told<T>(answer: Result<T, PoolError>, errors: &mut Vec<PoolError>) -> Option<T> {
+    answer.map_err(|error| errors.push(error)).ok()
 }
 
 fn elsewhere(aws: &SdkConfig, id: &UserPoolId) -> Option<Finding> {
@@ -154,9 +138,7 @@ fn elsewhere(aws: &SdkConfig, id: &UserPoolId) -> Option<Finding> {
     } else {
         format!("the user pool {id} is in {there}, and AWS_REGION is {here}")
     };
-    Some(Finding::error(
-        Check::Region,
-        what,
+    Some(Check::Region.error(what,
         "the functions look for the pool in the region that they run in, and Cognito calls functions of its own region alone",
         format!("set AWS_REGION={there}, and have the stack in {there}"),
     ))
@@ -192,18 +174,16 @@ fn unreadable(error: &PoolError) -> Finding {
             "see the AWS credentials and the network between here and AWS, then try again".to_owned(),
         ),
     };
-    Finding::error(Check::Pool, what, why, remedy)
+    Check::Pool.error(what, why, remedy)
 }
 
 fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> {
     let functions = Event::NEEDED.map(|event| (event, event.function(config)));
     if let [(_, Some(one)), (_, Some(other))] = functions {
         if one == other {
-            return vec![Finding::good(Check::Triggers, format!("both triggers call {one}"))];
+            return vec![Check::Triggers.good(format!("both triggers call {one}"))];
         }
-        return vec![Finding::warning(
-            Check::Triggers,
-            format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
+        return vec![Check::Triggers.warning(format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
             "one of the two is another program, or another version: people who come that way may not be synced",
             "permit-handoff attach --replace, where the other function may go",
         )];
@@ -217,9 +197,7 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
                     "a sign-up, and a first sign-in through Google, SAML or OIDC, fires this one alone: new people get no role"
                 }
             };
-            Finding::error(
-                Check::Triggers,
-                format!("the pool calls no function for {event}"),
+            Check::Triggers.error(format!("the pool calls no function for {event}"),
                 why,
                 format!("permit-handoff attach --user-pool-id {id} --function-arn ARN (the stack's output AttachCommand)"),
             )
@@ -234,10 +212,8 @@ fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
         [pool.custom_domain(), pool.domain()].into_iter().flatten().find(|domain| !domain.is_empty())?;
     let tokens = Event::PreTokenGeneration;
     Some(match tokens.function(pool.lambda_config()) {
-        Some(function) => Finding::good(Check::ManagedLogin, format!("{tokens} calls {function}")),
-        None => Finding::warning(
-            Check::ManagedLogin,
-            format!("the pool has the managed-login domain {domain}, and calls no function for {tokens}"),
+        Some(function) => Check::ManagedLogin.good(format!("{tokens} calls {function}")),
+        None => Check::ManagedLogin.warning(format!("the pool has the managed-login domain {domain}, and calls no function for {tokens}"),
             "AWS does not list PostAuthentication for people of the pool who sign in there: their changed roles may wait for the \
              bulk sync",
             format!(
@@ -288,9 +264,7 @@ fn lacking(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
             } else {
                 "nobody of this pool has it, so that it is never copied"
             };
-            Finding::warning(
-                Check::PoolAttributes,
-                format!("the policy names the attribute {name}, which the user pool lacks"),
+            Check::PoolAttributes.warning(format!("the policy names the attribute {name}, which the user pool lacks"),
                 why,
                 "correct the policy (custom attributes are spelt custom:NAME), or add the attribute to the pool",
             )

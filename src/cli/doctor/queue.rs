@@ -24,98 +24,72 @@ pub(super) async fn look(
     let config = aws_sdk_sqs::config::Builder::from(aws).timeout_config(timeout).build();
     let client = Client::from_conf(config);
     let mut findings = match overflow {
-        None => vec![Finding::note(
-            Check::Queue,
+        None => vec![Check::Queue.note(
             "no overflow queue was looked at: RECONCILE_QUEUE_URL is not set",
             "without one, what Permit does not take in time waits for the person's next sign-in, or the bulk sync",
             "set RECONCILE_QUEUE_URL as the stack does",
         )],
         Some(url) => match attributes(&client, url).await {
             Ok(attributes) => overflowing(&attributes),
-            Err(refusal) => vec![refusal.finding(
-                Check::Queue,
-                format!("the overflow queue {url}"),
-                "sign-ins that Permit does not take in time may be lost until the next bulk sync",
-                "RECONCILE_QUEUE_URL",
-            )],
+            Err(fault) => {
+                let (what, remedy) = refused(&fault, &format!("the overflow queue {url}"), "RECONCILE_QUEUE_URL");
+                let why = "sign-ins that Permit does not take in time may be lost until the next bulk sync";
+                vec![Check::Queue.error(what, why, remedy)]
+            }
         },
     };
     if let Some(url) = dead_letters {
         findings.push(match attributes(&client, url).await {
             Ok(attributes) => dead(&attributes),
-            Err(refusal) => refusal.finding(
-                Check::DeadLetters,
-                format!("the dead-letter queue {url}"),
-                "sign-ins that no later try can sync are retried until they expire",
-                "DEAD_LETTER_QUEUE_URL",
-            ),
+            Err(fault) => {
+                let queue = format!("the dead-letter queue {url}");
+                let (what, remedy) = refused(&fault, &queue, "DEAD_LETTER_QUEUE_URL");
+                let why = "sign-ins that no later try can sync are retried until they expire";
+                Check::DeadLetters.error(what, why, remedy)
+            }
         });
     }
     findings
 }
 
-async fn attributes(client: &Client, url: &str) -> Result<Attributes, Refusal> {
+async fn attributes(client: &Client, url: &str) -> Result<Attributes, AwsFault> {
     let names = [QueueAttributeName::RedrivePolicy, QueueAttributeName::ApproximateNumberOfMessages];
     let call = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
-    match call.send().await {
-        Ok(answer) => Ok(answer.attributes.unwrap_or_default()),
-        Err(error) => {
-            let fault = AwsFault::new("SQS", &error);
-            Err(match fault.code() {
-                code if code.contains("AccessDenied") => Refusal::NotAllowed,
-                code if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") => {
-                    Refusal::Missing
-                }
-                _ => Refusal::Other(fault.to_string()),
-            })
-        }
-    }
+    let answer = call.send().await.map_err(|error| AwsFault::new("SQS", &error))?;
+    Ok(answer.attributes.unwrap_or_default())
 }
 
-/// Why a queue did not answer.
-enum Refusal {
-    NotAllowed,
-    Missing,
-    Other(String),
-}
-
-impl Refusal {
-    fn finding(self, check: Check, queue: String, why: &str, setting: &str) -> Finding {
-        let (what, remedy) = match self {
-            Self::NotAllowed => (
-                format!("you may not look at {queue}"),
-                "get sqs:GetQueueAttributes on it; the functions' roles have theirs by template.yaml"
-                    .to_owned(),
-            ),
-            Self::Missing => (
-                format!("{queue} does not exist"),
-                format!("set {setting} to the stack's queue, and AWS_REGION to its region"),
-            ),
-            Self::Other(reason) => (
-                format!("{queue} cannot be read: {reason}"),
-                format!("see {setting}, AWS_REGION, the AWS credentials and the network, then try again"),
-            ),
-        };
-        Finding::error(check, what, why, remedy)
+/// What is wrong with a queue that did not answer, and what to do.
+fn refused(fault: &AwsFault, queue: &str, setting: &str) -> (String, String) {
+    match fault.code() {
+        code if code.contains("AccessDenied") => (
+            format!("you may not look at {queue}"),
+            "get sqs:GetQueueAttributes on it; the functions' roles have theirs by template.yaml".to_owned(),
+        ),
+        code if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") => (
+            format!("{queue} does not exist"),
+            format!("set {setting} to the stack's queue, and AWS_REGION to its region"),
+        ),
+        _ => (
+            format!("{queue} cannot be read: {fault}"),
+            format!("see {setting}, AWS_REGION, the AWS credentials and the network, then try again"),
+        ),
     }
 }
 
 fn overflowing(attributes: &Attributes) -> Vec<Finding> {
     let mut findings = Vec::new();
     if attributes.contains_key(&QueueAttributeName::RedrivePolicy) {
-        findings.push(Finding::good(Check::Queue, "the overflow queue is there, with a dead-letter queue"));
+        findings.push(Check::Queue.good("the overflow queue is there, with a dead-letter queue"));
     } else {
-        findings.push(Finding::warning(
-            Check::Queue,
-            "the overflow queue has no dead-letter queue",
+        findings.push(Check::Queue.warning("the overflow queue has no dead-letter queue",
             "a sign-in that can never be synced comes round until the queue forgets it, and nobody hears of it",
             "give it a RedrivePolicy, as template.yaml does",
         ));
     }
     findings.push(match waiting(attributes) {
-        0 => Finding::good(Check::Queue, "no sign-in waits in the overflow queue"),
-        waiting => Finding::note(
-            Check::Queue,
+        0 => Check::Queue.good("no sign-in waits in the overflow queue"),
+        waiting => Check::Queue.note(
             format!("about {} in the overflow queue", counted(waiting, "sign-in waits", "sign-ins wait")),
             "those people have the roles that they had before",
             "look again in a minute: where the number does not fall, see the log of the function reconcile",
@@ -126,9 +100,8 @@ fn overflowing(attributes: &Attributes) -> Vec<Finding> {
 
 fn dead(attributes: &Attributes) -> Finding {
     match waiting(attributes) {
-        0 => Finding::good(Check::DeadLetters, "the dead-letter queue is empty"),
-        waiting => Finding::warning(
-            Check::DeadLetters,
+        0 => Check::DeadLetters.good("the dead-letter queue is empty"),
+        waiting => Check::DeadLetters.warning(
             format!("about {} in the dead-letter queue", counted(waiting, "sign-in is", "sign-ins are")),
             "they were given up: those people wait for their next sign-in, or the bulk sync",
             "see the alarm dead-letters in docs/operations.md",

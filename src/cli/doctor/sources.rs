@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::{Check, Finding};
+use super::pool::granting_attributes;
 use crate::aws::UserPoolId;
 use crate::aws::pool::PoolUser;
 use crate::cli::screen::counted;
@@ -60,9 +61,7 @@ fn keys(source: &SourceConfig) -> Option<Finding> {
     if changeable.is_empty() {
         return None;
     }
-    Some(Finding::warning(
-        Check::Keys,
-        format!(
+    Some(Check::Keys.warning(format!(
             "the key of people of the source {} is `{}`, which can be changed",
             source.name,
             changeable.join("`, `")
@@ -107,18 +106,20 @@ fn tokens_unsaid(policy: &Policy, sources: &[&SourceConfig]) -> Option<Finding> 
         source.user_pool.is_none() && source.tokens.is_some() && kind_of_tokens(source).is_none()
     };
     let unsaid: Vec<&&SourceConfig> = sources.iter().filter(is_unsaid).filter(hangs_on_it).collect();
-    let joined = |texts: Vec<String>| texts.join(" and ");
-    let names = joined(unsaid.iter().map(|source| source.name.to_string()).collect());
-    let lines = joined(unsaid.iter().map(|source| source.line.to_string()).collect());
-    (!unsaid.is_empty()).then(|| {
-        Finding::note(
-            Check::Doors,
-            format!("the policy does not say whether the tokens of {names} are ID tokens or access tokens"),
-            "one that does not say it itself counts as an access token, from whose silence nothing follows: what it does not show \
-             is never taken back",
-            format!("put tokens = \"id\" (or \"access\") into the [[source]] in line {lines} of the policy"),
-        )
-    })
+    if unsaid.is_empty() {
+        return None;
+    }
+    let joined = |text: fn(&SourceConfig) -> String| {
+        unsaid.iter().map(|source| text(source)).collect::<Vec<_>>().join(" and ")
+    };
+    let names = joined(|source| source.name.to_string());
+    let lines = joined(|source| source.line.to_string());
+    Some(Check::Doors.note(
+        format!("the policy does not say whether the tokens of {names} are ID tokens or access tokens"),
+        "one that does not say it itself counts as an access token, from whose silence nothing follows: what it does not show \
+         is never taken back",
+        format!("put tokens = \"id\" (or \"access\") into the [[source]] in line {lines} of the policy"),
+    ))
 }
 
 /// Whether silence at this door says that the condition does not hold.
@@ -157,15 +158,11 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
     let finding = |(telling, rules): (Vec<&str>, Vec<String>)| {
         let (name, rules) = (&source.name, rules.join("; "));
         match telling.first() {
-            Some(door) => Finding::note(
-                Check::Doors,
-                format!("of the source {name}, {door} alone can tell: {rules}"),
+            Some(door) => Check::Doors.note(format!("of the source {name}, {door} alone can tell: {rules}"),
                 "by its other doors this is granted where they show it, and never taken back",
                 "see that people come by that door too, or that a bulk sync or a file does",
             ),
-            None => Finding::note(
-                Check::Doors,
-                format!("no door of the source {name} can tell: {rules}"),
+            None => Check::Doors.note(format!("no door of the source {name} can tell: {rules}"),
                 "it is granted where a token shows it, and never taken back",
                 "sync a file of the directory that has it, or grant from something that the tokens always have",
             ),
@@ -176,33 +173,20 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
 
 /// Attributes of people that look like lists, that the policy would use and that nobody has declared.
 fn lists(policy: &Policy, source: &SourceConfig, users: &[PoolUser]) -> Vec<Finding> {
-    let asked =
-        policy.rules.iter().flat_map(|rule| &rule.conditions).filter_map(|condition| match condition {
-            Condition::Attribute { name, .. } => Some(name),
-            Condition::Group(_) | Condition::EmailDomain(_) => None,
-        });
     let copied = policy.attributes.iter().filter(|attribute| attribute.kind == Some(Kind::List));
-    let mut names: Vec<&String> =
-        asked.chain(copied.map(|attribute| &attribute.from)).chain(&source.forms.claims.groups).collect();
-    names.sort();
-    names.dedup();
+    let mut names = granting_attributes(policy);
+    names.extend(copied.map(|attribute| attribute.from.as_str()));
+    names.extend(source.forms.claims.groups.iter().map(String::as_str));
     let undeclared = names.into_iter().filter(|name| !source.forms.lists.contains_key(*name));
-    let alike = |name: &String| {
+    let finding = |name: &str| {
         let has = |user: &&PoolUser| {
-            let mut texts = user.attributes.iter().filter(|(attribute, _)| attribute == name);
-            texts.any(|(_, text)| could_be_a_list(text))
+            user.attributes.iter().any(|(attribute, text)| attribute == name && could_be_a_list(text))
         };
-        users.iter().filter(has).count()
-    };
-    let finding = |name: &String| {
-        let count = alike(name);
+        let count = users.iter().filter(has).count();
+        let users = counted(users.len() as u64, "user", "users");
         (count > 0).then(|| {
-            Finding::warning(
-                Check::Lists,
-                format!(
-                    "{name} looks like a list in {count} of the first {}, and is not declared",
-                    counted(users.len() as u64, "user", "users")
-                ),
+            Check::Lists.warning(
+                format!("{name} looks like a list in {count} of the first {users}, and is not declared"),
                 "as one text it neither grants nor takes away what a part of it would",
                 format!(
                     "give the pool a [[source]] in the policy, with [source.lists] \"{name}\" = \"brackets\" (as Cognito \

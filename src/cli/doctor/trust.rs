@@ -7,11 +7,11 @@ mod providers;
 
 use std::collections::BTreeSet;
 
-use aws_sdk_cognitoidentityprovider::types::{AdminCreateUserConfigType, UserPoolClientType, UserPoolType};
+use aws_sdk_cognitoidentityprovider::types::{AdminCreateUserConfigType, UserPoolType};
 
 use super::finding::{Check, Finding};
+use super::pool;
 use crate::aws::UserPoolId;
-use crate::aws::sdk::IdentityProvider;
 use crate::domain::grant::Key;
 use crate::domain::policy::{Condition, Policy, Rule};
 use crate::domain::source::Sources;
@@ -19,33 +19,29 @@ use crate::domain::source::Sources;
 /// Parts of the names of roles that nobody gives to everyone.
 const STRONG: [&str; 5] = ["admin", "owner", "root", "superuser", "operator"];
 
-/// The pool, as far as it said anything.
-#[derive(Clone, Copy)]
-pub(super) struct Pool<'a> {
-    pub(super) id: &'a UserPoolId,
-    pub(super) settings: Option<&'a UserPoolType>,
-    pub(super) clients: Option<&'a [UserPoolClientType]>,
-    pub(super) providers: &'a [IdentityProvider],
-    pub(super) groups: &'a [String],
-}
-
 /// Looks at a policy, with what is known of the pool and of Permit's roles.
-pub(super) fn look(policy: &Policy, pool: Option<Pool<'_>>, roles: Option<&BTreeSet<Key>>) -> Vec<Finding> {
-    let settings = pool.and_then(|pool| pool.settings);
+pub(super) fn look(
+    policy: &Policy,
+    pool: Option<(&UserPoolId, &pool::Seen)>,
+    roles: Option<&BTreeSet<Key>>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let (Some(settings), Some(clients)) = (settings, pool.and_then(|pool| pool.clients)) {
-        findings.extend(attributes::writable(policy, settings, clients));
+    let settings = pool.and_then(|(_, seen)| seen.settings.as_ref());
+    if let Some((id, seen)) = pool {
+        if let (Some(settings), Some(clients)) = (settings, &seen.clients) {
+            findings.extend(attributes::writable(policy, settings, clients));
+        }
+        findings.extend(providers::writing(policy, &seen.providers));
+        findings.extend(settings.map(|settings| email::verification(policy, settings)).unwrap_or_default());
+        findings.extend(providers::verifying(policy, &seen.providers));
+        findings.extend(groups::of_providers(policy, id, seen));
     }
-    findings.extend(pool.map(|pool| providers::writing(policy, pool.providers)).unwrap_or_default());
-    findings.extend(settings.map(|settings| email::verification(policy, settings)).unwrap_or_default());
-    findings.extend(pool.map(|pool| providers::verifying(policy, pool.providers)).unwrap_or_default());
     findings.extend(email::domains(policy));
-    findings.extend(pool.and_then(|pool| groups::of_providers(policy, pool)));
     findings.extend(groups::names(policy, roles));
     findings.extend(everyone(policy, settings));
     if findings.is_empty() && settings.is_some() {
         let what = "no rule grants from what people could write or make themselves";
-        findings.push(Finding::good(Check::WritableAttributes, what));
+        findings.push(Check::WritableAttributes.good(what));
     }
     findings
 }
@@ -58,21 +54,14 @@ fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
         None => "where people may sign up, any stranger has it",
     };
     let rules = policy.rules.iter().filter(|rule| rule.conditions.is_empty());
-    rules
-        .filter_map(|rule| {
-            let role = rule.role.as_ref()?;
-            let name = role.as_str().to_ascii_lowercase();
-            STRONG.iter().any(|strong| name.contains(strong)).then(|| {
-                let what = format!("everyone gets the role {role}: {rule}");
-                Finding::warning(
-                    Check::Everyone,
-                    what,
-                    why,
-                    format!("give the rule in line {} a `when`", rule.line),
-                )
-            })
-        })
-        .collect()
+    let finding = |rule: &Rule| {
+        let role = rule.role.as_ref()?;
+        let name = role.as_str().to_ascii_lowercase();
+        let what = format!("everyone gets the role {role}: {rule}");
+        let remedy = format!("give the rule in line {} a `when`", rule.line);
+        STRONG.iter().any(|strong| name.contains(strong)).then(|| Check::Everyone.warning(what, why, remedy))
+    };
+    rules.filter_map(finding).collect()
 }
 
 /// Several directories, whose keys are one key space.
@@ -86,9 +75,7 @@ pub(super) fn sources(sources: &Sources, pool: Option<&UserPoolId>) -> Option<Fi
     if sources.len() < 2 {
         return None;
     }
-    Some(Finding::warning(
-        Check::Issuers,
-        format!(
+    Some(Check::Issuers.warning(format!(
             "{} directories are trusted, and their keys are one key space: {}",
             sources.len(),
             sources.join(", ")

@@ -1,8 +1,11 @@
 //! What a plan tells of its person.
 
-use super::{Kind, Why};
+use std::collections::BTreeSet;
+
+use super::{Kind, Person, Why};
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
+use crate::domain::grant::Grant;
 use crate::domain::identity::Identity;
 use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::domain::policy::{Policy, Rule, Verdict, WhenDisabled};
@@ -21,65 +24,62 @@ pub(super) fn reasons(policy: &Policy, identity: &Identity) -> Vec<Why> {
     policy.explain(identity).into_iter().filter_map(grants).collect()
 }
 
-pub(super) fn ours(actual: &Facts) -> Vec<String> {
-    let ledger = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
-    ledger.filter(|role| actual.roles.contains(*role)).map(ToString::to_string).collect()
+/// What Permit knows of the person.
+pub(super) fn actual(planned: Planned<'_>) -> Option<&Facts> {
+    match planned {
+        Planned::Sync(Diff { actual, .. }) => actual,
+        Planned::Depart { actual, .. } => Some(actual),
+    }
 }
 
-/// `None`: nothing is planned.
-pub(super) fn kind(planned: Planned<'_>) -> Option<Kind> {
-    match planned {
+/// The roles that the person has by us.
+pub(super) fn ours(actual: Option<&Facts>) -> impl Iterator<Item = &Grant> {
+    actual.into_iter().flat_map(|actual| {
+        let ledger = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
+        ledger.filter(|role| actual.roles.contains(*role))
+    })
+}
+
+/// The person, and what becomes of them; `None`: nothing is planned. `details`: with the ledger.
+pub(super) fn person(planned: Planned<'_>, details: bool) -> Option<Person> {
+    let nothing = BTreeSet::new();
+    let actual = actual(planned);
+    let had_email = actual.and_then(|actual| actual.email.as_ref());
+    let (change, key, email, lost, gained) = match planned {
         Planned::Sync(Diff { plan, .. }) => match plan {
-            Plan::Unchanged | Plan::Refused(_) => None,
-            Plan::Create(_) => Some(Kind::New),
-            Plan::Change(_) => Some(Kind::Changed),
+            Plan::Unchanged | Plan::Refused(_) => return None,
+            Plan::Create(NewUser { user, grants }) => {
+                (Kind::New, &user.key, user.email.as_ref(), &nothing, grants)
+            }
+            Plan::Change(Change { key, revoke, write, grant }) => {
+                let email = write.as_ref().map_or(had_email, |user| user.email.as_ref());
+                (Kind::Changed, key, email, revoke, grant)
+            }
         },
-        Planned::Depart { departure, .. } => match departure {
-            Departure::Keep | Departure::Wait => None,
-            Departure::Mark(_) => Some(Kind::Missing),
-            Departure::Unassign(_) => Some(Kind::Leaving),
-            Departure::Delete => Some(Kind::Deleted),
-        },
-    }
-}
-
-/// The roles lost, and those gained.
-pub(super) fn moved(planned: Planned<'_>) -> (Vec<String>, Vec<String>) {
-    let (revoke, grant) = match planned {
-        Planned::Sync(Diff { plan: Plan::Create(NewUser { grants, .. }), .. }) => (None, Some(grants)),
-        Planned::Sync(Diff { plan: Plan::Change(Change { revoke, grant, .. }), .. }) => {
-            (Some(revoke), Some(grant))
+        Planned::Depart { actual, departure } => {
+            let (change, lost) = match departure {
+                Departure::Keep | Departure::Wait => return None,
+                Departure::Mark(_) => (Kind::Missing, &nothing),
+                Departure::Unassign(Change { revoke, .. }) => (Kind::Leaving, revoke),
+                Departure::Delete => (Kind::Deleted, &actual.roles),
+            };
+            (change, &actual.key, had_email, lost, &nothing)
         }
-        Planned::Depart { departure: Departure::Unassign(Change { revoke, .. }), .. } => (Some(revoke), None),
-        Planned::Depart { departure: Departure::Delete, actual } => (Some(&actual.roles), None),
-        Planned::Sync(_) | Planned::Depart { .. } => (None, None),
     };
-    let texts = |grants: Option<&std::collections::BTreeSet<_>>| {
-        grants.into_iter().flatten().map(ToString::to_string).collect()
+    let (fields, ledger) = match planned {
+        Planned::Sync(diff) => (diff.fields(), if details { diff.ledger() } else { None }),
+        Planned::Depart { .. } => (Vec::new(), None),
     };
-    (texts(revoke), texts(grant))
-}
-
-/// The key and the address.
-pub(super) fn named(planned: Planned<'_>) -> (String, Option<String>) {
-    let email = match planned {
-        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.email.as_ref(),
-        Planned::Sync(Diff { plan: Plan::Change(Change { write: Some(user), .. }), .. }) => {
-            user.email.as_ref()
-        }
-        Planned::Sync(Diff { actual, .. }) => actual.and_then(|actual| actual.email.as_ref()),
-        Planned::Depart { actual, .. } => actual.email.as_ref(),
-    };
-    (key(planned).to_owned(), email.map(|email| email.as_str().to_owned()))
-}
-
-pub(super) fn key(planned: Planned<'_>) -> &str {
-    match planned {
-        Planned::Sync(Diff { plan: Plan::Create(NewUser { user, .. }), .. }) => user.key.as_str(),
-        Planned::Sync(Diff { plan: Plan::Change(Change { key, .. }), .. }) => key.as_str(),
-        Planned::Sync(Diff { plan: Plan::Unchanged | Plan::Refused(_), actual }) => {
-            actual.map_or("", |actual| actual.key.as_str())
-        }
-        Planned::Depart { actual, .. } => actual.key.as_str(),
-    }
+    let texts = |grants: &BTreeSet<Grant>| grants.iter().map(ToString::to_string).collect();
+    Some(Person {
+        key: key.as_str().to_owned(),
+        email: email.map(|email| email.as_str().to_owned()),
+        change,
+        lost: texts(lost),
+        gained: texts(gained),
+        kept: ours(actual).filter(|role| !lost.contains(role)).map(ToString::to_string).collect(),
+        fields,
+        ledger,
+        ..Person::default()
+    })
 }

@@ -58,63 +58,42 @@ pub(super) struct Case {
     pub(super) unknown: Option<Vec<GrantPattern>>,
 }
 
-/// Grants by a pattern: `acme/*`, `*/viewer`, `default/project:*#viewer`.
+/// Grants by a pattern: `acme/*`, `*/viewer`, `default/project:*#viewer`. A `*` is any key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct GrantPattern {
-    tenant: Option<Key>,
-    /// The resource and the instance.
-    on: Option<(Option<Key>, Option<Key>)>,
-    role: Option<Key>,
-}
+pub(super) struct GrantPattern(pub(super) String);
 
 impl GrantPattern {
     /// `None`: it is not one.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let part = |text: &str| if text == "*" { Some(None) } else { Key::new(text).map(Some) };
-        let (tenant, rest) = text.split_once('/')?;
-        let (on, role) = match rest.split_once('#') {
-            None => (None, rest),
-            Some((instance, role)) => {
-                let (resource, key) = instance.split_once(':')?;
-                (Some((part(resource)?, part(key)?)), role)
-            }
-        };
-        Some(Self { tenant: part(tenant)?, on, role: part(role)? })
+        let pattern = Self(text.to_owned());
+        let has_whole_keys = pattern.keys().all(|key| key == "*" || !key.contains('*'));
+        // But for the `*`, it is a grant.
+        (has_whole_keys && text.replace('*', "_").parse::<Grant>().is_ok()).then_some(pattern)
+    }
+
+    /// The tenant and the role, or these with the resource and the instance between them.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.split(['/', ':', '#'])
     }
 
     /// Whether all of it is in this tenant.
     pub(super) fn is_in(&self, tenant: &Key) -> bool {
-        self.tenant.as_ref() == Some(tenant)
+        self.keys().next() == Some(tenant.as_str())
     }
 
     /// Whether it has every grant that `other` has.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        self.compare(other, |mine, theirs| mine.is_none() || mine == theirs)
+        self.compare(other, |mine, theirs| mine == "*" || mine == theirs)
     }
 
     /// Whether there may be a grant that both have.
     pub(super) fn meets(&self, other: &Self) -> bool {
-        self.compare(other, |mine, theirs| mine.is_none() || theirs.is_none() || mine == theirs)
+        self.compare(other, |mine, theirs| mine == "*" || theirs == "*" || mine == theirs)
     }
 
-    fn compare(&self, other: &Self, fits: fn(&Option<Key>, &Option<Key>) -> bool) -> bool {
-        let is_on = match (&self.on, &other.on) {
-            (None, None) => true,
-            (Some(mine), Some(theirs)) => fits(&mine.0, &theirs.0) && fits(&mine.1, &theirs.1),
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        is_on && fits(&self.tenant, &other.tenant) && fits(&self.role, &other.role)
-    }
-}
-
-impl std::fmt::Display for GrantPattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();
-        write!(f, "{}/", any(&self.tenant))?;
-        if let Some((resource, key)) = &self.on {
-            write!(f, "{}:{}#", any(resource), any(key))?;
-        }
-        f.write_str(&any(&self.role))
+    fn compare(&self, other: &Self, fits: fn(&str, &str) -> bool) -> bool {
+        let is_alike = self.keys().count() == other.keys().count();
+        is_alike && self.keys().zip(other.keys()).all(|(mine, theirs)| fits(mine, theirs))
     }
 }
 
@@ -333,7 +312,7 @@ grants = []
             ("acme/project:*#viewer", "acme/project:apollo#viewer", true, true),
         ] {
             let (one, other) = (pattern(one), pattern(other));
-            assert_eq!((one.covers(&other), one.meets(&other)), (covers, meets), "{one} {other}");
+            assert_eq!((one.covers(&other), one.meets(&other)), (covers, meets), "{one:?} {other:?}");
         }
         for text in ["acme", "acme/", "/x", "acme/p#r", "a c/x", "acme/x/y"] {
             assert_eq!(GrantPattern::parse(text), None, "{text}");

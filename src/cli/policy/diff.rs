@@ -8,7 +8,7 @@ use anstyle::AnsiColor::{Green, Red};
 use serde_json::json;
 
 use super::read;
-use super::views::Views;
+use super::views::{Views, who};
 use crate::cli::overview::Overview;
 use crate::cli::people::FileArgs;
 use crate::cli::run::permit_failed;
@@ -104,6 +104,7 @@ impl Args {
     }
 }
 
+#[derive(Default)]
 struct Found {
     overview: Overview,
     moved: Moved,
@@ -117,22 +118,12 @@ struct Found {
 
 impl Found {
     fn new(shown: Shown, json: bool, when_disabled: WhenDisabled) -> Self {
-        Self {
-            overview: Overview::new(shown.people(json), false, when_disabled),
-            moved: Moved::new(),
-            read: 0,
-            has_any: 0,
-            seen: HashSet::new(),
-            hasher: RandomState::new(),
-        }
+        Self { overview: Overview::new(shown.people(json), false, when_disabled), ..Self::default() }
     }
 
     fn compare(&mut self, comparison: &Comparison<'_>, old: Option<&Record>, new: Option<&Record>) {
         let Some(record) = new.or(old) else { return };
-        let who = match record {
-            Record::Identity(identity) => identity.key.as_str(),
-            Record::Invalid { user, key, .. } => key.as_ref().map_or(user.as_str(), |key| key.as_str()),
-        };
+        let who = who(record);
         if !self.seen.insert(self.hasher.hash_one(who)) {
             return;
         }
@@ -256,9 +247,7 @@ impl Found {
             heading: vec![Line::plain("By which line")],
             entries: moved.into_iter().map(entry).collect(),
             more: 0,
-            one: "rule",
-            many: "rules",
-            least: 1,
+            names: ("rule", "rules"),
         }
     }
 }

@@ -190,7 +190,7 @@ fn unknown(expected: Option<&[GrantPattern]>, untold: &[Untold]) -> (Vec<String>
     let told = expected.iter().filter(|pattern| !is_unknown(pattern));
     let surprising =
         untold.iter().filter(|(_, (untold, _))| !expected.iter().any(|pattern| pattern.meets(untold)));
-    (told.map(ToString::to_string).collect(), surprising.map(|(text, _)| text.clone()).collect())
+    (told.map(|pattern| pattern.0.clone()).collect(), surprising.map(|(text, _)| text.clone()).collect())
 }
 
 /// The source that the case names, or the policy's only one with this door.

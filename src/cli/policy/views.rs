@@ -1,4 +1,4 @@
-//! The same people, as the sources of two policies see them. Read once where both see the same.
+//! The same people, as the sources of two policies see them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,8 +26,6 @@ pub(super) struct Views {
 }
 
 enum Read {
-    /// Both see the same.
-    Once(Arc<dyn Directory>),
     Files(FileDirectory, FileDirectory),
     Pool(UserPoolDirectory, Arc<SourceConfig>),
 }
@@ -44,24 +42,18 @@ impl Views {
         let (old, new) = (asking_too(old, new), asking_too(new, old));
         if file.file.is_some() {
             let (old_source, new_source) = (file.source_by(&old)?, file.source_by(&new)?);
-            let (directory, name) = file.open(&old)?;
-            if are_alike(&old_source, &new_source) {
-                return Ok(Self { name, read: Read::Once(Arc::new(directory)) });
-            }
             same_keys(&old_source, &new_source, |source| &source.forms.file.claims)?;
+            let (directory, name) = file.open(&old)?;
             return Ok(Self { name, read: Read::Files(directory, file.open(&new)?.0) });
         }
         let pool = pool.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
             Failed::usage("over whose people? Set USER_POOL_ID, or give --file FILE --source NAME")
         })?;
         let id: UserPoolId = pool.trim().parse().map_err(Failed::usage)?;
-        let (directory, name, _) = pool_of(&id, &old, aws).await?;
         let of = |policy: &Policy| policy.sources.of_user_pool(id.as_str());
         let (old_source, new_source) = (of(&old), of(&new));
-        if are_alike(&old_source, &new_source) {
-            return Ok(Self { name, read: Read::Once(Arc::new(directory)) });
-        }
         same_keys(&old_source, &new_source, |source| &source.forms.claims)?;
+        let (directory, name, _) = pool_of(&id, &old, aws).await?;
         Ok(Self { name, read: Read::Pool(directory, new_source) })
     }
 
@@ -76,16 +68,6 @@ impl Views {
         let (old, old_received) = mpsc::channel(RECORDS);
         let (new, new_received) = mpsc::channel(RECORDS);
         match &self.read {
-            Read::Once(directory) => {
-                drop(new);
-                let mut received = old_received;
-                let taking = async {
-                    while let Some(record) = received.recv().await {
-                        each(Some(&record), Some(&record));
-                    }
-                };
-                tokio::join!(directory.read(None, old), taking).0.map(drop)
-            }
             Read::Files(by_old, by_new) => {
                 let reading = async { tokio::join!(by_old.read(None, old), by_new.read(None, new)) };
                 let ((old, new), ()) = tokio::join!(reading, pair(old_received, new_received, each));
@@ -105,12 +87,6 @@ fn asking_too(policy: &Policy, other: &Policy) -> Policy {
     both.rules.extend(other.rules.iter().cloned());
     both.attributes.extend(other.attributes.iter().cloned());
     both
-}
-
-/// Whether two sources see every person alike.
-fn are_alike(old: &SourceConfig, new: &SourceConfig) -> bool {
-    let without_line = |source: &SourceConfig| SourceConfig { line: 0, ..source.clone() };
-    without_line(old) == without_line(new)
 }
 
 /// Whether a person is the same Permit user by both.
@@ -158,7 +134,7 @@ async fn pair(
 }
 
 /// Whose record it is.
-fn who(record: &Record) -> &str {
+pub(super) fn who(record: &Record) -> &str {
     match record {
         Record::Identity(identity) => identity.key.as_str(),
         Record::Invalid { key: Some(key), .. } => key.as_str(),

@@ -1,17 +1,17 @@
 //! The two calls to AWS Lambda that `--stack` needs, signed here: the SDK's own crate for it is as large as
 //! all the others.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::SdkConfig;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::aws::signature::signed;
-use crate::tls::{self, Peer};
+use crate::aws::signature::{NO_REGION, signed};
+use crate::tls::{self, NoClient, Peer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A policy is text that somebody wrote. Lambda lets a layer be 250 MB.
@@ -41,96 +41,66 @@ pub(super) enum ApiError {
 }
 
 /// A function, as it is deployed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct Configuration {
+    pub(super) function_arn: String,
+    pub(super) environment: Option<Environment>,
+    /// In the order in which they are unpacked.
+    #[serde(default)]
+    pub(super) layers: Vec<Layer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Environment {
+    #[serde(default)]
+    pub(super) variables: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Layer {
     pub(super) arn: String,
-    pub(super) variables: Vec<(String, String)>,
-    /// The ARNs of its layers, in the order in which they are unpacked.
-    pub(super) layers: Vec<String>,
 }
 
 /// AWS Lambda, in one region.
-pub(super) struct LambdaApi {
+pub(super) struct LambdaApi<'a> {
     http: reqwest::Client,
     endpoint: Url,
-    region: String,
-    credentials: Credentials,
+    aws: &'a SdkConfig,
 }
 
-impl LambdaApi {
+impl<'a> LambdaApi<'a> {
     /// With the region and the credentials of `aws`.
-    pub(super) async fn new(aws: &SdkConfig) -> Result<Self, ApiError> {
-        let setup = |message: &str| ApiError::Setup(message.to_owned());
-        let region = aws.region().map(ToString::to_string);
-        let region = region.ok_or_else(|| setup("no region is known: set AWS_REGION, or AWS_PROFILE"))?;
-        let provider = aws.credentials_provider();
-        let provider = provider.ok_or_else(|| setup("no AWS credentials are known: set AWS_PROFILE"))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| {
-            ApiError::Setup(format!("there are no AWS credentials ({error}): set AWS_PROFILE, or sign in"))
-        })?;
+    pub(super) fn new(aws: &'a SdkConfig) -> Result<Self, ApiError> {
+        let http = || -> Result<_, NoClient> { Ok(tls::client(Peer::Aws)?.timeout(TIMEOUT).build()?) };
+        let http = http().map_err(|error| ApiError::Setup(error.to_string()))?;
         let endpoint = std::env::var("AWS_ENDPOINT_URL_LAMBDA").ok();
         let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
+        let region = aws.region().ok_or_else(|| ApiError::Setup(NO_REGION.to_owned()))?;
         let endpoint = endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com"));
         let endpoint = Url::parse(&endpoint)
             .map_err(|error| ApiError::Setup(format!("Lambda's address is wrong: {error}")))?;
-        let http = tls::client(Peer::Aws).map_err(|error| ApiError::Setup(error.to_string()))?;
-        let http = http.timeout(TIMEOUT).build().map_err(|error| ApiError::Setup(error.to_string()))?;
-        Ok(Self { http, endpoint, region, credentials })
-    }
-
-    pub(super) fn region(&self) -> &str {
-        &self.region
+        Ok(Self { http, endpoint, aws })
     }
 
     /// GetFunctionConfiguration.
     pub(super) async fn configuration(&self, function: &str) -> Result<Configuration, ApiError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            function_arn: String,
-            environment: Option<Environment>,
-            #[serde(default)]
-            layers: Vec<Layer>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Environment {
-            #[serde(default)]
-            variables: std::collections::BTreeMap<String, String>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Layer {
-            arn: String,
-        }
         let path = ["2015-03-31", "functions", function, "configuration"];
-        let Answer { function_arn, environment, layers } =
-            self.get("GetFunctionConfiguration", &path, &[]).await?;
-        let variables = environment.map(|environment| environment.variables).unwrap_or_default();
-        Ok(Configuration {
-            arn: function_arn,
-            variables: variables.into_iter().collect(),
-            layers: layers.into_iter().map(|layer| layer.arn).collect(),
-        })
+        self.get("GetFunctionConfiguration", &path, &[]).await
     }
 
     /// GetLayerVersionByArn, and what it points to: the layer's zip.
     pub(super) async fn layer(&self, arn: &str) -> Result<Vec<u8>, ApiError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            content: Content,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Content {
-            location: String,
-        }
         let query = [("find", "LayerVersion"), ("Arn", arn)];
-        let Answer { content } = self.get("GetLayerVersion", &["2018-10-31", "layers"], &query).await?;
+        let answer: Value = self.get("GetLayerVersion", &["2018-10-31", "layers"], &query).await?;
+        let location = answer["Content"]["Location"].as_str();
+        let location = location.ok_or_else(|| ApiError::Unreadable("the layer has no address".to_owned()))?;
         // The address is signed: it may not be in a message.
         let unavailable =
             |error: reqwest::Error| ApiError::Unavailable(format!("the layer: {}", error.without_url()));
-        let answer = self.http.get(content.location).send().await.map_err(unavailable)?;
+        let answer = self.http.get(location).send().await.map_err(unavailable)?;
         let answer = answer.error_for_status().map_err(unavailable)?;
         Ok(answer.bytes().await.map_err(unavailable)?.to_vec())
     }
@@ -148,9 +118,8 @@ impl LambdaApi {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.get(url).build().map_err(|error| ApiError::Setup(error.to_string()))?;
-        let request = signed(request, "lambda", &self.region, self.credentials.clone())
-            .map_err(|error| ApiError::Setup(error.to_string()))?;
+        let request = signed(self.aws, "lambda", self.http.get(url)).await;
+        let request = request.map_err(|error| ApiError::Setup(error.to_string()))?;
         let unavailable = |error: reqwest::Error| ApiError::Unavailable(error.to_string());
         let answer = self.http.execute(request).await.map_err(unavailable)?;
         match answer.status() {

@@ -26,13 +26,12 @@ pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize)
     let entries: Vec<Vec<Line>> =
         people.iter().map(|person| entry(person, named[person.name()] > 1, shown, columns)).collect();
     let more = overview.totals.touched().saturating_sub(entries.len() as u64);
-    Section { heading: vec![Line::plain("People")], entries, more, one: "person", many: "people", least: 1 }
+    Section { heading: vec![Line::plain("People")], entries, more, names: ("person", "people") }
 }
 
 fn entry(person: &Person, shares_name: bool, shown: Shown, columns: usize) -> Vec<Line> {
-    let loses = !person.lost.is_empty() || person.change == Kind::Deleted;
     let (sign, colour) = match person.change {
-        _ if loses => ("-", Red),
+        _ if person.loses() => ("-", Red),
         Kind::New => ("+", Green),
         Kind::Changed | Kind::Missing | Kind::Leaving | Kind::Deleted | Kind::Blocked => ("~", Yellow),
     };

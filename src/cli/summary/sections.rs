@@ -16,28 +16,22 @@ pub(in crate::cli) struct Section {
     pub(in crate::cli) entries: Vec<Vec<Line>>,
     /// Entries that are not in `entries`.
     pub(in crate::cli) more: u64,
-    /// What an entry is.
-    pub(in crate::cli) one: &'static str,
-    pub(in crate::cli) many: &'static str,
-    /// Entries that are shown whatever room there is.
-    pub(in crate::cli) least: usize,
+    /// What an entry is, and what several are.
+    pub(in crate::cli) names: (&'static str, &'static str),
 }
 
 impl Section {
     fn more(&self, shown: usize) -> Option<Line> {
         let more = self.more + (self.entries.len() - shown) as u64;
-        let what = format!(
-            "      ... and {} more {}: --all",
-            figure(more),
-            if more == 1 { self.one } else { self.many }
-        );
-        (more > 0).then(|| Line::new(6).text(what))
+        let (one, many) = self.names;
+        let name = if more == 1 { one } else { many };
+        (more > 0).then(|| Line::new(6).text(format!("      ... and {} more {name}: --all", figure(more))))
     }
 }
 
 /// As much of each section as there is room for, in turns, so that none takes it all.
 ///
-/// Where not even the least of each has room, the last sections are left out.
+/// Where not even one entry of each has room, the last sections are left out.
 pub(in crate::cli) fn fitted(mut sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
     let height = |lines: &[Line]| lines.iter().map(|line| line.rendered(columns, false).len()).sum::<usize>();
     let size = |section: &Section, shown: usize| {
@@ -47,14 +41,11 @@ pub(in crate::cli) fn fitted(mut sections: Vec<Section>, room: usize, columns: u
         let entries: usize = section.entries.iter().take(shown).map(|entry| height(entry)).sum();
         1 + height(&section.heading) + entries + usize::from(section.more(shown).is_some())
     };
-    let least = |section: &Section| section.least.min(section.entries.len());
-    let needed = |sections: &[Section]| -> usize {
-        sections.iter().map(|section| size(section, least(section))).sum()
-    };
+    let needed = |sections: &[Section]| sections.iter().map(|section| size(section, 1)).sum::<usize>();
     while sections.len() > 1 && needed(&sections) > room {
         sections.pop();
     }
-    let mut shown: Vec<usize> = sections.iter().map(least).collect();
+    let mut shown: Vec<usize> = sections.iter().map(|section| section.entries.len().min(1)).collect();
     let mut grows = true;
     while grows {
         grows = false;
@@ -93,43 +84,41 @@ pub(in crate::cli) fn problems(overview: &Overview, all: bool) -> Section {
         heading: vec![heading],
         entries: sorted.into_iter().map(|one| problem(one, all)).collect(),
         more: 0,
-        one: "problem",
-        many: "problems",
-        least: 1,
+        names: ("problem", "problems"),
     }
 }
 
 fn problem(problem: &Problem, all: bool) -> Vec<Line> {
-    let most = if all { usize::MAX } else { NAMED };
-    let Problem { code: _, what, remedy, count, users } = problem;
-    let people = counted(*count, "person", "people");
-    let more = count - users.len().min(most) as u64;
-    let name = |name: &String| if all { name.clone() } else { clipped(name, NAME) };
-    let named = users.iter().take(most).map(name).collect::<Vec<_>>().join(", ");
-    let more = if more > 0 { format!(" and {} more", figure(more)) } else { String::new() };
-    let mut lines = vec![Line::new(4).text("  ").colour(Yellow, people).text(format!(": {what}"))];
-    if !remedy.is_empty() {
-        lines.push(Line::new(8).text(format!("    do: {remedy}")));
+    let people = counted(problem.count, "person", "people");
+    let mut lines = vec![Line::new(4).text("  ").colour(Yellow, people).text(format!(": {}", problem.what))];
+    if !problem.remedy.is_empty() {
+        lines.push(Line::new(8).text(format!("    do: {}", problem.remedy)));
     }
-    lines.push(Line::new(6).text(format!("    {named}{more}")));
+    let named = if all {
+        named(problem, usize::MAX, String::clone)
+    } else {
+        named(problem, NAMED, |name| clipped(name, NAME))
+    };
+    lines.push(Line::new(6).text(format!("    {named}")));
     lines
+}
+
+/// The first people who have a problem, each by its `name`, and how many more have it.
+pub(in crate::cli) fn named(problem: &Problem, most: usize, name: impl Fn(&String) -> String) -> String {
+    let named = problem.users.iter().take(most).map(name).collect::<Vec<_>>().join(", ");
+    let more = problem.count - problem.users.len().min(most) as u64;
+    if more > 0 { format!("{named} and {} more", figure(more)) } else { named }
 }
 
 /// A line a role, losses first.
 pub(in crate::cli) fn roles(overview: &Overview, all: bool) -> Section {
-    let moves = |(_, moves): &(&String, &Moves)| all || moves.lost + moves.gained > 0;
-    let mut roles: Vec<(&String, &Moves)> = overview.roles.iter().filter(moves).collect();
-    roles.sort_by_key(|(name, moves)| (std::cmp::Reverse((moves.lost, moves.gained)), *name));
+    let mut roles = overview.sorted_roles();
+    roles.retain(|(_, moves)| all || moves.lost + moves.gained > 0);
     let cell = |count: u64| if count == 0 { "-".to_owned() } else { figure(count) };
-    let row = |(name, moves): (&String, &Moves)| {
-        let Moves { lost, gained, kept } = *moves;
+    let row = |(name, Moves { lost, gained, kept }): (&str, Moves)| {
+        let (loses, gains) = (format!("{:>8}", cell(lost)), format!(" {:>8}", cell(gained)));
         let line = Line::new(29).text(" ");
-        let line = if lost > 0 {
-            line.colour(Red, format!("{:>8}", cell(lost)))
-        } else {
-            line.text(format!("{:>8}", "-"))
-        };
-        let gains = format!(" {:>8}", cell(gained));
+        let line = if lost > 0 { line.colour(Red, loses) } else { line.text(loses) };
         let line = if gained > 0 { line.colour(Green, gains) } else { line.text(gains) };
         vec![line.text(format!(" {:>8}  {name}", cell(kept)))]
     };
@@ -137,8 +126,6 @@ pub(in crate::cli) fn roles(overview: &Overview, all: bool) -> Section {
         heading: vec![Line::new(29).text(format!(" {:>8} {:>8} {:>8}  role", "lose", "gain", "keep"))],
         entries: roles.into_iter().map(row).collect(),
         more: 0,
-        one: "role",
-        many: "roles",
-        least: 1,
+        names: ("role", "roles"),
     }
 }

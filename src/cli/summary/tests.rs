@@ -92,7 +92,14 @@ fn a_million_people_are_one_screen() {
     };
     let next = Some(("permit-handoff sync".to_owned(), ""));
     let (failed, all, details) = (false, false, false);
-    let view = View { place: &place, report: &report, overview: &overview, failed, all, details, next };
+    let view = View {
+        place: &place,
+        report: &report,
+        overview: &overview,
+        failed,
+        shown: Shown { all, details },
+        next,
+    };
     assert!(rendered(&view, 80, false).len() <= LINES);
     snapshots("million", &view);
 
@@ -111,7 +118,14 @@ fn a_million_people_are_one_screen() {
         ..report
     };
     let next = Some(("permit-handoff sync".to_owned(), "It goes on from where it stopped"));
-    let view = View { place: &place, report: &report, overview: &overview, failed, all, details, next };
+    let view = View {
+        place: &place,
+        report: &report,
+        overview: &overview,
+        failed,
+        shown: Shown { all, details },
+        next,
+    };
     assert!(rendered(&view, 80, false).len() <= LINES);
     snapshots("million_interrupted", &view);
 }
@@ -133,7 +147,14 @@ fn the_proof_at_the_pdp_is_told() {
             ..Report::default()
         };
         let (failed, all, details, next) = (false, false, false, None);
-        let view = View { place: &place, report: &report, overview: &overview, failed, all, details, next };
+        let view = View {
+            place: &place,
+            report: &report,
+            overview: &overview,
+            failed,
+            shown: Shown { all, details },
+            next,
+        };
         snapshots(name, &view);
     }
 }
@@ -192,7 +213,7 @@ proptest! {
         };
         let place = Place { directory, ..place() };
         let next = Some(("permit-handoff sync --file people.csv --source crm".to_owned(), "When that is solved"));
-        let view = View { place: &place, report: &report, overview: &overview, failed: false, all, details, next };
+        let view = View { place: &place, report: &report, overview: &overview, failed: false, shown: Shown { all, details }, next };
         for columns in [80, 40] {
             for line in rendered(&view, columns, false) {
                 prop_assert!(unicode_width::UnicodeWidthStr::width(line.as_str()) <= columns, "{line:?}");

@@ -20,12 +20,7 @@ pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
         Ok(page) => page,
         Err(error) => {
             let what = format!("the PDP was not asked, since Permit does not tell its users: {error}");
-            return Some(Finding::note(
-                Check::Pdp,
-                what,
-                "whether permission checks are up to date is not known",
-                "",
-            ));
+            return Some(Check::Pdp.note(what, "whether permission checks are up to date is not known", ""));
         }
     };
     // What a PDP says of a user does not show a role that permits nothing.
@@ -36,7 +31,7 @@ pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
     });
     let Some(facts) = users.next() else {
         let why = "no user on the first page of Permit's list has a role that permits anything";
-        return Some(Finding::note(Check::Pdp, "the PDP was not asked", why, ""));
+        return Some(Check::Pdp.note("the PDP was not asked", why, ""));
     };
     let mut pauses = PAUSES.into_iter().map(Duration::from_secs);
     loop {
@@ -57,10 +52,9 @@ fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
     let unknown = facts.roles.iter().filter(|grant| pdp.knows(grant) == Some(false)).count();
     let key = facts.key.as_str();
     if unknown == 0 {
-        return Finding::good(Check::Pdp, format!("the PDP knows what Permit has of the user {key}"));
+        return Check::Pdp.good(format!("the PDP knows what Permit has of the user {key}"));
     }
-    Finding::error(
-        Check::Pdp,
+    Check::Pdp.error(
         format!(
             "the PDP lacks {unknown} of {} that Permit has of the user {key}",
             counted(facts.roles.len() as u64, "role", "roles")
@@ -71,8 +65,7 @@ fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
 }
 
 fn silent(error: &Error) -> Finding {
-    Finding::error(
-        Check::Pdp,
+    Check::Pdp.error(
         format!("the PDP does not tell what a user may do: {error}"),
         "whether permission checks are up to date is not known, and sign-ins go past it to Permit",
         "see PERMIT_PDP_URL, and the network between here and the PDP; then try again",

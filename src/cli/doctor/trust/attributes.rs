@@ -43,17 +43,15 @@ fn of(name: &str, policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClien
     )?;
     if writers.is_empty() {
         let what = format!("no app client lets users write {name}, which the policy grants from");
-        return Some(Finding::good(Check::WritableAttributes, what));
+        return Some(Check::WritableAttributes.good(what));
     }
     if is_fixed && admins_alone_create(pool) {
         let what =
             format!("{name} is set when a user is made, which only administrators do, and never changed");
-        return Some(Finding::good(Check::WritableAttributes, what));
+        return Some(Check::WritableAttributes.good(what));
     }
     let when = if is_fixed { "when they sign up" } else { "whenever they like" };
-    Some(Finding::error(
-        Check::WritableAttributes,
-        format!("users can write {name} themselves {when}, through the app client {}", writers.join(", ")),
+    Some(Check::WritableAttributes.error(format!("users can write {name} themselves {when}, through the app client {}", writers.join(", ")),
         format!("anybody can grant themselves what it grants: {rules}"),
         format!(
             "give these app clients a list of WriteAttributes without {name}; where an identity provider's mapping \

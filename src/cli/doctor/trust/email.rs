@@ -16,9 +16,7 @@ pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding>
         settings.attributes_require_verification_before_update().contains(&VerifiedAttributeType::Email)
     });
     if !verifies {
-        return vec![Finding::warning(
-            Check::EmailVerified,
-            format!(
+        return vec![Check::EmailVerified.warning(format!(
                 "the pool does not verify e-mail addresses, and the policy grants by their domain: {rules}"
             ),
             "`email_verified` is all that stands between a stranger and the role, and something else sets it: an administrator, an import, an identity provider's mapping",
@@ -26,13 +24,11 @@ pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding>
         )];
     }
     let verified =
-        Finding::good(Check::EmailVerified, "the pool verifies e-mail addresses, which the policy grants by");
+        Check::EmailVerified.good("the pool verifies e-mail addresses, which the policy grants by");
     let changed = if verifies_first {
-        Finding::good(Check::EmailChange, "a changed e-mail address is verified before the pool keeps it")
+        Check::EmailChange.good("a changed e-mail address is verified before the pool keeps it")
     } else {
-        Finding::warning(
-            Check::EmailChange,
-            "people may change their e-mail address, and the pool keeps the new one before it is verified",
+        Check::EmailChange.warning("people may change their e-mail address, and the pool keeps the new one before it is verified",
             format!(
                 "until then they lose what the old one granted, and whatever ignores `email_verified` takes the new one \
                  for theirs: {rules}"
@@ -49,9 +45,7 @@ pub(super) fn domains(policy: &Policy) -> Option<Finding> {
         policy,
         |condition| matches!(condition, Condition::EmailDomain(pattern) if anybody_could_register(pattern)),
     )?;
-    Some(Finding::warning(
-        Check::EmailDomain,
-        format!("the domain of an e-mail address says what it grants: {rules}"),
+    Some(Check::EmailDomain.warning(format!("the domain of an e-mail address says what it grants: {rules}"),
         "anybody can register such a domain, verify an address in it, and have the role",
         "name each domain in a rule of its own, or put a domain that is yours behind the capture: {tenant}.example.com",
     ))

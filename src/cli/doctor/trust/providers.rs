@@ -23,15 +23,13 @@ pub(super) fn writing(policy: &Policy, providers: &[IdentityProvider]) -> Vec<Fi
             )?;
             let what = format!("the identity provider {name} writes {attribute}, from its `{from}`: {rules}");
             Some(if is_social(kind.as_ref()) {
-                Finding::warning(
-                    Check::ProviderAttributes,
+                Check::ProviderAttributes.warning(
                     what,
                     "people edit their own profile there, and with it what they are granted here",
                     format!("take {attribute} out of the provider's mapping, or grant from something else"),
                 )
             } else {
-                Finding::note(
-                    Check::ProviderAttributes,
+                Check::ProviderAttributes.note(
                     what,
                     "who may edit it there decides who is granted that",
                     "see that people cannot edit it in their own profile there",
@@ -51,9 +49,7 @@ pub(super) fn verifying(policy: &Policy, providers: &[IdentityProvider]) -> Vec<
     others
         .filter_map(|IdentityProvider { name, kind: _, mapping }| {
             let from = mapping.get("email_verified")?;
-            Some(Finding::warning(
-                Check::EmailVerified,
-                format!(
+            Some(Check::EmailVerified.warning(format!(
                     "the identity provider {name} says which addresses are verified, by its `{from}`: {rules}"
                 ),
                 "anybody who can choose an address of that domain there, and is called verified, has the role",

@@ -4,7 +4,9 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use super::super::finding::Severity;
+use super::super::pool::Seen;
 use super::*;
+use crate::aws::sdk::IdentityProvider;
 
 const POOL: &str = "eu-west-1_AbCdEfGhI";
 
@@ -33,9 +35,14 @@ fn said(
     groups: &[String],
 ) -> Vec<String> {
     let id = POOL.parse().unwrap();
-    let pool = Pool { id: &id, settings: Some(settings), clients: Some(clients), providers: &[], groups };
+    let pool = Seen {
+        settings: Some(settings.clone()),
+        clients: Some(clients.to_vec()),
+        groups: groups.to_vec(),
+        ..Seen::default()
+    };
     let roles = ["admin", "viewer"].into_iter().filter_map(Key::new).collect();
-    lines(&look(&policy.parse().unwrap(), Some(pool), Some(&roles)))
+    lines(&look(&policy.parse().unwrap(), Some((&id, &pool)), Some(&roles)))
 }
 
 fn lines(findings: &[Finding]) -> Vec<String> {
@@ -160,9 +167,9 @@ fn a_pattern_that_fits_cognitos_own_groups_is_named() {
     let providers = |pattern: &str, groups: &[&str]| {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let policy: Policy = by("group", pattern).parse().unwrap();
-        let (id, providers) = (POOL.parse().unwrap(), [provider("Contractors", "SAML", &[])]);
-        let pool = Pool { id: &id, settings: None, clients: None, providers: &providers, groups: &groups };
-        groups::of_providers(&policy, pool).map(|finding| finding.what)
+        let providers = vec![provider("Contractors", "SAML", &[])];
+        let pool = Seen { providers, groups, ..Seen::default() };
+        groups::of_providers(&policy, &POOL.parse().unwrap(), &pool).map(|finding| finding.what)
     };
     assert!(providers("{role}", &[]).unwrap().contains("such as eu-west-1_AbCdEfGhI_Contractors: line 1"));
     assert!(providers("{tenant}_Facebook", &[]).unwrap().contains("eu-west-1_AbCdEfGhI_Facebook"));
