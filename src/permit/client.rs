@@ -271,7 +271,8 @@ impl Permit {
     /// Sends a call until it is answered or cannot be: the body of the 2xx.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
-        patience.retry(call.repeat, || self.with_key(call)).await
+        // On the heap: many callers wait side by side, each within several others.
+        Box::pin(patience.retry(call.repeat, || self.with_key(call))).await
     }
 
     /// Sends it once, or twice where the key was refused and there is another.
