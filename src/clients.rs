@@ -16,12 +16,13 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::aws::UserPoolId;
 use crate::aws::http::AwsHttp;
-use crate::aws::queue::SqsQueue;
+use crate::aws::queue::{Queue, SqsQueue};
 use crate::aws::secrets::SecretsManagerKey;
-use crate::config::{KeySetting, PermitSettings};
+use crate::config::{self, KeySetting, PermitSettings};
 use crate::domain::policy::Policy;
 use crate::permit::{self, ApiKey, Permit, StaticKey};
 use crate::sync::looks::Looks;
+use crate::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use crate::tls::{self, InvalidTrust, NoClient, Peer};
 
 /// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...), profiles and
@@ -96,6 +97,18 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
     let (api_url, environment, pdp_url, limits) =
         (api_url.clone(), environment.clone(), pdp_url.clone(), *limits);
     Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
+}
+
+/// What sign-ins share, and the queue for those that Permit does not take in time.
+pub fn sign_in(settings: config::SignIn, aws: &SdkConfig) -> Result<SignIn, NoClient> {
+    let config::SignIn { common, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id, .. } =
+        settings;
+    let permit = permit(&common.permit, aws, budget)?;
+    let queue = overflow_queue_url.map(|url| Box::new(queue(aws, url, budget / 4)) as Box<dyn Queue>);
+    let sources = &common.policy.sources;
+    let readable = user_pool_id.iter().map(|id| sources.of_user_pool(id.as_str()).name.clone()).collect();
+    let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
+    Ok(SignIn::new(permit, common.policy, settings, queue))
 }
 
 /// The looks that a sync of the user pool `id` sends to the queue at `url`.

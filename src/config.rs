@@ -227,15 +227,13 @@ impl PermitSettings {
                 "only one is set: set both, or neither, and the API key's own environment is used",
             );
         }
-        let pdp_url = reader.parsed("PERMIT_PDP_URL", parse::pdp_address);
-        let limits = reader.parsed("PERMIT_LIMITS", parse::parsed);
         Some(Self {
+            pdp_url: reader.parsed("PERMIT_PDP_URL", parse::pdp_address).value(),
+            limits: reader.parsed("PERMIT_LIMITS", parse::parsed).value().unwrap_or_default(),
             api_url: api_url?,
             key: secret_id.or(key.map(KeySetting::Key).value())?,
             environment: (project.value().zip(environment.value()))
                 .map(|(project, environment)| Environment { project, environment }),
-            pdp_url: pdp_url.value(),
-            limits: limits.value().unwrap_or_default(),
         })
     }
 }
@@ -260,16 +258,14 @@ impl SignIn {
         let cache_ttl = reader.parsed_or("SIGN_IN_CACHE_SECONDS", "300", |text| {
             parse::whole_number(text, 0..=86_400, "seconds (0: always look)")
         });
-        let overflow_queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
-        let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
         Some(Self {
-            user_pool_id: user_pool_id.value(),
+            overflow_queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
+            user_pool_id: reader.parsed("USER_POOL_ID", parse::named).value(),
             common: common?,
             groups: groups?,
             on_failure: on_failure?,
             budget: Duration::from_millis(budget?),
             cache_ttl: Duration::from_secs(cache_ttl?),
-            overflow_queue_url: overflow_queue_url.value(),
         })
     }
 }
@@ -286,13 +282,12 @@ impl BulkSync {
             );
             let share = reader.parsed_or("BULK_SHARE", "0.7", parse::share);
             let change_events = reader.one_of("CHANGE_EVENTS", &[("off", false), ("on", true)]);
-            let trigger = reader.parsed("TRIGGER_FUNCTION_ARN", parse::named);
             Some(Self {
+                trigger: reader.parsed("TRIGGER_FUNCTION_ARN", parse::named).value(),
+                queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
                 common: common?,
                 user_pool_id: user_pool_id?,
                 share: share?,
-                queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
-                trigger: trigger.value(),
                 change_events: change_events?,
             })
         })
@@ -316,8 +311,8 @@ impl Explain {
         read(&lookup, |reader| {
             let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
             let policy = reader.policy();
-            let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
-            Some(Self { policy: policy?, permit: permit?, user_pool_id: user_pool_id.value() })
+            let user_pool_id = reader.parsed("USER_POOL_ID", parse::named).value();
+            Some(Self { user_pool_id, policy: policy?, permit: permit? })
         })
     }
 }
@@ -333,12 +328,9 @@ impl Handoff {
                 let what = "the policy names no issuer whose tokens are trusted: give a [[source]] an `issuer` and `audiences`";
                 reader.fault("HANDOFF_POLICY", what);
             }
-            let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins);
-            Some(Self {
-                sign_in: sign_in?,
-                issuers: issuers?,
-                allowed_origins: allowed_origins.value().unwrap_or_default(),
-            })
+            let allowed_origins = reader.parsed("HANDOFF_ALLOWED_ORIGINS", parse::origins).value();
+            let allowed_origins = allowed_origins.unwrap_or_default();
+            Some(Self { sign_in: sign_in?, issuers: issuers?, allowed_origins })
         })
     }
 }
@@ -348,16 +340,13 @@ impl Reconcile {
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let common = Common::read(reader);
-            let user_pool_id = reader.parsed("USER_POOL_ID", parse::named);
-            let queue_url = reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url);
-            let dead_letter_queue_url = reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url);
             let state_machine_arn = reader.parsed("BULK_SYNC_STATE_MACHINE_ARN", parse::state_machine_arn);
             Some(Self {
-                common: common?,
-                user_pool_id: user_pool_id.value(),
-                queue_url: queue_url.value(),
-                dead_letter_queue_url: dead_letter_queue_url.value(),
+                user_pool_id: reader.parsed("USER_POOL_ID", parse::named).value(),
+                queue_url: reader.parsed("RECONCILE_QUEUE_URL", parse::queue_url).value(),
+                dead_letter_queue_url: reader.parsed("DEAD_LETTER_QUEUE_URL", parse::queue_url).value(),
                 state_machine_arn: state_machine_arn.value(),
+                common: common?,
             })
         })
     }

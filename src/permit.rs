@@ -33,7 +33,7 @@ mod wire;
 pub use self::address::{Address, InvalidAddress};
 pub use self::bulk::{MAX_BULK_ASSIGNMENTS, MAX_BULK_TENANTS, MAX_BULK_USERS};
 pub use self::client::{Counts, Environment, LATE, LATE_PAUSES, Permit, Settings, Turn};
-pub use self::error::{Error, ErrorCode, KeyLevel};
+pub use self::error::{Error, ErrorCode};
 pub use self::instances::Existence;
 pub use self::key::{ApiKey, ApiKeyError, StaticKey};
 pub use self::limits::{InvalidLimits, Limits};

@@ -8,7 +8,8 @@
 //! - [`bulk`]: a whole directory, with proof;
 //! - [`looks`]: second looks, which are sent ahead of writes;
 //! - [`catalog`]: the roles and tenants that exist;
-//! - [`compare`]: two policies, compared on people.
+//! - [`compare`]: two policies, compared on people;
+//! - `roles`: role assignments, by single calls or bulk calls.
 
 pub mod bulk;
 pub mod catalog;
@@ -16,3 +17,4 @@ pub mod compare;
 pub mod looks;
 pub mod many;
 pub mod one;
+mod roles;

@@ -40,9 +40,7 @@ pub(crate) fn fixed(status: u16, headers: &BTreeMap<String, String>, body: Strin
 
 /// 200, `application/json`, and a body that is none.
 pub(crate) fn garbage() -> Response {
-    let mut response = with_status(200, Body::from("{\"key\": \"cut off in the mid"));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response
+    reply(Reply { status: 200, body: Some("{\"key\": \"cut off in the mid".to_owned()) })
 }
 
 /// The response with its body a byte at a time. Its length is known from the start.

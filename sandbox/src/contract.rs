@@ -28,42 +28,28 @@ struct Operation {
     body: Option<Validator>,
 }
 
-/// The contract that was compiled in cannot be used: a mistake in the sandbox itself.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ContractError {
-    #[error("contract.json is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("contract.json has a schema that is not valid: {0}")]
-    Schema(String),
-    #[error("contract.json has an operation with the method {0:?}")]
-    Method(String),
-}
-
 impl Contract {
-    /// The contract, read once in a process: that takes longer than a hundred requests.
-    pub(crate) fn shared() -> Result<Arc<Self>, ContractError> {
-        static SHARED: OnceLock<Arc<Contract>> = OnceLock::new();
-        if let Some(contract) = SHARED.get() {
-            return Ok(contract.clone());
-        }
-        let contract = Arc::new(Self::load()?);
-        Ok(SHARED.get_or_init(|| contract).clone())
+    /// The contract, read once in a process: that takes longer than a hundred requests. An error is a mistake
+    /// in the sandbox itself.
+    pub(crate) fn shared() -> Result<Arc<Self>, String> {
+        static SHARED: OnceLock<Result<Arc<Contract>, String>> = OnceLock::new();
+        SHARED.get_or_init(|| Self::load().map(Arc::new)).clone()
     }
 
-    fn load() -> Result<Self, ContractError> {
-        let mut contract: Value = serde_json::from_str(CONTRACT)?;
+    fn load() -> Result<Self, String> {
+        let mut contract: Value = serde_json::from_str(CONTRACT).map_err(|error| error.to_string())?;
         nullable(&mut contract);
         let defs = contract["$defs"].take();
         let validator = |mut schema: Value| {
             schema["$defs"] = defs.clone();
             let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
             let options = options.should_validate_formats(true).with_format("email", is_email);
-            options.build(&schema).map_err(|error| ContractError::Schema(error.to_string()))
+            options.build(&schema).map_err(|error| error.to_string())
         };
         let mut operations = HashMap::new();
         for operation in contract["operations"].as_array().into_iter().flatten() {
             let method = operation["method"].as_str().unwrap_or_default();
-            let method = method.parse().map_err(|_| ContractError::Method(method.to_owned()))?;
+            let method = method.parse().map_err(|_| format!("an operation with the method {method:?}"))?;
             let path = operation["path"].as_str().unwrap_or_default().to_owned();
             let parameters = operation.get("query").cloned().unwrap_or_else(|| json!({}));
             let kind = |schema: &Value| schema["type"].as_str().unwrap_or("string").to_owned();

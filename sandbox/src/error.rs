@@ -5,12 +5,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ids::{Kind, id};
+use crate::limits::TooSoon;
 
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ApiError {
     /// 422: the request does not fit the contract.
     Invalid(Vec<Issue>),
+    /// 429: a limit is reached.
+    TooSoon(TooSoon),
     /// Any other refusal.
     Refused { status: u16, code: &'static str, title: &'static str, message: String },
 }
@@ -48,11 +51,6 @@ impl ApiError {
         Self::refused(400, "INVALID_INPUT", "The request is not valid", message)
     }
 
-    pub(crate) fn too_many_requests(message: String) -> Self {
-        // The code of this answer is in none of the documents.
-        Self::refused(429, "RATE_LIMIT_EXCEEDED", "Too many requests", message)
-    }
-
     pub(crate) fn too_deep() -> Self {
         Self::refused(400, "PAGINATION_SIZE_OVERREACHED", "Too many rows", "the list is not shown so far")
     }
@@ -64,6 +62,7 @@ impl ApiError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Invalid(_) => 422,
+            Self::TooSoon(_) => 429,
             Self::Refused { status, .. } => *status,
         }
     }
@@ -71,6 +70,11 @@ impl ApiError {
     pub(crate) fn body(&self) -> Value {
         match self {
             Self::Invalid(issues) => json!({ "detail": issues }),
+            Self::TooSoon(TooSoon { limit, .. }) => {
+                let message = format!("too many requests: the limit '{limit}' is reached");
+                // The code of this answer is in none of the documents.
+                Self::refused(429, "RATE_LIMIT_EXCEEDED", "Too many requests", message).body()
+            }
             Self::Refused { status, code, title, message } => json!({
                 "id": id(Kind::Error, u32::from(*status)).simple().to_string(),
                 "title": title,

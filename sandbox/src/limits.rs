@@ -97,7 +97,7 @@ pub(crate) struct Limiter {
 }
 
 /// A request that came too soon.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSoon {
     pub(crate) limit: &'static str,
     pub(crate) wait: Duration,

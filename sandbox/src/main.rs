@@ -27,7 +27,7 @@ const AFTER_HELP: &str = r#"Examples:
 Control by other processes, without a key; neither faults nor limits strike it:
   GET    /_sandbox/state      everything in the environment, JSON in the form of --seed
   GET    /_sandbox/counts     requests by kind, endpoint and status
-  DELETE /_sandbox/requests   forget them
+  DELETE /_sandbox/requests   forget what was asked
   POST   /_sandbox/seed       add to the environment; users that are there are replaced
   POST   /_sandbox/faults     one fault or a list (DELETE: none any more)
   GET    /_sandbox/semantics  the choices below by name (PUT: others)
@@ -60,12 +60,6 @@ struct Arguments {
     /// One more API key, of the project: its scope names no environment
     #[arg(long, value_name = "KEY")]
     project_key: Option<String>,
-    /// Key of the project
-    #[arg(long, default_value = "default")]
-    project: String,
-    /// Key of the environment
-    #[arg(long, default_value = "dev")]
-    environment: String,
     /// JSON file with roles, tenants and users to start with
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
@@ -78,6 +72,7 @@ struct Arguments {
     semantics: Semantics,
 }
 
+#[allow(clippy::print_stdout, reason = "what the program is for")]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
@@ -90,25 +85,21 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let arguments = Arguments::parse();
     let sandbox = start(arguments).await?;
+    // The first line alone, so that a script reads the address of a free port from it.
+    println!("{}", sandbox.url());
     announce(&sandbox);
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for Ctrl-C")?,
         () = terminated() => {}
     }
-    report(&sandbox);
+    println!("{}", sandbox.counts());
     sandbox.stop().await;
     Ok(())
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
-    let Arguments { port, key, organization_key, project_key, project, environment, seed, limits, semantics } =
-        arguments;
-    let mut builder = Sandbox::builder()
-        .port(port)
-        .api_key(&key)
-        .environment(&project, &environment)
-        .semantics(semantics)
-        .limits(limits);
+    let Arguments { port, key, organization_key, project_key, seed, limits, semantics } = arguments;
+    let mut builder = Sandbox::builder().port(port).api_key(&key).semantics(semantics).limits(limits);
     if let Some(key) = organization_key {
         builder = builder.key(&key, KeyScope::Organization);
     }
@@ -126,20 +117,12 @@ async fn start(arguments: Arguments) -> anyhow::Result<Sandbox> {
     Ok(builder.start().await?)
 }
 
-#[allow(clippy::print_stdout, reason = "what the program is for")]
 fn announce(sandbox: &Sandbox) {
-    // The first line alone, so that a script reads the address of a free port from it.
-    println!("{}", sandbox.url());
     info!("API key {}, environment {}/{}", sandbox.api_key(), sandbox.project(), sandbox.environment());
     info!(
         "Ctrl-C ends it and prints what was asked; --help shows the control under {}/_sandbox/",
         sandbox.url()
     );
-}
-
-#[allow(clippy::print_stdout, reason = "what the program is for")]
-fn report(sandbox: &Sandbox) {
-    println!("{}", sandbox.counts());
 }
 
 /// SIGTERM, which ends it as Ctrl-C does.

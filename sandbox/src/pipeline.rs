@@ -23,9 +23,9 @@ use crate::limits::{Limiter, RetryAfter, TooSoon};
 use crate::requests::{self, Kind, RequestLog};
 use crate::semantics::ListDepth;
 use crate::server::{Connection, Cut};
-use crate::settings::{Pdp, Settings};
+use crate::settings::{ENVIRONMENT, PROJECT, Pdp, Settings, reaches};
 use crate::snapshot::Snapshot;
-use crate::world::{World, now_ms};
+use crate::world::World;
 
 /// How many rows a list shows, where [`ListDepth::Limited`] is set.
 const MOST_ROWS: usize = 10_000;
@@ -103,7 +103,6 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
     let strike = lock(&shared.faults).strike(parts.method.as_str(), &asked);
     let late = (strike.latency_ms > 0).then_some(Action::Latency { ms: strike.latency_ms });
     let noted = requests::Request {
-        at_ms: now_ms(),
         method: parts.method.to_string(),
         path: asked,
         endpoint: endpoint(parts.method.as_str(), &path),
@@ -190,30 +189,19 @@ async fn answer(shared: &Shared, answerer: Answerer, asked: Asked) -> Response {
             }
             answers::reply(reply)
         }
-        Err(Stopped::Refused(error)) => answers::reply(error.into()),
-        Err(Stopped::TooSoon(too_soon)) => throttled(shared, &too_soon),
+        Err(ApiError::TooSoon(too_soon)) => throttled(shared, too_soon),
+        Err(error) => answers::reply(error.into()),
     }
 }
 
-enum Stopped {
-    Refused(ApiError),
-    TooSoon(TooSoon),
-}
-
-impl From<ApiError> for Stopped {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Reply, Option<Wait>), Stopped> {
+async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Reply, Option<Wait>), ApiError> {
     let Asked { mut parts, body, path, noted } = asked;
     let kind = noted.kind;
     let settings = lock(&shared.settings).clone();
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = settings.scope_of(authorization)?;
     let is_delete = parts.method == axum::http::Method::DELETE;
-    lock(&shared.limiter).pass(kind, is_delete, Instant::now()).map_err(Stopped::TooSoon)?;
+    lock(&shared.limiter).pass(kind, is_delete, Instant::now()).map_err(ApiError::TooSoon)?;
 
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| ApiError::bad_input("the path is not UTF-8"))?;
@@ -221,9 +209,9 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     let (query, body_json) = (serde_json::Map::new(), serde_json::Value::Null);
     let mut call = Call { params, query, body: body_json, scope, visible_in_ms: None };
     match answerer {
-        Answerer::Environment(_) => settings.reaches(scope, call.param("proj_id"), call.param("env_id"))?,
+        Answerer::Environment(_) => reaches(scope, call.param("proj_id"), call.param("env_id"))?,
         // A PDP is of one environment.
-        Answerer::Pdp(_) => settings.reaches(scope, &settings.project, &settings.environment)?,
+        Answerer::Pdp(_) => reaches(scope, PROJECT, ENVIRONMENT)?,
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }
 
@@ -246,7 +234,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     let reply = match answerer {
         Answerer::Environment(answer) | Answerer::Pdp(answer) if kind == Kind::Read => {
             if world.semantics.list_depth == ListDepth::Limited && call.reaches() > MOST_ROWS {
-                return Err(ApiError::too_deep().into());
+                return Err(ApiError::too_deep());
             }
             answer(world.as_read(), &mut call)?
         }
@@ -274,10 +262,9 @@ async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
     answers::reply(if delay > wait.most && wait.fail { Wait::timed_out() } else { reply })
 }
 
-fn throttled(shared: &Shared, too_soon: &TooSoon) -> Response {
-    let TooSoon { limit, wait } = too_soon;
-    let message = format!("too many requests: the limit '{limit}' is reached");
-    let mut response = answers::reply(ApiError::too_many_requests(message).into());
+fn throttled(shared: &Shared, too_soon: TooSoon) -> Response {
+    let TooSoon { limit: _, wait } = too_soon;
+    let mut response = answers::reply(ApiError::TooSoon(too_soon).into());
     // Rounded up: who comes after so many whole seconds is not too soon again.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let retry_after = match lock(&shared.settings).retry_after {

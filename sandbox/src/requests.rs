@@ -38,8 +38,6 @@ impl Kind {
 /// One request, as it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Milliseconds since the epoch, when it came.
-    pub at_ms: i64,
     /// `POST`, …
     pub method: String,
     /// Path and query as they came.

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::ApiError;
 use crate::ids::{Kind, id};
 use crate::limits::RetryAfter;
 
 /// What an API key may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyScope {
     /// The whole organization: the scope names neither project nor environment.
     Organization,
@@ -24,8 +21,7 @@ pub enum KeyScope {
 }
 
 /// How a PDP behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pdp {
     /// Milliseconds until the PDP knows of a write that went through it. Role assignments inside a user write
     /// take twice that.
@@ -45,8 +41,7 @@ impl Default for Pdp {
 }
 
 /// What `GET /v2/orgs/{org_id}/stats` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
     /// 403 instead of statistics.
     pub forbidden: bool,
@@ -65,9 +60,6 @@ impl Default for Stats {
 /// What a sandbox is set to.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) organization: String,
-    pub(crate) project: String,
-    pub(crate) environment: String,
     pub(crate) keys: BTreeMap<String, KeyScope>,
     pub(crate) retry_after: RetryAfter,
     pub(crate) pdp: Pdp,
@@ -75,39 +67,39 @@ pub(crate) struct Settings {
     pub(crate) bulk_lag: Duration,
 }
 
+pub(crate) const ORGANIZATION: &str = "acme";
+pub(crate) const PROJECT: &str = "default";
+pub(crate) const ENVIRONMENT: &str = "dev";
 /// The key of the environment that is not the sandbox's.
-pub(crate) const OTHER_ENVIRONMENT: &str = "other";
+const OTHER_ENVIRONMENT: &str = "other";
 
 impl Settings {
     /// Who asks: 401 unless the header has a key that is known.
     pub(crate) fn scope_of(&self, authorization: Option<&str>) -> Result<KeyScope, ApiError> {
         let header =
             authorization.ok_or_else(|| ApiError::unauthorized("there is no Authorization header"))?;
-        let key = header
-            .split_once(' ')
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(|| {
-                ApiError::unauthorized("the Authorization header is not a bearer token: send `Bearer KEY`")
-            })?
-            .1;
+        let bearer = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, key) = bearer.ok_or_else(|| {
+            ApiError::unauthorized("the Authorization header is not a bearer token: send `Bearer KEY`")
+        })?;
         self.keys.get(key).copied().ok_or_else(|| ApiError::unauthorized("the API key is not known"))
     }
+}
 
-    /// Whether a key of this scope reaches the environment that a path names, by id or key.
-    pub(crate) fn reaches(&self, scope: KeyScope, project: &str, environment: &str) -> Result<(), ApiError> {
-        let named = |kind, serial, key: &str, name: &str| name == key || name == id(kind, serial).to_string();
-        if !named(Kind::Project, 1, &self.project, project) {
-            return Err(ApiError::not_found("Project"));
-        }
-        let this = named(Kind::Environment, 1, &self.environment, environment);
-        let other = named(Kind::Environment, 2, OTHER_ENVIRONMENT, environment);
-        match scope {
-            KeyScope::Environment if other => {}
-            KeyScope::OtherEnvironment if this => {}
-            // The other environment is there to be forbidden: it holds nothing.
-            _ if this => return Ok(()),
-            _ => return Err(ApiError::not_found("Environment")),
-        }
-        Err(ApiError::forbidden("this API key is of another environment"))
+/// Whether a key of this scope reaches the environment that a path names, by id or key.
+pub(crate) fn reaches(scope: KeyScope, project: &str, environment: &str) -> Result<(), ApiError> {
+    let named = |kind, serial, key: &str, name: &str| name == key || name == id(kind, serial).to_string();
+    if !named(Kind::Project, 1, PROJECT, project) {
+        return Err(ApiError::not_found("Project"));
     }
+    let this = named(Kind::Environment, 1, ENVIRONMENT, environment);
+    let other = named(Kind::Environment, 2, OTHER_ENVIRONMENT, environment);
+    match scope {
+        KeyScope::Environment if other => {}
+        KeyScope::OtherEnvironment if this => {}
+        // The other environment is there to be forbidden: it holds nothing.
+        _ if this => return Ok(()),
+        _ => return Err(ApiError::not_found("Environment")),
+    }
+    Err(ApiError::forbidden("this API key is of another environment"))
 }

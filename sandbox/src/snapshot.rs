@@ -198,15 +198,13 @@ impl World {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let roles = self.roles.iter().map(|(_, role)| role);
-        let mut resources: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for Role { resource, key, .. } in roles.clone() {
-            if let Some(resource) = resource {
-                resources.entry(resource.clone()).or_default().insert(key.clone());
-            }
+        let (mut roles, mut resources) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
+        for (_, Role { resource, key, .. }) in self.roles.iter() {
+            let keys = resource.as_ref().map(|resource| resources.entry(resource.clone()).or_default());
+            keys.unwrap_or(&mut roles).insert(key.clone());
         }
         Snapshot {
-            roles: roles.filter(|role| role.resource.is_none()).map(|role| role.key.clone()).collect(),
+            roles,
             resources,
             instances: self
                 .instances

@@ -12,36 +12,18 @@ use crate::semantics::{TenantStatus, UserRoles};
 use crate::world::{Assignment, Instance, Role, Tenant, World, date_time};
 
 /// The ids that every object carries.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[allow(clippy::struct_field_names, reason = "the contract's names")]
-pub(crate) struct Home {
-    organization_id: Uuid,
-    project_id: Uuid,
-    environment_id: Uuid,
-}
-
-impl Home {
-    pub(crate) fn this() -> Self {
-        Self {
-            organization_id: id(Kind::Organization, 1),
-            project_id: id(Kind::Project, 1),
-            environment_id: id(Kind::Environment, 1),
-        }
-    }
+fn home() -> Map<String, Value> {
+    let ids = [
+        ("organization_id", Kind::Organization),
+        ("project_id", Kind::Project),
+        ("environment_id", Kind::Environment),
+    ];
+    ids.into_iter().map(|(name, kind)| (name.to_owned(), json!(id(kind, 1)))).collect()
 }
 
 /// `attributes`: an object, empty where there is none.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Attributes<'a> {
-    Some(&'a RawValue),
-    None {},
-}
-
-impl<'a> From<&'a Option<Box<RawValue>>> for Attributes<'a> {
-    fn from(attributes: &'a Option<Box<RawValue>>) -> Self {
-        attributes.as_deref().map_or(Self::None {}, Self::Some)
-    }
+fn attributes(attributes: Option<&RawValue>) -> &RawValue {
+    attributes.unwrap_or_else(|| serde_json::from_str("{}").unwrap_or(RawValue::NULL))
 }
 
 /// `UserRead`.
@@ -50,7 +32,7 @@ pub(crate) struct UserRead<'a> {
     key: &'a str,
     id: Uuid,
     #[serde(flatten)]
-    home: Home,
+    home: Map<String, Value>,
     associated_tenants: Vec<UserInTenant<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<UserRole<'a>>>,
@@ -62,7 +44,7 @@ pub(crate) struct UserRead<'a> {
     first_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_name: Option<&'a str>,
-    attributes: Attributes<'a>,
+    attributes: &'a RawValue,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +99,7 @@ impl World {
         Some(UserRead {
             key: &user.key,
             id: id(Kind::User, serial),
-            home: Home::this(),
+            home: home(),
             associated_tenants: tenants.into_values().collect(),
             roles,
             created_at: date_time(user.created_ms),
@@ -125,7 +107,7 @@ impl World {
             email: user.profile.email.as_deref(),
             first_name: user.profile.first_name.as_deref(),
             last_name: user.profile.last_name.as_deref(),
-            attributes: (&user.profile.attributes).into(),
+            attributes: attributes(user.profile.attributes.as_deref()),
         })
     }
 
@@ -168,10 +150,10 @@ impl World {
 
     /// `TenantRead`.
     pub(crate) fn tenant_read(&self, serial: u32) -> Option<Value> {
-        let Tenant { key, name, description, attributes, created_ms } = self.tenants.get(serial)?;
+        let Tenant { key, name, description, attributes: raw, created_ms } = self.tenants.get(serial)?;
         let made = date_time(*created_ms);
         let mut read = json!({
-            "key": &**key, "id": id(Kind::Tenant, serial), "name": name, "attributes": Attributes::from(attributes),
+            "key": &**key, "id": id(Kind::Tenant, serial), "name": name, "attributes": attributes(raw.as_deref()),
             "created_at": made, "updated_at": made, "last_action_at": made,
         });
         if let Some(description) = description {
@@ -197,10 +179,9 @@ impl World {
     }
 }
 
-/// Adds the ids that every object carries.
 fn at_home(mut read: Value) -> Value {
-    if let (Value::Object(read), Ok(Value::Object(home))) = (&mut read, serde_json::to_value(Home::this())) {
-        read.extend::<Map<String, Value>>(home);
+    if let Value::Object(read) = &mut read {
+        read.extend(home());
     }
     read
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::UserPoolId;
 use crate::domain::identity::Identity;
@@ -124,18 +124,12 @@ impl TriggerEvent {
             None if is_handled => return Err(NotATrigger::Lacks("userName")),
             None => String::new(),
         };
-        let groups = match kind {
-            Kind::Tokens | Kind::Refresh => groups(&request),
-            _ => None,
-        };
-        let user_attributes = match request {
-            Value::Object(mut request) => request.remove("userAttributes"),
-            _ => None,
-        };
-        let user_attributes = match user_attributes {
+        let mut request = if let Value::Object(request) = request { request } else { Map::new() };
+        let groups = matches!(kind, Kind::Tokens | Kind::Refresh).then(|| groups(&request)).flatten();
+        let user_attributes = match request.remove("userAttributes") {
             Some(Value::Object(attributes)) => attributes,
             _ if is_handled => return Err(NotATrigger::Lacks("request.userAttributes")),
-            _ => serde_json::Map::new(),
+            _ => Map::new(),
         };
         let user_attributes = user_attributes
             .into_iter()
@@ -164,7 +158,7 @@ impl TriggerEvent {
 }
 
 /// The groups as a PreTokenGeneration event tells them. A list with anything but texts in it tells nothing.
-fn groups(request: &Value) -> Option<BTreeSet<String>> {
+fn groups(request: &Map<String, Value>) -> Option<BTreeSet<String>> {
     let groups = request.get("groupConfiguration")?.get("groupsToOverride")?.as_array()?;
     groups.iter().map(|group| group.as_str().map(str::to_owned)).collect()
 }

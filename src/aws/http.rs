@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -62,21 +63,20 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
-            let client = client.map_err(|error| ConnectorError::user(error.into()))?;
+            let client = client.map_err(user)?;
             send(&client, translate(&request)?).await.map_err(explain)
         })
     }
 }
 
 fn translate(request: &HttpRequest) -> Result<Request, ConnectorError> {
-    let method = request.method().parse::<Method>().map_err(|error| ConnectorError::user(error.into()))?;
-    let url = request.uri().parse::<Url>().map_err(|error| ConnectorError::user(error.into()))?;
-    let body =
-        request.body().bytes().ok_or_else(|| ConnectorError::user("a body that is a stream".into()))?;
+    let method = request.method().parse::<Method>().map_err(user)?;
+    let url = request.uri().parse::<Url>().map_err(user)?;
+    let body = request.body().bytes().ok_or_else(|| user("a body that is a stream"))?;
     let mut translated = Request::new(method, url);
     for (name, value) in request.headers() {
-        let name = HeaderName::try_from(name).map_err(|error| ConnectorError::user(error.into()))?;
-        let value = HeaderValue::try_from(value).map_err(|error| ConnectorError::user(error.into()))?;
+        let name = HeaderName::try_from(name).map_err(user)?;
+        let value = HeaderValue::try_from(value).map_err(user)?;
         translated.headers_mut().append(name, value);
     }
     *translated.body_mut() = Some(body.to_vec().into());
@@ -95,6 +95,11 @@ async fn send(client: &Client, request: Request) -> Result<HttpResponse, reqwest
         }
     }
     Ok(translated)
+}
+
+/// A request that cannot be sent.
+fn user(error: impl Into<BoxError>) -> ConnectorError {
+    ConnectorError::user(error.into())
 }
 
 fn explain(error: reqwest::Error) -> ConnectorError {

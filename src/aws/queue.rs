@@ -279,14 +279,14 @@ mod tests {
     }
 
     fn look(people: Vec<Lead>) -> Look {
-        Look { source: Source::user_pool("pool"), people, why: Why::Written, count: 3, sent_at: now() }
+        Look { source: Source::named("pool"), people, why: Why::Written, count: 3, sent_at: now() }
     }
 
     fn waiting() -> Waiting {
         let attributes = json!({"email": "jane@example.com", "given_name": "Jane", "locale": "en"});
-        let attributes = serde_json::from_value(attributes).unwrap();
+        let attributes = serde_json::from_value::<serde_json::Map<_, _>>(attributes).unwrap();
         let groups = Some(BTreeSet::from(["acme/editor".to_owned()]));
-        let (key, source) = (UserKey::new("u1").unwrap(), Source::user_pool("pool"));
+        let (key, source) = (UserKey::new("u1").unwrap(), Source::named("pool"));
         let identity = Identity::new(key, source, attributes, true, groups, true, Told::all());
         let identity = identity.on(Evidence::token(Some(now()), now(), false, 600));
         Waiting { identity, grants: BTreeSet::new(), why: Why::SignIn, count: 0, sent_at: now() }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use permit_handoff::aws::read::UserPoolDirectory;
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::aws::triggers::TriggerCheck;
@@ -49,6 +48,4 @@ async fn main() -> anyhow::Result<()> {
         invocations.handle(event.get(), context.request_id, deadline).await
     })
     .await
-    .map_err(anyhow::Error::from_boxed)
-    .context("the Lambda runtime stopped")
 }

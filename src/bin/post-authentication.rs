@@ -6,14 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use permit_handoff::aws::queue::Queue;
 use permit_handoff::aws::sdk::CognitoPool;
 use permit_handoff::config::{self, SignInGroups};
 use permit_handoff::entry::bad_deployment::BadDeployment;
 use permit_handoff::entry::lambda;
 use permit_handoff::entry::trigger::{Groups, Pools, Trigger};
-use permit_handoff::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use permit_handoff::telemetry::{Format, InitError, Metrics};
 use permit_handoff::{clients, telemetry};
 use tokio::time::Instant;
@@ -27,7 +25,7 @@ fn variable(name: &str) -> Option<String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let metrics = telemetry()?;
-    let served = match trigger() {
+    match trigger() {
         Ok(trigger) => {
             let trigger = &trigger;
             lambda::serve(metrics, async |event, _| {
@@ -44,8 +42,7 @@ async fn main() -> anyhow::Result<()> {
             })
             .await
         }
-    };
-    served.map_err(anyhow::Error::from_boxed).context("the Lambda runtime stopped")
+    }
 }
 
 /// Logs and metrics. A wrong log filter keeps nobody from being synced.
@@ -75,12 +72,11 @@ fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
 }
 
 fn trigger() -> anyhow::Result<Trigger> {
-    let config::SignIn { common, groups, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id } =
-        config::SignIn::new(variable)?;
+    let settings = config::SignIn::new(variable)?;
     let aws = clients::aws_in_lambda()?;
-    let permit = clients::permit(&common.permit, &aws, budget)?;
-    let queue =
-        overflow_queue_url.map(|url| Box::new(clients::queue(&aws, url, budget / 4)) as Box<dyn Queue>);
+    let (budget, user_pool_id) = (settings.budget, settings.user_pool_id.clone());
+    let groups = settings.groups;
+    let sign_in = clients::sign_in(settings, &aws)?;
     let groups = match groups {
         SignInGroups::Skip => Groups::Skip,
         SignInGroups::Event => Groups::Event,
@@ -88,9 +84,5 @@ fn trigger() -> anyhow::Result<Trigger> {
             Groups::Lookup(Pools::new(move |id| Arc::new(CognitoPool::new(&aws, id, budget / 2))))
         }
     };
-    let sources = &common.policy.sources;
-    let readable = user_pool_id.iter().map(|id| sources.of_user_pool(id.as_str()).name.clone()).collect();
-    let settings = Settings { budget, cache_ttl, on_failure, readable, write_pause: WRITE_PAUSE };
-    let sign_in = SignIn::new(permit, common.policy, settings, queue);
     Ok(Trigger::new(sign_in, groups, user_pool_id))
 }

@@ -52,6 +52,4 @@ async fn main() -> anyhow::Result<()> {
         anyhow::Ok(reconcile.run(&permit.until(lambda::deadline(&context)), batch).await)
     })
     .await
-    .map_err(anyhow::Error::from_boxed)
-    .context("the Lambda runtime stopped")
 }

@@ -306,7 +306,7 @@ async fn ask(permit: &Permit, policy: &Policy, person: &Person) -> Result<Asked,
         let mut desired = policy.evaluate(identity);
         leave_out(policy, &known, &mut desired, may_have(actual.as_ref()));
         let plan = Plan::new(&desired, actual.as_ref());
-        lacking = catalog.would_lack(&permit, policy, plan.grants().collect()).await?;
+        lacking = catalog.lacking(&permit, policy, plan.grants().collect(), false).await?;
     }
     Ok(Asked { actual, known, lacking })
 }

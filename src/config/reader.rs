@@ -33,7 +33,7 @@ impl fmt::Display for InvalidSettings {
 
 /// Builds settings; all faults or none.
 ///
-/// `build` reads every variable before it gives up, so that no fault hides another.
+/// `build` reads every variable before it gives up, so that no fault hides another: `?` comes last.
 pub(super) fn read<T>(
     lookup: &dyn Fn(&str) -> Option<String>,
     build: impl FnOnce(&mut Reader<'_>) -> Option<T>,

@@ -193,7 +193,7 @@ mod tests {
         let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let mut facts = Facts::new(UserKey::new("u").unwrap(), None, None, None, Map::new(), set(roles));
         facts.ledger = Some(Ledger {
-            source: Source::user_pool("p"),
+            source: Source::named("p"),
             grants: set(grants),
             missing_since: missing_since.map(|time| time.parse().unwrap()),
             as_of: None,

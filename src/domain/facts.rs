@@ -1,6 +1,7 @@
 //! What Permit knows of a user, and which of it is ours.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
@@ -23,30 +24,23 @@ pub struct Ledger {
     /// The role assignments that this project made. Those it revokes, and those alone.
     pub grants: BTreeSet<Grant>,
     /// Since when the user has been missing from the directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
     /// The time of the evidence that last changed something; `None`: the ledger does not say. Older evidence
     /// changes nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
     /// The user stood in Permit before this project knew them, and so is never deleted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// Nobody has proven that the address is theirs: its verified owner may have it. Written as
     /// `"email_verified": false`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub email_unverified: bool,
     /// The address that Permit refused last: it is not tried again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_email: Option<RefusedEmail>,
     /// The names that this project wrote. Those it clears, and those alone.
-    #[serde(default)]
     pub names: Names,
 }
 
 /// An address that Permit refused, and why. Which one it was is told by its hash alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
 pub struct RefusedEmail {
     /// Why.
     pub why: WhyRefused,
@@ -69,38 +63,31 @@ impl RefusedEmail {
         Self { why, hash: hash.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)) }
     }
 
+    /// From its text in the ledger.
+    fn read(text: &str) -> Option<Self> {
+        let (why, hash) = text.split_once(':')?;
+        let why = match why {
+            "taken" => WhyRefused::Taken,
+            "form" => WhyRefused::Form,
+            _ => return None,
+        };
+        Some(Self { why, hash: u64::from_str_radix(hash, 16).ok()? })
+    }
+
     /// Whether it is this one.
     pub fn is(&self, email: &Email) -> bool {
         *self == Self::new(self.why, email)
     }
 }
 
-impl From<RefusedEmail> for String {
-    fn from(RefusedEmail { why, hash }: RefusedEmail) -> Self {
-        let why = match why {
+/// As in the ledger: `taken:0123456789abcdef`.
+impl fmt::Display for RefusedEmail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
             WhyRefused::Taken => "taken",
             WhyRefused::Form => "form",
         };
-        format!("{why}:{hash:016x}")
-    }
-}
-
-/// The text names no refused address.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("not a reason, a colon and 16 hexadecimal digits")]
-pub struct NoRefusedEmail;
-
-impl TryFrom<String> for RefusedEmail {
-    type Error = NoRefusedEmail;
-
-    fn try_from(text: String) -> Result<Self, NoRefusedEmail> {
-        let (why, hash) = text.split_once(':').ok_or(NoRefusedEmail)?;
-        let why = match why {
-            "taken" => WhyRefused::Taken,
-            "form" => WhyRefused::Form,
-            _ => return Err(NoRefusedEmail),
-        };
-        Ok(Self { why, hash: u64::from_str_radix(hash, 16).map_err(|_| NoRefusedEmail)? })
+        write!(f, "{why}:{:016x}", self.hash)
     }
 }
 
@@ -111,14 +98,14 @@ impl Ledger {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let grants = value.get("grants").and_then(Value::as_array)?;
         Some(Self {
-            source: Source::user_pool(value.get("source").and_then(Value::as_str)?),
+            source: Source::named(value.get("source").and_then(Value::as_str)?),
             grants: grants.iter().filter_map(text).filter_map(|grant| grant.parse().ok()).collect(),
             missing_since: value.get("missing_since").and_then(text).and_then(|time| time.parse().ok()),
             as_of: value.get("as_of").and_then(text).and_then(|time| time.parse().ok()),
             adopted: value.get("adopted").and_then(Value::as_bool).unwrap_or(false),
             email_unverified: value.get("email_verified").and_then(Value::as_bool) == Some(false),
             names: Names::read(value.get("names")),
-            refused_email: value.get("refused_email").and_then(text).and_then(|text| text.try_into().ok()),
+            refused_email: value.get("refused_email").and_then(Value::as_str).and_then(RefusedEmail::read),
         })
     }
 
@@ -142,7 +129,7 @@ impl Ledger {
             members.insert("email_verified".into(), false.into());
         }
         if let Some(refused) = refused_email {
-            members.insert("refused_email".into(), String::from(*refused).into());
+            members.insert("refused_email".into(), refused.to_string().into());
         }
         if !names.is_none() {
             members.insert("names".into(), names.to_value());
@@ -152,7 +139,7 @@ impl Ledger {
 }
 
 /// What Permit knows of one user.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The user's key.
     pub key: UserKey,
@@ -163,13 +150,34 @@ pub struct Facts {
     /// The last name.
     pub last_name: Option<String>,
     /// The attributes but for the ledger: the policy's, and everybody else's.
+    #[serde(with = "as_text")]
     pub attributes: Map<String, Value>,
     /// The ledger; `None`: nothing of this user is ours.
     pub ledger: Option<Ledger>,
     /// The role assignments in tenants, made by anybody.
     pub roles: BTreeSet<Grant>,
     /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
+    #[serde(skip)]
     pub updated_at: Option<Timestamp>,
+}
+
+/// JSON as a text, for a form whose reader cannot tell what comes next.
+pub(super) mod as_text {
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    pub(in crate::domain) fn serialize<S: Serializer>(
+        value: &impl Serialize,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(value).map_err(ser::Error::custom)?.serialize(to)
+    }
+
+    pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }
 
 redacted_debug!(Facts);
@@ -252,9 +260,9 @@ mod tests {
     #[test]
     fn a_user_is_owned_by_the_source_that_the_ledger_names() {
         let owned = facts(json!({"source": "eu-west-1_abc", "grants": []}));
-        assert!(owned.is_owned_by(&Source::user_pool("eu-west-1_abc")));
-        assert!(!owned.is_owned_by(&Source::user_pool("eu-west-1_other")));
-        assert!(!facts(json!(null)).is_owned_by(&Source::user_pool("eu-west-1_abc")));
+        assert!(owned.is_owned_by(&Source::named("eu-west-1_abc")));
+        assert!(!owned.is_owned_by(&Source::named("eu-west-1_other")));
+        assert!(!facts(json!(null)).is_owned_by(&Source::named("eu-west-1_abc")));
     }
 
     #[test]

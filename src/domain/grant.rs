@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// The key of a Permit tenant, role, resource or resource instance: `^[A-Za-z0-9\-_]+$`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Key(Arc<str>);
 
 impl Key {
@@ -23,6 +24,14 @@ impl Key {
     /// The key as Permit spells it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = InvalidGrant;
+
+    fn try_from(text: String) -> Result<Self, InvalidGrant> {
+        Self::new(&text).ok_or(InvalidGrant)
     }
 }
 
@@ -47,17 +56,12 @@ impl fmt::Display for Instance {
     }
 }
 
-/// The text is not `resource:instance`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a resource instance is written `resource:instance`")]
-pub struct InvalidInstance;
-
 impl FromStr for Instance {
-    type Err = InvalidInstance;
+    type Err = InvalidGrant;
 
-    fn from_str(text: &str) -> Result<Self, InvalidInstance> {
-        let (resource, key) = text.split_once(':').ok_or(InvalidInstance)?;
-        let (resource, key) = Key::new(resource).zip(Key::new(key)).ok_or(InvalidInstance)?;
+    fn from_str(text: &str) -> Result<Self, InvalidGrant> {
+        let (resource, key) = text.split_once(':').ok_or(InvalidGrant)?;
+        let (resource, key) = Key::new(resource).zip(Key::new(key)).ok_or(InvalidGrant)?;
         Ok(Self { resource, key })
     }
 }
@@ -101,7 +105,7 @@ impl fmt::Display for Grant {
     }
 }
 
-/// The text is not a grant.
+/// The text is not a grant, or not the part of one that it should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a grant is written `tenant/role` or `tenant/resource:instance#role`")]
 pub struct InvalidGrant;
@@ -113,10 +117,7 @@ impl FromStr for Grant {
         let (tenant, rest) = text.split_once('/').ok_or(InvalidGrant)?;
         match rest.split_once('#') {
             None => Self::new(tenant, rest).ok_or(InvalidGrant),
-            Some((instance, role)) => {
-                let instance = instance.parse().map_err(|InvalidInstance| InvalidGrant)?;
-                Ok(Self::new(tenant, role).ok_or(InvalidGrant)?.on(instance))
-            }
+            Some((instance, role)) => Ok(Self::new(tenant, role).ok_or(InvalidGrant)?.on(instance.parse()?)),
         }
     }
 }

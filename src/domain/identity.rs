@@ -7,14 +7,12 @@
 mod clean;
 mod email;
 mod evidence;
-#[cfg(test)]
-mod made_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::clean::is_clean;
 pub(super) use self::clean::{is_unseen, readable, trimmed};
@@ -32,7 +30,7 @@ const MAX_KEY: usize = 255;
 ///
 /// It matches Permit's `^[A-Za-z0-9|@+\-\._]+$`, is case-sensitive and never changes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct UserKey(Box<str>);
 
 impl UserKey {
@@ -65,12 +63,6 @@ impl TryFrom<String> for UserKey {
     }
 }
 
-impl From<UserKey> for String {
-    fn from(key: UserKey) -> String {
-        key.0.into()
-    }
-}
-
 /// The directory that vouches for a person: a user pool's id, or an issuer.
 ///
 /// It is the ledger's `source`. A Cognito issuer and its user pool are one directory, so that a person who
@@ -80,11 +72,6 @@ impl From<UserKey> for String {
 pub struct Source(Box<str>);
 
 impl Source {
-    /// The user pool with this id (`REGION_ID`).
-    pub fn user_pool(id: &str) -> Self {
-        Self(id.into())
-    }
-
     /// The OIDC issuer `iss`; where it is one of Cognito's, the user pool behind it.
     pub fn issuer(iss: &str) -> Self {
         // The second form is the newer one, which multi-Region pools need. Both are one directory.
@@ -98,7 +85,7 @@ impl Source {
         Self(pool.unwrap_or(iss).into())
     }
 
-    /// The source of this name, as a ledger spells it.
+    /// The source of this name, as a ledger spells it; a user pool's is its id, `REGION_ID`.
     pub fn named(name: &str) -> Self {
         Self(name.into())
     }
@@ -154,7 +141,7 @@ pub struct Identity {
     pub lacks: Names,
     /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean
     /// is as it came.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Map<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plain: BTreeSet<String>,

@@ -7,116 +7,73 @@
 
 use serde_json::{Map, Value};
 
-/// Finds claims by their names: the top level of a person's claims.
-pub trait Claims {
-    /// The claim of this very name.
-    fn claim(&self, name: &str) -> Option<&Value>;
-}
-
-impl Claims for Map<String, Value> {
-    fn claim(&self, name: &str) -> Option<&Value> {
-        self.get(name)
-    }
-}
-
-impl Claims for std::collections::BTreeMap<String, Value> {
-    fn claim(&self, name: &str) -> Option<&Value> {
-        self.get(name)
-    }
-}
-
 /// The values at `path`, in their order; none where there is none. A list at the end of the path is one
 /// value.
-pub fn values<'v>(claims: &'v impl Claims, path: &str) -> Vec<&'v Value> {
+pub fn values<'v>(claims: &'v Map<String, Value>, path: &str) -> Vec<&'v Value> {
     let mut found = Vec::new();
-    find(claims, &|name| claims.claim(name), path, &mut found);
+    find(claims, claims, path, &mut found);
     found
 }
 
 /// The first value at `path`.
-pub fn value<'v>(claims: &'v impl Claims, path: &str) -> Option<&'v Value> {
-    match claims.claim(path) {
-        Some(value) => Some(value),
-        None => values(claims, path).into_iter().next(),
-    }
+pub fn value<'v>(claims: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    claims.get(path).or_else(|| values(claims, path).into_iter().next())
 }
 
 /// Puts what `change` makes of it in the place of the value at `path`; `None`: takes it out. Only names and
-/// objects lead there.
+/// objects lead there. Whether there was one.
 pub(crate) fn change(
-    claims: &mut std::collections::BTreeMap<String, Value>,
+    claims: &mut Map<String, Value>,
     path: &str,
     change: &mut dyn FnMut(&Value) -> Option<Value>,
-) {
+) -> bool {
     if let Some(value) = claims.get(path) {
         match change(value) {
             Some(value) => drop(claims.insert(path.to_owned(), value)),
             None => drop(claims.remove(path)),
         }
-        return;
-    }
-    for (dot, _) in path.rmatch_indices('.') {
-        if let Some(Value::Object(members)) = claims.get_mut(&path[..dot])
-            && change_in(members, &path[dot + 1..], change)
-        {
-            return;
-        }
-    }
-}
-
-fn change_in(
-    members: &mut Map<String, Value>,
-    path: &str,
-    change: &mut dyn FnMut(&Value) -> Option<Value>,
-) -> bool {
-    if let Some(value) = members.get(path) {
-        match change(value) {
-            Some(value) => drop(members.insert(path.to_owned(), value)),
-            None => drop(members.remove(path)),
-        }
         return true;
     }
-    path.rmatch_indices('.').any(|(dot, _)| match members.get_mut(&path[..dot]) {
-        Some(Value::Object(inner)) => change_in(inner, &path[dot + 1..], change),
+    path.rmatch_indices('.').any(|(dot, _)| match claims.get_mut(&path[..dot]) {
+        Some(Value::Object(inner)) => self::change(inner, &path[dot + 1..], change),
         _ => false,
     })
 }
 
+/// Looks for `path` in `here`, an object of the person's claims `root`.
 fn find<'v>(
-    root: &'v impl Claims,
-    level: &dyn Fn(&str) -> Option<&'v Value>,
+    root: &'v Map<String, Value>,
+    here: &'v Map<String, Value>,
     path: &str,
     found: &mut Vec<&'v Value>,
 ) -> bool {
-    let here = step(root, level, path);
-    if !here.is_empty() {
-        found.extend(here);
+    let at_once = step(root, here, path);
+    if !at_once.is_empty() {
+        found.extend(at_once);
         return true;
     }
     // The longest name first: `resource_access.my.client.roles` finds the client `my.client`.
     path.rmatch_indices('.').filter(|(dot, _)| is_balanced(&path[..*dot])).any(|(dot, _)| {
         let (name, rest) = (&path[..dot], &path[dot + 1..]);
         let mut any = false;
-        for value in step(root, level, name) {
-            for object in objects(value) {
-                any |= find(root, &|name| object.get(name), rest, found);
-            }
+        for object in step(root, here, name).into_iter().flat_map(objects) {
+            any |= find(root, object, rest, found);
         }
         any
     })
 }
 
 /// The values of one name, or of one name with a filter behind it.
-fn step<'v>(root: &'v impl Claims, level: &dyn Fn(&str) -> Option<&'v Value>, name: &str) -> Vec<&'v Value> {
-    if let Some(value) = level(name) {
+fn step<'v>(root: &'v Map<String, Value>, here: &'v Map<String, Value>, name: &str) -> Vec<&'v Value> {
+    if let Some(value) = here.get(name) {
         return vec![value];
     }
     let Some((name, (field, wanted))) = filter(name) else { return Vec::new() };
     let wanted = match wanted.strip_prefix('$') {
         None => Some(wanted.to_owned()),
-        Some(claim) => root.claim(claim).and_then(plain),
+        Some(claim) => root.get(claim).and_then(plain),
     };
-    let Some(Value::Array(items)) = level(name) else { return Vec::new() };
+    let Some(Value::Array(items)) = here.get(name) else { return Vec::new() };
     let fits = |item: &&Value| {
         let Value::Object(members) = item else { return false };
         wanted.is_some() && value(members, field).and_then(plain) == wanted

@@ -17,6 +17,8 @@ mod show;
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use self::attribute::Copy;
 pub use self::attribute::{CopiedAttribute, Kind};
 pub use self::desired::{Attempt, Desired, Untold};
@@ -28,6 +30,7 @@ pub use self::pattern::{Capture, Captures, Pattern};
 use super::grant::{Grant, Instance, Key};
 use super::identity::Identity;
 use super::source::{Sources, list_readings};
+use super::told::covers;
 
 /// The policy, checked: every rule can grant something to somebody.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -62,7 +65,7 @@ pub struct Rule {
 }
 
 /// The `resource` of a rule: `project:apollo`, or `project:{instance}`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RuleResource {
     /// The resource's key.
     pub resource: Key,
@@ -224,9 +227,7 @@ impl Policy {
     /// profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
-        let leads_to = |path: &str| {
-            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
+        let leads_to = |path: &str| covers(name, path);
         let asked =
             |condition: &Condition| matches!(condition, Condition::Attribute { name, .. } if leads_to(name));
         PROFILE.contains(&name)

@@ -23,6 +23,8 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 pub use self::cell::Cell;
 pub use self::key::{KeyEncoding, decode as decode_key};
 pub use self::list::{InvalidListForm, ListForm, could_be_one as could_be_a_list, readings as list_readings};
@@ -32,7 +34,7 @@ pub(super) use self::test::flag;
 pub use self::test::{Asks, Test, Words};
 pub use self::views::{Door, POOL_GROUPS};
 use super::identity::{Source, UserKey};
-use super::table::{Faults, Table, did_you_mean};
+use super::table::did_you_mean;
 use super::told::OneOf;
 
 /// One `[[source]]`.
@@ -89,17 +91,12 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// `id` or `access`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Access => "access",
-        }
-    }
+    /// Each with its name.
+    pub const NAMES: [(&str, Self); 2] = [("id", Self::Id), ("access", Self::Access)];
 
     /// From its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Id, Self::Access].into_iter().find(|kind| kind.name() == name)
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
     }
 }
 
@@ -146,7 +143,8 @@ pub struct Claims {
 }
 
 /// What each door tells: whether a claim that it does not show is absent, or unknown.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Tells {
     /// The user pool's attributes: what its list and its trigger events tell.
     pub pool: BTreeSet<String>,
@@ -157,15 +155,17 @@ pub struct Tells {
     /// Objects that a token may leave out, and that are whole where it has them.
     pub whole: BTreeSet<String>,
     /// What a token shows of one organization alone, although the person may be in several.
+    #[serde(rename = "one_organization")]
     pub one_of: Option<OneOrganization>,
 }
 
 /// What a token shows of the organization that is active in its session.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct OneOrganization {
     /// It is so where this claim is there; `None`: always.
     pub with: Option<String>,
     /// The claims; their groups are those that `claims.groups` finds below them, or all of them.
+    #[serde(flatten)]
     pub shows: OneOf,
 }
 
@@ -240,12 +240,6 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in
-    /// `faults`.
-    pub(super) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
-        parse::sources(tables, faults)
-    }
-
     /// In the order of the policy.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SourceConfig>> {
         self.declared.iter()
@@ -258,7 +252,7 @@ impl Sources {
         };
         let declared = self.declared.iter().find(is_of_pool);
         declared.cloned().unwrap_or_else(|| {
-            let source = SourceConfig::undeclared(Source::user_pool(id), "cognito");
+            let source = SourceConfig::undeclared(Source::named(id), "cognito");
             Arc::new(SourceConfig { user_pool: Some(id.to_owned()), ..source })
         })
     }

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// One thing that is wrong with a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,11 +113,6 @@ impl<'d, 't> Table<'d, 't> {
         Some(self.fields.swap_remove(at).2)
     }
 
-    /// Looks at a field that is taken later.
-    pub(crate) fn peek(&self, name: &str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.fields.iter().find(|(field, ..)| *field == name).map(|(.., value)| *value)
-    }
-
     /// Takes all fields that are left: their names are the operator's own.
     pub(crate) fn rest(&mut self) -> Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)> {
         let mut rest = std::mem::take(&mut self.fields);
@@ -151,17 +148,19 @@ impl<'d, 't> Table<'d, 't> {
         Some(texts)
     }
 
-    /// A list of whole numbers.
-    pub(crate) fn numbers(&mut self, name: &'static str) -> Vec<usize> {
-        let Some(value) = self.take(name) else { return Vec::new() };
-        let mut numbers = Vec::new();
-        for one in one_or_many(value) {
-            match one.get_ref().as_integer().and_then(|number| number.as_str().parse().ok()) {
-                Some(number) => numbers.push(number),
-                None => self.expected(name, one, "a list of whole numbers"),
-            }
-        }
-        numbers
+    /// The same, without their places.
+    pub(crate) fn names<C: FromIterator<String>>(&mut self, name: &'static str) -> Option<C> {
+        let texts = self.texts(name)?;
+        Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())
+    }
+
+    /// A field that reads as a `T`.
+    pub(crate) fn value<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> T {
+        let Some(value) = self.take(name) else { return T::default() };
+        T::deserialize(ValueDeserializer::from(value.clone())).unwrap_or_else(|error| {
+            self.faults.add(&error.span().unwrap_or(value.span()), error.message());
+            T::default()
+        })
     }
 
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
@@ -174,7 +173,10 @@ impl<'d, 't> Table<'d, 't> {
     }
 
     /// A whole number up to `most`.
-    pub(crate) fn number(&mut self, name: &'static str, most: u64) -> Option<u64> {
+    pub(crate) fn number<T>(&mut self, name: &'static str, most: T) -> Option<T>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
         let value = self.take(name)?;
         let number =
             value.get_ref().as_integer().and_then(|number| number.as_str().replace('_', "").parse().ok());

@@ -22,6 +22,7 @@ pub struct Told {
 /// Claims about one organization of a person who may be in several: a session's active one. What they show is
 /// so; what the person is in the others, they do not tell.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OneOf {
     /// The claims.
     pub claims: BTreeSet<String>,

@@ -78,7 +78,7 @@ impl BadDeployment {
         let source = Sources::default().of_user_pool(pool.as_str());
         let Ok(identity) = event.identity(&source, None) else { return };
         let look = Look {
-            source: Source::user_pool(pool.as_str()),
+            source: Source::named(pool.as_str()),
             people: vec![Lead { key: identity.key, grants: BTreeSet::new() }],
             why: Why::SignIn,
             count: 0,

@@ -8,7 +8,7 @@
 //! | [`bearer`] | the token of a request |
 //! | [`answer`] | what becomes of a token, as statuses and problems (RFC 9457) |
 //! | [`cors`] | which browser apps may ask |
-//! | [`question`] | an authorizer's event and answers, in AWS's forms |
+//! | [`question`] | an authorizer's event, in AWS's forms |
 //! | [`authorizer`] | what becomes of a token, as an authorizer says it |
 
 mod answer;
@@ -22,13 +22,13 @@ mod route;
 use std::sync::Arc;
 
 use lambda_http::Response;
-use lambda_http::http::Method;
+use lambda_http::http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use self::answer::Refusal;
 use self::bearer::NoBearer;
 use self::cors::Cors;
-use self::event::{Call, Event};
+use self::event::{Call, Event, Form};
 pub use self::event::{Reply, Unanswered};
 use self::route::Route;
 use crate::domain::identity::{Evidence, UserKey};
@@ -69,7 +69,10 @@ impl Endpoint {
     pub async fn handle(&self, event: &str) -> Result<Reply, Unanswered> {
         match Event::parse(event)? {
             Event::Request(form, call) => Ok(form.reply(self.answer(call).await)),
-            Event::Unreadable => Ok(Reply::neutral(answer::unreadable_request())),
+            // In a form that each front door takes.
+            Event::Unreadable => {
+                Ok(Form::HttpApi.reply(answer::problem(StatusCode::BAD_REQUEST, "request_unreadable")))
+            }
             Event::Question(question) => {
                 let arrived = self.arrive(question.bearer()).await;
                 question.answer(arrived)
@@ -80,8 +83,10 @@ impl Endpoint {
     async fn answer(&self, call: Call) -> Response<String> {
         let Call { method, route, headers, body_len } = call;
         let mut response = match route {
-            None => answer::not_found(),
-            Some(_) if body_len > MAX_BODY => answer::body_too_large(),
+            None => answer::problem(StatusCode::NOT_FOUND, "not_found"),
+            Some(_) if body_len > MAX_BODY => {
+                answer::problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
             Some(route) => match (route, &method) {
                 (Route::Handoff, &Method::POST) => {
                     let arrived = self.arrive(bearer::of_headers(&headers)).await;

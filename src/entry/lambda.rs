@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use anyhow::Context as _;
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where the runtime's API cannot be reached.
-pub async fn serve<H, F, A, E>(metrics: Metrics, handle: H) -> Result<(), Error>
+pub async fn serve<H, F, A, E>(metrics: Metrics, handle: H) -> anyhow::Result<()>
 where
     H: Fn(Box<RawValue>, Context) -> F,
     F: Future<Output = Result<A, E>>,
@@ -41,7 +42,10 @@ where
             metrics.flush();
             answer.map_err(|error| error.to_string())
         });
-    lambda_runtime::run(handler).await
+    lambda_runtime::run(handler)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+        .context("the Lambda runtime stopped")
 }
 
 /// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.

@@ -16,12 +16,12 @@ use jiff::Timestamp;
 pub use self::batch::{Answer, Batch};
 use self::batch::{Messages, Parsed, Poison};
 use self::breaker::{Breaker, Told};
-use self::people::{Found, People};
+use self::people::People;
 use crate::aws::UserPoolId;
 use crate::aws::change::{Change, Nothing};
 use crate::aws::queue::{DeadLetters, Lead, Look, Message, Queue, Waiting};
 use crate::aws::runs::Runs;
-use crate::domain::directory::Lookup;
+use crate::domain::directory::{Looked, Lookup};
 use crate::domain::identity::{Source, UserKey};
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::Policy;
@@ -244,19 +244,16 @@ impl Reconcile {
         if keys.is_empty() {
             return Ok(());
         }
-        let applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
-        let mut applier = applier.with_looks(self.looks.clone()).remembering(self.recent.clone());
+        let mut applier = Applier::new(permit.clone(), self.policy.clone(), self.catalog.clone());
+        (applier.looks, applier.recent) = (self.looks.clone(), Some(self.recent.clone()));
         if keys.len() >= MANY {
-            applier = applier.with_listing(None, permit.users_page(1, None).await?.total);
+            applier.listed = permit.users_page(1, None).await?.total.into();
         }
-        let known = match self.catalog.peek() {
-            Some(known) => known,
-            None => self.catalog.ask(permit).await?,
-        };
+        let known = self.catalog.known(permit).await?;
         let (mut items, mut left) = (Vec::new(), None);
         for key in keys {
-            let item = people.item(&key, self.permit.time_of(Timestamp::now()), |found| {
-                self.target(source, found, &known)
+            let item = people.item(&key, self.permit.time_of(Timestamp::now()), |found, deleted| {
+                self.target(source, &key, found, deleted, &known)
             });
             match item {
                 Some(item) if self.may_lose(&applier, permit, &item.target, &mut left).await? => {
@@ -324,9 +321,16 @@ impl Reconcile {
     }
 
     /// How the person should be.
-    fn target(&self, source: &Source, found: &Found, known: &Known) -> Option<Target> {
+    fn target(
+        &self,
+        source: &Source,
+        key: &UserKey,
+        found: &Looked,
+        deleted: bool,
+        known: &Known,
+    ) -> Option<Target> {
         match found {
-            Found::There(identity) => {
+            Looked::There(identity) => {
                 let mut desired = self.policy.evaluate(identity);
                 desired.evidence = desired.evidence.by_permits_clock(self.permit.ahead(), Timestamp::now());
                 for left_out in leave_out(&self.policy, known, &mut desired, may_have(None)) {
@@ -335,25 +339,19 @@ impl Reconcile {
                 }
                 Some(Target::Present(desired))
             }
-            Found::Gone { key, deleted } => {
-                let (key, mut rule) = (key.clone(), self.policy.deprovision);
+            Looked::Gone => {
+                let (key, source, mut rule) = (key.clone(), source.clone(), self.policy.deprovision);
                 // The grace period is for people who are missing, and nobody knows why.
-                rule.grace_hours = if *deleted { 0 } else { rule.grace_hours };
-                Some(Target::Absent {
-                    key,
-                    source: source.clone(),
-                    rule,
-                    now: self.permit.time_of(Timestamp::now()),
-                })
+                rule.grace_hours = if deleted { 0 } else { rule.grace_hours };
+                Some(Target::Absent { key, source, rule, now: self.permit.time_of(Timestamp::now()) })
             }
-            Found::Unclear(reason) => {
+            Looked::Unclear(reason) => {
                 tracing::warn!(
                     reason,
                     "a record of the directory is unclear: the person keeps what they have"
                 );
                 None
             }
-            Found::Unread(_) => None,
         }
     }
 
@@ -374,7 +372,7 @@ impl Reconcile {
         key: &UserKey,
         error: &SyncError,
     ) {
-        let reason = Poison::Refused { code: error.code().to_owned(), reason: error.to_string() }.to_string();
+        let reason = format!("Permit refuses the record ({}): {error}", error.code());
         tracing::error!(reason, "a person of the queue is set aside");
         if let Some(message) = people.message_of(key)
             && !self.set_aside(&message.to_body(&self.policy), &reason).await

@@ -95,23 +95,12 @@ fn check_statuses(
     let at = &source.forms.file.claims;
     let mut read: BTreeSet<&str> = mapping::asked(policy).into_iter().collect();
     read.extend(at.status.iter().chain(&at.email_verified).map(|test| test.path.as_str()));
-    read.extend(
-        [&at.key, &at.email, &at.first_name, &at.last_name, &at.groups]
-            .into_iter()
-            .flatten()
-            .map(String::as_str),
-    );
-    read.extend(reading.ignored.iter().chain(&source.forms.file.ignored).map(String::as_str));
+    let forms = &source.forms.file;
+    let names_read = [&at.key, &at.email, &at.first_name, &at.last_name, &at.groups];
+    let names_read = names_read.into_iter().chain([&reading.ignored, &forms.ignored]);
     // What the source calls otherwise, it knows.
-    read.extend(
-        source
-            .forms
-            .file
-            .names
-            .iter()
-            .flat_map(|(name, columns)| columns.iter().chain([name]))
-            .map(String::as_str),
-    );
+    let renamed = forms.names.iter().flat_map(|(name, columns)| columns.iter().chain([name]));
+    read.extend(names_read.flatten().chain(renamed).map(String::as_str));
     if reading.columns.is_some() {
         slips(names, &read)?;
     }

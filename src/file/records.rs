@@ -1,7 +1,7 @@
 //! The records of a file, whatever its form: what each says, by the names of its own columns or fields.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -114,18 +114,11 @@ impl Form {
         end.map_err(|error| error.to_string())
     }
 
-    fn read_csv(
-        &self,
-        mut reader: BufReader<File>,
-        each: &mut dyn FnMut(Entry<'_>) -> bool,
-    ) -> io::Result<End> {
+    fn read_csv(&self, reader: BufReader<File>, each: &mut dyn FnMut(Entry<'_>) -> bool) -> io::Result<End> {
         let Self::Csv { columns, separator, prelude, has_header, width, cells } = self else {
             return Ok(End::default());
         };
-        for _ in 0..*prelude {
-            reader.skip_until(b'\n')?;
-        }
-        let mut csv = Csv::new(reader, *separator, *prelude)?;
+        let mut csv = csv(reader, *separator, *prelude)?;
         if *has_header {
             csv.next();
         }
@@ -151,17 +144,22 @@ impl Form {
     }
 }
 
+/// The records behind so many lines.
+fn csv(mut reader: BufReader<File>, separator: u8, prelude: u64) -> io::Result<Csv<impl Read>> {
+    for _ in 0..prelude {
+        reader.skip_until(b'\n')?;
+    }
+    Csv::new(reader, separator, prelude)
+}
+
 /// The header of a CSV file (`has_header`), or its first record that is certain.
 pub(super) fn first_row(
-    mut reader: BufReader<File>,
+    reader: BufReader<File>,
     separator: u8,
     prelude: u64,
     has_header: bool,
 ) -> Result<Option<Row>, String> {
-    for _ in 0..prelude {
-        reader.skip_until(b'\n').map_err(|error| error.to_string())?;
-    }
-    let mut csv = Csv::new(reader, separator, prelude).map_err(|error| error.to_string())?;
+    let mut csv = csv(reader, separator, prelude).map_err(|error| error.to_string())?;
     let mut unsure = None;
     loop {
         match csv.next().transpose() {

@@ -1,8 +1,8 @@
 //! People with more than one record: an export with a line for each group, or a line that is wrong.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::directory::Record;
 use crate::domain::identity::{Identity, UserKey};
@@ -75,7 +75,7 @@ impl<'s> Twice<'s> {
 }
 
 /// The attribute in which the claim at `path` is.
-fn top<'p>(attributes: &BTreeMap<String, Value>, path: &'p str) -> &'p str {
+fn top<'p>(attributes: &Map<String, Value>, path: &'p str) -> &'p str {
     if attributes.contains_key(path) { path } else { path.split(['.', '[']).next().unwrap_or(path) }
 }
 

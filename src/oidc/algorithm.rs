@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::rejection::Rejection;
+
 /// An algorithm that a token may be signed with, by its name in the header's `alg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
@@ -43,17 +45,6 @@ pub enum KeyType {
     Ed25519,
 }
 
-/// Why a name is not an [`Algorithm`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotAsymmetric {
-    /// `none`, in whatever case
-    None,
-    /// `HS256` and its like, in whatever case
-    Symmetric,
-    /// A name that is not known, or known in another case
-    Unknown,
-}
-
 /// Every algorithm in the order of RFC 7518: its name, as RFC 7518 and 8037 have it, and the only type of key
 /// that it works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
 const TABLE: [(Algorithm, &str, KeyType); 10] = [
@@ -77,7 +68,7 @@ impl Algorithm {
 
     /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one,
     /// `Ed25519` (RFC 9864).
-    pub fn parse(name: &str) -> Result<Self, NotAsymmetric> {
+    pub fn parse(name: &str) -> Result<Self, Rejection> {
         if name == "Ed25519" {
             return Ok(Self::EdDsa);
         }
@@ -85,12 +76,12 @@ impl Algorithm {
             return Ok(algorithm);
         }
         if name.eq_ignore_ascii_case("none") {
-            return Err(NotAsymmetric::None);
+            return Err(Rejection::AlgNone);
         }
         if name.get(..2).is_some_and(|family| family.eq_ignore_ascii_case("HS")) {
-            return Err(NotAsymmetric::Symmetric);
+            return Err(Rejection::AlgSymmetric);
         }
-        Err(NotAsymmetric::Unknown)
+        Err(Rejection::AlgUnknown)
     }
 
     /// The name in a header's `alg`.
@@ -119,17 +110,17 @@ mod tests {
     fn names_are_parsed_in_their_own_case_alone() {
         for algorithm in Algorithm::all() {
             assert_eq!(Algorithm::parse(algorithm.name()), Ok(algorithm));
-            assert_eq!(Algorithm::parse(&algorithm.name().to_lowercase()), Err(NotAsymmetric::Unknown));
+            assert_eq!(Algorithm::parse(&algorithm.name().to_lowercase()), Err(Rejection::AlgUnknown));
         }
         assert_eq!(Algorithm::parse("Ed25519"), Ok(Algorithm::EdDsa));
         for none in ["none", "None", "NONE", "nOnE"] {
-            assert_eq!(Algorithm::parse(none), Err(NotAsymmetric::None));
+            assert_eq!(Algorithm::parse(none), Err(Rejection::AlgNone));
         }
         for symmetric in ["HS256", "HS384", "HS512", "hs256", "Hs1"] {
-            assert_eq!(Algorithm::parse(symmetric), Err(NotAsymmetric::Symmetric));
+            assert_eq!(Algorithm::parse(symmetric), Err(Rejection::AlgSymmetric));
         }
         for unknown in ["", "RS1", "ES256K", "RS256 ", "Ed448", "é", "RSA-OAEP"] {
-            assert_eq!(Algorithm::parse(unknown), Err(NotAsymmetric::Unknown));
+            assert_eq!(Algorithm::parse(unknown), Err(Rejection::AlgUnknown));
         }
     }
 }

@@ -55,11 +55,6 @@ impl Claims {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.map.get(name)
     }
-
-    /// All claims.
-    pub fn map(&self) -> &Map<String, Value> {
-        &self.map
-    }
 }
 
 impl fmt::Debug for Claims {

@@ -140,7 +140,7 @@ fn check_token_use(
 ) -> Result<Option<TokenKind>, Rejection> {
     match (required, text(payload, "token_use", Limit::TokenUse)?) {
         (Some(_), None) => Err(Rejection::Missing(Limit::TokenUse)),
-        (Some(required), Some(token_use)) if required.name() != token_use => {
+        (Some(required), Some(token_use)) if TokenKind::parse(token_use) != Some(required) => {
             Err(Rejection::TokenUseNotAllowed)
         }
         (_, token_use) => Ok(token_use.and_then(TokenKind::parse)),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::{
-    algorithm::{Algorithm, NotAsymmetric},
+    algorithm::Algorithm,
     key::KeyFault,
     key_set::KeySet,
+    rejection::Rejection,
     urls::{discovery, is_host, secure_url},
 };
 use crate::domain::source::{SourceConfig, Sources, TokenDoor, TokenKind};
@@ -123,11 +124,11 @@ impl Check<'_, '_> {
         for name in names {
             match Algorithm::parse(name) {
                 Ok(algorithm) => algorithms.push(algorithm),
-                Err(NotAsymmetric::Unknown) => {
+                Err(Rejection::AlgUnknown) => {
                     let known = Algorithm::all().map(Algorithm::name).join(", ");
                     self.refuse(format!("`algorithms`: {name} is not one of {known}"));
                 }
-                Err(NotAsymmetric::None | NotAsymmetric::Symmetric) => self.refuse(format!(
+                Err(_) => self.refuse(format!(
                     "`algorithms`: {name} cannot be allowed: only public-key signatures are accepted"
                 )),
             }

@@ -12,7 +12,7 @@ use base64::{DecodeError, Engine as _, engine::general_purpose::URL_SAFE_NO_PAD}
 use serde_json::{Map, Value};
 
 use super::{
-    algorithm::{Algorithm, NotAsymmetric},
+    algorithm::Algorithm,
     key::VerifyingKey,
     rejection::{Limit, Part, Rejection},
 };
@@ -149,11 +149,7 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Rejection> {
     let Some(Value::String(name)) = header.get("alg") else {
         return Err(Rejection::AlgMissing);
     };
-    Algorithm::parse(name).map_err(|fault| match fault {
-        NotAsymmetric::None => Rejection::AlgNone,
-        NotAsymmetric::Symmetric => Rejection::AlgSymmetric,
-        NotAsymmetric::Unknown => Rejection::AlgUnknown,
-    })
+    Algorithm::parse(name)
 }
 
 /// Refuses the parameters that would let a token say how it is to be checked. That they are there is enough.

@@ -22,7 +22,7 @@ use super::error::Error;
 use super::key::{ApiKey, ApiKeyError};
 use super::pacing::{Class, Pacer};
 use super::pdp::state::Pdp;
-use super::retry::{Patience, Repeat};
+use super::retry::{Patience, Repeat, in_time};
 use super::wire::Scope;
 use crate::tls::{self, NoClient, Peer};
 
@@ -290,12 +290,7 @@ impl Permit {
     }
 
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        match self.deadline {
-            None => Ok(work.await),
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline, work).await.map_err(|_| Error::DeadlineExceeded)
-            }
-        }
+        in_time(self.deadline, work).await
     }
 
     async fn attempt(&self, call: &Call, key: &SecretString) -> Result<Vec<u8>, Error> {

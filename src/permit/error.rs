@@ -87,8 +87,8 @@ pub enum Error {
         "the API key belongs to a whole {level}: set PERMIT_PROJECT and PERMIT_ENVIRONMENT, or use the key of one environment"
     )]
     KeyScope {
-        /// What the key belongs to.
-        level: KeyLevel,
+        /// What the key belongs to: `organization` or `project`.
+        level: &'static str,
     },
 }
 
@@ -182,23 +182,5 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What an API key belongs to, above one environment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyLevel {
-    /// All projects.
-    Organization,
-    /// All environments of a project.
-    Project,
-}
-
-impl fmt::Display for KeyLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Organization => "organization",
-            Self::Project => "project",
-        })
     }
 }

@@ -34,11 +34,6 @@ struct InstanceRead {
 }
 
 impl Permit {
-    /// Whether this handle reads roles on resource instances.
-    pub fn sees_instances(&self) -> bool {
-        self.instances
-    }
-
     /// The roles on resource instances that this user has.
     pub(super) async fn instance_roles_of(&self, key: &UserKey) -> Result<BTreeSet<Grant>, Error> {
         let mut url = self.facts(&["role_assignments"]).await?;

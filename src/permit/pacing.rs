@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use self::brake::Brake;
 use super::error::Error;
 use super::limits::Limits;
+use super::retry::in_time;
 
 /// What a request is, to the limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,12 +137,7 @@ impl Gate {
     }
 
     async fn pass(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, ()>, Error> {
-        let turn = match deadline {
-            None => self.turn.lock().await,
-            Some(deadline) => tokio::time::timeout_at(deadline, self.turn.lock())
-                .await
-                .map_err(|_| Error::DeadlineExceeded)?,
-        };
+        let turn = in_time(deadline, self.turn.lock()).await?;
         while let Some(wait) = self.wait() {
             if deadline.is_some_and(|deadline| deadline <= Instant::now() + wait) {
                 return Err(Error::DeadlineExceeded);

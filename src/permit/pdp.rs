@@ -81,12 +81,8 @@ impl Permit {
     ) -> Option<Result<Vec<u8>, Error>> {
         let pdp = self.shared.pdp.as_ref().filter(|pdp| self.pacer.is_none() && !pdp.is_left_alone())?;
         // Half of the time that is left, so that the API can still be asked.
-        let wait = match self.deadline {
-            None => LONGEST_WAIT,
-            Some(deadline) => {
-                (deadline.saturating_duration_since(Instant::now()) / 2).as_secs().min(LONGEST_WAIT)
-            }
-        };
+        let half = |deadline: Instant| (deadline.saturating_duration_since(Instant::now()) / 2).as_secs();
+        let wait = self.deadline.map_or(LONGEST_WAIT, |deadline| half(deadline).min(LONGEST_WAIT));
         if wait == 0 {
             return None;
         }

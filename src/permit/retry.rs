@@ -69,6 +69,12 @@ impl Patience {
     }
 }
 
+/// Does `work`, by `deadline`.
+pub(super) async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Error> {
+    let Some(deadline) = deadline else { return Ok(work.await) };
+    tokio::time::timeout_at(deadline, work).await.map_err(|_| Error::DeadlineExceeded)
+}
+
 /// Up to a twentieth of `wait`, so that clients refused together do not come back together.
 fn jitter(wait: Duration) -> Duration {
     wait.mul_f64(fastrand::f64() / 20.0)

@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::client::{Call, Environment, Permit};
-use super::error::{Error, KeyLevel};
+use super::error::Error;
 use super::retry::Repeat;
 use super::wire::{Listed, Page, Scope, made, read, tenant};
 use crate::domain::grant::Key;
@@ -74,8 +74,8 @@ impl Permit {
         let Scope { organization: _, project, environment } = self.scope().await?.clone();
         match (project, environment) {
             (Some(project), Some(environment)) => Ok(Environment { project, environment }),
-            (Some(_), None) => Err(Error::KeyScope { level: KeyLevel::Project }),
-            (None, _) => Err(Error::KeyScope { level: KeyLevel::Organization }),
+            (Some(_), None) => Err(Error::KeyScope { level: "project" }),
+            (None, _) => Err(Error::KeyScope { level: "organization" }),
         }
     }
 

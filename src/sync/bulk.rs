@@ -18,14 +18,15 @@ mod options;
 mod planner;
 pub mod problems;
 mod proof;
-mod reading;
 pub mod report;
 mod tally;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, Either, MaybeDone, maybe_done, select};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -34,8 +35,6 @@ pub use self::observer::{Nobody, Observer, Phase, Planned};
 pub use self::options::{BulkSyncError, Options};
 use self::planner::Planner;
 use self::problems::Cause;
-use self::proof::Proof;
-use self::reading::{RECORDS, Reading};
 use self::report::Report;
 use self::writer::Writer;
 use super::catalog::Catalog;
@@ -45,10 +44,16 @@ use crate::aws::queue::Why;
 use crate::domain::deprovision::Refusal;
 use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::policy::Policy;
-use crate::permit::{Counts, Error, Permit};
+use crate::permit::{Error, Permit};
 
 /// A chain of people who pass addresses on is followed so far in one run.
 const PASSED_ON: u32 = 8;
+
+/// Records that are read ahead of the planning.
+const RECORDS: usize = 1_024;
+
+/// The reading of a directory, on its way.
+type Reading<'a> = MaybeDone<BoxFuture<'a, Result<Summary, NotWhole>>>;
 
 /// A directory to sync into a Permit environment.
 pub struct BulkSync {
@@ -60,19 +65,6 @@ pub struct BulkSync {
     pub policy: Arc<Policy>,
     /// Where the people that a run changes are announced; `None`: there is no queue.
     pub looks: Option<Arc<Looks>>,
-}
-
-/// Why a run ends before its end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Stop {
-    OutOfTime,
-    Permit(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        if error == Error::DeadlineExceeded { Self::OutOfTime } else { Self::Permit(error) }
-    }
 }
 
 impl BulkSync {
@@ -94,15 +86,15 @@ impl BulkSync {
         let outcome = Box::pin(run.all()).await;
 
         let Run { mut report, permit, .. } = run;
-        report.permit_requests = since(before, permit.counts());
+        report.permit_requests = permit.counts().since(before);
         report.seconds = started.elapsed().as_secs_f64();
         let error = match outcome {
             Ok(directory) => {
                 report.complete = true;
                 directory.err()
             }
-            Err(Stop::OutOfTime) => None,
-            Err(Stop::Permit(source)) => {
+            Err(Error::DeadlineExceeded) => None,
+            Err(source) => {
                 return Err(BulkSyncError::Permit { source, report: Box::new(report) });
             }
         };
@@ -113,17 +105,6 @@ impl BulkSync {
                 Err(BulkSyncError::Directory { source, report: Box::new(report) })
             }
         }
-    }
-}
-
-/// The requests between two counts.
-fn since(before: Counts, after: Counts) -> Counts {
-    let Counts { read, write, bulk, throttled } = after;
-    Counts {
-        read: read - before.read,
-        write: write - before.write,
-        bulk: bulk - before.bulk,
-        throttled: throttled - before.throttled,
     }
 }
 
@@ -149,7 +130,7 @@ impl<'a> Run<'a> {
             policy: policy.clone(),
             permit,
             looks: looks.clone(),
-            census: Census::new(directory.source().clone(), options.take_over.clone()),
+            census: Census::new(directory.source().clone()),
             planner: Planner::new(policy.clone(), observer, &options),
             options,
             observer,
@@ -157,14 +138,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The whole run; the inner error: the directory was not read whole.
-    async fn all(&mut self) -> Result<Result<(), NotWhole>, Stop> {
+    /// The whole run. The outer error is Permit's, or the time is over; the inner one: the directory was not
+    /// read whole.
+    async fn all(&mut self) -> Result<Result<(), NotWhole>, Error> {
         let (records, mut received) = mpsc::channel(RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
-        let mut reading = Reading::new(directory.read(prefix.as_ref(), records));
-
-        let applier = reading.beside(Box::pin(self.take_census())).await?;
+        // The directory is read beside everything else.
+        let mut reading = maybe_done(directory.read(prefix.as_ref(), records));
+        let applier = match select(Box::pin(self.take_census()), &mut reading).await {
+            Either::Left((applier, _)) => applier?,
+            Either::Right(((), census)) => census.await?,
+        };
         let mut writer = Writer::new(applier.clone());
         let read = self.plan_all(&mut reading, &mut received, &mut writer).await;
         if read.is_err() {
@@ -201,20 +186,20 @@ impl<'a> Run<'a> {
     }
 
     /// Reads what Permit has.
-    async fn take_census(&mut self) -> Result<Arc<Applier>, Stop> {
+    async fn take_census(&mut self) -> Result<Arc<Applier>, Error> {
         let Self { permit, census, planner, observer, options, policy, directory, .. } = self;
         let catalog = Arc::new(Catalog::new(policy));
         let prefix = options.sub_prefix.as_ref().map(|prefix| directory.keys_under(prefix));
         let under = prefix.as_deref();
-        census.read(permit, &catalog, under, |address| planner.note_address(address), *observer).await?;
-        let ahead = permit.ahead();
-        planner.note_ahead(ahead);
+        census.read(permit, &catalog, under, |address| planner.emails.note(address), *observer).await?;
+        planner.ahead = permit.ahead();
         options.now = permit.time_of(options.now);
-        self.report.permit.users = self.census.users();
+        self.report.permit.users = self.census.listing.users;
         self.report.permit.owned = self.census.unseen().count() as u64;
-        let applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
-        let applier = applier.with_listing(prefix, self.census.users()).with_looks(self.looks.clone());
-        Ok(Arc::new(if self.options.dry_run { applier.dry() } else { applier }))
+        let mut applier = Applier::new(self.permit.clone(), self.policy.clone(), catalog);
+        (applier.prefix, applier.listed) = (prefix, self.census.listing.users.into());
+        (applier.looks, applier.is_dry) = (self.looks.clone(), self.options.dry_run);
+        Ok(Arc::new(applier))
     }
 
     /// Plans every record and writes full batches, until the directory has no more. The batches that were
@@ -224,18 +209,19 @@ impl<'a> Run<'a> {
         reading: &mut Reading<'_>,
         received: &mut mpsc::Receiver<Record>,
         writer: &mut Writer,
-    ) -> Result<Result<Summary, NotWhole>, Stop> {
+    ) -> Result<Result<Summary, NotWhole>, Error> {
         let mut records = Vec::with_capacity(RECORDS);
         let mut open = true;
-        while open || reading.goes_on() {
+        let goes_on = |reading: &Reading<'_>| matches!(reading, MaybeDone::Future(_));
+        while open || goes_on(reading) {
             let taken = tokio::select! {
-                () = reading.end(), if reading.goes_on() => continue,
+                () = &mut *reading, if goes_on(reading) => continue,
                 taken = received.recv_many(&mut records, RECORDS), if open && !writer.is_busy() => taken,
                 Some(applied) = writer.landed(), if !writer.is_idle() => {
-                    self.report.count(&mut self.census, applied, self.observer)?;
+                    self.report.count(&mut self.census, applied, self.observer, true)?;
                     continue;
                 }
-                () = until(self.options.deadline) => return Err(Stop::OutOfTime),
+                () = until(self.options.deadline) => return Err(Error::DeadlineExceeded),
             };
             open = taken > 0;
             records.drain(..).filter_map(|record| self.plan(record)).for_each(|item| writer.put(item));
@@ -245,7 +231,8 @@ impl<'a> Run<'a> {
             // The planning is all computation: let others on this thread run too.
             tokio::task::yield_now().await;
         }
-        Ok(reading.outcome())
+        let nothing = || Err(NotWhole("the reading of the directory stopped without a result".into()));
+        Ok(Pin::new(reading).take_output().unwrap_or_else(nothing))
     }
 
     fn plan(&mut self, record: Record) -> Option<Item> {
@@ -257,38 +244,36 @@ impl<'a> Run<'a> {
                     self.census.name(&key);
                 }
                 self.report.pool.users += 1;
-                let cause = Cause::of_record(&reason);
-                self.observer.rejected(&user, None, &cause);
-                self.report.reject_person(&user, reason, cause);
+                self.report.reject_person(self.observer, (&user, None), &reason, Cause::of_record(&reason));
                 None
             }
         }
     }
 
     /// Whether there is time, and nobody has called the run off.
-    fn go_on(&self) -> Result<(), Stop> {
+    fn go_on(&self) -> Result<(), Error> {
         let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_late || self.observer.calls_off() { Err(Stop::OutOfTime) } else { Ok(()) }
+        if is_late || self.observer.calls_off() { Err(Error::DeadlineExceeded) } else { Ok(()) }
     }
 
     /// Sends what is left, and waits for all of it.
-    async fn land(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+    async fn land(&mut self, writer: &mut Writer) -> Result<(), Error> {
         writer.send_all();
         let mut outcome = Ok(());
         while let Some(applied) = writer.landed().await {
-            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer));
+            outcome = outcome.and(self.report.count(&mut self.census, applied, self.observer, true));
         }
-        self.planner.settled();
+        self.planner.emails.settled();
         outcome?;
         self.go_on()
     }
 
     /// Plans those who wait for an address again, as long as that lets any of them go.
-    async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+    async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Error> {
         for _ in 0..PASSED_ON {
-            let before = self.planner.waiting();
+            let before = self.planner.waiting.len();
             self.write_waiting(false, writer).await?;
-            if self.planner.waiting() == 0 || self.planner.waiting() == before {
+            if self.planner.waiting.is_empty() || self.planner.waiting.len() == before {
                 break;
             }
         }
@@ -296,8 +281,12 @@ impl<'a> Run<'a> {
     }
 
     /// `last`: those who still wait are synced without the address.
-    async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
+    async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Error> {
         let items = self.planner.plan_waiting(last, &mut self.census, &mut self.report);
+        self.write(items, writer).await
+    }
+
+    async fn write(&mut self, items: Vec<Item>, writer: &mut Writer) -> Result<(), Error> {
         items.into_iter().for_each(|item| writer.put(item));
         self.land(writer).await
     }
@@ -320,17 +309,6 @@ impl<'a> Run<'a> {
     fn refuse(&mut self, refusal: Refusal) {
         self.report.can_be_approved = matches!(refusal, Refusal::TooMany { .. });
         self.report.refused = Some(refusal.to_string());
-    }
-
-    async fn prove(&mut self, applier: &Applier) -> Result<bool, Stop> {
-        let (rule, now) = (self.policy.deprovision, self.options.now);
-        let Self { census, report, observer, policy, .. } = self;
-        let (deadline, sends_looks) = (self.options.deadline, self.looks.is_some());
-        let observer = *observer;
-        let source = self.directory.source();
-        Proof { census, report, applier, observer, policy, source, sends_looks, rule, now, deadline }
-            .prove()
-            .await
     }
 }
 

@@ -125,27 +125,9 @@ impl Catalog {
         }
     }
 
-    /// Of `grants`, those whose resource instance Permit lacks. One that the policy creates is made.
-    pub async fn without_instance(
-        &self,
-        permit: &Permit,
-        policy: &Policy,
-        grants: BTreeSet<&Grant>,
-    ) -> Result<BTreeMap<Grant, Missing>, Error> {
-        self.lacking(permit, policy, grants, true).await
-    }
-
-    /// The same, and makes none: one that the policy creates is not lacking.
-    pub async fn would_lack(
-        &self,
-        permit: &Permit,
-        policy: &Policy,
-        grants: BTreeSet<&Grant>,
-    ) -> Result<BTreeMap<Grant, Missing>, Error> {
-        self.lacking(permit, policy, grants, false).await
-    }
-
-    async fn lacking(
+    /// Of `grants`, those whose resource instance Permit lacks. One that the policy creates is not lacking;
+    /// it is made, if this `creates`.
+    pub async fn lacking(
         &self,
         permit: &Permit,
         policy: &Policy,
@@ -208,6 +190,14 @@ impl Catalog {
     pub fn peek(&self) -> Option<Arc<Known>> {
         let guard = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         guard.as_ref().filter(|(asked, _)| asked.elapsed() < TTL).map(|(_, known)| known.clone())
+    }
+
+    /// What is known already, or else what Permit answers.
+    pub async fn known(&self, permit: &Permit) -> Result<Arc<Known>, Error> {
+        match self.peek() {
+            Some(known) => Ok(known),
+            None => self.ask(permit).await,
+        }
     }
 
     /// Asks Permit, all side by side.

@@ -27,13 +27,13 @@ use tokio::time::Instant;
 
 use self::addresses::Addresses;
 use self::batch::{
-    Batch, Count, Refreshed, applied, by_size, cut, is_internal, may_be_unseen, pause, planned, take_back,
+    Batch, Count, applied, by_size, cut, is_internal, may_be_unseen, pause, planned, take_back,
 };
-use self::calls::{Failed, Sent};
+use self::calls::Failed;
 pub use self::deletion::{Deleted, IsDoomed};
 pub use self::late::Recent;
 pub(in crate::sync) use self::reading::{Listed, MISSED};
-pub use self::target::{Item, Second, Target};
+pub use self::target::{Call, Item, Second, Target};
 use self::tenants::Tenants;
 use super::catalog::Catalog;
 use super::looks::{Looks, Notice};
@@ -62,25 +62,26 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Carries plans out. Shared by everything that writes in one run.
 pub struct Applier {
-    permit: Permit,
+    pub(in crate::sync) permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     /// Every user that is read back has a key that begins so.
-    prefix: Option<String>,
-    /// About how many users a listing goes through.
-    listed: AtomicU64,
+    pub(crate) prefix: Option<String>,
+    /// About how many users a listing goes through: where many are to be read, that is fewer requests than
+    /// reading each alone.
+    pub(crate) listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
     embedded: Mutex<Option<bool>>,
     /// What Permit was found to do with addresses.
     addresses: Addresses,
     /// Where looks are sent ahead of changes.
-    looks: Option<Arc<Looks>>,
+    pub(crate) looks: Option<Arc<Looks>>,
     /// What bulk calls wrote a moment ago; `None`: nobody is settled twice.
-    recent: Option<Arc<Recent>>,
+    pub(crate) recent: Option<Arc<Recent>>,
     /// One batch of changes is read and written at a time.
     changing: Mutex<()>,
-    /// Nothing is written.
-    is_dry: bool,
+    /// Nothing is written: it says of each user what it would have done.
+    pub(crate) is_dry: bool,
     /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
     tenants: Mutex<Option<Tenants>>,
     faults: AtomicU32,
@@ -123,79 +124,41 @@ impl Applier {
         }
     }
 
-    /// Says what a listing costs: where many are to be read, reading all `users` whose key begins with
-    /// `prefix` is fewer requests than reading each alone.
-    #[must_use]
-    pub fn with_listing(self, prefix: Option<String>, users: u64) -> Self {
-        Self { prefix, listed: AtomicU64::new(users), ..self }
-    }
-
-    /// Has the people that this changes looked at again.
-    #[must_use]
-    pub fn with_looks(self, looks: Option<Arc<Looks>>) -> Self {
-        Self { looks, ..self }
-    }
-
-    /// Keeps in mind what bulk calls wrote, with others who do.
-    #[must_use]
-    pub fn remembering(self, recent: Arc<Recent>) -> Self {
-        Self { recent: Some(recent), ..self }
-    }
-
     /// Whether what this wrote may be seen late.
     pub(in crate::sync) fn may_be_late(&self) -> bool {
         self.permit.may_be_late()
-    }
-
-    /// Makes it write nothing: it says of each user what it would have done.
-    #[must_use]
-    pub fn dry(self) -> Self {
-        Self { is_dry: true, ..self }
     }
 
     /// Brings every user to what Permit should know of them, or says why not.
     ///
     /// At most [`MAX_BULK_USERS`](crate::permit::MAX_BULK_USERS) items; no user twice. Every step may be
     /// repeated, and may run beside another instance that does the same.
-    pub async fn settle(&self, mut items: Vec<Item>) -> Applied {
-        let mut applied = Applied::default();
+    pub async fn settle(&self, items: Vec<Item>) -> Applied {
+        let mut settled = Vec::new();
+        let stopped = self.settle_into(items, &mut settled).await.err();
+        Applied { settled, stopped }
+    }
+
+    async fn settle_into(&self, mut items: Vec<Item>, settled: &mut Vec<Settled>) -> Result<(), Error> {
         // Before anything is asked for them: they may name thousands of instances.
-        applied.settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
+        settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
+        if !self.is_dry {
+            self.make_tenants(&mut items).await?;
+        }
+        self.check_instances(&mut items).await?;
         if self.is_dry {
-            if let Err(error) = self.check_instances(&mut items).await {
-                applied.stopped = Some(error);
-                return applied;
-            }
-            let planned = |item: Item| {
+            settled.extend(items.into_iter().map(|item| {
                 let plan = item.plan();
                 item.settled(plan)
-            };
-            applied.settled.extend(items.into_iter().map(planned));
-            return applied;
+            }));
+            return Ok(());
         }
-        if let Err(error) = self.make_tenants(&mut items).await {
-            applied.stopped = Some(error);
-            return applied;
-        }
-        if let Err(error) = self.check_instances(&mut items).await {
-            applied.stopped = Some(error);
-            return applied;
-        }
-        let items = match self.try_addresses(items, &mut applied.settled).await {
-            Ok(items) => items,
-            Err(error) => {
-                applied.stopped = Some(error);
-                return applied;
-            }
-        };
+        let items = self.try_addresses(items, settled).await?;
         let mut todo: Vec<Batch> = by_size(items).into_iter().map(Batch::new).collect();
         while let Some(batch) = todo.pop() {
-            if let Err(error) = self.step(batch, &mut todo, &mut applied.settled).await {
-                applied.stopped = Some(error);
-                break;
-            }
+            self.step(batch, &mut todo, settled).await?;
         }
-        applied
+        Ok(())
     }
 
     async fn step(
@@ -227,10 +190,10 @@ impl Applier {
         self.announce(&mut items, &plans).await;
         items.iter_mut().zip(&plans).for_each(|(item, plan)| item.begins(plan));
         match self.send(permit, &plans, until).await {
-            Ok(sent) => {
+            Ok(roles_too) => {
                 self.faults.store(0, Ordering::Relaxed);
-                self.wrote(&plans, sent.roles_too);
-                let unassigned = applied(items, plans, &sent, settled);
+                self.wrote(&plans, roles_too);
+                let unassigned = applied(items, plans, roles_too, settled);
                 if !unassigned.is_empty() {
                     todo.push(Batch::new(unassigned));
                 }
@@ -280,7 +243,7 @@ impl Applier {
         }
         self.refused_addresses(&mut items, &addresses);
         let waits = !waited && may_be_unseen(&error);
-        let Refreshed { items, moved } = self.refresh(items, plans, settled, waits).await?;
+        let (items, moved) = self.refresh(items, plans, settled, waits).await?;
         let waited = waited || (waits && !moved);
         if items.is_empty() {
             return Ok(());
@@ -336,19 +299,20 @@ impl Applier {
     /// Reads what Permit knows now. Users who now match were written by the failed call: they are settled.
     ///
     /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they
-    /// are repeated until one tells something new.
+    /// are repeated until one tells something new. Gives those who are left, and whether anything is other
+    /// than the plans took it to be.
     async fn refresh(
         &self,
         items: Vec<Item>,
         plans: Vec<Plan>,
         settled: &mut Vec<Settled>,
         waits: bool,
-    ) -> Result<Refreshed, Error> {
+    ) -> Result<(Vec<Item>, bool), Error> {
         let began = Instant::now();
         let mut pauses = LATE_PAUSES.iter().filter(|_| waits && began.elapsed() < LATE);
         let (taken, mut found) = loop {
             let taken = Instant::now();
-            let found = self.read(items.iter().map(|item| item.target.key())).await?;
+            let found = self.read(&self.permit, items.iter().map(|item| item.target.key())).await?;
             let is_news =
                 |(item, tried): (&Item, &Plan)| item.would_plan(found.get(item.target.key())) != *tried;
             match pauses.next() {
@@ -356,25 +320,25 @@ impl Applier {
                 _ => break (taken, found),
             }
         };
-        let mut refreshed = Refreshed { items: Vec::new(), moved: false };
+        let (mut left, mut moved) = (Vec::new(), false);
         for (mut item, tried) in items.into_iter().zip(plans) {
             let actual = found.remove(item.target.key());
             item.see(actual, taken);
             match item.plan() {
                 Plan::Unchanged => {
-                    refreshed.moved = true;
+                    moved = true;
                     settled.push(item.settled(tried));
                 }
                 refused @ Plan::Refused(_) => {
-                    refreshed.moved = true;
+                    moved = true;
                     settled.push(item.settled(refused));
                 }
                 plan => {
-                    refreshed.moved |= plan != tried;
-                    refreshed.items.push(item);
+                    moved |= plan != tried;
+                    left.push(item);
                 }
             }
         }
-        Ok(refreshed)
+        Ok((left, moved))
     }
 }

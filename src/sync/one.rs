@@ -8,19 +8,18 @@ pub mod sign_in;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::future::try_join_all;
-
 use tokio::time::Instant;
 
 pub use self::outcome::{LeftOut, SyncError, Synced};
 use super::catalog::{Catalog, Known, Missing};
 use super::looks::{Looks, MOST_LOOKS, Notice, WINDOW};
+use super::roles::Roles;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, UserKey};
 use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Attempt, Desired, Policy, Untold};
-use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit, Turn};
+use crate::permit::{Error, Permit, Turn};
 
 /// How often a plan is made anew before the person is left to a later run. Two environments that sign the
 /// same person in at once need two; a missing role and a taken e-mail cost one each.
@@ -80,8 +79,9 @@ pub struct Sync<'a> {
     catalog: &'a Catalog,
     desired: Desired,
     /// Role assignments that may be ours although no ledger names them.
-    claims: BTreeSet<Grant>,
-    ahead: Option<Ahead<'a>>,
+    pub(super) claims: BTreeSet<Grant>,
+    /// How looks are sent ahead of writes.
+    pub(super) ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
     /// The holder of the address was asked for.
     asked_for_email: bool,
@@ -130,18 +130,6 @@ impl<'a> Sync<'a> {
             acknowledged: 0,
             done: Synced::default(),
         }
-    }
-
-    /// With these role assignments, which may be ours although no ledger names them.
-    #[must_use]
-    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
-        Self { claims, ..self }
-    }
-
-    /// With looks sent ahead of writes.
-    #[must_use]
-    pub fn ahead(self, ahead: Option<Ahead<'a>>) -> Self {
-        Self { ahead, ..self }
     }
 
     /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a
@@ -207,8 +195,7 @@ impl<'a> Sync<'a> {
     async fn round(&mut self, seen: &Snapshot) -> Result<Step, SyncError> {
         let actual = seen.facts.as_ref();
         let mut plan = Plan::claiming(&self.desired, actual, &self.claims);
-        let lacking =
-            self.catalog.without_instance(&self.permit, self.policy, plan.grants().collect()).await?;
+        let lacking = self.catalog.lacking(&self.permit, self.policy, plan.grants().collect(), true).await?;
         if !lacking.is_empty() {
             for (grant, missing) in lacking {
                 self.desired.grants.remove(&grant);
@@ -257,13 +244,13 @@ impl<'a> Sync<'a> {
     }
 
     async fn change(&mut self, change: Change, seen: &Snapshot) -> Result<Step, Error> {
-        let Change { key, revoke, write, grant } = change;
+        let Change { key: _, revoke, write, grant } = change;
         self.stood(seen);
         self.announce(&grant).await;
         let permit = self.permit.not_after(seen.good_until());
 
         self.turn = Turn::Delete;
-        unassign_all(&permit, &key, &revoke).await?;
+        self.send(Roles::Unassign, &permit, &revoke).await?;
         self.done.changed |= !revoke.is_empty();
         self.done.revoked.extend(revoke);
         self.turn = Turn::Write;
@@ -274,7 +261,7 @@ impl<'a> Sync<'a> {
         }
         // From here on one of them may stand, and the ledger may be another.
         self.claims.extend(grant.iter().cloned());
-        assign_all(&permit, &key, &grant).await?;
+        self.send(Roles::Assign, &permit, &grant).await?;
         self.done.changed |= !grant.is_empty();
         let is_sure = self.announced.as_ref().is_some_and(|announced| announced.is_sure);
         if grant.is_empty() && (is_sure || !replaces) {
@@ -292,6 +279,11 @@ impl<'a> Sync<'a> {
             self.claims.extend(appeared(self.policy, self.stood.as_ref().unwrap_or(&BTreeSet::new()), facts));
         }
         Ok(Step::Read(after))
+    }
+
+    async fn send(&self, roles: Roles, permit: &Permit, grants: &BTreeSet<Grant>) -> Result<(), Error> {
+        let grants: Vec<_> = grants.iter().map(|grant| (self.desired.key.clone(), grant.clone())).collect();
+        roles.send(permit, &grants, MANY).await.map_err(|(error, _)| error)
     }
 
     /// What stands in no ledger, as it was before the first write.
@@ -351,28 +343,4 @@ pub fn leave_out(
         }
     });
     left_out
-}
-
-/// Assigns role assignments: each by a call of its own, or many by bulk calls.
-async fn assign_all(permit: &Permit, key: &UserKey, grants: &BTreeSet<Grant>) -> Result<(), Error> {
-    if grants.len() < MANY {
-        return try_join_all(grants.iter().map(|grant| permit.assign(key, grant))).await.map(drop);
-    }
-    let grants: Vec<_> = grants.iter().map(|grant| (key.clone(), grant.clone())).collect();
-    for chunk in grants.chunks(MAX_BULK_ASSIGNMENTS) {
-        permit.bulk_assign(chunk).await?;
-    }
-    Ok(())
-}
-
-/// Takes role assignments back: each by a call of its own, or many by bulk calls.
-async fn unassign_all(permit: &Permit, key: &UserKey, grants: &BTreeSet<Grant>) -> Result<(), Error> {
-    if grants.len() < MANY {
-        return try_join_all(grants.iter().map(|grant| permit.unassign(key, grant))).await.map(drop);
-    }
-    let grants: Vec<_> = grants.iter().map(|grant| (key.clone(), grant.clone())).collect();
-    for chunk in grants.chunks(MAX_BULK_ASSIGNMENTS) {
-        permit.bulk_unassign(chunk).await?;
-    }
-    Ok(())
 }

@@ -136,16 +136,12 @@ pub fn change_lag(lag: SignedDuration) {
 
 /// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
 pub fn permit(before: Counts, now: Counts) {
-    let Counts { read, write, bulk, throttled } = now;
-    let kinds = [
-        (RequestKind::Read, read, before.read),
-        (RequestKind::Write, write, before.write),
-        (RequestKind::Bulk, bulk, before.bulk),
-    ];
-    for (kind, now, before) in kinds {
-        counter!("PermitRequests", "kind" => kind.as_str()).increment(now.saturating_sub(before));
+    let Counts { read, write, bulk, throttled } = now.since(before);
+    let kinds = [(RequestKind::Read, read), (RequestKind::Write, write), (RequestKind::Bulk, bulk)];
+    for (kind, count) in kinds {
+        counter!("PermitRequests", "kind" => kind.as_str()).increment(count);
     }
-    counter!("PermitThrottled").increment(throttled.saturating_sub(before.throttled));
+    counter!("PermitThrottled").increment(throttled);
 }
 
 /// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`,

@@ -27,7 +27,7 @@ struct Pool(Arc<Mutex<BTreeMap<String, Identity>>>);
 
 impl Pool {
     fn put(&self, key: &str, groups: &[&str]) {
-        let identity = Identity { source: Source::user_pool(POOL), ..person(key, &[], groups) };
+        let identity = Identity { source: Source::named(POOL), ..person(key, &[], groups) };
         self.0.lock().unwrap().insert(key.to_owned(), identity);
     }
 
@@ -43,7 +43,7 @@ impl Pool {
 #[async_trait]
 impl Lookup for Pool {
     fn source(&self) -> &Source {
-        static SOURCE: std::sync::LazyLock<Source> = std::sync::LazyLock::new(|| Source::user_pool(POOL));
+        static SOURCE: std::sync::LazyLock<Source> = std::sync::LazyLock::new(|| Source::named(POOL));
         &SOURCE
     }
 
@@ -237,8 +237,7 @@ async fn a_role_without_an_owner_is_taken_back_from_those_too_whom_the_breaker_k
     let orphaned = UserState::new().attribute("handoff", ledger).role("default/viewer").role("default/admin");
     world.sandbox.seed_users([("u1".to_owned(), orphaned)]).unwrap();
     let lead = Lead { key: UserKey::new("u1").unwrap(), grants: ["default/admin".parse().unwrap()].into() };
-    let look =
-        Message::look(Source::user_pool(POOL), lead, Why::Written, 0).to_body(&POLICY.parse().unwrap());
+    let look = Message::look(Source::named(POOL), lead, Why::Written, 0).to_body(&POLICY.parse().unwrap());
     assert!(world.run(&[serde_json::from_str(&look).unwrap()]).await.is_empty());
     assert_eq!(world.roles("u1"), ["default/viewer"]);
 }

@@ -42,7 +42,7 @@ struct Pool {
 impl Pool {
     fn new() -> Self {
         let (groups, readings) = (Mutex::new(GROUPS[1]), AtomicI64::new(0));
-        Self { source: Source::user_pool("local_pool"), groups, readings }
+        Self { source: Source::named("local_pool"), groups, readings }
     }
 
     fn read(&self) -> Identity {

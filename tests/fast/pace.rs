@@ -43,8 +43,7 @@ impl Timed {
 
 /// Sign-ins of an environment that remembers nothing of who was unchanged.
 fn sign_ins(sandbox: &Sandbox, queue: &Timed, is_readable: bool) -> SignIn {
-    let readable: BTreeSet<Source> =
-        is_readable.then(|| Source::user_pool("local_pool")).into_iter().collect();
+    let readable: BTreeSet<Source> = is_readable.then(|| Source::named("local_pool")).into_iter().collect();
     let (budget, cache_ttl) = (Duration::from_secs(60), Duration::ZERO);
     let settings =
         Settings { budget, cache_ttl, on_failure: OnFailure::Admit, readable, write_pause: WRITE_PAUSE };

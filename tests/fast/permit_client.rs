@@ -57,7 +57,7 @@ fn grants(texts: &[&str]) -> BTreeSet<Grant> {
 
 fn user(text: &str, roles: &[&str]) -> UserWrite {
     let ledger = Ledger {
-        source: Source::user_pool("eu-west-1_test"),
+        source: Source::named("eu-west-1_test"),
         grants: grants(roles),
         missing_since: None,
         as_of: None,

@@ -42,7 +42,7 @@ fn looking(permit: &Permit, pool: &Pool, dead: &Dead) -> Reconcile {
 fn look(key: &str, grants: &[&str]) -> String {
     let grants = grants.iter().map(|grant| grant.parse().unwrap()).collect();
     let lead = Lead { key: UserKey::new(key).unwrap(), grants };
-    Message::look(Source::user_pool("local_pool"), lead, Why::Written, 0).to_body(&policy())
+    Message::look(Source::named("local_pool"), lead, Why::Written, 0).to_body(&policy())
 }
 
 async fn run(reconcile: &Reconcile, permit: &Permit, bodies: &[String]) -> Answer {
@@ -265,7 +265,7 @@ async fn one_message_may_name_many_people_and_many_messages_one() {
     keys.iter().for_each(|key| pool.put(person(key, &[], &["admins"])));
     let leads = keys.iter().map(|key| Lead { key: UserKey::new(key).unwrap(), grants: [].into() });
     let Message::Look(mut many) = Message::look(
-        Source::user_pool("local_pool"),
+        Source::named("local_pool"),
         Lead { key: UserKey::new("u0").unwrap(), grants: [].into() },
         Why::Written,
         0,

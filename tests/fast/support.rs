@@ -124,8 +124,7 @@ impl Pool {
 #[async_trait]
 impl Lookup for Pool {
     fn source(&self) -> &Source {
-        static SOURCE: std::sync::LazyLock<Source> =
-            std::sync::LazyLock::new(|| Source::user_pool("local_pool"));
+        static SOURCE: std::sync::LazyLock<Source> = std::sync::LazyLock::new(|| Source::named("local_pool"));
         &SOURCE
     }
 

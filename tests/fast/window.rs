@@ -85,9 +85,9 @@ async fn looked_at(count: usize) {
     let pool = Arc::new(Pool(Arc::new(Mutex::new(known.collect()))));
     let reconcile = Reconcile::new(permit.clone(), policy(), vec![pool], None, None);
     let lead = |key: &String| Lead { key: UserKey::new(key).unwrap(), grants: [].into() };
-    let bodies = keys.iter().map(|key| {
-        Message::look(Source::user_pool("local_pool"), lead(key), Why::SignIn, 0).to_body(&policy())
-    });
+    let bodies = keys
+        .iter()
+        .map(|key| Message::look(Source::named("local_pool"), lead(key), Why::SignIn, 0).to_body(&policy()));
     let records: Vec<Value> =
         bodies.enumerate().map(|(n, body)| json!({"messageId": n.to_string(), "body": body})).collect();
     let batch = serde_json::from_value(json!({ "Records": records })).unwrap();

@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::assignments::RoleAssignment;
-use super::tenants::TenantCreate;
 use super::users::{self, UserCreate};
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
@@ -61,8 +60,8 @@ pub(super) fn delete_users(world: &mut World, call: &mut Call) -> Result<Reply, 
 }
 
 pub(super) fn create_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let Operations::<TenantCreate> { operations } = call.body()?;
-    each(world, operations, |world, tenant| tenant.add(world).map(drop))
+    let Operations { operations } = call.body()?;
+    each(world, operations, |world, tenant| world.add_tenant(tenant).map(drop))
 }
 
 pub(super) fn delete_tenants(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::ids::{Kind, id};
-use crate::settings::{KeyScope, Settings};
+use crate::settings::{KeyScope, ORGANIZATION, Settings};
 use crate::world::date_time;
 
 pub(super) fn scope(_: &Settings, call: &Call) -> Result<Reply, ApiError> {
@@ -22,10 +22,10 @@ pub(super) fn scope(_: &Settings, call: &Call) -> Result<Reply, ApiError> {
 }
 
 pub(super) fn stats(settings: &Settings, call: &Call) -> Result<Reply, ApiError> {
-    let Settings { organization, stats, .. } = settings;
+    let stats = settings.stats;
     let named = call.param("org_id");
     let organization_id = id(Kind::Organization, 1);
-    if named != organization && named != organization_id.to_string() {
+    if named != ORGANIZATION && named != organization_id.to_string() {
         return Err(ApiError::not_found("Organization"));
     }
     if stats.forbidden {
@@ -34,13 +34,13 @@ pub(super) fn stats(settings: &Settings, call: &Call) -> Result<Reply, ApiError>
     let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let usage = |mau: u64| json!({ "mau": mau, "tenants": 1, "monthly_tenants": [], "month": now.month(), "year": now.year() });
     Ok(Reply::ok(&json!({
-        "key": organization,
+        "key": ORGANIZATION,
         "id": organization_id,
         "is_enterprise": false,
         "usage_limits": { "mau": stats.mau_limit, "tenants": 50, "billing_tier": "trial" },
         "created_at": date_time(0),
         "updated_at": date_time(0),
-        "name": organization,
+        "name": ORGANIZATION,
         "settings": {},
         "stats": { "projects": 1, "environments": 1, "users": 0 },
         "historical_usage": {

@@ -1,20 +1,10 @@
 //! `tenants` and `resource_instances`.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::call::{Call, Reply};
 use crate::error::ApiError;
-use crate::world::{Instance, Size, Tenant, User, World, now_ms};
-
-/// `TenantCreate`.
-#[derive(Debug, Deserialize)]
-pub(super) struct TenantCreate {
-    key: String,
-    name: String,
-    description: Option<String>,
-    attributes: Option<Box<RawValue>>,
-}
+use crate::world::{Instance, Size, User, World};
 
 /// `ResourceInstanceCreate`.
 #[derive(Debug, Deserialize)]
@@ -22,13 +12,6 @@ struct InstanceCreate {
     key: String,
     tenant: String,
     resource: String,
-}
-
-impl TenantCreate {
-    pub(super) fn add(self, world: &mut World) -> Result<u32, ApiError> {
-        let Self { key, name, description, attributes } = self;
-        world.add_tenant(Tenant { key: key.into(), name, description, attributes, created_ms: now_ms() })
-    }
 }
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
@@ -42,8 +25,8 @@ pub(super) fn get(world: &mut World, call: &mut Call) -> Result<Reply, ApiError>
 }
 
 pub(super) fn create(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    let tenant: TenantCreate = call.body()?;
-    let serial = world.change(Size::Single, |world| tenant.add(world))?;
+    let tenant = call.body()?;
+    let serial = world.change(Size::Single, |world| world.add_tenant(tenant))?;
     Ok(Reply::ok(&world.tenant_read(serial)))
 }
 

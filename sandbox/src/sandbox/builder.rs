@@ -43,7 +43,7 @@ pub enum StartError {
     #[error("the seed does not fit")]
     Seed(#[from] SeedError),
     /// A mistake in the sandbox itself.
-    #[error("the sandbox is broken: {0}")]
+    #[error("the sandbox is broken: its contract.json cannot be used: {0}")]
     Contract(String),
 }
 
@@ -66,9 +66,6 @@ impl Default for Builder {
             port: 0,
             api_key: API_KEY.to_owned(),
             settings: Settings {
-                organization: "acme".to_owned(),
-                project: "default".to_owned(),
-                environment: "dev".to_owned(),
                 keys: BTreeMap::new(),
                 retry_after: RetryAfter::default(),
                 pdp: Pdp::default(),
@@ -107,14 +104,6 @@ impl Builder {
     #[must_use]
     pub fn key(mut self, key: &str, scope: KeyScope) -> Self {
         self.settings.keys.insert(key.to_owned(), scope);
-        self
-    }
-
-    /// The keys of project and environment, instead of `default` and `dev`.
-    #[must_use]
-    pub fn environment(mut self, project: &str, environment: &str) -> Self {
-        project.clone_into(&mut self.settings.project);
-        environment.clone_into(&mut self.settings.environment);
         self
     }
 
@@ -226,7 +215,7 @@ impl Builder {
         let (listener, address) = listening.await.map_err(|source| StartError::Listen { port, source })?;
         let (end, ended) = watch::channel(false);
         let shared = Arc::new(Shared {
-            contract: Contract::shared().map_err(|error| StartError::Contract(error.to_string()))?,
+            contract: Contract::shared().map_err(StartError::Contract)?,
             world: Mutex::new(world),
             settings: Mutex::new(settings),
             limiter: Mutex::new(Limiter::new(limits, speedup)),

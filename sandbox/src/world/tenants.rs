@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -11,13 +12,14 @@ use crate::ids::Kind;
 use crate::rows::Row;
 use crate::semantics::PostExistingTenant;
 
-/// A tenant.
-#[derive(Debug, Clone)]
+/// A tenant; `TenantCreate` is one that is made now.
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Tenant {
     pub(crate) key: Arc<str>,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) attributes: Option<Box<RawValue>>,
+    #[serde(skip, default = "now_ms")]
     pub(crate) created_ms: i64,
 }
 

@@ -186,8 +186,10 @@ fn case(mut table: Table<'_, '_>) -> Option<Case> {
 }
 
 fn door(table: &mut Table<'_, '_>) -> Option<DoorName> {
-    let is_missing = table.peek("door").is_none();
-    let Some((name, at)) = table.text("door") else { return is_missing.then_some(DoorName::Pool) };
+    let before = table.faults.count();
+    let Some((name, at)) = table.text("door") else {
+        return (table.faults.count() == before).then_some(DoorName::Pool);
+    };
     let door = DOORS.iter().find(|(known, _)| *known == name).map(|(_, door)| *door);
     if door.is_none() {
         let near = did_you_mean(name, DOORS.iter().map(|(name, _)| *name));

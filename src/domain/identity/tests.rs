@@ -1,3 +1,5 @@
+mod made_up;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -38,7 +40,7 @@ fn an_address_is_the_same_in_any_case_and_no_other() {
 
 #[test]
 fn a_source_is_written_as_it_is_called() {
-    assert_eq!(Source::user_pool("eu-west-1_abc").to_string(), "eu-west-1_abc");
+    assert_eq!(Source::named("eu-west-1_abc").to_string(), "eu-west-1_abc");
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn what_is_no_email_is_left_out() {
 
 #[test]
 fn a_cognito_issuer_is_its_user_pool() {
-    let pool = Source::user_pool("eu-west-1_abc");
+    let pool = Source::named("eu-west-1_abc");
     for host in ["cognito-idp", "issuer-cognito-idp"] {
         for domain in ["amazonaws.com", "amazonaws.com.cn"] {
             assert_eq!(Source::issuer(&format!("https://{host}.eu-west-1.{domain}/eu-west-1_abc")), pool);

@@ -34,7 +34,7 @@ fn person(key: &str, attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Id
     let attributes = attributes.iter().copied().chain([("sub", key)]);
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());
-    let identity = Identity::from_user_attributes(Source::user_pool("pool"), attributes, groups, true);
+    let identity = Identity::from_user_attributes(Source::named("pool"), attributes, groups, true);
     identity.unwrap().on(Evidence::read_at(time(10)))
 }
 
@@ -266,7 +266,7 @@ prop_compose! {
             attributes.insert("locale".into(), locale.into());
         }
         if let Some((grants, adopted, source, seconds)) = ledger {
-            let source = Source::user_pool(source);
+            let source = Source::named(source);
             let refused_email = refused.map(|(why, email)| RefusedEmail::new(why, &Email::new(email).unwrap()));
             let ledger = Ledger { source, grants, missing_since: None, as_of: seconds.map(time), adopted, email_unverified: false, refused_email, names: Names { first: names.0, last: names.1 } };
             attributes.insert(LEDGER.into(), ledger.to_value());

@@ -131,7 +131,7 @@ mod tests {
 
     /// Whether it is copied to Permit.
     fn is_written(kind: Kind, value: &Value) -> bool {
-        let attributes = [("x".to_owned(), value.clone())].into();
+        let attributes = [("x".to_owned(), value.clone())];
         let key = UserKey::new("u").unwrap();
         let identity = Identity::new(key, Source::named("s"), attributes, false, None, true, Told::all());
         let attribute = CopiedAttribute { from: "x".to_owned(), to: "x".to_owned(), kind: Some(kind) };

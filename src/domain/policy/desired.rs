@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rule, RuleResource};
-use crate::domain::facts::{Facts, Ledger, WhyRefused};
+use crate::domain::facts::{Facts, Ledger, WhyRefused, as_text};
 use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::identity::{Email, Evidence, Source, UserKey};
 use crate::domain::names::Names;
 use crate::domain::redacted_debug;
 
 /// What should be of one person: the identity, put through the policy.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Desired {
     /// The user's key.
     pub key: UserKey,
@@ -38,6 +38,7 @@ pub struct Desired {
     pub lacks: Names,
     /// Every attribute that the policy names, by Permit's name; `None`: it should not be there. One that
     /// is not told is missing here, and is left as it is.
+    #[serde(with = "as_text")]
     pub attributes: BTreeMap<String, Option<Value>>,
     /// The role assignments that they should have.
     pub grants: BTreeSet<Grant>,
@@ -108,7 +109,7 @@ impl Desired {
 }
 
 /// The grants that a rule might make, could its conditions be told.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Untold {
     tenant: Option<Key>,
     resource: Option<RuleResource>,

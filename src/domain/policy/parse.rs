@@ -20,6 +20,9 @@ use crate::domain::table::{Faults, Table, Text, one_or_many};
 /// The name that Permit takes for no attribute.
 const RESERVED: &str = "type";
 
+/// The longest grace: ten years.
+const MAX_GRACE_HOURS: u32 = 10 * 365 * 24;
+
 /// What is wrong with a policy: all of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvalidPolicy(pub Vec<Fault>);
@@ -274,18 +277,7 @@ fn deprovision(table: Option<Table<'_, '_>>) -> Deprovision {
     read.missing = table.word("missing", &missing).unwrap_or(read.missing);
     let disabled = [("keep", WhenDisabled::Keep), ("unassign", WhenDisabled::Unassign)];
     read.disabled = table.word("disabled", &disabled).unwrap_or(read.disabled);
-    if let Some((hours, at)) = table.decimal("grace_hours") {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "held against the range first"
-        )]
-        if hours.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&hours) {
-            read.grace_hours = hours as u32;
-        } else {
-            table.faults.add(&at, "`grace_hours` is a number of hours, 0 or more");
-        }
-    }
+    read.grace_hours = table.number("grace_hours", MAX_GRACE_HOURS).unwrap_or(read.grace_hours);
     if let Some((percent, at)) = table.decimal("max_percent") {
         if !(0.0..=100.0).contains(&percent) {
             table.faults.add(&at, "`max_percent` is a share in percent, from 0 to 100");

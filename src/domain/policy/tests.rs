@@ -54,7 +54,7 @@ fn person(attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Identity {
     let attributes = attributes.iter().chain(&[("sub", "u1")]);
     let attributes = attributes.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let groups = groups.map(|groups| groups.iter().map(|group| (*group).to_owned()).collect());
-    Identity::from_user_attributes(Source::user_pool("p"), attributes, groups, true).unwrap()
+    Identity::from_user_attributes(Source::named("p"), attributes, groups, true).unwrap()
 }
 
 fn grants(policy: &Policy, identity: &Identity) -> Vec<String> {
@@ -278,7 +278,7 @@ fn a_list_is_told_of_only_where_a_part_of_it_would_grant_and_all_of_it_does_not(
     );
     let told = |attributes: Value, groups: &[&str]| -> Vec<String> {
         let Value::Object(attributes) = attributes else { panic!("no object") };
-        let (key, all) = (UserKey::new("u1").unwrap(), attributes.into_iter().collect());
+        let (key, all) = (UserKey::new("u1").unwrap(), attributes);
         let mut identity =
             Identity::new(key, Source::named("s"), all, false, Some([].into()), true, Told::all());
         identity.unsplit_groups =
@@ -528,10 +528,10 @@ mod unclean {
             let policy = policy(EXAMPLE);
             let tier = if list { json!(["free", tier]) } else { json!(tier) };
             let attributes = [("custom:tier", tier), ("custom:org", json!(org)), ("email", json!(email)), ("locale", json!(locale))];
-            let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
+            let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
             let key = UserKey::new("u1").unwrap();
             let identity =
-                Identity::new(key.clone(), Source::user_pool("p"), attributes, true, Some([].into()), true, Told::all());
+                Identity::new(key.clone(), Source::named("p"), attributes, true, Some([].into()), true, Told::all());
             let desired = policy.evaluate(&identity);
             prop_assert_eq!(grants(&policy, &identity), ["default/viewer"]);
             prop_assert!(!desired.attributes.contains_key("locale") && desired.email.is_none());

@@ -1,10 +1,13 @@
 //! What an exporter writes into a cell. A cell of another form is not the exporter's: somebody's text has
 //! moved the cells behind it.
 
+use serde::Deserialize;
+
 use crate::domain::strict_json;
 
 /// The form of a cell. An empty one is of every form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Cell {
     /// `true` or `false`.
     Flag,
@@ -28,18 +31,6 @@ pub enum Cell {
 const OF_A_RECORD: usize = 20;
 
 impl Cell {
-    /// Each with its name in a provider's file.
-    pub(super) const NAMES: [(&str, Self); 8] = [
-        ("flag", Self::Flag),
-        ("digits", Self::Digits),
-        ("base64", Self::Base64),
-        ("phone", Self::Phone),
-        ("address", Self::Address),
-        ("object", Self::Object),
-        ("bare", Self::Bare),
-        ("text", Self::Text),
-    ];
-
     /// Whether the exporter may have written `text` here.
     pub fn fits(self, text: &str) -> bool {
         /// No value of an exporter is nested deeper.

@@ -10,7 +10,7 @@ use crate::domain::path::{self, values};
 
 /// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
 pub(super) fn split(
-    claims: &mut BTreeMap<String, Value>,
+    claims: &mut Map<String, Value>,
     path: &str,
     form: &ListForm,
     hidden: &mut BTreeSet<String>,
@@ -60,7 +60,7 @@ impl FileForms {
 
 impl Forms {
     /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
-    pub(super) fn file_claims(&self, claims: &mut BTreeMap<String, Value>, hidden: &mut BTreeSet<String>) {
+    pub(super) fn file_claims(&self, claims: &mut Map<String, Value>, hidden: &mut BTreeSet<String>) {
         if let Some(mark) = &self.file.text_mark {
             unmark(claims, mark, &self.file.claims.key);
         }
@@ -119,7 +119,7 @@ impl Forms {
 
 /// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of
 /// them, as is seen by the key, which begins with no such mark itself; else before those that it would run.
-fn unmark(claims: &mut BTreeMap<String, Value>, mark: &str, key: &[String]) {
+fn unmark(claims: &mut Map<String, Value>, mark: &str, key: &[String]) {
     let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
     let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);
     for value in claims.values_mut() {

@@ -11,7 +11,7 @@ use self::forms::overlay;
 use super::provider::{PROVIDERS, file_of, load};
 use super::{Forms, SourceConfig, Sources, TokenDoor, TokenKind};
 use crate::domain::identity::Source;
-use crate::domain::table::{Fault, Faults, Table, Text, did_you_mean, one_or_many};
+use crate::domain::table::{Fault, Faults, Table, Text, did_you_mean};
 
 /// How old a token may be that changes something, where the policy does not say.
 pub(super) const FRESH_SECONDS: u32 = 600;
@@ -19,32 +19,34 @@ pub(super) const FRESH_SECONDS: u32 = 600;
 const MAX_LEEWAY_SECONDS: u64 = 60;
 /// The leeway where none is set: the clocks of Lambda and of providers are kept to well under a second.
 const LEEWAY_SECONDS: u64 = 10;
+/// What the tokens of a source are; `auto`: each tells by itself.
+const TOKENS: [(&str, Option<TokenKind>); 3] =
+    [("id", Some(TokenKind::Id)), ("access", Some(TokenKind::Access)), ("auto", None)];
 /// What stands for the tenant in an issuer's name.
 const TENANT_ID: &str = "{tenant_id}";
 
-/// The sources of these tables, as far as they can be read.
-pub(super) fn sources(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Sources {
-    let mut declared: Vec<SourceConfig> = Vec::new();
-    for table in tables {
-        declared.extend(source(table, &declared, faults));
+impl Sources {
+    /// The sources of these `[[source]]` tables, as far as they can be read; what is wrong with them is in
+    /// `faults`.
+    pub(in crate::domain) fn read(tables: Vec<Table<'_, '_>>, faults: &Faults<'_>) -> Self {
+        let mut declared: Vec<SourceConfig> = Vec::new();
+        for table in tables {
+            declared.extend(source(table, &declared, faults));
+        }
+        Self { declared: declared.into_iter().map(Arc::new).collect() }
     }
-    Sources { declared: declared.into_iter().map(Arc::new).collect() }
 }
 
 /// `None`: what it is called cannot be told.
 fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>) -> Option<SourceConfig> {
     let at = table.at.clone();
-    let is_named = table.peek("name").is_some();
+    let before = faults.count();
     let named = table.text("name");
     // One of another type has been told.
-    let is_broken = is_named && named.is_none();
+    let is_broken = faults.count() > before;
     let user_pool = table.text("user_pool");
-    let is_cognitos = table.peek("issuer").is_some_and(|issuers| {
-        one_or_many(issuers)
-            .iter()
-            .filter_map(|one| one.get_ref().as_str())
-            .any(|one| Source::issuer(one).as_str() != one)
-    });
+    let issuers = table.texts("issuer");
+    let is_cognitos = issuers.iter().flatten().any(|(one, _)| Source::issuer(one).as_str() != *one);
     let (provider, mut read) = provider_of(&mut table, user_pool.is_some(), is_cognitos);
     if let Some((id, at)) = &user_pool
         && !id.split_once('_').is_some_and(|(region, id)| !region.is_empty() && !id.is_empty())
@@ -54,15 +56,13 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>
             format!("`{id}` is not a user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI"),
         );
     }
-    let tokens = tokens(&mut table, &read);
-    let fresh_seconds = table.number("fresh_seconds", 10 * 365 * 24 * 3600);
-    let fresh_seconds =
-        fresh_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(FRESH_SECONDS);
+    let tokens = tokens(&mut table, issuers, &read);
+    let fresh_seconds = table.number("fresh_seconds", 10 * 365 * 24 * 3600).unwrap_or(FRESH_SECONDS);
     let adopt = table.flag("adopt").unwrap_or(false);
     overlay(&mut read, &mut table);
     table.finish();
 
-    let by_pool = user_pool.as_ref().map(|(id, _)| Source::user_pool(id));
+    let by_pool = user_pool.as_ref().map(|(id, _)| Source::named(id));
     let by_issuer = || tokens.as_ref()?.issuers.first().map(|issuer| Source::issuer(issuer));
     let name = match named {
         Some(named) => given_name(&named, faults)?,
@@ -101,7 +101,7 @@ fn given_name((name, at): &Text<'_>, faults: &Faults<'_>) -> Option<Source> {
             "the source's name has a control character in it: a ledger and people must be able to name it",
         );
     }
-    if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::user_pool(name)) }
+    if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::named(name)) }
 }
 
 /// Two sources that would be one another.
@@ -152,20 +152,16 @@ fn provider_of(table: &mut Table<'_, '_>, has_pool: bool, is_cognitos: bool) -> 
     (name.to_owned(), forms)
 }
 
-fn tokens(table: &mut Table<'_, '_>, forms: &Forms) -> Option<TokenDoor> {
+fn tokens(table: &mut Table<'_, '_>, issuers: Option<Vec<Text<'_>>>, forms: &Forms) -> Option<TokenDoor> {
     let faults = table.faults;
-    let issuers = table.texts("issuer");
     let tenants = table.texts("tenants");
     let audiences = exact(table, "audiences");
     let client_ids = exact(table, "client_ids");
     let jwks_uri = table.text("jwks_uri");
     let jwks = table.text("jwks");
-    let algorithms = table.texts("algorithms");
-    let token_use = table.text("token_use").and_then(|text| kind(faults, "token_use", &text, false));
-    let kind = match table.text("tokens") {
-        Some(text) => kind(faults, "tokens", &text, true),
-        None => forms.kind,
-    };
+    let algorithms = table.names::<Vec<_>>("algorithms");
+    let token_use = table.word("token_use", &TokenKind::NAMES);
+    let kind = table.word("tokens", &TOKENS).unwrap_or(forms.kind);
     let leeway_seconds = table.number("leeway_seconds", MAX_LEEWAY_SECONDS).unwrap_or(LEEWAY_SECONDS);
 
     let Some(issuers) = issuers else {
@@ -204,20 +200,11 @@ fn tokens(table: &mut Table<'_, '_>, forms: &Forms) -> Option<TokenDoor> {
         client_ids,
         jwks_uri: jwks_uri.map(|(text, _)| text.to_owned()),
         jwks: jwks.map(|(text, _)| text.to_owned()),
-        algorithms: algorithms.map(|names| names.into_iter().map(|(name, _)| name.to_owned()).collect()),
+        algorithms,
         token_use,
         kind,
         leeway_seconds,
     })
-}
-
-fn kind(faults: &Faults<'_>, name: &str, (text, at): &Text<'_>, takes_auto: bool) -> Option<TokenKind> {
-    let kind = TokenKind::parse(text);
-    if kind.is_none() && !(takes_auto && *text == "auto") {
-        let auto = if takes_auto { ", or \"auto\"" } else { "" };
-        faults.add(at, format!("`{name}` is \"id\" or \"access\"{auto}, not `{text}`"));
-    }
-    kind
 }
 
 fn exact(table: &mut Table<'_, '_>, name: &'static str) -> Option<BTreeSet<String>> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::columns::split;
 use super::key::user_key;
 use super::list::could_be_one;
-use super::rejected::{KeyAt, Rejected};
+use super::rejected::Rejected;
 use super::test::{Asks, Test, Unclear};
 use super::views::{Door, POOL_GROUPS, overage};
 use super::{Claims, Forms, ListForm, SourceConfig, Words};
@@ -63,7 +63,7 @@ impl SourceConfig {
         let record = Record::new(forms, door, claims);
         let at = record.at;
         let (email, verified_email) = record.email(now)?;
-        let key = record.key(|| Ok(verified_email.clone()))?;
+        let key = record.key(now)?;
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
         let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
@@ -108,8 +108,7 @@ impl SourceConfig {
         claims: Map<String, Value>,
         now: Timestamp,
     ) -> Result<UserKey, Rejected> {
-        let record = Record::new(&self.forms, door, claims);
-        record.key(|| Ok(record.email(now)?.1))
+        Record::new(&self.forms, door, claims).key(now)
     }
 }
 
@@ -117,7 +116,7 @@ impl SourceConfig {
 struct Record<'s> {
     at: &'s Claims,
     is_file: bool,
-    claims: BTreeMap<String, Value>,
+    claims: Map<String, Value>,
     told: Told,
     /// Texts that are declared to be one value.
     plain: BTreeSet<String>,
@@ -143,7 +142,7 @@ impl<'s> Record<'s> {
     fn new(forms: &'s Forms, door: &Door, claims: Map<String, Value>) -> Self {
         let told = forms.told(door);
         let is_file = matches!(door, Door::File(_));
-        let (mut all, mut blank) = (BTreeMap::new(), BTreeSet::new());
+        let (mut all, mut blank) = (Map::new(), BTreeSet::new());
         for (name, value) in claims {
             match trimmed(value) {
                 Some(value) => drop(all.insert(name, value)),
@@ -218,20 +217,16 @@ impl<'s> Record<'s> {
         Ok((email, verified))
     }
 
-    /// The key. `verified`: the address, where it is verified; it is asked where an address is the key.
-    fn key(
-        &self,
-        verified: impl FnOnce() -> Result<Option<VerifiedEmail>, Rejected>,
-    ) -> Result<UserKey, Rejected> {
+    fn key(&self, now: Timestamp) -> Result<UserKey, Rejected> {
         let at = self.at;
-        let refused = |error| Rejected::Key(error, KeyAt(at.key.clone()));
+        let refused = |error| Rejected::Key(error, at.key.clone());
         // An address is a key only where it is verified, and in one spelling.
         let is_email = |path: &String| path == "email" || at.email.contains(path);
         let has_key = |path: &&String| self.text(std::slice::from_ref(*path)).is_some();
         let key = match at.key.iter().find(has_key) {
             None => Err(InvalidIdentity::NoKey),
             Some(path) if is_email(path) => {
-                verified()?.as_ref().map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
+                self.email(now)?.1.as_ref().map(VerifiedEmail::folded).ok_or(InvalidIdentity::NoVerifiedEmail)
             }
             Some(path) => self.text(std::slice::from_ref(path)).ok_or(InvalidIdentity::NoKey),
         };
@@ -256,11 +251,7 @@ impl<'s> Record<'s> {
             }
             // A word for who may sign in says nothing of an address.
             let answer = test.ask(&self.claims, &Words::default(), email, now);
-            let unclear = |unclear| match unclear {
-                Unclear::Word => Rejected::UnclearVerified(test.path.clone()),
-                Unclear::Time => Rejected::NotATime(test.path.clone()),
-            };
-            if answer.map_err(unclear)? == Some(true) {
+            if answer.map_err(|unclear| rejected(test, &unclear, Rejected::UnclearVerified))? == Some(true) {
                 return Ok(true);
             }
         }
@@ -272,7 +263,7 @@ impl<'s> Record<'s> {
         for test in &self.at.status {
             let answer = test
                 .ask(&self.claims, &forms.words, None, now)
-                .map_err(|unclear| unclear_at(test, &unclear))?;
+                .map_err(|unclear| rejected(test, &unclear, Rejected::UnknownWord))?;
             may &= answer.unwrap_or(true);
             // Nobody is `blocked` where that is empty; who is not said to be `active` may be anything.
             if test.may && test.asks == Asks::Says {
@@ -352,9 +343,10 @@ fn plain<'f>(lists: impl Iterator<Item = (&'f String, &'f ListForm)>) -> BTreeSe
     lists.filter(|(_, form)| **form == ListForm::Text).map(|(path, _)| path.clone()).collect()
 }
 
-fn unclear_at(test: &Test, unclear: &Unclear) -> Rejected {
+/// `word`: what a word that is neither yes nor no leads to.
+fn rejected(test: &Test, unclear: &Unclear, word: fn(String) -> Rejected) -> Rejected {
     match unclear {
-        Unclear::Word => Rejected::UnknownWord(test.path.clone()),
+        Unclear::Word => word(test.path.clone()),
         Unclear::Time => Rejected::NotATime(test.path.clone()),
     }
 }

@@ -5,9 +5,9 @@ use crate::domain::identity::InvalidIdentity;
 /// Why a record is not an identity. No value of a claim is in it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Rejected {
-    /// The key.
-    #[error("{0}{1}")]
-    Key(InvalidIdentity, KeyAt),
+    /// The key, which was looked for at these places.
+    #[error("{0} (the key is at `{at}`)", at = .1.join("`, or `"))]
+    Key(InvalidIdentity, Vec<String>),
     /// A word that says neither yes nor no.
     #[error(
         "`{0}` is neither yes nor no, and no word that the source knows: put it into `may_sign_in` or `may_not` of [source.words]"
@@ -37,14 +37,4 @@ pub enum Rejected {
         "`{0}` has an entry that is not a group's name: give the path of the names, as in groups = \"{0}.name\""
     )]
     NotAGroup(String),
-}
-
-/// Where a key was looked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyAt(pub(super) Vec<String>);
-
-impl std::fmt::Display for KeyAt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, " (the key is at `{}`)", self.0.join("`, or `"))
-    }
 }

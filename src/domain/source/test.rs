@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::domain::path::{self, Claims};
+use crate::domain::path;
 
 /// What is asked of one claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +53,7 @@ impl Test {
     /// The answer; `None`: the claim is not there, or empty.
     pub fn ask(
         &self,
-        claims: &impl Claims,
+        claims: &Map<String, Value>,
         words: &Words,
         email: Option<&str>,
         now: Timestamp,

@@ -115,7 +115,7 @@ user_pool = "pool"
     line 4: the source needs `audiences` or `client_ids`: without them a token for any other application would do
     line 4: `algorithms` is empty: name at least one, or leave it out to allow every public-key one
     line 7: {tenant_id} stands for the tenants that are trusted: name them, tenants = ["..."]
-    line 8: `tokens` is "id" or "access", or "auto", not `idd`
+    line 8: `tokens` is "id" or "access" or "auto", not `idd`; did you mean `id`?
     line 10: `fresh_seconds` is a whole number from 0 to 315360000
     line 11: `key` names no claim: nobody would have a key
     line 12: [source.claims] has no field `emial`; did you mean `email`?

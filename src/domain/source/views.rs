@@ -1,6 +1,6 @@
 //! What a view tells: by its door, and by what is in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -46,7 +46,7 @@ impl Forms {
 
 impl Tells {
     /// What a token with these claims tells, beside what every token of its kind does.
-    pub(super) fn shown(&self, told: Told, claims: &BTreeMap<String, Value>, groups: &[String]) -> Told {
+    pub(super) fn shown(&self, told: Told, claims: &Map<String, Value>, groups: &[String]) -> Told {
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             self.whole.iter().cloned().partition(|name| claims.get(name).is_some_and(Value::is_object));
         let told = told.and(here).hiding(elsewhere);
@@ -62,7 +62,7 @@ impl Tells {
 
 /// Entra ID's marks for "too many for this token": `_claim_names` names the claims that are elsewhere,
 /// `hasgroups` means the groups.
-pub(super) fn overage(claims: &BTreeMap<String, Value>) -> BTreeSet<String> {
+pub(super) fn overage(claims: &Map<String, Value>) -> BTreeSet<String> {
     let named = claims.get("_claim_names").and_then(Value::as_object);
     let mut hidden: BTreeSet<String> = named.into_iter().flat_map(Map::keys).cloned().collect();
     if claims.get("hasgroups").is_some_and(|has| has != false) {

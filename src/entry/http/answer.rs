@@ -30,32 +30,17 @@ const RETRY: Duration = Duration::from_secs(10);
 const RETRY_MOST: Duration = Duration::from_mins(5);
 
 /// Why there is no person.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// There is no token to look at
-    NoBearer(NoBearer),
+    #[error(transparent)]
+    NoBearer(#[from] NoBearer),
     /// The token is not good, or cannot be told to be
-    Token(Rejection),
+    #[error(transparent)]
+    Token(#[from] Rejection),
     /// The token is good, and its source cannot say who its person is
-    Identity(Rejected),
-}
-
-impl From<NoBearer> for Refusal {
-    fn from(no_bearer: NoBearer) -> Self {
-        Self::NoBearer(no_bearer)
-    }
-}
-
-impl From<Rejection> for Refusal {
-    fn from(rejection: Rejection) -> Self {
-        Self::Token(rejection)
-    }
-}
-
-impl From<Rejected> for Refusal {
-    fn from(rejected: Rejected) -> Self {
-        Self::Identity(rejected)
-    }
+    #[error(transparent)]
+    Identity(#[from] Rejected),
 }
 
 impl Refusal {
@@ -170,22 +155,10 @@ pub(super) fn options(route: Route) -> Response<String> {
     response
 }
 
-pub(super) fn not_found() -> Response<String> {
-    problem(StatusCode::NOT_FOUND, "not_found")
-}
-
 pub(super) fn method_not_allowed(route: Route) -> Response<String> {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
     set(&mut response, ALLOW, route.allow());
     response
-}
-
-pub(super) fn body_too_large() -> Response<String> {
-    problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
-}
-
-pub(super) fn unreadable_request() -> Response<String> {
-    problem(StatusCode::BAD_REQUEST, "request_unreadable")
 }
 
 fn unauthorized(code: &'static str, challenge: &'static str) -> Response<String> {
@@ -213,7 +186,7 @@ struct Problem {
     code: &'static str,
 }
 
-fn problem(status: StatusCode, code: &'static str) -> Response<String> {
+pub(super) fn problem(status: StatusCode, code: &'static str) -> Response<String> {
     let title = status.canonical_reason().unwrap_or_default();
     let problem = Problem { kind: "about:blank", title, status: status.as_u16(), code };
     response(status, "application/problem+json", text(&problem))

@@ -18,20 +18,15 @@
 //! of the API, not the one path that was asked for, which would deny the next; and a temporary failure (the
 //! issuer's keys cannot be fetched) is an error: API Gateway remembers denials, and no errors.
 
+use serde_json::{Value, json};
+
 use super::Arrived;
 use super::answer::Refusal;
 use super::event::{Reply, Unanswered};
-use super::question::{Context, PolicyAnswer, PolicyDocument, Question, SimpleAnswer, Statement};
+use super::question::Question;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::Refused;
 use crate::sync::one::sign_in::Outcome;
-
-/// Whether they may pass.
-enum Verdict {
-    Allow(UserKey, Context),
-    /// The token is good, and its person may not
-    Deny(UserKey),
-}
 
 impl Question {
     pub(super) fn answer(&self, arrived: Result<Arrived, Refusal>) -> Result<Reply, Unanswered> {
@@ -42,50 +37,51 @@ impl Question {
             }
             Err(_) => None,
         };
-        let Some(arn) = &self.method_arn else {
-            let context = match verdict {
-                Some(Verdict::Allow(_, context)) => Some(context),
-                Some(Verdict::Deny(_)) | None => None,
-            };
-            return Ok(Reply::Simple(SimpleAnswer { is_authorized: context.is_some(), context }));
+        let (mut answer, context) = match (&self.method_arn, verdict) {
+            (None, verdict) => {
+                let context = verdict.and_then(|(_, context)| context);
+                (json!({ "isAuthorized": context.is_some() }), context)
+            }
+            (Some(_), None) => return Err(Unanswered::Unauthorized),
+            (Some(arn), Some((key, context))) => {
+                let effect = if context.is_some() { "Allow" } else { "Deny" };
+                let resource = whole_stage(arn).ok_or(Unanswered::UnknownEvent)?;
+                let statement =
+                    json!({ "Action": "execute-api:Invoke", "Effect": effect, "Resource": resource });
+                let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
+                (json!({ "principalId": key.as_str(), "policyDocument": policy }), context)
+            }
         };
-        let (key, effect, context) = match verdict {
-            None => return Err(Unanswered::Unauthorized),
-            Some(Verdict::Allow(key, context)) => (key, "Allow", Some(context)),
-            Some(Verdict::Deny(key)) => (key, "Deny", None),
-        };
-        let resource = whole_stage(arn).ok_or(Unanswered::UnknownEvent)?;
-        let statement = Statement { action: "execute-api:Invoke", effect, resource };
-        Ok(Reply::Policy(PolicyAnswer {
-            principal_id: key.into(),
-            policy_document: PolicyDocument { version: "2012-10-17", statement: [statement] },
-            context,
-        }))
+        if let Some(context) = context {
+            answer["context"] = context;
+        }
+        Ok(Reply::Authorizer(answer))
     }
 }
 
+/// Whose token it is, and the context with which they may pass; `None`: they may not.
+///
 /// A person that Permit does not know in time is let in, if the operator admits such people at all: the
 /// application's own checks with Permit decide what they may do.
-fn verdict(arrived: Arrived) -> Result<Verdict, Unanswered> {
+fn verdict(arrived: Arrived) -> Result<(UserKey, Option<Value>), Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {
         Outcome::Refused { .. } => return Err(Unanswered::Unavailable),
         // Permit's own state decides, as far as it is of the same directory.
-        Outcome::Held { roles, .. } if roles.is_empty() => return Ok(Verdict::Deny(key)),
-        Outcome::Held { why: Refused::OtherDirectory(_) | Refused::NotAdopted, .. } => {
-            return Ok(Verdict::Deny(key));
+        Outcome::Held { why: Refused::OtherDirectory(_) | Refused::NotAdopted, .. } | Outcome::Stranger => {
+            return Ok((key, None));
         }
+        Outcome::Held { roles, .. } if roles.is_empty() => return Ok((key, None)),
         Outcome::Held { roles, .. } => Some(roles),
-        Outcome::Stranger => return Ok(Verdict::Deny(key)),
-        _ if has_no_grants => return Ok(Verdict::Deny(key)),
+        _ if has_no_grants => return Ok((key, None)),
         Outcome::Synced(synced) => Some(synced.roles),
         Outcome::Unchanged { roles } => Some(roles),
         Outcome::Queued(_) | Outcome::Missed(_) | Outcome::Rejected(_) => None,
     };
     let synced = if roles.is_some() { "true" } else { "false" };
     let roles: Vec<String> = roles.iter().flatten().map(ToString::to_string).collect();
-    let context = Context { user: key.as_str().to_owned(), roles: roles.join(","), synced };
-    Ok(Verdict::Allow(key, context))
+    let context = json!({ "user": key.as_str(), "roles": roles.join(","), "synced": synced });
+    Ok((key, Some(context)))
 }
 
 /// `arn:…:API/STAGE/METHOD/PATH` → `arn:…:API/STAGE/*`.

@@ -5,11 +5,13 @@ use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
 /// Why a request has no token that could be looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum NoBearer {
     /// No header, or one of another scheme
+    #[error("there is no bearer token")]
     Missing,
     /// Two headers, or what cannot be one token
+    #[error("`Authorization` is malformed")]
     Malformed,
 }
 

@@ -14,9 +14,10 @@ use lambda_http::aws_lambda_events::encodings::Body;
 use lambda_http::http::{HeaderMap, Method};
 use lambda_http::request::LambdaRequest;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::question::{PolicyAnswer, Question, SimpleAnswer};
+use super::question::Question;
 use super::route::{Place, Route};
 
 /// What the function is asked.
@@ -59,10 +60,7 @@ pub enum Reply {
     RestApi(ApiGatewayProxyResponse),
     HttpApi(ApiGatewayV2httpResponse),
     LoadBalancer(AlbTargetGroupResponse),
-    #[expect(private_interfaces, reason = "only serialized")]
-    Policy(PolicyAnswer),
-    #[expect(private_interfaces, reason = "only serialized")]
-    Simple(SimpleAnswer),
+    Authorizer(Value),
 }
 
 /// Why there is no answer. API Gateway and the log see the text.
@@ -190,12 +188,5 @@ impl Form {
                 Reply::LoadBalancer(answer)
             }
         }
-    }
-}
-
-impl Reply {
-    /// In a form that each front door takes.
-    pub(super) fn neutral(response: Response<String>) -> Self {
-        Form::HttpApi.reply(response)
     }
 }

@@ -1,10 +1,10 @@
-//! An authorizer's event, and the answers to it, in the forms of AWS. The token is the one that API Gateway
+//! An authorizer's event, in the forms of AWS. The token is the one that API Gateway
 //! remembers the answer by.
 
 use std::collections::BTreeMap;
 
 use lambda_http::http::header::AUTHORIZATION;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::bearer::{self, NoBearer};
 
@@ -37,47 +37,6 @@ enum IdentitySource {
 enum Kind {
     Token,
     Request,
-}
-
-/// The answer to an HTTP API.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SimpleAnswer {
-    pub(super) is_authorized: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) context: Option<Context>,
-}
-
-/// The answer to a REST API.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PolicyAnswer {
-    pub(super) principal_id: String,
-    pub(super) policy_document: PolicyDocument,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) context: Option<Context>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct PolicyDocument {
-    pub(super) version: &'static str,
-    pub(super) statement: [Statement; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Statement {
-    pub(super) action: &'static str,
-    pub(super) effect: &'static str,
-    pub(super) resource: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct Context {
-    pub(super) user: String,
-    pub(super) roles: String,
-    pub(super) synced: &'static str,
 }
 
 impl Question {

@@ -42,15 +42,13 @@ impl Answer {
     }
 }
 
-/// Why a message, or a person of one, is set aside: no later try would settle it.
+/// Why a message is set aside: no later try would settle it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Poison {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error("the message is of a directory that this deployment does not know: {0}")]
     UnknownSource(Source),
-    #[error("Permit refuses the record ({code}): {reason}")]
-    Refused { code: String, reason: String },
 }
 
 /// What a message turned out to be.

@@ -16,21 +16,6 @@ use crate::telemetry::metrics;
 /// People who are asked for at a time.
 const SIDE_BY_SIDE: usize = 4;
 
-/// What the directory says of a person.
-#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
-pub(super) enum Found {
-    There(Identity),
-    Gone {
-        key: UserKey,
-        /// An event says that they were deleted.
-        deleted: bool,
-    },
-    /// Their record is not an identity: they keep what they have.
-    Unclear(String),
-    /// It did not say.
-    Unread(NotWhole),
-}
-
 /// The people of one directory.
 #[derive(Default)]
 pub(super) struct People {
@@ -44,7 +29,8 @@ struct Person {
     claims: BTreeSet<Grant>,
     /// Their newest token.
     identity: Option<Identity>,
-    found: Option<Found>,
+    /// What the directory says of them.
+    found: Option<Result<Looked, NotWhole>>,
     /// An event says that they were deleted.
     deleted: bool,
     /// When they changed, by the first of the events about them.
@@ -103,12 +89,7 @@ impl People {
         let left = self.people.iter_mut().filter(|(_, person)| !person.is_done);
         let asked = left.map(|(key, person)| async move {
             person.source = Some(lookup.source().clone());
-            person.found = Some(match lookup.person(key).await {
-                Ok(Looked::There(identity)) => Found::There(identity),
-                Ok(Looked::Unclear(reason)) => Found::Unclear(reason),
-                Ok(Looked::Gone) => Found::Gone { key: key.clone(), deleted: person.deleted },
-                Err(error) => Found::Unread(error),
-            });
+            person.found = Some(lookup.person(key).await);
         });
         stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
     }
@@ -118,7 +99,7 @@ impl People {
         let mut unread = Vec::new();
         for (key, person) in &mut self.people {
             if !person.is_done
-                && let Some(Found::Unread(error)) = &person.found
+                && let Some(Err(error)) = &person.found
             {
                 unread.push((key.clone(), error.clone()));
                 person.is_done = true;
@@ -128,21 +109,22 @@ impl People {
     }
 
     /// The person as they should be, at the time `now` by Permit's clock; `None`: there is nothing to do.
+    /// `target` is given what is known of them, and whether an event says that they were deleted.
     pub(super) fn item(
         &self,
         key: &UserKey,
         now: Timestamp,
-        target: impl FnOnce(&Found) -> Option<Target>,
+        target: impl FnOnce(&Looked, bool) -> Option<Target>,
     ) -> Option<Item> {
-        let Person { found, identity, claims, count, .. } = self.people.get(key)?;
+        let Person { found, deleted, identity, claims, count, .. } = self.people.get(key)?;
         let (target, voucher) = match (found, identity) {
-            (Some(found), _) => (target(found)?, None),
+            (Some(found), _) => (target(found.as_ref().ok()?, *deleted)?, None),
             (None, Some(identity)) => {
                 let mut identity = identity.clone();
                 // What is too old creates nobody: they may have been deleted since.
                 identity.evidence.creates &= !identity.evidence.is_stale(now);
                 let voucher = identity.clone();
-                let mut target = target(&Found::There(identity))?;
+                let mut target = target(&Looked::There(identity), false)?;
                 // Anybody can get a token of some issuers: without a grant they do not become a user.
                 if let Target::Present(desired) = &mut target {
                     desired.evidence.creates &= !desired.grants.is_empty();
@@ -152,7 +134,9 @@ impl People {
             (None, None) => return None,
         };
         // What this one changes is looked at once more.
-        Some(Item::unread(target).claiming(claims.clone()).looked_at(count.saturating_add(1), voucher))
+        let mut item = Item::unread(target).looked_at(count.saturating_add(1), voucher);
+        item.claims.clone_from(claims);
+        Some(item)
     }
 
     /// Whether the directory itself has told of them, and would again.

@@ -53,6 +53,19 @@ pub struct Counts {
     pub throttled: u64,
 }
 
+impl Counts {
+    /// Those since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            read: self.read.saturating_sub(before.read),
+            write: self.write.saturating_sub(before.write),
+            bulk: self.bulk.saturating_sub(before.bulk),
+            throttled: self.throttled.saturating_sub(before.throttled),
+        }
+    }
+}
+
 /// What a request is that a turn is waited for: see [`Permit::turn`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {

@@ -1,14 +1,18 @@
 //! What a run knows: Permit's users as they were listed, where the run stands with each, and what it wants of
 //! them.
+//!
+//! A million users must fit into memory, so each is kept as one block of bytes, some 200 of them. A user that
+//! the run has sent a change for is kept as what was wanted of them instead, for the proof.
 
-mod facts_store;
 mod listing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::facts_store::FactsStore;
-pub(super) use self::facts_store::{Place, State};
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use self::listing::{Listing, list_users};
 use super::at_pdp::Sample;
 use super::observer::Observer;
@@ -19,41 +23,64 @@ use crate::domain::identity::{Email, Source, UserKey};
 use crate::domain::policy::Desired;
 use crate::permit::{Error, Permit};
 use crate::sync::catalog::{Catalog, Known};
-use crate::sync::one::Synced;
+
+/// A user's place in the census. It never changes within a run.
+pub(super) type Place = u32;
+
+/// Where a run stands with a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// Permit has them; the directory has not named them yet.
+    Unseen {
+        /// The ledger names the directory.
+        owned: bool,
+    },
+    /// The directory named them, and nothing is to be done, or somebody else does it.
+    Seen,
+    /// The directory named them, and they wait for an e-mail that another user is about to give up.
+    Waiting,
+    /// They were sent a change; the block is what was wanted.
+    Wanted,
+}
+
+struct Row {
+    state: State,
+    /// [`Facts`], or what is [`Wanted`]; empty: Permit lacks the user.
+    block: Box<[u8]>,
+}
+
+/// What is wanted of a user, and their roles that are somebody else's; `None`: nobody looked before the user
+/// was made.
+type Wanted = (Desired, Option<BTreeSet<Grant>>);
 
 /// Permit's users, and what the run makes of them.
 pub(super) struct Census {
-    store: FactsStore,
-    listing: Listing,
-    known: Arc<Known>,
+    source: Source,
+    users: IndexMap<UserKey, Row>,
+    pub(super) listing: Listing,
+    /// The roles and tenants that exist.
+    pub(super) known: Arc<Known>,
     /// What was planned for people who left.
-    departed: BTreeMap<UserKey, Gone>,
+    pub(super) departed: BTreeMap<UserKey, Gone>,
     /// A few of those whose roles were changed.
     pub(super) sample: Sample,
     /// People to look at once more, alone: others kept writing to them, or the reading passed over them.
     pub(super) unsettled: BTreeSet<UserKey>,
 }
 
-struct Gone {
-    departure: Departure,
+/// Somebody who left.
+pub(super) struct Gone {
+    pub(super) departure: Departure,
     /// Roles that stood beforehand in no ledger.
-    others: BTreeSet<Grant>,
-}
-
-/// What the run wants of a user, for the proof.
-pub(super) enum Wanted<'a> {
-    /// The directory named them. And their roles that are somebody else's; `None`: nobody looked before they
-    /// were made.
-    Present(Box<Desired>, Option<BTreeSet<Grant>>),
-    /// They left. And their roles that are somebody else's.
-    Departed(&'a Departure, &'a BTreeSet<Grant>),
+    pub(super) others: BTreeSet<Grant>,
 }
 
 impl Census {
-    /// An empty census of people that `source` vouches for, and of those that it takes over from another.
-    pub(super) fn new(source: Source, takes_over: Option<Source>) -> Self {
+    /// An empty census of people that `source` vouches for.
+    pub(super) fn new(source: Source) -> Self {
         Self {
-            store: FactsStore::new(source, takes_over),
+            source,
+            users: IndexMap::new(),
             listing: Listing::default(),
             known: Arc::default(),
             departed: BTreeMap::new(),
@@ -72,13 +99,17 @@ impl Census {
         address: impl FnMut(Option<(&Email, Place)>) + Send,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let users = list_users(permit, prefix, &mut self.store, address, observer);
+        let users = list_users(permit, prefix, self, address, observer);
         let (known, listing) = tokio::try_join!(catalog.ask(permit), users)?;
         (self.known, self.listing) = (known, listing);
         for resource in catalog.resources() {
             for (key, grants) in permit.instance_roles_on(resource).await? {
                 catalog.note_instances(&grants);
-                self.store.add_roles(&key, grants);
+                let facts = self.place(&key).and_then(|place| self.facts(place));
+                if let Some(mut facts) = facts {
+                    facts.roles.extend(grants);
+                    self.insert(&facts);
+                }
             }
         }
         if !self.listing.whole {
@@ -87,93 +118,91 @@ impl Census {
         Ok(())
     }
 
-    /// Users in Permit, those that cannot be read among them.
-    pub(super) fn users(&self) -> u64 {
-        self.listing.users
+    /// Notes what Permit knows of a user.
+    fn insert(&mut self, facts: &Facts) -> Place {
+        let state = State::Unseen { owned: facts.is_owned_by(&self.source) };
+        self.put(&facts.key, Row { state, block: packed(facts) })
     }
 
-    /// Whether Permit shows this user in a form that the contract does not know: nothing is done to them.
-    pub(super) fn is_unreadable(&self, key: &UserKey) -> bool {
-        self.listing.unreadable.contains(key)
-    }
-
-    /// Whether every user who stood in Permit when the listing began was read.
-    pub(super) fn is_whole(&self) -> bool {
-        self.listing.whole
-    }
-
-    /// Notes what became of a user, for the proof at the PDP.
-    pub(super) fn note_changed(&mut self, key: &UserKey, synced: &Synced) {
-        self.sample.note(key, synced, &self.known);
-    }
-
-    /// The roles and tenants that exist.
-    pub(super) fn known(&self) -> &Known {
-        &self.known
+    fn put(&mut self, key: &UserKey, row: Row) -> Place {
+        as_place(self.users.insert_full(key.clone(), row).0)
     }
 
     /// Users of ours that the directory has not named yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = Place> {
-        self.store.in_state(State::Unseen { owned: true })
+        let places = self.users.values().enumerate();
+        places.filter(|(_, row)| row.state == State::Unseen { owned: true }).map(|(place, _)| as_place(place))
     }
 
     /// Notes that the directory named this person. `None`: it did so before.
     pub(super) fn name(&mut self, key: &UserKey) -> Option<Place> {
-        match self.store.place(key) {
-            Some(place) if !matches!(self.store.state(place), Some(State::Unseen { .. })) => None,
+        match self.place(key) {
+            Some(place) if !matches!(self.state(place), Some(State::Unseen { .. })) => None,
             Some(place) => {
-                self.store.set_state(place, State::Seen);
+                self.set_state(place, State::Seen);
                 Some(place)
             }
-            None => Some(self.store.place_for(key)),
+            None => Some(self.put(key, Row { state: State::Seen, block: Box::default() })),
         }
     }
 
     pub(super) fn place(&self, key: &UserKey) -> Option<Place> {
-        self.store.place(key)
+        self.users.get_index_of(key).map(as_place)
     }
 
     pub(super) fn state(&self, place: Place) -> Option<State> {
-        self.store.state(place)
+        self.users.get_index(place as usize).map(|(_, row)| row.state)
     }
 
     pub(super) fn set_state(&mut self, place: Place, state: State) {
-        self.store.set_state(place, state);
+        if let Some((_, row)) = self.users.get_index_mut(place as usize) {
+            if row.state == State::Wanted {
+                // What was wanted is not what Permit knows.
+                row.block = Box::default();
+            }
+            row.state = state;
+        }
     }
 
     /// What Permit knows of them; `None`: nothing, or they were sent a change.
     pub(super) fn facts(&self, place: Place) -> Option<Facts> {
-        self.store.facts(place)
+        let (_, row) = self.users.get_index(place as usize)?;
+        (row.state != State::Wanted).then(|| unpacked(&row.block)).flatten()
+    }
+
+    fn wanted(&self, place: Place) -> Option<Wanted> {
+        let (_, row) = self.users.get_index(place as usize)?;
+        (row.state == State::Wanted).then(|| unpacked(&row.block)).flatten()
     }
 
     /// Whether a user of ours has an address that nobody has proven to be theirs, as far as is known.
     pub(super) fn has_unverified_email(&self, place: Place) -> bool {
-        if let Some((desired, _)) = self.store.wanted(place) {
+        if let Some((desired, _)) = self.wanted(place) {
             return desired.email_verified == Some(false);
         }
-        let ledger = self.store.facts(place).and_then(|facts| facts.ledger);
+        let ledger = self.facts(place).and_then(|facts| facts.ledger);
         ledger.is_some_and(|ledger| ledger.email_unverified)
     }
 
     /// A user of ours is to lose their address: none is wanted of them any more.
     pub(super) fn forget_email(&mut self, place: Place) {
-        if let Some((mut desired, others)) = self.store.wanted(place) {
+        if let Some((mut desired, others)) = self.wanted(place) {
             desired.email = None;
-            self.store.want(place, &desired, others.as_ref());
+            self.want(&desired, others.as_ref());
         }
     }
 
     /// The address that they have, or are to have.
     pub(super) fn email(&self, place: Place) -> Option<Email> {
-        let wanted = || self.store.wanted(place).and_then(|(desired, _)| desired.email);
-        self.store.facts(place).and_then(|facts| facts.email).or_else(wanted)
+        let wanted = || self.wanted(place).and_then(|(desired, _)| desired.email);
+        self.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
-    /// Notes what is wanted of somebody that the directory named. `others`: their roles that stand in no
-    /// ledger, and are left, as far as somebody has looked.
+    /// Notes what is wanted of somebody that the directory named, in place of what Permit knew. `others`:
+    /// their roles that stand in no ledger, and are left, as far as somebody has looked.
     pub(super) fn want(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
-        if let Some(place) = self.store.place(&desired.key) {
-            self.store.want(place, desired, others);
+        if let Some(row) = self.users.get_mut(&desired.key) {
+            *row = Row { state: State::Wanted, block: packed(&(desired, others)) };
         }
     }
 
@@ -182,49 +211,137 @@ impl Census {
         self.departed.insert(key, Gone { departure, others: BTreeSet::new() });
     }
 
-    /// Notes the roles of somebody who left that stand in no ledger, and are left.
-    pub(super) fn note_others(&mut self, key: &UserKey, others: BTreeSet<Grant>) {
-        if let Some(gone) = self.departed.get_mut(key) {
-            gone.others = others;
-        }
-    }
-
     /// Nothing of this user is wanted any more: Permit takes none of it, or newer evidence stands.
     pub(super) fn give_up(&mut self, key: &UserKey) {
         self.departed.remove(key);
-        if let Some(place) = self.store.place(key) {
-            self.store.set_state(place, State::Seen);
+        if let Some(place) = self.place(key) {
+            self.set_state(place, State::Seen);
         }
-    }
-
-    /// What becomes of somebody who left.
-    pub(super) fn departure(&self, key: &UserKey) -> Option<&Departure> {
-        self.departed.get(key).map(|gone| &gone.departure)
-    }
-
-    /// Everybody who left and should be changed.
-    pub(super) fn departed(&self) -> impl Iterator<Item = &UserKey> {
-        self.departed.keys()
     }
 
     /// Everybody in the directory who was sent a change, and is not yet proven.
     pub(super) fn changed(&self) -> impl Iterator<Item = &UserKey> {
-        self.store.in_state(State::Wanted).filter_map(|place| self.store.key(place))
+        self.users.iter().filter(|(_, row)| row.state == State::Wanted).map(|(key, _)| key)
     }
 
-    /// How many users the proof reads back.
-    pub(super) fn to_prove(&self) -> usize {
-        self.store.in_state(State::Wanted).count() + self.departed.len()
+    /// Takes what is wanted of somebody in the directory, once: a second look gets `None`.
+    pub(super) fn take_wanted(&mut self, key: &UserKey) -> Option<Wanted> {
+        let place = self.place(key)?;
+        let wanted = self.wanted(place)?;
+        self.set_state(place, State::Seen);
+        Some(wanted)
+    }
+}
+
+/// A user pool has at most 40 million users.
+fn as_place(index: usize) -> Place {
+    Place::try_from(index).unwrap_or(Place::MAX)
+}
+
+fn packed(value: &impl Serialize) -> Box<[u8]> {
+    // Into memory, of types that all have a form in postcard: this cannot fail.
+    postcard::to_stdvec(value).unwrap_or_default().into()
+}
+
+fn unpacked<T: DeserializeOwned>(block: &[u8]) -> Option<T> {
+    postcard::from_bytes(block).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::domain::identity::Evidence;
+
+    fn census() -> Census {
+        Census::new(Source::named("pool"))
     }
 
-    /// Takes what is wanted of a user, once: a second look at somebody in the directory gets `None`.
-    pub(super) fn take_wanted(&mut self, key: &UserKey) -> Option<Wanted<'_>> {
-        if let Some(Gone { departure, others }) = self.departed.get(key) {
-            return Some(Wanted::Departed(departure, others));
+    fn facts(attributes: &Value, roles: &[&str]) -> Facts {
+        let Value::Object(attributes) = attributes.clone() else { unreachable!() };
+        let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
+        let key = UserKey::new("u1").unwrap();
+        Facts::new(key, Some("Jane@example.com"), Some("Jane".into()), None, attributes, roles)
+    }
+
+    #[test]
+    fn facts_come_out_as_they_went_in() {
+        let ours = json!({"plan": {"seats": [1, 2.5, null]}, "handoff": {
+            "source": "pool", "grants": ["a/b"], "missing_since": "2026-11-24T08:00:00.123456789Z",
+            "as_of": "2026-11-24T08:00:00.123Z", "adopted": true, "email_verified": false,
+            "refused_email": "taken:00ff00ff00ff00ff", "names": ["last_name"]}});
+        let same = json!({"handoff": {"source": "pool", "grants": ["a/b", "c/d:e#f"]}});
+        let foreign = json!({"handoff": {"source": "https://login.example.com/", "grants": []}});
+        for (attributes, owned) in [(ours, true), (same, true), (foreign, false), (json!({}), false)] {
+            let mut census = census();
+            let facts = facts(&attributes, &["a/b", "c/d:e#f"]);
+            let place = census.insert(&facts);
+            assert!(census.facts(place).as_ref() == Some(&facts), "{attributes}");
+            assert_eq!(census.state(place), Some(State::Unseen { owned }), "{attributes}");
         }
-        let place = self.store.place(key)?;
-        let (desired, others) = self.store.wanted(place)?;
-        self.store.set_state(place, State::Seen);
-        Some(Wanted::Present(Box::new(desired), others))
+    }
+
+    #[test]
+    fn what_is_wanted_takes_the_place_of_the_facts() {
+        let policy: crate::domain::policy::Policy =
+            "[user]\nattributes = [\"locale\", \"tier\"]\n[[grant]]\n\
+            tenant = \"a\"\nrole = \"b\"\n[[grant]]\nwhen = { group = \"x\" }\ntenant = \"a\"\nrole = \"c\""
+                .parse()
+                .unwrap();
+        let attributes = [("sub", "u1"), ("email", "j@example.com"), ("locale", "de")];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let identity = crate::domain::identity::Identity::from_user_attributes(
+            Source::named("pool"),
+            attributes,
+            None,
+            true,
+        );
+        let identity = identity.unwrap().on(Evidence::read_at("2026-11-24T08:00:00.123Z".parse().unwrap()));
+        let desired = policy.evaluate(&identity);
+        assert!(!desired.untold.is_empty() && desired.attributes["tier"].is_none());
+        let mut census = census();
+        let place = census.insert(&facts(&json!({}), &[]));
+        let others = BTreeSet::from(["a/x".parse().unwrap()]);
+        census.want(&desired, None);
+        assert!(census.wanted(place) == Some((desired.clone(), None)));
+        census.want(&desired, Some(&others));
+        assert!(census.facts(place).is_none());
+        assert_eq!(census.changed().collect::<Vec<_>>(), [&desired.key]);
+        assert!(census.take_wanted(&desired.key) == Some((desired.clone(), Some(others))));
+        assert!(census.take_wanted(&desired.key).is_none());
+    }
+
+    /// A million users are to stay below half a gibibyte.
+    #[test]
+    fn a_user_takes_few_bytes() {
+        let mut census = census();
+        let facts = facts(
+            &json!({"department": "engineering", "handoff": {
+                "source": "pool", "grants": ["acme/editor", "acme/viewer"],
+                "as_of": "2026-11-24T08:00:00.123Z", "names": ["first_name"]}}),
+            &["acme/editor", "acme/viewer"],
+        );
+        census.insert(&facts);
+        assert!(census.users[0].block.len() < 200, "{}", census.users[0].block.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_facts_come_out_as_they_went_in(
+            email in proptest::option::of("[a-zA-Z]{1,5}@[a-z]{1,5}\\.example"),
+            first_name in proptest::option::of("\\PC*"),
+            value in "\\PC*",
+            roles in proptest::collection::btree_set("[a-c]/[a-c]", 0..5),
+        ) {
+            let attributes = Map::from_iter([("x".to_owned(), Value::String(value))]);
+            let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
+            let facts =
+                Facts::new(UserKey::new("u").unwrap(), email.as_deref(), first_name, None, attributes, roles);
+            let mut census = census();
+            let place = census.insert(&facts);
+            prop_assert!(census.facts(place) == Some(facts));
+        }
     }
 }

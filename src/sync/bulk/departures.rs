@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use super::census::{Census, Place};
-use super::observer::{Observer, Phase, Planned};
-use super::report::Report;
+use super::census::Place;
+use super::observer::{Phase, Planned};
+use super::planner::Planner;
 use super::writer::Writer;
-use super::{PASSED_ON, Run, Stop};
+use super::{PASSED_ON, Run};
 use crate::domain::deprovision::{Departure, Refusal, breaker};
-use crate::domain::directory::Directory;
 use crate::domain::facts::Facts;
-use crate::domain::identity::{Source, UserKey};
-use crate::domain::policy::{Deprovision, WhenMissing};
+use crate::domain::identity::UserKey;
+use crate::domain::policy::WhenMissing;
+use crate::permit::Error;
 use crate::sync::many::{Applier, Item, Target};
 
 /// The directory is asked about this many people at a time.
@@ -22,85 +22,73 @@ const SIDE_BY_SIDE: usize = 8;
 /// People who left, and what becomes of each.
 type Leavers = Vec<(Facts, Departure)>;
 
-/// Whether a user who is so now is to be deleted.
-pub(super) fn dooms(facts: &Facts, source: &Source, rule: &Deprovision, now: jiff::Timestamp) -> bool {
-    facts.is_owned_by(source) && Departure::new(facts, rule, now) == Departure::Delete
-}
-
-/// What decides about people who left.
-struct Departures<'a> {
-    rule: Deprovision,
-    now: jiff::Timestamp,
-    /// The operator lets the run deprovision more than `max_percent`.
-    approved: bool,
-    directory: &'a dyn Directory,
-    observer: &'a dyn Observer,
-}
-
-impl Departures<'_> {
+impl Run<'_> {
     /// Whether a user who is so now is to be deleted.
-    fn dooms(&self, facts: &Facts) -> bool {
-        dooms(facts, self.directory.source(), &self.rule, self.now)
+    pub(super) fn doom(&self) -> impl Fn(&Facts) -> bool + Send + Sync + use<> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        let source = self.directory.source().clone();
+        move |facts| facts.is_owned_by(&source) && Departure::new(facts, &rule, now) == Departure::Delete
+    }
+
+    fn departure(&self, facts: &Facts) -> Departure {
+        Departure::new(facts, &self.policy.deprovision, self.options.now)
     }
 
     /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave
     /// them.
-    fn kept_for_others(&self, census: &Census) -> Vec<UserKey> {
-        if self.rule.missing != WhenMissing::Delete {
+    fn kept_for_others(&self) -> Vec<UserKey> {
+        let (rule, now) = (self.policy.deprovision, self.options.now);
+        if rule.missing != WhenMissing::Delete {
             return Vec::new();
         }
-        let facts = census.unseen().filter_map(|place| census.facts(place));
-        let kept = facts.filter(|facts| Departure::is_kept_for_others(facts, &self.rule, self.now));
+        let facts = self.census.unseen().filter_map(|place| self.census.facts(place));
+        let kept = facts.filter(|facts| Departure::is_kept_for_others(facts, &rule, now));
         kept.map(|facts| facts.key).collect()
     }
 
     /// Everybody of ours that the directory did not name and the policy does not keep.
-    fn leaving(&self, census: &Census) -> Vec<Place> {
-        let departs = |facts: Facts| Departure::new(&facts, &self.rule, self.now) != Departure::Keep;
-        census.unseen().filter(|place| census.facts(*place).is_some_and(departs)).collect()
+    fn leaving(&self) -> Vec<Place> {
+        let departs = |facts: Facts| self.departure(&facts) != Departure::Keep;
+        self.census.unseen().filter(|place| self.census.facts(*place).is_some_and(departs)).collect()
     }
 
     /// Whether so many people may lose something in this run.
-    fn allowed(&self, affected: usize, census: &Census, report: &Report) -> Result<(), Refusal> {
+    fn allowed(&self, affected: usize) -> Result<(), Refusal> {
+        let rule = &self.policy.deprovision;
         // People that a partial list hides may have left.
-        if (affected > 0 || self.rule.missing != WhenMissing::Keep) && !census.is_whole() {
+        if (affected > 0 || rule.missing != WhenMissing::Keep) && !self.census.listing.whole {
             return Err(Refusal::PartialView("Permit's list of users"));
         }
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let (present, owned) = (count(report.pool.users), count(report.permit.owned));
-        match breaker(&self.rule, present, owned, affected) {
-            Err(Refusal::TooMany { .. }) if self.approved => Ok(()),
+        let (present, owned) = (count(self.report.pool.users), count(self.report.permit.owned));
+        match breaker(rule, present, owned, affected) {
+            Err(Refusal::TooMany { .. }) if self.options.approve_deprovision => Ok(()),
             outcome => outcome,
         }
     }
 
     /// What becomes of each of `leaving`. The flag: the directory answered for all of them; from the others
     /// nothing is taken.
-    async fn decide(
-        &self,
-        leaving: Vec<Place>,
-        census: &mut Census,
-        applier: &Applier,
-    ) -> Result<(Leavers, bool), Stop> {
+    async fn decide(&mut self, leaving: Vec<Place>, applier: &Applier) -> Result<(Leavers, bool), Error> {
         let (mut leavers, mut losing) = (Vec::new(), Vec::new());
-        for facts in leaving.into_iter().filter_map(|place| census.facts(place)) {
-            let departure = Departure::new(&facts, &self.rule, self.now);
+        for facts in leaving.into_iter().filter_map(|place| self.census.facts(place)) {
+            let departure = self.departure(&facts);
             match departure {
                 Departure::Keep | Departure::Wait => {}
                 Departure::Mark(_) => leavers.push((facts, departure)),
                 Departure::Unassign(_) | Departure::Delete => losing.push(facts),
             }
         }
-        let all_told = self.confirm(&mut losing, &mut census.unsettled).await;
+        let all_told = self.confirm(&mut losing).await;
         let losing = losing.into_iter().map(|facts| facts.key).collect();
         leavers.extend(self.refresh(applier, losing).await?);
         Ok((leavers, all_told))
     }
 
     /// Asks the directory for each of them once more: they may have come while it was read, or stood on a
-    /// page that moved. `false`: it did not answer for all, and nothing is taken from those. Who is there is
-    /// `unread`.
-    async fn confirm(&self, losing: &mut Vec<Facts>, unread: &mut BTreeSet<UserKey>) -> bool {
+    /// page that moved. `false`: it did not answer for all, and nothing is taken from those. Who is there
+    /// is unsettled.
+    async fn confirm(&mut self, losing: &mut Vec<Facts>) -> bool {
         let directory = self.directory;
         let answers = stream::iter(losing.iter().map(|facts| {
             let key = &facts.key;
@@ -118,7 +106,7 @@ impl Departures<'_> {
                 }
                 Ok(true) => {
                     tracing::warn!("a user who was not listed is in the directory all the same");
-                    unread.insert(key);
+                    self.census.unsettled.insert(key);
                 }
                 Err(error) => {
                     all_told = false;
@@ -133,23 +121,21 @@ impl Departures<'_> {
 
     /// Reads them again, and says what becomes of each who still is to lose something: a person who came
     /// back, and signed in while this run went on, has lost the mark.
-    async fn refresh(&self, applier: &Applier, losing: Vec<UserKey>) -> Result<Leavers, Stop> {
+    async fn refresh(&self, applier: &Applier, losing: Vec<UserKey>) -> Result<Leavers, Error> {
         if losing.is_empty() {
             return Ok(Vec::new());
         }
-        let mut fresh = applier.read(losing.iter()).await?;
+        let mut fresh = applier.read(&applier.permit, losing.iter()).await?;
         let source = self.directory.source();
         let again = losing.into_iter().filter_map(|key| fresh.remove(&key));
         let decided = again.filter(|facts| facts.is_owned_by(source)).map(|facts| {
-            let departure = Departure::new(&facts, &self.rule, self.now);
+            let departure = self.departure(&facts);
             (facts, departure)
         });
         let loses = |departure: &Departure| matches!(departure, Departure::Unassign(_) | Departure::Delete);
         Ok(decided.filter(|(_, departure)| loses(departure)).collect())
     }
-}
 
-impl Run<'_> {
     /// Sees to those that the directory did not name, and to the disabled. Called when it was read whole.
     ///
     /// `doubt`: why it may have people that it did not name; then nobody is missing.
@@ -158,51 +144,46 @@ impl Run<'_> {
         doubt: Option<&str>,
         applier: &Applier,
         writer: &mut Writer,
-    ) -> Result<(), Stop> {
-        let (rule, now) = (self.policy.deprovision, self.options.now);
-        let approved = self.options.approve_deprovision;
-        let (directory, observer) = (self.directory, self.observer);
-        let departures = Departures { rule, now, approved, directory, observer };
-        let mut leaving = departures.leaving(&self.census);
+    ) -> Result<(), Error> {
+        let mut leaving = self.leaving();
         if let Some(doubt) = doubt.filter(|_| !leaving.is_empty()) {
             self.refuse(Refusal::Doubt(doubt.to_owned()));
             leaving.clear();
         }
         let affected = leaving.len() + self.planner.losing();
-        if let Err(refusal) = departures.allowed(affected, &self.census, &self.report) {
+        if let Err(refusal) = self.allowed(affected) {
             tracing::warn!(affected, %refusal, "nobody is deprovisioned");
             self.refuse(refusal);
             return self.keep_roles(writer).await;
         }
         if doubt.is_none() {
-            for key in departures.kept_for_others(&self.census) {
+            for key in self.kept_for_others() {
                 self.report.reject_kept(&key, self.observer);
             }
         }
-        let (leavers, all_told) = departures.decide(leaving, &mut self.census, applier).await?;
+        let (leavers, all_told) = self.decide(leaving, applier).await?;
         if !all_told {
             self.refuse(Refusal::PartialView("the directory"));
         }
 
         let losing = self.planner.plan_losing(false, &mut self.census, &mut self.report);
-        losing.into_iter().for_each(|item| writer.put(item));
         let doomed = self.put_leavers(leavers, writer);
-        self.land(writer).await?;
+        self.write(losing, writer).await?;
         self.settle_losing(writer).await?;
-        let is_doomed = |facts: &Facts| departures.dooms(facts);
-        let deleted = applier.delete(doomed, &is_doomed).await;
+        let deleted = applier.delete(doomed, &self.doom()).await;
         for key in &deleted.gone {
             if let Some(place) = self.census.place(key)
-                && let Some(facts) = self.census.facts(place)
+                && let Some(email) = self.census.email(place)
             {
-                self.planner.deleted(&facts, place);
+                // Their address is free.
+                self.planner.emails.free(&email, place);
             }
         }
-        self.planner.settled();
+        self.planner.emails.settled();
         let spared = deleted.spared.clone();
         self.report.count_deleted(&mut self.census, deleted, self.observer)?;
         // Somebody gave them a role a moment ago: they stay, and lose what is ours.
-        let spared = departures.refresh(applier, spared).await?;
+        let spared = self.refresh(applier, spared).await?;
         self.put_leavers(spared, writer);
         self.land(writer).await
     }
@@ -225,15 +206,16 @@ impl Run<'_> {
     }
 
     /// Plans those who lose something and wait for an address, as long as that lets any of them go; then all.
-    async fn settle_losing(&mut self, writer: &mut Writer) -> Result<(), Stop> {
+    async fn settle_losing(&mut self, writer: &mut Writer) -> Result<(), Error> {
         for _ in 0..PASSED_ON {
-            let before = (self.planner.held(), self.planner.waiting());
+            let left = |planner: &Planner<'_>| (planner.losing.people.len(), planner.waiting.len());
+            let before = left(&self.planner);
             if before.0 == 0 {
                 return Ok(());
             }
             self.write_waiting(false, writer).await?;
             self.write_losing(false, writer).await?;
-            if (self.planner.held(), self.planner.waiting()) == before {
+            if left(&self.planner) == before {
                 break;
             }
         }
@@ -241,18 +223,16 @@ impl Run<'_> {
     }
 
     /// `last`: those who still wait are synced without the address.
-    async fn write_losing(&mut self, last: bool, writer: &mut Writer) -> Result<(), Stop> {
+    async fn write_losing(&mut self, last: bool, writer: &mut Writer) -> Result<(), Error> {
         let items = self.planner.plan_losing(last, &mut self.census, &mut self.report);
-        items.into_iter().for_each(|item| writer.put(item));
-        self.land(writer).await
+        self.write(items, writer).await
     }
 
     /// Everybody keeps their roles in this run.
-    pub(super) async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Stop> {
-        self.report.revocations_refused = self.planner.present_losing() as u64;
-        self.report.disabled_kept = self.planner.disabled_losing() as u64;
+    pub(super) async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Error> {
+        self.report.revocations_refused = self.planner.losing.present as u64;
+        self.report.disabled_kept = self.planner.losing.disabled as u64;
         let items = self.planner.keep_losing(&mut self.census, &mut self.report);
-        items.into_iter().for_each(|item| writer.put(item));
-        self.land(writer).await
+        self.write(items, writer).await
     }
 }

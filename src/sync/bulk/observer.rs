@@ -36,10 +36,8 @@ pub enum Planned<'a> {
 
 /// Looks on while a run goes on. Called from the run itself: what takes long here holds it up.
 pub trait Observer: Send + Sync {
-    /// `done` of `total` (where that is known).
-    fn progress(&self, phase: Phase, done: u64, total: Option<u64>) {
-        let _ = (phase, done, total);
-    }
+    /// So many are done, of so many in all, where that is known.
+    fn progress(&self, _phase: Phase, _done: u64, _total: Option<u64>) {}
 
     /// Whether the run is to stop: asked now and then. It stops cleanly, as if its time had run out.
     fn calls_off(&self) -> bool {
@@ -47,25 +45,17 @@ pub trait Observer: Send + Sync {
     }
 
     /// Somebody was read, and is planned next. It holds personal data.
-    fn met(&self, identity: &Identity) {
-        let _ = identity;
-    }
+    fn met(&self, _identity: &Identity) {}
 
     /// What is planned for a person, who may be as they should be already. It is about to be done, but in a
     /// dry run.
-    fn planned(&self, planned: Planned<'_>) {
-        let _ = planned;
-    }
+    fn planned(&self, _planned: Planned<'_>) {}
 
     /// A role of what was planned for a person is left out after all: Permit lacks what it is on.
-    fn left_out(&self, user: &str, grant: &Grant) {
-        let _ = (user, grant);
-    }
+    fn left_out(&self, _user: &str, _grant: &Grant) {}
 
-    /// A person, or a part of one, cannot be synced. `email`: where it is known.
-    fn rejected(&self, user: &str, email: Option<&Email>, cause: &Cause) {
-        let _ = (user, email, cause);
-    }
+    /// A person, or a part of one, cannot be synced; with their address, where it is known.
+    fn rejected(&self, _user: &str, _email: Option<&Email>, _cause: &Cause) {}
 }
 
 /// Nobody looks on.

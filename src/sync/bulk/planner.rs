@@ -3,12 +3,10 @@
 mod address;
 mod emails;
 
-use std::cell::LazyCell;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::address::Call;
 use self::emails::Emails;
 use super::Options;
 use super::census::{Census, Place, State};
@@ -18,11 +16,11 @@ use super::report::Report;
 use crate::domain::deprovision::passes;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Email, Identity, Source};
+use crate::domain::identity::{Identity, Source};
 use crate::domain::plan::{Change, Diff, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 use crate::permit::Error;
-use crate::sync::many::{Item, Target};
+use crate::sync::many::{Call, Item, Target};
 use crate::sync::one::{LeftOut, SyncError, leave_out};
 
 /// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
@@ -36,36 +34,49 @@ pub(super) struct Planner<'a> {
     approved: bool,
     takes_over: Option<Source>,
     /// How far this machine's clock is ahead of Permit's.
-    ahead: SignedDuration,
+    pub(super) ahead: SignedDuration,
     is_dry: bool,
     /// Only a part of Permit's users is known, and so of their addresses.
     is_part: bool,
-    emails: Emails,
+    pub(super) emails: Emails,
     /// People who want an e-mail address that another user is about to give up.
-    waiting: Vec<Wait>,
-    losing: Losing,
-}
-
-struct Wait {
-    place: Place,
-    desired: Desired,
+    pub(super) waiting: Vec<(Place, Desired)>,
+    pub(super) losing: Losing,
 }
 
 /// People in the directory who are to lose something, until the breaker has spoken. Once there are more than
 /// it lets pass, only their number counts.
 #[derive(Default)]
-struct Losing {
+pub(super) struct Losing {
     /// Those who may not sign in any more.
-    disabled: usize,
+    pub(super) disabled: usize,
     /// Those who may, and are to lose a role.
-    present: usize,
-    people: Vec<Loser>,
+    pub(super) present: usize,
+    /// Those who wait for the breaker, or for an address.
+    pub(super) people: Vec<Loser>,
 }
 
-struct Loser {
+pub(super) struct Loser {
     place: Place,
     desired: Desired,
     is_disabled: bool,
+}
+
+/// One person: how they should be, and what Permit knows.
+struct Person {
+    place: Place,
+    desired: Desired,
+    actual: Option<Facts>,
+}
+
+impl Person {
+    fn new(place: Place, desired: Desired, census: &Census) -> Self {
+        Self { place, desired, actual: census.facts(place) }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::new(&self.desired, self.actual.as_ref())
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -85,54 +96,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Permit has given this address to this user; `None`: forget all addresses.
-    pub(super) fn note_address(&mut self, address: Option<(&Email, Place)>) {
-        match address {
-            Some((email, place)) => self.emails.found(email, place),
-            None => self.emails.clear(),
-        }
-    }
-
-    /// This machine's clock is so far ahead of Permit's.
-    pub(super) fn note_ahead(&mut self, ahead: SignedDuration) {
-        self.ahead = ahead;
-    }
-
-    /// Every plan so far is carried out.
-    pub(super) fn settled(&mut self) {
-        self.emails.settled();
-    }
-
-    /// The user was deleted: their address is free.
-    pub(super) fn deleted(&mut self, facts: &Facts, place: Place) {
-        if let Some(email) = &facts.email {
-            self.emails.free(email, place);
-        }
-    }
-
-    /// How many people wait for an address.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// How many people who are to lose something wait for the breaker, or for an address.
-    pub(super) fn held(&self) -> usize {
-        self.losing.people.len()
-    }
-
     /// How many people in the directory are to lose something.
     pub(super) fn losing(&self) -> usize {
         self.losing.disabled + self.losing.present
-    }
-
-    /// How many of them may sign in.
-    pub(super) fn present_losing(&self) -> usize {
-        self.losing.present
-    }
-
-    /// How many of them may not.
-    pub(super) fn disabled_losing(&self) -> usize {
-        self.losing.disabled
     }
 
     /// Plans one person of the directory. `None`: nothing to do, or not yet.
@@ -146,32 +112,32 @@ impl<'a> Planner<'a> {
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
         self.observer.met(identity);
-        if census.is_unreadable(&identity.key) {
+        if census.listing.unreadable.contains(&identity.key) {
             let error = SyncError::Permit(Error::Unreadable);
-            let cause = Cause::of_error(&error);
-            self.observer.rejected(identity.key.as_str(), identity.email.as_ref(), &cause);
-            report.reject_person(identity.key.as_str(), &error, cause);
+            let user = (identity.key.as_str(), identity.email.as_ref());
+            report.reject_person(self.observer, user, &error, Cause::of_error(&error));
             return None;
         }
-        let mut desired = self.policy.evaluate(identity);
+        let mut person = Person::new(place, self.policy.evaluate(identity), census);
+        let Person { desired, actual, .. } = &mut person;
         desired.takes_over.clone_from(&self.takes_over);
         desired.evidence = desired.evidence.by_permits_clock(self.ahead, Timestamp::now());
-        let actual = LazyCell::new(|| census.facts(place));
         let has = |grant: &Grant| actual.as_ref().is_some_and(|facts| facts.roles.contains(grant));
-        let missing = leave_out(&self.policy, census.known(), &mut desired, has);
+        let missing = leave_out(&self.policy, &census.known, desired, has);
         let flaws = self.policy.flaws(identity).into_iter().map(LeftOut::Flaw);
         for left_out in missing.into_iter().chain(flaws) {
-            report.reject_part(&desired, &left_out, self.observer);
+            report.reject_part(desired, &left_out, self.observer);
         }
-        self.consider(place, desired, identity.enabled, census, report)
+        self.consider(person, identity.enabled, census, report)
     }
 
     /// Plans those who wait for an address again. `last`: they get no more time, and are synced without it.
     pub(super) fn plan_waiting(&mut self, last: bool, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let plan = |Wait { place, desired }| {
-            let actual = census.facts(place);
-            self.go_on(place, desired, last, actual, census, report)
+        let plan = |(place, desired)| {
+            let person = Person::new(place, desired, census);
+            let plan = person.plan();
+            self.go_on(person, plan, last, census, report)
         };
         waiting.filter_map(plan).collect()
     }
@@ -185,17 +151,18 @@ impl<'a> Planner<'a> {
 
     fn plan_loser(
         &mut self,
-        Loser { place, mut desired, is_disabled }: Loser,
+        Loser { place, desired, is_disabled }: Loser,
         last: bool,
         census: &mut Census,
         report: &mut Report,
     ) -> Option<Item> {
-        let actual = census.facts(place);
-        let Some(call) = self.see_to_address(place, &mut desired, actual.as_ref(), !last, census) else {
-            self.losing.people.push(Loser { place, desired, is_disabled });
+        let mut person = Person::new(place, desired, census);
+        let Some(call) = self.see_to_address(&mut person, !last, census) else {
+            self.losing.people.push(Loser { place, desired: person.desired, is_disabled });
             return None;
         };
-        Some(self.send(place, desired, actual, call, census, report))
+        let plan = person.plan();
+        Some(self.send(person, &plan, call, census, report))
     }
 
     /// Plans people who would lose something, after the breaker refused. People who may sign in keep their
@@ -210,62 +177,65 @@ impl<'a> Planner<'a> {
         if is_disabled {
             return None;
         }
-        let actual = census.facts(place);
-        let desired = match &actual {
-            Some(actual) => desired.keeping(actual),
-            None => desired,
-        };
-        self.go_on(place, desired, false, actual, census, report)
+        let mut person = Person::new(place, desired, census);
+        if let Some(actual) = &person.actual {
+            person.desired = person.desired.keeping(actual);
+        }
+        let plan = person.plan();
+        self.go_on(person, plan, false, census, report)
     }
 
     fn consider(
         &mut self,
-        place: Place,
-        desired: Desired,
+        person: Person,
         enabled: bool,
         census: &mut Census,
         report: &mut Report,
     ) -> Option<Item> {
-        let actual = census.facts(place);
-        if let Some(facts) = &actual {
+        let actual = person.actual.as_ref();
+        if let Some(facts) = actual {
             report.unowned.note(&self.policy, facts);
         }
         let is_disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
-        let plan = Plan::new(&desired, actual.as_ref());
-        let loses = is_disabled && !plan.is_idle() && actual.as_ref().is_some_and(has_ours);
+        let plan = person.plan();
+        let loses = is_disabled && !plan.is_idle() && actual.is_some_and(has_ours);
         // What somebody loses does not wait for an address: they are held back, and their address is seen to
         // then.
         if loses || revokes(&plan) {
+            let Person { place, desired, actual: _ } = person;
             return self.hold_back(Loser { place, desired, is_disabled }, census, report);
         }
-        self.go_on(place, desired, false, actual, census, report)
+        self.go_on(person, plan, false, census, report)
     }
 
-    /// Plans somebody who loses nothing.
+    /// Carries the plan of somebody who loses nothing on.
     fn go_on(
         &mut self,
-        place: Place,
-        mut desired: Desired,
+        mut person: Person,
+        mut plan: Plan,
         last: bool,
-        actual: Option<Facts>,
         census: &mut Census,
         report: &mut Report,
     ) -> Option<Item> {
         let may_wait = !last && self.waiting.len() < WAITING;
-        let Some(call) = self.see_to_address(place, &mut desired, actual.as_ref(), may_wait, census) else {
-            census.set_state(place, State::Waiting);
-            self.waiting.push(Wait { place, desired });
+        let attempt = person.desired.attempt;
+        let Some(call) = self.see_to_address(&mut person, may_wait, census) else {
+            census.set_state(person.place, State::Waiting);
+            self.waiting.push((person.place, person.desired));
             return None;
         };
-        let plan = Plan::new(&desired, actual.as_ref());
-        if plan.is_idle() {
-            self.report_address(&desired, actual.as_ref(), report);
-            census.set_state(place, State::Seen);
-            report.count_idle(&desired, &plan, self.observer);
-            self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
-            return None;
+        if person.desired.attempt != attempt {
+            plan = person.plan();
         }
-        Some(self.send(place, desired, actual, call, census, report))
+        if !plan.is_idle() {
+            return Some(self.send(person, &plan, call, census, report));
+        }
+        let Person { place, desired, actual } = &person;
+        self.report_address(desired, actual.as_ref(), report);
+        census.set_state(*place, State::Seen);
+        report.count_idle(desired, &plan, self.observer);
+        self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
+        None
     }
 
     fn hold_back(&mut self, loser: Loser, census: &mut Census, report: &mut Report) -> Option<Item> {
@@ -283,27 +253,23 @@ impl<'a> Planner<'a> {
 
     fn send(
         &mut self,
-        place: Place,
-        desired: Desired,
-        actual: Option<Facts>,
+        person: Person,
+        plan: &Plan,
         call: Call,
         census: &mut Census,
         report: &mut Report,
     ) -> Item {
+        let Person { place, desired, actual } = person;
         self.report_address(&desired, actual.as_ref(), report);
-        let plan = Plan::new(&desired, actual.as_ref());
         if let Some(email) = desired.new_email(actual.as_ref()).filter(|_| !matches!(call, Call::Second(_))) {
             let has = actual.as_ref().and_then(|facts| facts.email.as_ref());
             self.emails.planned(place, has, email);
         }
-        self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
+        self.observer.planned(Planned::Sync(Diff { plan, actual: actual.as_ref() }));
         census.want(&desired, None);
-        let item = Item::new(Target::Present(desired), actual);
-        match call {
-            Call::Any => item,
-            Call::Alone => item.alone(),
-            Call::Second(second) => item.second(Some(second)),
-        }
+        let mut item = Item::new(Target::Present(desired), actual);
+        item.call = call;
+        item
     }
 }
 

@@ -45,19 +45,13 @@ pub struct Problems(IndexMap<(String, String), Problem>);
 impl Cause {
     /// A part of a person that is left out.
     pub fn of_part(part: &LeftOut) -> Self {
-        let (what, remedy) = match part {
-            LeftOut::EmailTaken => (
-                "another Permit user has the e-mail address".to_owned(),
-                "the person is synced without it; to change that, delete the other user or give one of them another address",
-            ),
-            LeftOut::EmailRefused => (
-                "Permit refuses the form of the e-mail address".to_owned(),
-                "the person is synced without it; correct the address in the directory",
-            ),
-            LeftOut::Flaw(flaw) => return Self::of_text(flaw.code(), &flaw.to_string(), ""),
-            LeftOut::Grant { grant: _, missing } => (missing.to_string(), missing.remedy()),
-        };
-        Self { code: part.code().to_owned(), what, remedy: remedy.to_owned() }
+        match part {
+            // Many roles may lack one thing.
+            LeftOut::Grant { grant: _, missing } => {
+                Self { code: part.code().into(), what: missing.to_string(), remedy: missing.remedy().into() }
+            }
+            _ => Self::of_text(part.code(), &part.to_string(), ""),
+        }
     }
 
     /// A person that Permit takes nothing of.

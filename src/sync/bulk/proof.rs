@@ -5,17 +5,14 @@ use std::ops::ControlFlow;
 
 use tokio::time::Instant;
 
-use super::Stop;
-use super::census::{Census, Wanted};
-use super::departures::dooms;
-use super::observer::{Observer, Phase};
-use super::report::Report;
+use super::Run;
+use super::census::Gone;
+use super::observer::Phase;
 use crate::domain::deprovision::Departure;
 use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Source, UserKey};
+use crate::domain::identity::UserKey;
 use crate::domain::plan::{Plan, Refused};
-use crate::domain::policy::{Deprovision, Policy};
 use crate::permit::{Error, LATE_PAUSES, MAX_BULK_USERS};
 use crate::sync::many::{Applier, Item, Listed, MISSED, Target};
 use crate::sync::one::appeared;
@@ -26,22 +23,6 @@ const PROBES: usize = 5;
 const ROUNDS: u32 = 2;
 /// Drifted users who are planned again within the run; the next run sees to more.
 const DRIFTED: usize = 10 * MAX_BULK_USERS;
-
-/// What proves a run.
-pub(super) struct Proof<'a> {
-    pub(super) census: &'a mut Census,
-    pub(super) report: &'a mut Report,
-    pub(super) applier: &'a Applier,
-    pub(super) observer: &'a dyn Observer,
-    pub(super) policy: &'a Policy,
-    /// The run's directory.
-    pub(super) source: &'a Source,
-    /// A later look covers the people that the run has changed.
-    pub(super) sends_looks: bool,
-    pub(super) rule: Deprovision,
-    pub(super) now: jiff::Timestamp,
-    pub(super) deadline: Option<Instant>,
-}
 
 /// What was read back.
 #[derive(Default)]
@@ -72,11 +53,12 @@ enum Judged {
     Drifted(Drifted),
 }
 
-impl Proof<'_> {
+impl Run<'_> {
     /// Reads back every user that was changed, and plans again those who are not as they should be. Whether
     /// all are, in the end.
-    pub(super) async fn prove(&mut self) -> Result<bool, Stop> {
-        let Check { checked, drifted, mut items, mut claimed, mut undead, .. } = self.check_late().await?;
+    pub(super) async fn prove(&mut self, applier: &Applier) -> Result<bool, Error> {
+        let Check { checked, drifted, mut items, mut claimed, mut undead, .. } =
+            self.check_late(applier).await?;
         self.report.verified.checked = checked;
         self.report.verified.drifted = drifted;
         let (mut round, mut left) = (0, drifted);
@@ -84,52 +66,55 @@ impl Proof<'_> {
             round += 1;
             tracing::warn!(drifted = left, round, "what was read back is not what was wanted: planned again");
             claimed.extend(items.into_iter().map(|drifted| drifted.item));
-            self.again(claimed, undead).await?;
-            let check = self.check_late().await?;
+            self.again(applier, claimed, undead).await?;
+            let check = self.check_late(applier).await?;
             (left, items, claimed, undead) = (check.drifted, check.items, check.claimed, check.undead);
         }
         Ok(left == 0)
     }
 
-    async fn again(&mut self, mut items: Vec<Item>, undead: Vec<UserKey>) -> Result<(), Stop> {
+    async fn again(
+        &mut self,
+        applier: &Applier,
+        mut items: Vec<Item>,
+        undead: Vec<UserKey>,
+    ) -> Result<(), Error> {
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(MAX_BULK_USERS));
-            let applied = self.applier.settle(std::mem::replace(&mut items, rest)).await;
-            self.report.count_again(self.census, applied, self.observer)?;
+            let applied = applier.settle(std::mem::replace(&mut items, rest)).await;
+            self.report.count(&mut self.census, applied, self.observer, false)?;
         }
-        let (source, rule, now) = (self.source, self.rule, self.now);
-        let is_doomed = |facts: &Facts| dooms(facts, source, &rule, now);
-        self.applier.delete(undead, &is_doomed).await.stopped.map_or(Ok(()), |error| Err(error.into()))
+        applier.delete(undead, &self.doom()).await.stopped.map_or(Ok(()), Err)
     }
 
     /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call
     /// wrote.
-    async fn check_late(&mut self) -> Result<Check, Stop> {
-        let mut check = self.check().await?;
+    async fn check_late(&mut self, applier: &Applier) -> Result<Check, Error> {
+        let mut check = self.check(applier).await?;
         for pause in LATE_PAUSES {
-            if check.items.is_empty() && check.undead.is_empty() || !self.applier.may_be_late() {
+            if check.items.is_empty() && check.undead.is_empty() || !applier.may_be_late() {
                 break;
             }
             tracing::info!(
                 late = check.drifted,
                 "Permit does not show yet what was written: it is asked again"
             );
-            if self.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause) {
-                return Err(Stop::OutOfTime);
+            if self.options.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause) {
+                return Err(Error::DeadlineExceeded);
             }
             tokio::time::sleep(pause).await;
-            self.look_again(&mut check).await?;
+            self.look_again(applier, &mut check).await?;
         }
         Ok(check)
     }
 
     /// Takes out of `check` those who are as they should be by now.
-    async fn look_again(&mut self, check: &mut Check) -> Result<(), Error> {
+    async fn look_again(&mut self, applier: &Applier, check: &mut Check) -> Result<(), Error> {
         // If the first few are still late, the others are too.
         for few in [PROBES, usize::MAX] {
             let (items, undead) = (check.items.iter().take(few), check.undead.iter().take(few));
             let keys = items.map(|drifted| drifted.item.target.key()).chain(undead);
-            let mut found = self.applier.read(keys).await?;
+            let mut found = applier.read(&applier.permit, keys).await?;
             let before = check.items.len() + check.undead.len();
             let rest = check.items.split_off(few.min(check.items.len()));
             for Drifted { item, others } in std::mem::take(&mut check.items) {
@@ -157,22 +142,23 @@ impl Proof<'_> {
     }
 
     /// Reads back every user that this run should have changed.
-    async fn check(&mut self) -> Result<Check, Error> {
-        let changed = self.census.to_prove();
+    async fn check(&mut self, applier: &Applier) -> Result<Check, Error> {
+        let changed = self.census.changed().count() + self.census.departed.len();
         let mut check = Check { expected: changed as u64, ..Check::default() };
         if changed == 0 {
             return Ok(check);
         }
-        let mut gone: Vec<UserKey> = self.census.departed().cloned().collect();
-        let applier = self.applier;
+        let mut gone: Vec<UserKey> = self.census.departed.keys().cloned().collect();
         if applier.lists_sooner(changed) {
-            let listed = applier.each_listed(|facts| {
+            let listed = applier.each_listed(&applier.permit, |facts| {
                 let key = facts.key.clone();
                 self.compare(&key, Some(facts), &mut check);
                 ControlFlow::Continue(())
             });
             let listed = listed.await?;
-            let is_deleted = |key: &UserKey| matches!(self.census.departure(key), Some(Departure::Delete));
+            let departed = &self.census.departed;
+            let is_deleted =
+                |key: &UserKey| departed.get(key).is_some_and(|gone| gone.departure == Departure::Delete);
             gone.retain(|key| is_deleted(key) && !check.undead.contains(key));
             if listed == Listed::Whole && gone.len() > MISSED {
                 // A listing that did not show them is proof enough.
@@ -181,29 +167,33 @@ impl Proof<'_> {
         }
         // Users that the listing did not show, or everybody if there was no listing.
         let left: Vec<UserKey> = self.census.changed().cloned().chain(gone).collect();
-        applier.each_single(left.into_iter(), |key, facts| self.compare(&key, facts, &mut check)).await?;
+        let each = |key: UserKey, facts| self.compare(&key, facts, &mut check);
+        applier.each_single(&applier.permit, left.into_iter(), each).await?;
         // Those who cannot be read are not proven.
         check.drifted += self.census.changed().count() as u64;
         Ok(check)
     }
 
     fn compare(&mut self, key: &UserKey, actual: Option<Facts>, check: &mut Check) {
-        let (target, others) = match self.census.take_wanted(key) {
-            Some(Wanted::Departed(Departure::Delete, _)) => {
+        let (target, others) = match self.census.departed.get(key) {
+            Some(Gone { departure: Departure::Delete, others: _ }) => {
                 check.checked += 1;
                 // One who came back since they were deleted is there by right.
-                if actual.is_some_and(|facts| dooms(&facts, self.source, &self.rule, self.now)) {
+                if actual.is_some_and(|facts| (self.doom())(&facts)) {
                     check.drifted += 1;
                     check.undead.push(key.clone());
                 }
                 return;
             }
-            Some(Wanted::Departed(_, others)) => {
-                let (key, source) = (key.clone(), self.source.clone());
-                (Target::Absent { key, source, rule: self.rule, now: self.now }, Some(others.clone()))
+            Some(Gone { departure: _, others }) => {
+                let (key, source) = (key.clone(), self.directory.source().clone());
+                let (rule, now) = (self.policy.deprovision, self.options.now);
+                (Target::Absent { key, source, rule, now }, Some(others.clone()))
             }
-            Some(Wanted::Present(desired, others)) => (Target::Present(*desired), others),
-            None => return,
+            None => match self.census.take_wanted(key) {
+                Some((desired, others)) => (Target::Present(desired), others),
+                None => return,
+            },
         };
         check.checked += 1;
         self.observer.progress(Phase::Verifying, check.checked, Some(check.expected));
@@ -224,7 +214,8 @@ impl Proof<'_> {
             return Judged::AsWanted;
         }
         let is_claimed = target.plan(actual.as_ref()).is_idle();
-        let item = Item::new(target, actual).claiming(claims);
+        let mut item = Item::new(target, actual);
+        item.claims = claims;
         if is_claimed { Judged::Claimed(item) } else { Judged::Drifted(Drifted { item, others }) }
     }
 
@@ -238,9 +229,9 @@ impl Proof<'_> {
         others: Option<&BTreeSet<Grant>>,
     ) -> BTreeSet<Grant> {
         // Of a user without a ledger nothing is ours.
-        let actual = actual.filter(|facts| !self.sends_looks && facts.ledger.is_some());
+        let actual = actual.filter(|facts| self.looks.is_none() && facts.ledger.is_some());
         let Some(actual) = actual else { return BTreeSet::new() };
-        let mut claims = appeared(self.policy, others.unwrap_or(&BTreeSet::new()), actual);
+        let mut claims = appeared(&self.policy, others.unwrap_or(&BTreeSet::new()), actual);
         match target {
             Target::Present(desired) => {
                 if others.is_none() || matches!(target.plan(Some(actual)), Plan::Refused(_)) {

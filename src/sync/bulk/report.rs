@@ -213,12 +213,6 @@ impl Report {
         }
     }
 
-    /// Notes that nothing of a person is synced.
-    pub fn reject_person(&mut self, user: &str, reason: impl ToString, cause: Cause) {
-        self.people_rejected += 1;
-        self.reject(user, reason, cause);
-    }
-
     /// How many people were read and became nothing of what a run can make of them. It is 0 at the end of a
     /// run, or somebody was passed over: a fault of this program.
     pub fn unaccounted(&self) -> u64 {

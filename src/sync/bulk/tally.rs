@@ -1,6 +1,5 @@
 //! Counts: what became of the plans, into the report and the census.
 
-use super::Stop;
 use super::census::Census;
 use super::observer::Observer;
 use super::problems::Cause;
@@ -10,38 +9,19 @@ use crate::domain::facts::WhyRefused;
 use crate::domain::identity::{Email, UserKey};
 use crate::domain::plan::{Plan, Refused};
 use crate::domain::policy::{Attempt, Desired};
+use crate::permit::Error;
 use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
 
 impl Report {
-    /// Takes in what an applier has done.
+    /// Takes in what an applier has done. Unless it `is_first`, these users are counted already.
     pub(super) fn count(
         &mut self,
         census: &mut Census,
-        applied: Applied,
-        observer: &dyn Observer,
-    ) -> Result<(), Stop> {
-        self.take(census, applied, observer, true)
-    }
-
-    /// Takes in what an applier has done for users that the report has counted already.
-    pub(super) fn count_again(
-        &mut self,
-        census: &mut Census,
-        applied: Applied,
-        observer: &dyn Observer,
-    ) -> Result<(), Stop> {
-        self.take(census, applied, observer, false)
-    }
-
-    fn take(
-        &mut self,
-        census: &mut Census,
-        applied: Applied,
+        Applied { settled, stopped }: Applied,
         observer: &dyn Observer,
         is_first: bool,
-    ) -> Result<(), Stop> {
-        let Applied { settled, stopped } = applied;
+    ) -> Result<(), Error> {
         for Settled { target, outcome } in settled {
             let synced = match outcome {
                 Ok(synced) => synced,
@@ -63,9 +43,9 @@ impl Report {
                 }
             };
             self.people_changed += u64::from(is_first && synced.changed);
-            census.note_changed(target.key(), &synced);
+            census.sample.note(target.key(), &synced, &census.known);
             if is_first {
-                self.count_one(census.departure(target.key()), &synced);
+                self.count_one(census.departed.get(target.key()).map(|gone| &gone.departure), &synced);
             }
             let Synced { left_out, others, .. } = synced;
             match target {
@@ -74,10 +54,14 @@ impl Report {
                     census.want(&desired, others.as_ref());
                 }
                 Target::Present(_) => {}
-                Target::Absent { key, .. } => census.note_others(&key, others.unwrap_or_default()),
+                Target::Absent { key, .. } => {
+                    if let Some(gone) = census.departed.get_mut(&key) {
+                        gone.others = others.unwrap_or_default();
+                    }
+                }
             }
         }
-        stopped.map_or(Ok(()), |error| Err(error.into()))
+        stopped.map_or(Ok(()), Err)
     }
 
     /// Takes in who was deleted.
@@ -86,7 +70,7 @@ impl Report {
         census: &mut Census,
         deleted: Deleted,
         observer: &dyn Observer,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Error> {
         let Deleted { gone, spared: _, rejected, stopped } = deleted;
         self.deleted += gone.len() as u64;
         self.people_changed += gone.len() as u64;
@@ -94,7 +78,7 @@ impl Report {
         for (key, error) in rejected {
             self.reject_whole(census, observer, (&key, None), &SyncError::Permit(error));
         }
-        stopped.map_or(Ok(()), |error| Err(error.into()))
+        stopped.map_or(Ok(()), Err)
     }
 
     fn count_one(&mut self, departure: Option<&Departure>, synced: &Synced) {
@@ -137,8 +121,8 @@ impl Report {
         match plan {
             Plan::Refused(refused) if *refused != Refused::Older => {
                 let cause = Cause::of_error(&SyncError::Evidence(refused.clone()));
-                observer.rejected(desired.key.as_str(), desired.email.as_ref(), &cause);
-                self.reject_person(desired.key.as_str(), refused, cause);
+                let user = (desired.key.as_str(), desired.email.as_ref());
+                self.reject_person(observer, user, refused, cause);
             }
             _ => self.unchanged += 1,
         }
@@ -151,9 +135,7 @@ impl Report {
         (key, email): (&UserKey, Option<&Email>),
         error: &SyncError,
     ) {
-        let cause = Cause::of_error(error);
-        observer.rejected(key.as_str(), email, &cause);
-        self.reject(key.as_str(), error, cause);
+        self.tell(observer, (key.as_str(), email), error, Cause::of_error(error));
         census.give_up(key);
         if error.may_settle_alone() {
             census.unsettled.insert(key.clone());
@@ -163,13 +145,34 @@ impl Report {
     /// Somebody who left and is not deleted, for a role that is not ours.
     pub(super) fn reject_kept(&mut self, key: &UserKey, observer: &dyn Observer) {
         let cause = Cause::kept_for_others();
-        observer.rejected(key.as_str(), None, &cause);
-        self.reject(key.as_str(), format!("{}: {}", cause.what, cause.remedy), cause);
+        self.tell(observer, (key.as_str(), None), format!("{}: {}", cause.what, cause.remedy), cause);
     }
 
     pub(super) fn reject_part(&mut self, desired: &Desired, left_out: &LeftOut, observer: &dyn Observer) {
-        let (key, cause) = (desired.key.as_str(), Cause::of_part(left_out));
-        observer.rejected(key, desired.email.as_ref(), &cause);
-        self.reject(key, left_out, cause);
+        let user = (desired.key.as_str(), desired.email.as_ref());
+        self.tell(observer, user, left_out, Cause::of_part(left_out));
+    }
+
+    /// Nothing of a person is synced.
+    pub(super) fn reject_person(
+        &mut self,
+        observer: &dyn Observer,
+        user: (&str, Option<&Email>),
+        reason: impl ToString,
+        cause: Cause,
+    ) {
+        self.people_rejected += 1;
+        self.tell(observer, user, reason, cause);
+    }
+
+    fn tell(
+        &mut self,
+        observer: &dyn Observer,
+        (user, email): (&str, Option<&Email>),
+        reason: impl ToString,
+        cause: Cause,
+    ) {
+        observer.rejected(user, email, &cause);
+        self.reject(user, reason, cause);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
-use super::{Applier, Item, Second, Settled};
+use super::{Applier, Call, Item, Second, Settled};
 use crate::domain::facts::WhyRefused;
 use crate::domain::identity::Email;
 use crate::permit::Error;
@@ -36,9 +36,9 @@ impl Applier {
         settled: &mut Vec<Settled>,
     ) -> Result<Vec<Item>, Error> {
         self.withhold_special_use(&mut items);
-        let alone = items.extract_if(.., |item| item.is_alone).collect();
+        let alone = items.extract_if(.., |item| item.call == Call::Alone).collect();
         self.few(alone, settled).await?;
-        let seconds: Vec<Item> = items.extract_if(.., |item| item.second.is_some()).collect();
+        let seconds: Vec<Item> = items.extract_if(.., |item| matches!(item.call, Call::Second(_))).collect();
         for item in seconds {
             items.extend(self.try_second(item, settled).await?);
         }
@@ -56,7 +56,7 @@ impl Applier {
     /// the first one of a run is tried alone, and the others go by what became of it.
     async fn try_second(&self, mut item: Item, settled: &mut Vec<Settled>) -> Result<Option<Item>, Error> {
         let spelled = item.new_email().map(|email| email.as_str().to_owned());
-        let (Some(second), Some(spelled)) = (item.second, spelled) else { return Ok(Some(item)) };
+        let (Call::Second(second), Some(spelled)) = (item.call, spelled) else { return Ok(Some(item)) };
         let is_new = self.addresses.tried.lock().await.insert(spelled);
         let shared = match second {
             Second::Other if is_new => &self.addresses.shared_otherwise,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::{Item, MOST_BYTES, Sent, Settled};
+use super::{Item, MOST_BYTES, Settled};
 use crate::domain::plan::{Change, Plan};
 use crate::permit::{Error, Permit};
 
@@ -60,12 +60,6 @@ pub(super) async fn take_back(permit: &Permit, change: &Change) -> Result<(), Er
     Ok(())
 }
 
-pub(super) struct Refreshed {
-    pub(super) items: Vec<Item>,
-    /// Something is other than the plans took it to be.
-    pub(super) moved: bool,
-}
-
 /// A 500: the service is there, and something in the request may be what it stumbles over.
 pub(super) fn is_internal(error: &Error) -> bool {
     matches!(error, Error::Unavailable { status: Some(500), .. })
@@ -92,18 +86,18 @@ pub(super) fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item
     (left, plans)
 }
 
-/// After a call that went well: settles all but the users who were made without their roles. A read must tell
+/// After a call that went well: settles all but the users who were made, unless `roles_too`. A read must tell
 /// whose a user is who stands now, before roles are assigned.
 pub(super) fn applied(
     items: Vec<Item>,
     plans: Vec<Plan>,
-    sent: &Sent,
+    roles_too: bool,
     settled: &mut Vec<Settled>,
 ) -> Vec<Item> {
     let mut unassigned = Vec::new();
     for (mut item, plan) in items.into_iter().zip(plans) {
         if let Plan::Create(user) = &plan
-            && !sent.roles_too
+            && !roles_too
         {
             item.was_created(user);
             unassigned.push(item);

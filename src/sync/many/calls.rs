@@ -10,7 +10,8 @@ use super::{Applier, FEW};
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
-use crate::permit::{Error, LATE_PAUSES, MAX_BULK_ASSIGNMENTS, Permit, Turn};
+use crate::permit::{Error, LATE_PAUSES, Permit, Turn};
+use crate::sync::roles::Roles;
 
 /// How many users are read to learn whether role assignments inside bulk creates are honoured. The first may
 /// have stood before, and tells nothing.
@@ -25,12 +26,6 @@ pub(super) struct Failed {
     pub(super) addresses: Vec<usize>,
     /// What such a call waits its turn for.
     pub(super) turn: Turn,
-}
-
-/// What was sent.
-pub(super) struct Sent {
-    /// Users that were made have their roles.
-    pub(super) roles_too: bool,
 }
 
 /// What the first call for these plans waits its turn for.
@@ -60,21 +55,17 @@ impl<T> Indexed<T> {
         self.values.push(value);
         self.plans.push(plan);
     }
-
-    /// The values, at most `most` at a time.
-    fn chunks(&self, most: usize) -> impl Iterator<Item = (&[T], &[usize])> {
-        self.values.chunks(most).zip(self.plans.chunks(most))
-    }
 }
 
 impl Applier {
-    /// Sends the calls for these plans. Those that change users end by `until`.
+    /// Sends the calls for these plans. Those that change users end by `until`. Whether users that were made
+    /// have their roles.
     pub(super) async fn send(
         &self,
         permit: &Permit,
         plans: &[Plan],
         until: Option<Instant>,
-    ) -> Result<Sent, Failed> {
+    ) -> Result<bool, Failed> {
         let (mut news, mut writes) = (Indexed::<NewUser>::default(), Indexed::<UserWrite>::default());
         let (mut revoke, mut grant) = (Indexed::default(), Indexed::default());
         for (index, plan) in plans.iter().enumerate() {
@@ -90,11 +81,11 @@ impl Applier {
             }
         }
         let changing = until.map_or_else(|| permit.clone(), |until| permit.not_after(until));
-        unassign(&changing, &revoke).await?;
+        send_roles(&changing, Roles::Unassign, &revoke, (Turn::Delete, Turn::BulkDelete)).await?;
         let roles_too = self.create(permit, news).await?;
         replace(&changing, &writes).await?;
-        assign(&changing, &grant).await?;
-        Ok(Sent { roles_too })
+        send_roles(&changing, Roles::Assign, &grant, (Turn::Write, Turn::BulkWrite)).await?;
+        Ok(roles_too)
     }
 
     /// Makes the users. Whether they have their roles.
@@ -171,26 +162,17 @@ impl Applier {
     }
 }
 
-async fn unassign(permit: &Permit, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
-    if roles.values.len() < FEW {
-        let singles = roles.values.iter().map(|(key, grant)| permit.unassign(key, grant));
-        return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[], Turn::Delete));
-    }
-    for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
-        permit.bulk_unassign(chunk).await.map_err(|error| failed(error, plans, Turn::BulkDelete))?;
-    }
-    Ok(())
-}
-
-async fn assign(permit: &Permit, roles: &Indexed<(UserKey, Grant)>) -> Result<(), Failed> {
-    if roles.values.len() < FEW {
-        let singles = roles.values.iter().map(|(key, grant)| permit.assign(key, grant));
-        return try_join_all(singles).await.map(drop).map_err(|error| failed(error, &[], Turn::Write));
-    }
-    for (chunk, plans) in roles.chunks(MAX_BULK_ASSIGNMENTS) {
-        permit.bulk_assign(chunk).await.map_err(|error| failed(error, plans, Turn::BulkWrite))?;
-    }
-    Ok(())
+async fn send_roles(
+    permit: &Permit,
+    how: Roles,
+    roles: &Indexed<(UserKey, Grant)>,
+    (single, bulk): (Turn, Turn),
+) -> Result<(), Failed> {
+    let sent = how.send(permit, &roles.values, FEW).await;
+    sent.map_err(|(error, place)| match place {
+        None => failed(error, &[], single),
+        Some(place) => failed(error, &roles.plans[place], bulk),
+    })
 }
 
 async fn replace(permit: &Permit, users: &Indexed<UserWrite>) -> Result<(), Failed> {

@@ -165,7 +165,7 @@ impl Applier {
         is_doomed: IsDoomed<'_>,
         deleted: &mut Deleted,
     ) -> Result<Vec<UserKey>, Error> {
-        let there = self.read_with(permit, keys.iter()).await?;
+        let there = self.read(permit, keys.iter()).await?;
         let mut doomed = Vec::with_capacity(keys.len());
         for key in keys {
             match there.get(&key) {

@@ -107,7 +107,7 @@ impl Applier {
             self.permit.pause(pause).await?;
             for few in [PROBES, usize::MAX] {
                 let rest = late.split_off(few.min(late.len()));
-                let found = self.read(late.iter().map(|item| item.target.key())).await?;
+                let found = self.read(&self.permit, late.iter().map(|item| item.target.key())).await?;
                 late.retain(|item| self.is_late(item, found.get(item.target.key())));
                 let is_shown = late.is_empty();
                 late.extend(rest);

@@ -33,11 +33,7 @@ pub(in crate::sync) enum Listed {
 
 impl Applier {
     /// Reads users by key. Who is not in the answer is not in Permit.
-    pub async fn read(&self, keys: impl Iterator<Item = &UserKey>) -> Result<HashMap<UserKey, Facts>, Error> {
-        self.read_with(&self.permit, keys).await
-    }
-
-    pub(super) async fn read_with(
+    pub(in crate::sync) async fn read(
         &self,
         permit: &Permit,
         keys: impl Iterator<Item = &UserKey>,
@@ -45,7 +41,7 @@ impl Applier {
         let mut wanted: HashSet<&UserKey> = keys.collect();
         let mut found = HashMap::with_capacity(wanted.len());
         if self.lists_sooner(wanted.len()) {
-            let listed = self.each_listed_with(permit, |facts| {
+            let listed = self.each_listed(permit, |facts| {
                 if wanted.remove(&facts.key) {
                     found.insert(facts.key.clone(), facts);
                 }
@@ -56,8 +52,7 @@ impl Applier {
             }
         }
         let wanted = wanted.into_iter().cloned();
-        self.each_single_with(permit, wanted, |key, facts| found.extend(facts.map(|facts| (key, facts))))
-            .await?;
+        self.each_single(permit, wanted, |key, facts| found.extend(facts.map(|facts| (key, facts)))).await?;
         Ok(found)
     }
 
@@ -91,14 +86,14 @@ impl Applier {
             return Ok(());
         }
         let mut taken = Instant::now();
-        let mut found = self.read_with(permit, stale.iter().map(|item| item.target.key())).await?;
+        let mut found = self.read(permit, stale.iter().map(|item| item.target.key())).await?;
         let is_late = |item: &Item| self.is_late(item, found.get(item.target.key()));
         stale.sort_by_key(|item| !is_late(item));
         let late = stale.partition_point(|item| is_late(item));
         if late > 0 {
             self.wait_for(&stale[..late]).await?;
             taken = Instant::now();
-            found = self.read_with(permit, stale.iter().map(|item| item.target.key())).await?;
+            found = self.read(permit, stale.iter().map(|item| item.target.key())).await?;
         }
         for item in stale {
             let actual = found.remove(item.target.key());
@@ -115,32 +110,6 @@ impl Applier {
 
     /// All users, until `each` breaks off, or a page does not come.
     pub(in crate::sync) async fn each_listed(
-        &self,
-        each: impl FnMut(Facts) -> ControlFlow<()>,
-    ) -> Result<Listed, Error> {
-        self.each_listed_with(&self.permit, each).await
-    }
-
-    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few
-    /// seconds, or a page did not come.
-    pub async fn count_if_soon(
-        &self,
-        users: u64,
-        is_so: impl Fn(&Facts) -> bool,
-    ) -> Result<Option<usize>, Error> {
-        self.listed.store(users, Ordering::Relaxed);
-        if self.reach() != usize::MAX {
-            return Ok(None);
-        }
-        let mut count = 0;
-        let listed = self.each_listed(|facts| {
-            count += usize::from(is_so(&facts));
-            ControlFlow::Continue(())
-        });
-        Ok((listed.await? == Listed::Whole).then_some(count))
-    }
-
-    async fn each_listed_with(
         &self,
         permit: &Permit,
         mut each: impl FnMut(Facts) -> ControlFlow<()>,
@@ -171,6 +140,25 @@ impl Applier {
         Ok(Listed::Whole)
     }
 
+    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few
+    /// seconds, or a page did not come.
+    pub async fn count_if_soon(
+        &self,
+        users: u64,
+        is_so: impl Fn(&Facts) -> bool,
+    ) -> Result<Option<usize>, Error> {
+        self.listed.store(users, Ordering::Relaxed);
+        if self.reach() != usize::MAX {
+            return Ok(None);
+        }
+        let mut count = 0;
+        let listed = self.each_listed(&self.permit, |facts| {
+            count += usize::from(is_so(&facts));
+            ControlFlow::Continue(())
+        });
+        Ok((listed.await? == Listed::Whole).then_some(count))
+    }
+
     /// Everybody's roles on the resource instances that the policy grants on.
     async fn instance_roles(&self) -> Result<BTreeMap<UserKey, BTreeSet<Grant>>, Error> {
         let mut roles: BTreeMap<UserKey, BTreeSet<Grant>> = BTreeMap::new();
@@ -185,14 +173,6 @@ impl Applier {
     /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left
     /// out: what is planned for somebody who is not there changes nobody who is.
     pub(in crate::sync) async fn each_single(
-        &self,
-        keys: impl Iterator<Item = UserKey>,
-        each: impl FnMut(UserKey, Option<Facts>),
-    ) -> Result<(), Error> {
-        self.each_single_with(&self.permit, keys, each).await
-    }
-
-    async fn each_single_with(
         &self,
         permit: &Permit,
         keys: impl Iterator<Item = UserKey>,

@@ -36,8 +36,9 @@ impl Applier {
         loop {
             let outcome = match &item.target {
                 Target::Present(desired) => {
-                    let sync = Sync::new(&self.permit, &self.policy, &self.catalog, desired.clone());
-                    sync.claiming(item.claims.clone()).ahead(ahead).run(seen).await
+                    let mut sync = Sync::new(&self.permit, &self.policy, &self.catalog, desired.clone());
+                    (sync.claims, sync.ahead) = (item.claims.clone(), ahead);
+                    sync.run(seen).await
                 }
                 Target::Absent { .. } => self.depart(&item, seen).await.map_err(SyncError::from),
             };

@@ -44,7 +44,7 @@ pub struct Item {
     /// What Permit is believed to know; `None`: no such user.
     pub actual: Option<Facts>,
     /// Role assignments that may be ours although no ledger names them.
-    pub(super) claims: BTreeSet<Grant>,
+    pub(crate) claims: BTreeSet<Grant>,
     /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
     stood: Option<BTreeSet<Grant>>,
     /// What has been taken out of the target since.
@@ -55,10 +55,7 @@ pub struct Item {
     taken: Option<Instant>,
     /// Nobody knows what Permit has of them.
     is_unread: bool,
-    /// Another user has the address.
-    pub(super) second: Option<Second>,
-    /// They go by single calls.
-    pub(super) is_alone: bool,
+    pub(crate) call: Call,
     /// The first plan of them that was begun, and may be done in part.
     begun: Option<Plan>,
     /// The roles of a user who was made, and may lack them.
@@ -69,6 +66,17 @@ pub struct Item {
     voucher: Option<Identity>,
     /// How many looks led here.
     count: u8,
+}
+
+/// By which call a user is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// Whichever is fewest for all.
+    Any,
+    /// By one of their own: a bulk call that others are in would be refused.
+    Alone,
+    /// The first of its kind alone: another user has the address.
+    Second(Second),
 }
 
 /// How an address is spelled that another user has.
@@ -123,8 +131,7 @@ impl Item {
             is_new,
             taken: None,
             is_unread: false,
-            second: None,
-            is_alone: false,
+            call: Call::Any,
             begun: None,
             made: None,
             told: None,
@@ -152,18 +159,6 @@ impl Item {
             rule.missing = WhenMissing::Keep;
         }
         self
-    }
-
-    /// The same, by single calls: a bulk call that others are in would be refused.
-    #[must_use]
-    pub fn alone(self) -> Self {
-        Self { is_alone: true, ..self }
-    }
-
-    /// The same, whose address another user has.
-    #[must_use]
-    pub fn second(self, second: Option<Second>) -> Self {
-        Self { second, ..self }
     }
 
     /// Permit refuses the address: the user is written without it, and the ledger says so.
@@ -218,11 +213,11 @@ impl Item {
         self.made.is_some()
     }
 
-    /// Whether they are to be changed, and were not read just now. To make a user needs no reading: it is
-    /// refused where there is one.
+    /// Whether they stand, and were not read just now. To make a user needs no reading: it is refused where
+    /// there is one.
     pub(super) fn is_stale(&self) -> bool {
         let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < FRESH);
-        self.is_unread || (!is_fresh && matches!(self.plan(), Plan::Change(_)))
+        self.is_unread || (!is_fresh && self.actual.is_some())
     }
 
     /// When the last call ends that changes them; `None`: they are not to be changed.
@@ -263,12 +258,6 @@ impl Item {
         };
         let (key, identity, count) = (self.target.key(), self.voucher.as_ref(), self.count);
         Notice { source, key, identity, grants, count }
-    }
-
-    /// The same, where `claims` may be ours although no ledger names them.
-    #[must_use]
-    pub fn claiming(self, claims: BTreeSet<Grant>) -> Self {
-        Self { claims, ..self }
     }
 
     /// What to do.

@@ -27,10 +27,7 @@ impl Applier {
         let tenants = match &mut *guard {
             Some(tenants) => tenants,
             empty => {
-                let known = match self.catalog.peek() {
-                    Some(known) => known,
-                    None => self.catalog.ask(&self.permit).await?,
-                };
+                let known = self.catalog.known(&self.permit).await?;
                 empty.insert(Tenants { exist: known.tenants.clone(), refused: BTreeSet::new() })
             }
         };
@@ -92,11 +89,7 @@ impl Applier {
         }
         let plans: Vec<Plan> = items.iter().map(Item::plan).collect();
         let grants = plans.iter().flat_map(Plan::grants).collect();
-        let lacking = if self.is_dry {
-            self.catalog.would_lack(&self.permit, &self.policy, grants).await?
-        } else {
-            self.catalog.without_instance(&self.permit, &self.policy, grants).await?
-        };
+        let lacking = self.catalog.lacking(&self.permit, &self.policy, grants, !self.is_dry).await?;
         for item in items {
             let Target::Present(desired) = &mut item.target else { continue };
             let without = desired.grants.extract_if(.., |grant: &Grant| lacking.contains_key(grant));

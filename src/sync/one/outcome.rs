@@ -56,10 +56,16 @@ impl SyncError {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum LeftOut {
     /// Another user of the environment has the address.
-    #[error("the e-mail is taken by another Permit user: the user was synced without it")]
+    #[error(
+        "another Permit user has the e-mail address: the person is synced without it; to change that, delete the other \
+         user or give one of them another address"
+    )]
     EmailTaken,
     /// Permit does not take it for an address.
-    #[error("Permit refused the e-mail's form: the user was synced without it")]
+    #[error(
+        "Permit refuses the form of the e-mail address: the person is synced without it; correct the address in the \
+         directory"
+    )]
     EmailRefused,
     /// Something of the person that the policy would use, and cannot.
     #[error(transparent)]

@@ -189,7 +189,7 @@ impl SignIn {
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
-            if let Some(outcome) = self.seen.unchanged(identity, &self.policy) {
+            if let Some(outcome) = self.seen.unchanged(&self.policy.evaluate(identity)) {
                 return Ok(outcome);
             }
             if is_new { Snapshot::nobody() } else { Snapshot::read(permit, &identity.key).await? }
@@ -203,17 +203,17 @@ impl SignIn {
         };
         // Permit has answered by now, and so told its time.
         identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
-        let now = permit.time_of(now);
-        if actual.facts.is_none() && !may_be_new && self.policy.evaluate(identity).grants.is_empty() {
-            self.seen.note(identity, &self.policy, None);
+        let desired = self.policy.evaluate(identity);
+        let state = self.seen.state(&desired);
+        if actual.facts.is_none() && !may_be_new && desired.grants.is_empty() {
+            self.seen.note(&identity.key, state, None);
             return Ok(Outcome::Stranger);
         }
-        if identity.evidence.is_stale(now)
-            && let Some(held) = self.too_old(permit, identity, actual.facts.as_ref()).await?
+        if identity.evidence.is_stale(permit.time_of(now))
+            && let Some(held) = self.too_old(permit, desired.clone(), actual.facts.as_ref()).await?
         {
             return Ok(held);
         }
-        let desired = self.policy.evaluate(identity);
         if self.looks.is_some() && self.is_too_soon(&desired, actual.facts.as_ref()) {
             return Err(SyncError::TooSoon);
         }
@@ -221,7 +221,7 @@ impl SignIn {
             let identity = (!looks.can_read(&identity.source)).then_some(&*identity);
             Ahead { looks, identity, count: 0 }
         });
-        let sync = Sync::new(permit, &self.policy, &self.catalog, desired).ahead(ahead);
+        let sync = Sync { ahead, ..Sync::new(permit, &self.policy, &self.catalog, desired) };
         let mut synced = match sync.run(actual).await {
             Err(SyncError::Evidence(why)) => {
                 let actual = permit.user(&identity.key).await?;
@@ -235,7 +235,7 @@ impl SignIn {
         }
         // A role that is still to be made is looked for again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
-            self.seen.note(identity, &self.policy, Some(&synced.roles));
+            self.seen.note(&identity.key, state, Some(&synced.roles));
         }
         Ok(match synced {
             Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {
@@ -249,19 +249,15 @@ impl SignIn {
     async fn too_old(
         &self,
         permit: &Permit,
-        identity: &Identity,
+        mut desired: Desired,
         actual: Option<&Facts>,
     ) -> Result<Option<Outcome>, SyncError> {
-        let mut desired = self.policy.evaluate(identity);
-        let known = match self.catalog.peek() {
-            Some(known) => known,
-            None => self.catalog.ask(permit).await?,
-        };
+        let known = self.catalog.known(permit).await?;
         leave_out(&self.policy, &known, &mut desired, may_have(actual));
         Ok(match Plan::new(&desired, actual) {
             Plan::Unchanged => None,
-            Plan::Refused(why) => Some(held(why, &identity.source, actual)),
-            Plan::Create(_) | Plan::Change(_) => Some(held(Refused::Stale, &identity.source, actual)),
+            Plan::Refused(why) => Some(held(why, &desired.source, actual)),
+            Plan::Create(_) | Plan::Change(_) => Some(held(Refused::Stale, &desired.source, actual)),
         })
     }
 

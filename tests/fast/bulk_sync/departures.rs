@@ -363,7 +363,7 @@ async fn who_was_not_read_and_is_there_is_looked_at() {
     let at_once = policy_with(&[("grace_hours = 24", "grace_hours = 0")]);
     for dry_run in [true, false] {
         let queue = MemoryQueue::default();
-        let readable = [Source::user_pool(SOURCE)].into();
+        let readable = [Source::named(SOURCE)].into();
         let looks = Looks::new(Arc::new(queue.clone()), Arc::new(policy()), readable);
         let mut sync = bulk_sync(&sandbox, &directory, at_once.clone());
         sync.looks = Some(Arc::new(looks));

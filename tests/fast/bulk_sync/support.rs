@@ -139,7 +139,7 @@ pub(crate) struct MemoryDirectory {
 impl MemoryDirectory {
     pub(crate) fn new(people: Vec<Person>) -> Self {
         let state = State { people, ..State::default() };
-        Self { source: Source::user_pool(SOURCE), state: Arc::new(Mutex::new(state)) }
+        Self { source: Source::named(SOURCE), state: Arc::new(Mutex::new(state)) }
     }
 
     /// Does `work` after Permit's users were listed and before the last people are planned. There must be

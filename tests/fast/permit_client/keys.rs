@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use permit_handoff::permit::{ApiKey, ApiKeyError, Environment, Error, KeyLevel, Reach};
+use permit_handoff::permit::{ApiKey, ApiKeyError, Environment, Error, Reach};
 use permit_sandbox::{KeyScope, Sandbox};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -83,9 +83,7 @@ async fn a_secret_that_is_no_header_is_no_key() {
 #[tokio::test]
 async fn a_key_of_more_than_one_environment_is_told_what_to_set() {
     let sandbox = Sandbox::start().await.unwrap();
-    for (scope, level) in
-        [(KeyScope::Organization, KeyLevel::Organization), (KeyScope::Project, KeyLevel::Project)]
-    {
+    for (scope, level) in [(KeyScope::Organization, "organization"), (KeyScope::Project, "project")] {
         sandbox.add_key(permit_sandbox::API_KEY, scope);
         let error = plain(&sandbox).user(&key("u1")).await.unwrap_err();
         assert_eq!(error, Error::KeyScope { level });

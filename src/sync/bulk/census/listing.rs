@@ -1,10 +1,10 @@
-//! Permit's users, all of them, read once into the store.
+//! Permit's users, all of them, read once into the census.
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use super::facts_store::{FactsStore, Place};
+use super::{Census, Place};
 use crate::domain::identity::{Email, UserKey};
 use crate::permit::{Error, Permit, UsersPage};
 use crate::sync::bulk::observer::{Observer, Phase};
@@ -18,13 +18,13 @@ const FAILED_PAGES: u32 = 3;
 
 /// What was listed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Listing {
+pub(in crate::sync::bulk) struct Listing {
     /// Users, those that are not ours to judge among them.
-    pub(super) users: u64,
+    pub(in crate::sync::bulk) users: u64,
     /// Every user who stood there when the listing began was read.
-    pub(super) whole: bool,
+    pub(in crate::sync::bulk) whole: bool,
     /// Users that Permit shows in a form that the contract does not have.
-    pub(super) unreadable: BTreeSet<UserKey>,
+    pub(in crate::sync::bulk) unreadable: BTreeSet<UserKey>,
 }
 
 /// Reads all pages by number.
@@ -38,15 +38,15 @@ pub(super) struct Listing {
 pub(super) async fn list_users(
     permit: &Permit,
     prefix: Option<&str>,
-    store: &mut FactsStore,
+    census: &mut Census,
     mut address: impl FnMut(Option<(&Email, Place)>) + Send,
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     for _ in 0..PASSES {
-        store.clear();
+        census.users.clear();
         address(None);
-        listing = pass(permit, prefix, store, &mut address, observer).await?;
+        listing = pass(permit, prefix, census, &mut address, observer).await?;
         if listing.whole {
             break;
         }
@@ -58,14 +58,14 @@ pub(super) async fn list_users(
 async fn pass(
     permit: &Permit,
     prefix: Option<&str>,
-    store: &mut FactsStore,
+    census: &mut Census,
     address: &mut (impl FnMut(Option<(&Email, Place)>) + Send),
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let first = permit.users_page(1, prefix).await?;
     let mut seen = Seen { first_total: first.total, last_total: first.total, ..Seen::default() };
     let pages = u32::try_from(first.total.div_ceil(UsersPage::ROWS as u64)).unwrap_or(u32::MAX);
-    seen.take(first, store, address);
+    seen.take(first, census, address);
     let mut last_is_full = true;
     let mut rest = stream::iter(2..=pages).map(|page| permit.users_page(page, prefix)).buffered(SIDE_BY_SIDE);
     while let Some(page) = rest.next().await {
@@ -73,7 +73,7 @@ async fn pass(
             Ok(page) => {
                 let rows = page.rows();
                 last_is_full = rows >= UsersPage::ROWS as u64;
-                seen.take(page, store, address);
+                seen.take(page, census, address);
                 // There are no more, whatever the count says.
                 if rows == 0 {
                     break;
@@ -87,18 +87,18 @@ async fn pass(
             }
             Err(error) => return Err(error),
         }
-        observer.progress(Phase::Reading, store.len() as u64, Some(seen.last_total));
+        observer.progress(Phase::Reading, census.users.len() as u64, Some(seen.last_total));
     }
     // What has been made since the first page.
     let mut page = pages.max(1);
-    while last_is_full && seen.rows(store) < seen.last_total {
+    while last_is_full && seen.rows(census) < seen.last_total {
         page += 1;
         let next = permit.users_page(page, prefix).await?;
         last_is_full = next.rows() >= UsersPage::ROWS as u64;
-        seen.take(next, store, address);
+        seen.take(next, census, address);
     }
-    let whole = seen.failed == 0 && seen.rows(store) >= seen.first_total;
-    let users = store.len() as u64 + seen.unreadable.len() as u64 + seen.foreign;
+    let whole = seen.failed == 0 && seen.rows(census) >= seen.first_total;
+    let users = census.users.len() as u64 + seen.unreadable.len() as u64 + seen.foreign;
     Ok(Listing { users, whole, unreadable: seen.unreadable })
 }
 
@@ -115,14 +115,14 @@ struct Seen {
 
 impl Seen {
     /// Different rows, as far as they can be told apart.
-    fn rows(&self, store: &FactsStore) -> u64 {
-        store.len() as u64 + self.unreadable.len() as u64 + self.foreign + self.others
+    fn rows(&self, census: &Census) -> u64 {
+        census.users.len() as u64 + self.unreadable.len() as u64 + self.foreign + self.others
     }
 
     fn take(
         &mut self,
         page: UsersPage,
-        store: &mut FactsStore,
+        census: &mut Census,
         address: &mut impl FnMut(Option<(&Email, Place)>),
     ) {
         let UsersPage { users, total, unreadable, foreign, others } = page;
@@ -131,7 +131,7 @@ impl Seen {
         self.foreign += u64::from(foreign);
         self.others += u64::from(others);
         for facts in users {
-            let (place, _) = store.insert(&facts);
+            let place = census.insert(&facts);
             if let Some(email) = &facts.email {
                 address(Some((email, place)));
             }

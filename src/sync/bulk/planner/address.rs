@@ -1,36 +1,26 @@
 //! The address that a person is to get: whether another user has it, and what is done about that.
 
 use super::emails::Address;
-use super::{Place, Planner};
+use super::{Person, Planner};
 use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::identity::Email;
 use crate::domain::policy::{Attempt, Desired};
 use crate::sync::bulk::census::{Census, State};
 use crate::sync::bulk::report::Report;
-use crate::sync::many::Second;
+use crate::sync::many::{Call, Second};
 use crate::sync::one::LeftOut;
-
-/// By which call a person is written.
-pub(super) enum Call {
-    /// Whichever is fewest for all.
-    Any,
-    /// By one of their own: a bulk call that others are in would be refused.
-    Alone,
-    /// The first of its kind alone: another user has the address.
-    Second(Second),
-}
 
 impl Planner<'_> {
     /// Sees to the address that a person is to get: whether it is tried, and by which call. `None`: they wait
     /// for it, since another user has it who may give it up yet.
     pub(super) fn see_to_address(
         &self,
-        place: Place,
-        desired: &mut Desired,
-        actual: Option<&Facts>,
+        person: &mut Person,
         may_wait: bool,
         census: &mut Census,
     ) -> Option<Call> {
+        let Person { place, desired, actual } = person;
+        let (place, actual) = (*place, actual.as_ref());
         let has = actual.and_then(|facts| facts.email.as_ref());
         let Some(email) = desired.email.clone().filter(|email| Some(email) != has) else {
             return Some(Call::Any);
@@ -81,7 +71,7 @@ impl Planner<'_> {
 
     /// Whether it is known who has which address.
     fn knows_all(&self, census: &Census) -> bool {
-        !self.is_part && census.is_whole()
+        !self.is_part && census.listing.whole
     }
 }
 

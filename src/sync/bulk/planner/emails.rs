@@ -12,7 +12,7 @@ use crate::sync::bulk::census::Place;
 
 /// The holders of addresses, as Permit will know them when what has been planned so far is done.
 #[derive(Default)]
-pub(super) struct Emails {
+pub(in crate::sync::bulk) struct Emails {
     holders: HashMap<u64, Place>,
     /// Addresses that a plan of this run takes away from their holder.
     freed: HashSet<u64>,
@@ -33,29 +33,22 @@ pub(super) enum Address {
 }
 
 impl Emails {
-    pub(super) fn clear(&mut self) {
-        self.holders.clear();
-        self.freed.clear();
-        self.shared = false;
-    }
-
     fn hash(&self, email: &Email) -> u64 {
         self.hasher.hash_one(email)
     }
 
-    /// The user at `place` has `email` in Permit, before this run.
-    pub(super) fn found(&mut self, email: &Email, place: Place) {
+    /// The user at `place` has `email` in Permit, before this run. `None`: all is read again from the start.
+    pub(in crate::sync::bulk) fn note(&mut self, found: Option<(&Email, Place)>) {
+        let Some((email, place)) = found else {
+            *self = Self::default();
+            return;
+        };
         self.shared |= self.holders.insert(self.hash(email), place).is_some_and(|holder| holder != place);
     }
 
     /// Whether Permit was seen to let two users have one address.
     pub(super) fn are_shared(&self) -> bool {
         self.shared
-    }
-
-    /// Permit has given `email` to the user at `place`.
-    fn note(&mut self, email: &Email, place: Place) {
-        self.holders.insert(self.hash(email), place);
     }
 
     /// Whether the user at `place` can have `email`.
@@ -73,11 +66,11 @@ impl Emails {
         if let Some(old) = old.filter(|old| *old != new) {
             self.free(old, place);
         }
-        self.note(new, place);
+        self.holders.insert(self.hash(new), place);
     }
 
     /// A plan takes `email` away from the user at `place`.
-    pub(super) fn free(&mut self, email: &Email, place: Place) {
+    pub(in crate::sync::bulk) fn free(&mut self, email: &Email, place: Place) {
         let hash = self.hash(email);
         if self.holders.get(&hash) == Some(&place) {
             self.holders.remove(&hash);
@@ -86,7 +79,7 @@ impl Emails {
     }
 
     /// What was planned so far is done.
-    pub(super) fn settled(&mut self) {
+    pub(in crate::sync::bulk) fn settled(&mut self) {
         self.freed.clear();
     }
 }
@@ -100,7 +93,7 @@ mod tests {
         let email = |text| Email::new(text).unwrap();
         let (a, b) = (email("a@example.com"), email("b@example.com"));
         let mut emails = Emails::default();
-        emails.note(&a, 1);
+        emails.note(Some((&a, 1)));
         assert_eq!(emails.check(&email("A@Example.com"), 2), Address::Taken(1));
         assert_eq!(emails.check(&a, 1), Address::Free);
         emails.planned(1, Some(&a), &b);

@@ -9,8 +9,8 @@ use moka::sync::Cache;
 
 use super::{Outcome, REMEMBERED};
 use crate::domain::grant::Grant;
-use crate::domain::identity::{Evidence, Identity, UserKey};
-use crate::domain::policy::{Desired, Policy};
+use crate::domain::identity::{Evidence, UserKey};
+use crate::domain::policy::Desired;
 
 /// Who was found unchanged, or was synced, a moment ago; and in what state.
 ///
@@ -39,23 +39,22 @@ impl Seen {
     }
 
     /// The outcome for a person who is as they were.
-    pub(super) fn unchanged(&self, identity: &Identity, policy: &Policy) -> Option<Outcome> {
-        let State { desired, roles } = self.states.as_ref()?.get(&identity.key)?;
-        (desired == self.hash(identity, policy)).then(|| match roles {
+    pub(super) fn unchanged(&self, desired: &Desired) -> Option<Outcome> {
+        let State { desired: seen, roles } = self.states.as_ref()?.get(&desired.key)?;
+        (seen == self.state(desired)).then(|| match roles {
             None => Outcome::Stranger,
             Some(roles) => Outcome::Unchanged { roles: roles.as_ref().clone() },
         })
     }
 
-    pub(super) fn note(&self, identity: &Identity, policy: &Policy, roles: Option<&BTreeSet<Grant>>) {
+    pub(super) fn note(&self, key: &UserKey, state: u64, roles: Option<&BTreeSet<Grant>>) {
         if let Some(states) = &self.states {
-            let state = State { desired: self.hash(identity, policy), roles: roles.cloned().map(Arc::new) };
-            states.insert(identity.key.clone(), state);
+            states.insert(key.clone(), State { desired: state, roles: roles.cloned().map(Arc::new) });
         }
     }
 
-    pub(super) fn hash(&self, identity: &Identity, policy: &Policy) -> u64 {
-        // The same state on newer evidence is the same state.
-        self.hasher.hash_one(Desired { evidence: Evidence::default(), ..policy.evaluate(identity) })
+    /// What the policy says of a person, as a number. The same on newer evidence is the same.
+    pub(super) fn state(&self, desired: &Desired) -> u64 {
+        self.hasher.hash_one(Desired { evidence: Evidence::default(), ..desired.clone() })
     }
 }

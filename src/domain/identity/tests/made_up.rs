@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::clean::{is_clean, readable, trimmed};
-use super::{Email, Evidence, Identity, InvalidIdentity, Source, UserKey, VerifiedEmail};
+use crate::domain::identity::clean::{is_clean, readable, trimmed};
+use crate::domain::identity::{Email, Evidence, Identity, InvalidIdentity, Source, UserKey, VerifiedEmail};
 use crate::domain::names::Names;
 use crate::domain::told::Told;
 
@@ -16,7 +16,7 @@ impl Identity {
         groups: Option<BTreeSet<String>>,
         enabled: bool,
     ) -> Result<Self, InvalidIdentity> {
-        let mut attributes: BTreeMap<String, Value> =
+        let mut attributes: Map<String, Value> =
             attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         let key = match attributes.remove("sub") {
             Some(Value::String(sub)) => UserKey::new(&sub)?,
@@ -29,13 +29,13 @@ impl Identity {
     pub(crate) fn new(
         key: UserKey,
         source: Source,
-        attributes: BTreeMap<String, Value>,
+        attributes: impl IntoIterator<Item = (String, Value)>,
         email_verified: bool,
         groups: Option<BTreeSet<String>>,
         enabled: bool,
         told: Told,
     ) -> Self {
-        let attributes: BTreeMap<String, Value> =
+        let attributes: Map<String, Value> =
             attributes.into_iter().filter_map(|(name, value)| Some((name, trimmed(value)?))).collect();
         let text = |name: &str| attributes.get(name).and_then(Value::as_str);
         let email = text("email").and_then(Email::new);
