@@ -111,8 +111,10 @@ impl<T: Row> Rows<T> {
         let (old, new) = (before.as_ref(), place.as_ref());
         let (old_key, new_key) = (old.and_then(Row::key), new.and_then(Row::key));
         if old_key != new_key {
-            old_key.map(|key| self.by_key.remove(key));
-            new_key.map(|key| self.by_key.insert(key.clone(), serial));
+            if let Some(key) = old_key {
+                self.by_key.remove(key);
+            }
+            self.by_key.extend(new_key.map(|key| (key.clone(), serial)));
         }
         self.standing = self.standing + usize::from(new.is_some()) - usize::from(old.is_some());
         if new.is_some()

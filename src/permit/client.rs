@@ -289,8 +289,9 @@ impl Permit {
         }
     }
 
-    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        in_time(self.deadline, work).await
+    /// Not `async` itself: one more layer would hold the future twice.
+    pub(super) fn in_time<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Error>> {
+        in_time(self.deadline, work)
     }
 
     async fn attempt(&self, call: &Call, key: &SecretString) -> Result<Vec<u8>, Error> {
