@@ -19,8 +19,8 @@ use crate::domain::policy::{Policy, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
 
-/// People who may be read and not planned yet, while reasons are kept: those who wait for an address or for
-/// the breaker.
+/// People who may be read and not planned yet, while reasons are kept: they wait for an address or for the
+/// breaker.
 const MET: usize = 100_000;
 
 /// What becomes of one role.
@@ -104,7 +104,7 @@ pub(super) struct Totals {
     pub(super) losing: u64,
     /// Of all these, who gains a role.
     pub(super) gaining: u64,
-    /// Of those who change, who neither gains nor loses a role.
+    /// Of the people who change, who neither gains nor loses a role.
     pub(super) fields_alone: u64,
     /// People who are not synced, or not wholly.
     pub(super) blocked: u64,
@@ -217,7 +217,7 @@ impl Overview {
         blocked.take(self.limit).cloned().collect()
     }
 
-    /// The first people, those who lose something before the others.
+    /// The first people; who loses something comes before the others.
     pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
         self.losing.iter().chain(&self.others).take(self.limit)
     }

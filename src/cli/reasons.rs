@@ -53,6 +53,11 @@ pub(in crate::cli) fn spoken(grant: &Grant) -> String {
     }
 }
 
+/// `acme/editor, acme/viewer`.
+pub(in crate::cli) fn listed(grants: &BTreeSet<Grant>) -> String {
+    grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// The rules by which the person gets this grant, each with the reason.
 pub(in crate::cli) fn because<'p>(
     policy: &'p Policy,
@@ -122,9 +127,8 @@ pub(in crate::cli) fn nearest<'p>(
         Verdict::Denies(None) => "its conditions hold, and do not determine one tenant and role".to_owned(),
         Verdict::Grants(grants) => {
             let capturing = rule.conditions.iter().find(|condition| has_captures(condition));
-            let other: Vec<String> = grants.iter().map(Grant::to_string).collect();
             let missing = capturing.map(|condition| lacks(condition, identity, grant)).unwrap_or_default();
-            format!("{missing}; it grants {} instead", other.join(", "))
+            format!("{missing}; it grants {} instead", listed(&grants))
         }
     };
     Some((rule, missing))

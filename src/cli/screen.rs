@@ -113,7 +113,7 @@ fn split(cells: &[Cell], columns: usize) -> (&[Cell], &[Cell]) {
         used += cell.width();
         fits += 1;
     }
-    // The blanks of an indentation are no place to break at.
+    // Do not break inside an indentation.
     let first = cells.iter().position(|cell| cell.character != ' ').unwrap_or(0);
     let place = cells[..=fits.min(cells.len() - 1)].iter().rposition(|cell| cell.character == ' ');
     let end = place.filter(|place| *place > first).unwrap_or_else(|| fits.max(1));

@@ -81,7 +81,7 @@ pub(super) enum Check {
     Issuers,
     /// Keys that people can change
     Keys,
-    /// Rules that one door of a source alone can tell
+    /// Rules that only one door of a source can tell
     Doors,
     /// Attributes that look like lists and are not declared
     Lists,

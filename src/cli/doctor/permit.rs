@@ -73,7 +73,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
         Err(error) => Check::Usage.warning(
-            format!("the usage is not told: {error}"),
+            format!("the usage could not be read: {error}"),
             "nobody hears of it when the monthly active users run out",
             "try again later",
         ),
@@ -178,7 +178,7 @@ fn refused(of_what: &str, error: &Error) -> Finding {
         _ => "see PERMIT_API_URL, and the network between here and Permit; then try again",
     };
     let finding = Check::ApiKey.error(
-        format!("Permit does not tell {of_what}: {error}"),
+        format!("Permit did not return {of_what}: {error}"),
         "no sign-in and no bulk sync reaches Permit while this is so",
         remedy,
     );
@@ -209,7 +209,7 @@ async fn resource_roles(permit: &Permit, policy: &Policy, resource: &Key) -> Vec
     };
     if known.is_empty() {
         return vec![Check::Roles.error(
-            format!("the policy grants roles on the resource {resource}, of which Permit has no role"),
+            format!("the policy grants roles on the resource {resource}, which has no roles in Permit"),
             "nobody is granted them: they are left out of each sync, and reported",
             format!("create the resource {resource} with its roles in Permit, or correct the policy"),
         )];
@@ -270,7 +270,8 @@ pub(super) fn limits(limits: &Limits) -> Finding {
 fn active_users(usage: Option<Usage>) -> Finding {
     let check = Check::Usage;
     match usage {
-        None => check.note("the monthly active users are not told",
+        None => check.note(
+            "Permit does not return the monthly active users",
             "the API key may not read the organization's statistics; the alarm monthly-active-users knows nothing either",
             "see them in Permit's own pages now and then",
         ),
@@ -282,7 +283,8 @@ fn active_users(usage: Option<Usage>) -> Finding {
             if u128::from(mau) * 100 < u128::from(limit) * NEARLY_PERCENT {
                 return check.good(what);
             }
-            check.warning(what,
+            check.warning(
+                what,
                 "past the plan's limit Permit may refuse checks (permission checks make people active, syncing does not)",
                 "talk to Permit about the plan",
             )

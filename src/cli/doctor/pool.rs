@@ -138,7 +138,8 @@ fn elsewhere(aws: &SdkConfig, id: &UserPoolId) -> Option<Finding> {
     } else {
         format!("the user pool {id} is in {there}, and AWS_REGION is {here}")
     };
-    Some(Check::Region.error(what,
+    Some(Check::Region.error(
+        what,
         "the functions look for the pool in the region that they run in, and Cognito calls functions of its own region alone",
         format!("set AWS_REGION={there}, and have the stack in {there}"),
     ))
@@ -183,7 +184,8 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
         if one == other {
             return vec![Check::Triggers.good(format!("both triggers call {one}"))];
         }
-        return vec![Check::Triggers.warning(format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
+        return vec![Check::Triggers.warning(
+            format!("PostAuthentication calls {one}, and PostConfirmation {other}"),
             "one of the two is another program, or another version: people who come that way may not be synced",
             "permit-handoff attach --replace, where the other function may go",
         )];
@@ -197,7 +199,8 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
                     "a sign-up, and a first sign-in through Google, SAML or OIDC, fires this one alone: new people get no role"
                 }
             };
-            Check::Triggers.error(format!("the pool calls no function for {event}"),
+            Check::Triggers.error(
+                format!("the pool calls no function for {event}"),
                 why,
                 format!("permit-handoff attach --user-pool-id {id} --function-arn ARN (the stack's output AttachCommand)"),
             )
@@ -213,7 +216,8 @@ fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
     let tokens = Event::PreTokenGeneration;
     Some(match tokens.function(pool.lambda_config()) {
         Some(function) => Check::ManagedLogin.good(format!("{tokens} calls {function}")),
-        None => Check::ManagedLogin.warning(format!("the pool has the managed-login domain {domain}, and calls no function for {tokens}"),
+        None => Check::ManagedLogin.warning(
+            format!("the pool has the managed-login domain {domain}, and calls no function for {tokens}"),
             "AWS does not list PostAuthentication for people of the pool who sign in there: their changed roles may wait for the \
              bulk sync",
             format!(
@@ -264,7 +268,8 @@ fn lacking(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
             } else {
                 "nobody of this pool has it, so that it is never copied"
             };
-            Check::PoolAttributes.warning(format!("the policy names the attribute {name}, which the user pool lacks"),
+            Check::PoolAttributes.warning(
+                format!("the policy names the attribute {name}, which the user pool lacks"),
                 why,
                 "correct the policy (custom attributes are spelt custom:NAME), or add the attribute to the pool",
             )

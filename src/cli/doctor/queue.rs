@@ -82,8 +82,9 @@ fn overflowing(attributes: &Attributes) -> Vec<Finding> {
     if attributes.contains_key(&QueueAttributeName::RedrivePolicy) {
         findings.push(Check::Queue.good("the overflow queue is there, with a dead-letter queue"));
     } else {
-        findings.push(Check::Queue.warning("the overflow queue has no dead-letter queue",
-            "a sign-in that can never be synced comes round until the queue forgets it, and nobody hears of it",
+        findings.push(Check::Queue.warning(
+            "the overflow queue has no dead-letter queue",
+            "a sign-in that can never be synced is retried until it expires, and nobody hears of it",
             "give it a RedrivePolicy, as template.yaml does",
         ));
     }

@@ -1,4 +1,4 @@
-//! The sources of the policy: keys that people can change, rules that one door alone can tell, texts that
+//! The sources of the policy: keys that people can change, rules that only one door can tell, texts that
 //! look like lists.
 
 use std::collections::BTreeMap;
@@ -66,8 +66,8 @@ fn keys(source: &SourceConfig) -> Option<Finding> {
             source.name,
             changeable.join("`, `")
         ),
-        "who changes it is a new Permit user, and the old one keeps its roles until a file without them is synced; who \
-         gets a value that somebody else had, gets that user and what others gave it",
+        "a person who changes it becomes a new Permit user, and the old one keeps its roles until a file without them is synced; \
+         a person who gets a value that somebody else had gets that user, and what others gave it",
         "use a key that stays, such as `sub`, `oid` or an employee number; or sync whole files with `missing = \"unassign\"`",
     ))
 }
@@ -138,7 +138,7 @@ fn tells(source: &SourceConfig, door: &Door, condition: &Condition) -> bool {
     }
 }
 
-/// Rules that one door alone can tell, and rules that none can.
+/// Rules that only one door can tell, and rules that none can.
 fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
     let doors = doors_of(source);
     if doors.is_empty() {
@@ -158,11 +158,13 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
     let finding = |(telling, rules): (Vec<&str>, Vec<String>)| {
         let (name, rules) = (&source.name, rules.join("; "));
         match telling.first() {
-            Some(door) => Check::Doors.note(format!("of the source {name}, {door} alone can tell: {rules}"),
+            Some(door) => Check::Doors.note(
+                format!("of the source {name}, only {door} can tell: {rules}"),
                 "by its other doors this is granted where they show it, and never taken back",
                 "see that people come by that door too, or that a bulk sync or a file does",
             ),
-            None => Check::Doors.note(format!("no door of the source {name} can tell: {rules}"),
+            None => Check::Doors.note(
+                format!("no door of the source {name} can tell: {rules}"),
                 "it is granted where a token shows it, and never taken back",
                 "sync a file of the directory that has it, or grant from something that the tokens always have",
             ),
@@ -251,7 +253,7 @@ role = "member"
              [[grant]]\nwhen = {{ attribute = \"department\", equals = \"Sales\" }}\ntenant = \"t\"\nrole = \"sales\"\n"
         );
         let told = found(&policy(&tokens), &[]);
-        assert!(!told.iter().any(|what| what.contains("alone can tell")), "{told:?}");
+        assert!(!told.iter().any(|what| what.contains(", only ")), "{told:?}");
         assert!(told[0].starts_with("the policy does not say whether the tokens of e are"), "{told:?}");
         assert!(
             told.iter().any(

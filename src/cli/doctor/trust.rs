@@ -27,16 +27,16 @@ pub(super) fn look(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let settings = pool.and_then(|(_, seen)| seen.settings.as_ref());
-    if let Some((id, seen)) = pool {
+    if let Some((_, seen)) = pool {
         if let (Some(settings), Some(clients)) = (settings, &seen.clients) {
             findings.extend(attributes::writable(policy, settings, clients));
         }
         findings.extend(providers::writing(policy, &seen.providers));
         findings.extend(settings.map(|settings| email::verification(policy, settings)).unwrap_or_default());
         findings.extend(providers::verifying(policy, &seen.providers));
-        findings.extend(groups::of_providers(policy, id, seen));
     }
     findings.extend(email::domains(policy));
+    findings.extend(pool.and_then(|(id, seen)| groups::of_providers(policy, id, seen)));
     findings.extend(groups::names(policy, roles));
     findings.extend(everyone(policy, settings));
     if findings.is_empty() && settings.is_some() {

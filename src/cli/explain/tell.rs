@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anstyle::AnsiColor::{BrightBlack, Green, Red, Yellow};
 
 use self::next::Next;
-use crate::cli::reasons::{Loss, because, nearest, spoken};
+use crate::cli::reasons::{Loss, because, listed, nearest, spoken};
 use crate::cli::screen::{Line, counted};
 use crate::cli::{Exit, Failed, Terminal};
 use crate::domain::deprovision::Departure;
@@ -283,10 +283,7 @@ impl Explained<'_> {
         let mut others = 0;
         for (rule, verdict) in self.policy.explain(identity) {
             let told = match verdict {
-                Verdict::Grants(grants) if self.all => {
-                    let grants: Vec<String> = grants.iter().map(Grant::to_string).collect();
-                    Some((Green, format!("grants {}", grants.join(", "))))
-                }
+                Verdict::Grants(grants) if self.all => Some((Green, format!("grants {}", listed(&grants)))),
                 Verdict::Untold(condition) => Some((Yellow, format!("cannot be told: is {condition}?"))),
                 Verdict::Denies(Some(condition)) if self.all => {
                     Some((BrightBlack, format!("does not hold: {condition}")))

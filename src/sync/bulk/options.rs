@@ -47,7 +47,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum BulkSyncError {
     /// The directory was not read whole. Those who were read are synced, and nobody was deprovisioned.
-    #[error("{source}; those who were read are synced, and nobody was deprovisioned")]
+    #[error("{source}; the people read until then are synced, and nobody was deprovisioned")]
     Directory {
         /// What was not read.
         source: NotWhole,

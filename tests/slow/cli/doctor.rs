@@ -140,7 +140,7 @@ async fn the_roles_of_a_resource_and_the_pdp_are_looked_at() {
     };
     deployment.set("HANDOFF_POLICY", &rule("reader"));
     let answer = deployment.json(&[]).await;
-    answer.says("roles", "error", "on the resource project, of which Permit has no role");
+    answer.says("roles", "error", "on the resource project, which has no roles in Permit");
 
     let seed =
         json!({"resources": {"project": ["reader"]}, "users": {"jane": {"roles": ["default/viewer"]}}});

@@ -19,7 +19,7 @@ pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
     let page = match permit.users_page(1, None).await {
         Ok(page) => page,
         Err(error) => {
-            let what = format!("the PDP was not asked, since Permit does not tell its users: {error}");
+            let what = format!("the PDP was not asked, since Permit did not return its users: {error}");
             return Some(Check::Pdp.note(what, "whether permission checks are up to date is not known", ""));
         }
     };
@@ -66,7 +66,7 @@ fn told(facts: &Facts, pdp: &AtPdp) -> Finding {
 
 fn silent(error: &Error) -> Finding {
     Check::Pdp.error(
-        format!("the PDP does not tell what a user may do: {error}"),
+        format!("the PDP did not say what a user may do: {error}"),
         "whether permission checks are up to date is not known, and sign-ins go past it to Permit",
         "see PERMIT_PDP_URL, and the network between here and the PDP; then try again",
     )

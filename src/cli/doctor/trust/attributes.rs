@@ -51,7 +51,8 @@ fn of(name: &str, policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClien
         return Some(Check::WritableAttributes.good(what));
     }
     let when = if is_fixed { "when they sign up" } else { "whenever they like" };
-    Some(Check::WritableAttributes.error(format!("users can write {name} themselves {when}, through the app client {}", writers.join(", ")),
+    Some(Check::WritableAttributes.error(
+        format!("users can write {name} themselves {when}, through the app client {}", writers.join(", ")),
         format!("anybody can grant themselves what it grants: {rules}"),
         format!(
             "give these app clients a list of WriteAttributes without {name}; where an identity provider's mapping \

@@ -28,7 +28,8 @@ pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding>
     let changed = if verifies_first {
         Check::EmailChange.good("a changed e-mail address is verified before the pool keeps it")
     } else {
-        Check::EmailChange.warning("people may change their e-mail address, and the pool keeps the new one before it is verified",
+        Check::EmailChange.warning(
+            "people may change their e-mail address, and the pool keeps the new one before it is verified",
             format!(
                 "until then they lose what the old one granted, and whatever ignores `email_verified` takes the new one \
                  for theirs: {rules}"
@@ -45,7 +46,8 @@ pub(super) fn domains(policy: &Policy) -> Option<Finding> {
         policy,
         |condition| matches!(condition, Condition::EmailDomain(pattern) if anybody_could_register(pattern)),
     )?;
-    Some(Check::EmailDomain.warning(format!("the domain of an e-mail address says what it grants: {rules}"),
+    Some(Check::EmailDomain.warning(
+        format!("the domain of an e-mail address says what it grants: {rules}"),
         "anybody can register such a domain, verify an address in it, and have the role",
         "name each domain in a rule of its own, or put a domain that is yours behind the capture: {tenant}.example.com",
     ))

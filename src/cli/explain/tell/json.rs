@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::next::Next;
 use super::{Explained, Origin, name};
-use crate::cli::reasons::{because, nearest};
+use crate::cli::reasons::{because, listed, nearest};
 use crate::domain::facts::Ledger;
 use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
@@ -17,12 +17,9 @@ impl Explained<'_> {
         let rules: Vec<Value> = rules
             .map(|(rule, verdict)| {
                 let (word, why) = match verdict {
-                    Verdict::Grants(grants) => {
-                        ("grants", grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", "))
-                    }
+                    Verdict::Grants(grants) => ("grants", listed(&grants)),
                     Verdict::GrantsSome(grants, condition) => {
-                        let grants = grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", ");
-                        ("grants", format!("{grants}; whether more cannot be told: {condition}"))
+                        ("grants", format!("{}; whether more cannot be told: {condition}", listed(&grants)))
                     }
                     Verdict::Denies(Some(condition)) => ("no", format!("does not hold: {condition}")),
                     Verdict::Denies(None) => ("no", "does not determine one tenant and role".to_owned()),

@@ -181,7 +181,7 @@ async fn a_permit_that_does_not_answer_well_is_named_and_no_key_is_printed() {
     }
     deployment.set("PERMIT_API_KEY", &good);
     deployment.sandbox.set_stats(Stats { forbidden: true, ..Stats::default() });
-    deployment.json(&[]).await.says("usage", "note", "are not told");
+    deployment.json(&[]).await.says("usage", "note", "does not return");
     deployment.sandbox.inject(Fault::html(502));
     deployment.json(&[]).await.says("api-key", "error", "status 502");
 }
