@@ -1,7 +1,9 @@
-//! The operator's command line: look before anything runs, understand what happened, do it by hand.
+//! The operator's command line: check a deployment before it runs, explain what happened, and run a sync
+//! by hand.
 //!
-//! A file a command. Each has its arguments (`Args`) and `run`, which writes to a [`Terminal`] and so can be
-//! tested without one. It prints personal data on the operator's own terminal, by intent; its logs do not.
+//! Each command is one file, with its arguments (`Args`) and `run`. `run` writes to a [`Terminal`], so
+//! tests need no real one. Commands print personal data on the operator's terminal on purpose; their logs
+//! contain none.
 
 pub mod attach;
 pub mod doctor;
@@ -28,20 +30,19 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use self::terminal::{Colour, Terminal, columns};
 
-/// How a command ended, as a script sees it.
+/// How a command ended: its exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
-    /// It did what it was for, and there is nothing to look at.
+    /// Done. There is nothing to look at.
     Done = 0,
-    /// It did what it was for, and there is something to look at: findings, changes that are to be made,
-    /// people who were rejected.
+    /// Done, and there is something to look at: findings, changes to make, people who were rejected.
     Look = 1,
     /// The command line or the settings are wrong. Nothing was done.
     Usage = 2,
-    /// It failed. What was done until then stands.
+    /// The command failed. What it wrote until then stays written.
     Failed = 3,
-    /// It refused to deprovision, or time ran out (Ctrl-C): run it again.
+    /// The run refused to deprovision, or was stopped before the end (Ctrl-C). Run it again.
     Unfinished = 4,
 }
 
@@ -120,11 +121,11 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Does what it is told, with settings from `variable`.
+    /// Runs the command, with settings from `variable`.
     pub async fn run(self, terminal: &mut Terminal<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Exit {
         match self.try_run(terminal, variable).await {
             Ok(exit) => exit,
-            // The reader has seen enough (`| head`).
+            // The reader closed the pipe (`| head`).
             Err(failed) if failed.is_closed_pipe() => Exit::Done,
             Err(Failed { exit, message }) => {
                 terminal.error(&message);
@@ -170,25 +171,23 @@ impl Cli {
     }
 }
 
-/// Why a command could not do what it was for.
 #[derive(Debug)]
 pub struct Failed {
-    /// How it ends.
     pub exit: Exit,
-    /// What is wrong and what to do, for people.
+    /// What is wrong and what to do, for the operator.
     pub message: String,
 }
 
-/// The message of an error that says that nobody reads on.
+/// The message of the error that a closed output gives.
 const CLOSED: &str = "the output was closed";
 
 impl Failed {
-    /// The command line or the settings are wrong.
+    /// An error in the command line or in the settings.
     pub fn usage(message: impl ToString) -> Self {
         Self { exit: Exit::Usage, message: message.to_string() }
     }
 
-    /// It failed on the way.
+    /// A command that failed while it ran.
     #[expect(clippy::self_named_constructors, reason = "beside `usage`, it says which of the two it is")]
     pub fn failed(message: impl ToString) -> Self {
         Self { exit: Exit::Failed, message: message.to_string() }

@@ -1,4 +1,4 @@
-//! From settings to clients: what each program builds at its cold start, before anything is asked.
+//! Builds the clients from the settings. Each program does this at its cold start, before any request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,23 +25,23 @@ use crate::sync::looks::Looks;
 use crate::sync::one::sign_in::{Settings, SignIn, WRITE_PAUSE};
 use crate::tls::{self, InvalidTrust, NoClient, Peer};
 
-/// The AWS SDK's own settings, from its variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...), profiles and
-/// whatever else it looks at, as an operator's machine has them.
+/// The AWS SDK's own settings on an operator's machine, from variables (`AWS_REGION`, `AWS_ENDPOINT_URL`,
+/// ...), profiles and everything else that the SDK reads.
 ///
 /// # Errors
-/// Where the certificates that it is to trust cannot be read.
+/// If the certificates to trust cannot be read.
 #[cfg(feature = "cli")]
 pub async fn aws() -> Result<SdkConfig, InvalidTrust> {
     tls::settings(Peer::Aws)?;
     Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(AwsHttp::default()).load().await)
 }
 
-/// The same for a Lambda, which has its region and its credentials in variables. The other ways to
-/// credentials, a client of STS and one of EC2's metadata among them, were half a megabyte and a fifth of a
-/// cold start.
+/// The AWS settings of a Lambda, which has its region and its credentials in variables. The SDK's other
+/// ways to get credentials, such as its clients of STS and of EC2's metadata, cost half a megabyte and a
+/// fifth of a cold start.
 ///
 /// # Errors
-/// Where the certificates that it is to trust cannot be read.
+/// If the certificates to trust cannot be read.
 pub fn aws_in_lambda() -> Result<SdkConfig, InvalidTrust> {
     tls::settings(Peer::Aws)?;
     let is_on = |name: &str| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
@@ -61,12 +61,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What Lambda, or the person who runs a function on their machine, sets in the environment.
+/// The environment variables, set by Lambda or by the person who runs a function locally.
 #[derive(Debug)]
 struct Variables;
 
 impl LoadServiceConfig for Variables {
-    /// `AWS_ENDPOINT_URL_SQS` and its kind.
+    /// A variable for one service, such as `AWS_ENDPOINT_URL_SQS`.
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         variable(&format!("{}_{}", key.env(), key.service_id().to_uppercase().replace(' ', "_")))
     }
@@ -111,13 +111,13 @@ pub fn sign_in(settings: config::SignIn, aws: &SdkConfig) -> Result<SignIn, NoCl
     Ok(SignIn::new(permit, common.policy, settings, queue))
 }
 
-/// The looks that a sync of the user pool `id` sends to the queue at `url`.
+/// The looks that a sync of the user pool `id` sends to `queue`.
 pub fn looks(queue: SqsQueue, policy: &Arc<Policy>, id: &UserPoolId) -> Arc<Looks> {
     let readable = [policy.sources.of_user_pool(id.as_str()).name.clone()].into();
     Arc::new(Looks::new(Arc::new(queue), policy.clone(), readable))
 }
 
-/// The queue at `url`. One message takes two tries in `timeout` at most.
+/// The queue at `url`. Sending a message takes at most `timeout`, including one retry.
 pub fn queue(aws: &SdkConfig, url: String, timeout: Duration) -> SqsQueue {
     let timeout = TimeoutConfig::builder()
         .operation_timeout(timeout)

@@ -1,8 +1,9 @@
 //! The settings: environment variables, read once into typed values.
 //!
-//! Each program has one struct. It is built from a look-up (`|name| std::env::var(name).ok()` in `bin`, a map
-//! in a test), and either all of it is right or [`InvalidSettings`] names every setting at fault. A variable
-//! that is empty or blank counts as not set: a deployment template passes an empty parameter on that way.
+//! Each program has one struct, built from a look-up function (`|name| std::env::var(name).ok()` in
+//! `bin`, a map in a test). Either every setting is valid, or [`InvalidSettings`] lists every fault. An
+//! empty or blank variable counts as not set, because a deployment template passes an empty parameter
+//! like that.
 
 mod doctor;
 mod parse;
@@ -21,12 +22,10 @@ use crate::domain::policy::Policy;
 use crate::oidc::Issuers;
 use crate::permit::{Address, Environment, Limits};
 
-/// Permit's address where nobody says otherwise.
+/// Permit's address if `PERMIT_API_URL` is not set.
 const PERMIT_API_URL: &str = "https://api.permit.io";
 
-/// What every program needs.
 pub struct Common {
-    /// How to reach Permit.
     pub permit: PermitSettings,
     /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
     pub policy: Policy,
@@ -43,18 +42,18 @@ impl fmt::Debug for Common {
     }
 }
 
-/// How to reach Permit.
 #[derive(Debug)]
 pub struct PermitSettings {
     /// `PERMIT_API_URL`.
     pub api_url: Address,
     /// `PERMIT_API_KEY_SECRET_ID` or `PERMIT_API_KEY`.
     pub key: KeySetting,
-    /// `PERMIT_PROJECT` and `PERMIT_ENVIRONMENT`, each an id or a key; `None`: the API key's scope says.
+    /// `PERMIT_PROJECT` and `PERMIT_ENVIRONMENT`, each an id or a key. If `None`, the API key's scope
+    /// decides.
     pub environment: Option<Environment>,
-    /// `PERMIT_PDP_URL`; `None`: off.
+    /// `PERMIT_PDP_URL`. `None` if the PDP is not used.
     pub pdp_url: Option<Address>,
-    /// `PERMIT_LIMITS`; the documented ones where it is not set.
+    /// `PERMIT_LIMITS`. Permit's documented limits if it is not set.
     pub limits: Limits,
 }
 
@@ -63,22 +62,22 @@ pub struct PermitSettings {
 pub enum KeySetting {
     /// In the secret with this name or ARN.
     SecretId(String),
-    /// Here (local use).
+    /// The key itself, for local use.
     Key(SecretString),
 }
 
-/// Whether groups are looked up at sign-in.
+/// Where a person's groups come from at sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInGroups {
-    /// Asked of the user pool.
+    /// From the user pool, unless the event has them.
     Lookup,
-    /// Not asked: grants by group are left to the bulk sync.
+    /// From nowhere: grants by group are left to the bulk sync.
     Skip,
-    /// Taken from PreTokenGeneration events, and from nowhere else.
+    /// From PreTokenGeneration events only.
     Event,
 }
 
-/// What becomes of a sign-in that could not be synced.
+/// What happens to a sign-in that could not be synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnFailure {
     /// The person gets in, with the roles that they have.
@@ -87,17 +86,15 @@ pub enum OnFailure {
     Deny,
 }
 
-/// What can be read of the settings of `post-authentication` where they are wrong.
+/// The settings of `post-authentication` that can still be read when others are wrong.
 pub struct BadDeployment {
-    /// `SIGN_IN_ON_FAILURE`. Who wrote something there that is not understood did not want the default: that
-    /// denies.
+    /// `SIGN_IN_ON_FAILURE`. An unknown value means `Deny`: whoever set it did not want the default.
     pub on_failure: OnFailure,
-    /// `RECONCILE_QUEUE_URL` and `USER_POOL_ID`, where both are right.
+    /// `RECONCILE_QUEUE_URL` and `USER_POOL_ID`, if both are valid.
     pub queue: Option<(String, UserPoolId)>,
 }
 
 impl BadDeployment {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let on_failure = match lookup("SIGN_IN_ON_FAILURE").as_deref().map(str::trim) {
             None | Some("" | "admit") => OnFailure::Admit,
@@ -113,44 +110,43 @@ impl BadDeployment {
 /// Settings of `post-authentication`.
 #[derive(Debug)]
 pub struct SignIn {
-    /// What every program needs.
     pub common: Common,
     /// `SIGN_IN_GROUPS`.
     pub groups: SignInGroups,
     /// `SIGN_IN_ON_FAILURE`.
     pub on_failure: OnFailure,
-    /// `SIGN_IN_BUDGET_MS`: the longest that the handler may take.
+    /// `SIGN_IN_BUDGET_MS`: the time limit of the handler.
     pub budget: Duration,
-    /// `SIGN_IN_CACHE_SECONDS`; zero: always look.
+    /// `SIGN_IN_CACHE_SECONDS`. Zero turns the cache off.
     pub cache_ttl: Duration,
-    /// `RECONCILE_QUEUE_URL`; `None`: off.
+    /// `RECONCILE_QUEUE_URL`. `None` if there is no queue.
     pub overflow_queue_url: Option<String>,
-    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people again;
-    /// `None`: any pool's, and `reconcile` is told what people were.
+    /// `USER_POOL_ID`: the only pool whose events are served, and in which `reconcile` reads people
+    /// again. If `None`, every pool's events are served, and queue messages carry the person's data.
     pub user_pool_id: Option<UserPoolId>,
 }
 
 /// Settings of `bulk-sync`, and of the command line's `plan` and `sync`.
 #[derive(Debug)]
 pub struct BulkSync {
-    /// What every program needs.
     pub common: Common,
     /// `USER_POOL_ID`.
     pub user_pool_id: UserPoolId,
     /// `BULK_SHARE`: the share of Permit's limits that the sync may use, in (0, 1].
     pub share: f64,
-    /// `RECONCILE_QUEUE_URL`; `None`: nobody looks again at the people that a run changes.
+    /// `RECONCILE_QUEUE_URL`. If `None`, the people that a run changes get no second look.
     pub queue_url: Option<String>,
-    /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins; `None`: nobody looks.
+    /// `TRIGGER_FUNCTION_ARN`: the function that the pool must call at sign-ins. If `None`, the run does
+    /// not check this.
     pub trigger: Option<FunctionArn>,
-    /// `CHANGE_EVENTS`: the pool's changes come as events, and a run counts what they missed.
+    /// `CHANGE_EVENTS`: the pool's changes arrive as events, and a run counts the changes that they
+    /// missed.
     pub change_events: bool,
 }
 
 /// Settings of the command line's `sync --file`.
 #[derive(Debug)]
 pub struct FileSync {
-    /// What every program needs.
     pub common: Common,
     /// `BULK_SHARE`.
     pub share: f64,
@@ -160,18 +156,17 @@ pub struct FileSync {
 pub struct Explain {
     /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
     pub policy: Policy,
-    /// How to reach Permit; `None`: it is not asked.
+    /// How to reach Permit. `None` if Permit is not asked.
     pub permit: Option<PermitSettings>,
-    /// `USER_POOL_ID`; `None`: only Permit is asked who somebody is.
+    /// `USER_POOL_ID`. If `None`, people are looked up in Permit only.
     pub user_pool_id: Option<UserPoolId>,
 }
 
 /// Settings of `handoff`.
 #[derive(Debug)]
 pub struct Handoff {
-    /// Those of a sign-in.
     pub sign_in: SignIn,
-    /// Those of the policy's sources, at least one.
+    /// The issuers of the policy's sources, at least one.
     pub issuers: Issuers,
     /// `HANDOFF_ALLOWED_ORIGINS`, each as a browser spells it in `Origin`: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
@@ -180,17 +175,17 @@ pub struct Handoff {
 /// Settings of `reconcile`.
 #[derive(Debug)]
 pub struct Reconcile {
-    /// What every program needs.
     pub common: Common,
     /// `USER_POOL_ID`: the pool in which people are read again.
     pub user_pool_id: Option<UserPoolId>,
-    /// `RECONCILE_QUEUE_URL`: the queue that the batches come from; `None`: nobody is looked at again.
+    /// `RECONCILE_QUEUE_URL`: the queue that the batches come from. If `None`, there are no second looks.
     pub queue_url: Option<String>,
-    /// `DEAD_LETTER_QUEUE_URL`: where messages go that no later try would sync, with the reason; `None`: SQS
-    /// moves them there, without one, after as many tries as its redrive policy says.
+    /// `DEAD_LETTER_QUEUE_URL`: where `reconcile` puts messages that no later try could sync, with the
+    /// reason. If `None`, SQS moves them there without a reason, after as many tries as its redrive
+    /// policy says.
     pub dead_letter_queue_url: Option<String>,
-    /// `BULK_SYNC_STATE_MACHINE_ARN`: what a change that names nobody starts; `None`: it waits for the
-    /// schedule.
+    /// `BULK_SYNC_STATE_MACHINE_ARN`: what to start after a change that names no person. If `None`, the
+    /// change waits for the schedule.
     pub state_machine_arn: Option<String>,
 }
 
@@ -203,7 +198,7 @@ impl Common {
 }
 
 impl PermitSettings {
-    /// Reads these alone through `lookup`.
+    /// Reads only these settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, Self::read)
     }
@@ -239,7 +234,6 @@ impl PermitSettings {
 }
 
 impl SignIn {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, Self::read)
     }
@@ -271,7 +265,6 @@ impl SignIn {
 }
 
 impl BulkSync {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let common = Common::read(reader);
@@ -295,7 +288,6 @@ impl BulkSync {
 }
 
 impl FileSync {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let common = Common::read(reader);
@@ -306,7 +298,7 @@ impl FileSync {
 }
 
 impl Explain {
-    /// Reads the settings through `lookup`; how to reach Permit, only where it `asks_permit`.
+    /// Reads the settings through `lookup`. Those of Permit are read only if `asks_permit`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>, asks_permit: bool) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let permit = if asks_permit { PermitSettings::read(reader).map(Some) } else { Some(None) };
@@ -318,11 +310,10 @@ impl Explain {
 }
 
 impl Handoff {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let sign_in = SignIn::read(reader);
-            // What is wrong with them is said already, with the policy.
+            // Faults in the issuers are already reported with the policy.
             let issuers = reader.issuers.take();
             if issuers.as_ref().is_some_and(Issuers::is_empty) {
                 let what = "the policy names no issuer whose tokens are trusted: give a [[source]] an `issuer` and `audiences`";
@@ -336,7 +327,6 @@ impl Handoff {
 }
 
 impl Reconcile {
-    /// Reads the settings through `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         read(&lookup, |reader| {
             let common = Common::read(reader);

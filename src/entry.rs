@@ -1,7 +1,7 @@
-//! What each Lambda is called with, and what it answers.
+//! The input and the output of each Lambda.
 //!
-//! - [`trigger`]: Cognito's events, and [`bad_deployment`] where the trigger cannot work; [`http`]: tokens,
-//!   and API Gateway's authorizers;
+//! - [`trigger`]: Cognito's events; [`bad_deployment`]: the trigger when it cannot work; [`http`]:
+//!   tokens, and API Gateway's authorizers;
 //! - [`reconcile`]: the queue of people to look at; [`bulk`]: the scheduled sync;
 //! - [`lambda`]: what all of them do.
 

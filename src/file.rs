@@ -1,11 +1,10 @@
-//! A directory in a file: an export of a provider, or a file of one's own. CSV or JSON, read as a stream,
-//! twice.
+//! A directory in a file: a provider's export, or your own file. CSV or JSON, streamed in two passes.
 //!
-//! - `form`: which form the file has; `csv` and `json` take it apart, `records` gives the records of either;
-//! - `mapping`, `status`, `check`: what the operator says of its columns, and which of them nothing reads;
-//! - `survey`: the first reading, before anything is made of it; `twice`: people with more than one record.
+//! - `form`: which form the file has; `csv` and `json` parse it, `records` returns the records of both;
+//! - `mapping`, `status`, `check`: what the operator says about columns, and which columns nothing reads;
+//! - `survey`: the first pass, before any record is used; `twice`: people with more than one record.
 //!
-//! What a record says of a person is the source's to tell ([`SourceConfig::identity`]).
+//! The source turns a record into an identity ([`SourceConfig::identity`]).
 
 mod check;
 mod csv;
@@ -37,7 +36,6 @@ use crate::domain::policy::Policy;
 use crate::domain::source::{Door, SourceConfig, Test};
 use crate::domain::told::Told;
 
-/// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Format {
@@ -51,44 +49,43 @@ pub enum Format {
 /// How to read a file.
 #[derive(Clone, Default, Debug)]
 pub struct Reading {
-    /// `None`: by the file's ending, or its look.
+    /// `None` to tell by the file's extension, or else by its content.
     pub format: Option<Format>,
-    /// Column → claim, before what the source says.
+    /// Column → claim. Takes precedence over the source's own mapping.
     pub mapped: Vec<(String, String)>,
-    /// The first columns of a CSV file without a header line.
+    /// The names of the first columns, for a CSV file without a header line.
     pub columns: Option<Vec<String>>,
-    /// Where the people are in a JSON document.
+    /// The path of the people in a JSON document.
     pub people: Option<String>,
-    /// Columns that look like a status and say nothing of who may sign in.
+    /// Columns that look like a status, but do not say who may sign in.
     pub ignored: Vec<String>,
 }
 
-/// People in a file.
 #[derive(Clone)]
 pub struct FileDirectory(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
     form: Form,
-    /// Whether people can write a record of their own into it.
+    /// Whether people can write records of their own into the file.
     can_be_forged: bool,
     source: SourceConfig,
     door: Door,
     survey: Survey,
-    /// The state of the file that the survey is true for.
+    /// The state of the file at the survey.
     stamp: Stamp,
     now: Timestamp,
 }
 
-/// By which it is seen that a file was written.
+/// Size and modification time, which show whether the file was written.
 type Stamp = (u64, Option<SystemTime>);
 
 impl FileDirectory {
-    /// The people of `path`, that `source` vouches for. Reads the file once, to see who is in it.
+    /// The people in `path`, for `source`. Reads the file once, to see who is in it.
     ///
     /// # Errors
-    /// Where the file cannot be read or has no column for the key; where it has a column that looks like a
-    /// status and that nothing reads; where a column or a claim that is named does not exist.
+    /// The file cannot be read or has no key column; nothing reads a column that looks like a status; or
+    /// a named column or claim does not exist.
     pub fn open(
         path: &Path,
         source: &SourceConfig,
@@ -104,7 +101,7 @@ impl FileDirectory {
         {
             let (map, ignored) = (word(&format!("{column}={claim}")), word(column));
             return Err(format!(
-                "--map {map} reads the column that --ignore {ignored} says nothing of: leave out one of them"
+                "--map {map} and --ignore {ignored} name the same column: leave out one of them"
             ));
         }
         mapping::put(&reading.mapped, &mut source.forms.file, policy)?;
@@ -126,7 +123,7 @@ impl FileDirectory {
         })))
     }
 
-    /// What the operator should know of such a file, whatever is in it.
+    /// Warnings about the kind of file, for the operator.
     pub fn notes(&self) -> Vec<String> {
         let Inner { source, survey, .. } = &*self.0;
         let forms = &source.forms.file;
@@ -143,13 +140,13 @@ impl FileDirectory {
             forms.status_hint.as_ref().filter(|_| survey.records > 0 && !forms.claims.status.iter().any(says))
         {
             notes.push(self.0.said(format_args!(
-                "nothing in it says who may sign in, so people who are disabled are taken for others. {hint}"
+                "nothing in it says who may sign in, so disabled people are treated as active. {hint}"
             )));
         }
         notes
     }
 
-    /// How many records there are, which is about how many people.
+    /// The number of records, which is about the number of people.
     pub fn records(&self) -> u64 {
         self.0.survey.records
     }
@@ -169,20 +166,21 @@ impl Inner {
         if stamp(&self.path).map_err(|error| self.said(error))? == self.stamp {
             return Ok(());
         }
-        Err(self.said("it was written while it was read: run it again"))
+        Err(self.said("the file changed while it was read: run it again"))
     }
 
-    /// Calls `each` with every person, or with why there is none, until it says no.
+    /// Calls `each` with every person, or with the reason why a record is invalid, until it returns
+    /// false.
     fn read(&self, prefix: &str, each: &mut dyn FnMut(Record) -> bool) -> Result<(), String> {
         self.is_as_it_was()?;
         let forms = &self.source.forms.file;
-        // Somebody's line is not seen where another text has swallowed it, and then a forged one would stand
-        // alone.
+        // A broken record may have swallowed a person's own line, and a forged line for that person would
+        // then be the only one.
         if let Some(broken) = self.survey.broken.as_ref().filter(|_| self.can_be_forged) {
             return Err(self.said(broken));
         }
         let mut twice = Twice::new(&forms.claims.groups, self.can_be_forged);
-        // A line of somebody's making must not take on a Permit user who is not in the directory.
+        // A line that a person may have forged must not adopt a Permit user who is not in the directory.
         let adopts = !self.can_be_forged || self.source.adopt;
         let evidence = Evidence { adopts, ..Evidence::read_at(self.now) };
         let end = self.form.read(&self.path, &mut |entry| {
@@ -233,7 +231,7 @@ impl Directory for FileDirectory {
     ) -> Result<Summary, NotWhole> {
         let prefix = prefix.map(|prefix| prefix.as_str().to_owned()).unwrap_or_default();
         let Self(file) = self.clone();
-        // On a thread of its own: a file blocks.
+        // On a blocking thread, since reading a file blocks.
         let read = tokio::task::spawn_blocking(move || {
             let (mut users, mut groups) = (0, BTreeSet::new());
             file.read(&prefix, &mut |record| {

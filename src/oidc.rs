@@ -1,24 +1,24 @@
-//! Tokens of any OpenID provider: from the text in a request to [`Claims`] that may be believed.
+//! Tokens of any OpenID provider: from the text in a request to trustworthy [`Claims`].
 //!
-//! Trust is in the names. A token is first an [`UnverifiedToken`](unverified::UnverifiedToken), of which only
-//! the issuer, the key id and the algorithm can be asked, and only to choose the key that decides. Nothing
-//! else of it can be read until [`Verifier::verify`] has checked the signature and every claim that limits
-//! it; what then comes out is [`Claims`]. There is no way to make a `Claims` without that.
+//! Trust is in the names. A token starts as an [`UnverifiedToken`](unverified::UnverifiedToken). It
+//! reveals only its issuer, key id and algorithm, and only to choose the key that decides. Nothing else
+//! can be read until [`Verifier::verify`] has checked the signature and every claim that limits the
+//! token. The result is [`Claims`], which cannot be made in any other way.
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`settings`] | which issuers are trusted, and for what: the policy's sources |
 //! | [`unverified`] | the strict parser of the compact JWS |
-//! | [`algorithm`] | the signature algorithms: asymmetric ones, there are no others here |
+//! | [`algorithm`] | the signature algorithms, all of them asymmetric |
 //! | [`key`] | a public key, checked when it is read |
 //! | [`key_set`] | a provider's keys |
 //! | [`keys`] | the cache of key sets: fetches, refreshes, throttles |
-//! | `weak_key` | keys that are keys, and that nobody should trust |
+//! | `weak_key` | well-formed keys that are not safe |
 //! | [`verify`] | the order of the checks |
-//! | [`claims`] | what a verified token says |
-//! | [`identity`] | who that is, for the policy |
-//! | [`explain`] | the same of a token that nobody verified, for an operator |
-//! | [`rejection`] | why a token was refused: one stable code a cause |
+//! | [`claims`] | the claims of a verified token |
+//! | [`identity`] | the person that the claims are about, for the policy |
+//! | [`explain`] | the same for a token that is not verified, for an operator |
+//! | [`rejection`] | why a token was refused: one stable code per cause |
 //!
 //! The rules are those of RFC 7515, 7518, 7519, 8037 and the best practices of RFC 8725.
 

@@ -1,9 +1,9 @@
 //! The client of Permit's REST API.
 //!
-//! [`Permit`] is a handle on one connection pool. It is cheap to clone, and two methods give a handle that
-//! behaves differently: [`Permit::until`] bounds everything by a deadline, and [`Permit::patient`] keeps to a
-//! share of Permit's limits and waits out a refusal. Every request ends in what the contract promises or in
-//! one [`Error`], which says whether asking again can help and never holds personal data.
+//! [`Permit`] is a handle on one connection pool. It is cheap to clone, and two methods return a handle
+//! that behaves differently: [`Permit::until`] gives all its work a deadline, and [`Permit::patient`]
+//! keeps to a share of Permit's limits and waits out refusals. Every request ends in what the contract
+//! promises, or in one [`Error`]. The error says whether a retry can help, and never holds personal data.
 //!
 //! - [`client`](Permit): settings, handles, one request from key to answer;
 //! - `clock`: how far this machine's clock is ahead of Permit's;

@@ -1,8 +1,8 @@
 //! Logs and metrics, without personal data.
 //!
-//! Logs are lines of JSON on standard output, where Lambda takes them from; for a person at a terminal they
-//! are readable lines on standard error. Metrics go into the same log in CloudWatch's embedded format, and
-//! cost no request. A user is a [`UserHash`] in both.
+//! A Lambda writes its logs as JSON lines on standard output, and the command line writes readable lines
+//! on standard error. Metrics go into the same log in CloudWatch's embedded format, and cost no request.
+//! In both, a user appears as a [`UserHash`].
 
 pub mod metrics;
 mod user_hash;
@@ -41,7 +41,6 @@ pub enum InitError {
     /// `RUST_LOG` is not a log filter.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
-    /// There is one recorder in a process.
     #[error("the metrics were set up before: call `telemetry::init` once in a process")]
     Twice,
 }
@@ -52,13 +51,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Writes what was recorded since the last time to standard output: to be called at the end of each
-    /// invocation, before the answer, since Lambda may freeze the process behind it.
+    /// Writes the metrics since the last call to standard output. Call it at the end of each invocation,
+    /// before the answer, since Lambda may freeze the process after the answer.
     pub fn flush(&self) {
         self.flush_to(io::stdout().lock());
     }
 
-    /// Writes what was recorded since the last time, a line of JSON for each set of dimensions.
+    /// Writes the metrics since the last call, one line of JSON for each set of dimensions.
     pub fn flush_to(&self, writer: impl io::Write) {
         if let Err(error) = self.collector.flush(writer) {
             tracing::warn!(%error, "the metrics of this invocation are lost");
@@ -66,13 +65,13 @@ impl Metrics {
     }
 }
 
-/// Begins to log and to count, once in a process. `lookup` gives `RUST_LOG` (`info` where it is not set) and
-/// `AWS_LAMBDA_FUNCTION_NAME`, the metrics' dimension `function` (`program` where it is not set).
+/// Starts logs and metrics, once in a process. `lookup` gives `RUST_LOG` (`info` if it is not set) and
+/// `AWS_LAMBDA_FUNCTION_NAME`, the metrics' dimension `function` (`program` if it is not set).
 ///
-/// A panic is logged by its place. Its message is not: it may hold what a person typed.
+/// A panic is logged with its place. Its message is left out, because it may hold what a person typed.
 ///
 /// # Errors
-/// Where `RUST_LOG` is not a log filter, or this was called before.
+/// If `RUST_LOG` is not a log filter, or this was called before.
 pub fn init(
     program: &'static str,
     format: Format,
@@ -81,13 +80,12 @@ pub fn init(
     let setting = |name| lookup(name).filter(|text| !text.trim().is_empty());
     let filter = setting("RUST_LOG").unwrap_or_else(|| "info".to_owned());
     let filter = filter.parse::<Targets>().map_err(|error| {
-        let message = format!("no log filter ({error}): write a level, as in info, or target=level");
+        let message = format!("not a log filter ({error}): write a level, such as info, or target=level");
         InvalidSettings(vec![SettingFault { settings: "RUST_LOG", message }])
     })?;
     let filtered = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     let logs = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE);
-    // That one is set already is not a fault: a test, or a program around this one, wants the logs its own
-    // way.
+    // It is fine if logs are set up already: a test, or a program around this one, may want its own.
     let _ = match format {
         Format::Json => {
             let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(true);
@@ -109,8 +107,8 @@ pub fn init(
     Ok(Metrics { collector })
 }
 
-/// Whether a line may be logged, whatever `RUST_LOG` asks for. Libraries log what passes through them below
-/// `info`: the Lambda runtime whole events, HTTP clients headers and bodies.
+/// Whether a line may be logged, whatever `RUST_LOG` asks for. Below `info`, libraries log the data that
+/// passes through them: the Lambda runtime logs whole events, HTTP clients log headers and bodies.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let is_ours = OURS.iter().any(|name| {
         metadata.target().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))

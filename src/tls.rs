@@ -12,7 +12,7 @@ use reqwest::{Client, ClientBuilder, Url, redirect};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Whether nobody on the way to `url` can read what is sent there: it is `https`, or `http` to this machine.
+/// Whether data sent to `url` stays private on the way: it is `https`, or `http` to this machine.
 pub fn is_private(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
@@ -23,13 +23,13 @@ pub fn is_private(url: &Url) -> bool {
 
 /// Whether `url` names this machine: `localhost` or a loopback address.
 pub fn is_this_machine(url: &Url) -> bool {
-    // As `Url` writes them: lower case, addresses in their canonical form, IPv6 in brackets.
+    // `Url` writes hosts in lower case, addresses in their canonical form, and IPv6 in brackets.
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Who is talked to.
+/// The kind of server that a client talks to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
     /// AWS: `AWS_CA_BUNDLE`, else as for [`Peer::Other`].
@@ -39,38 +39,31 @@ pub enum Peer {
     Other,
 }
 
-/// Why no server can be trusted. Said at the start of a program.
+/// Why no server can be trusted. Reported when a program starts.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidTrust {
-    /// A file or folder of certificates that the operator names.
     #[error(
         "{variable} is {path}, which has no certificates that can be read{reason}: name a PEM file, or unset it"
     )]
     Certificates {
-        /// The variable.
         variable: &'static str,
-        /// Its value.
         path: String,
-        /// What failed, where something did.
+        /// The error, if there was one.
         reason: String,
     },
-    /// TLS itself.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
 }
 
-/// Why there is no HTTP client.
 #[derive(Debug, thiserror::Error)]
 pub enum NoClient {
-    /// The certificates that are to be trusted.
     #[error(transparent)]
     Trust(#[from] InvalidTrust),
-    /// Anything else.
     #[error("the HTTP client cannot be built: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// What every HTTP client that talks to `peer` has: these settings, and no redirect is followed.
+/// The base of every HTTP client that talks to `peer`: these settings, and no redirects.
 pub fn client(peer: Peer) -> Result<ClientBuilder, InvalidTrust> {
     let agent = concat!("permit-handoff/", env!("CARGO_PKG_VERSION"));
     let builder = Client::builder().tls_backend_preconfigured(settings(peer)?).user_agent(agent);
@@ -84,7 +77,7 @@ pub fn settings(peer: Peer) -> Result<ClientConfig, InvalidTrust> {
     let lookup = |name: &str| std::env::var(name).ok();
     let other = || OTHER.get_or_init(|| trusting(roots(Peer::Other, lookup)?)).clone();
     match peer {
-        // A clone shares the roots, and the tickets with which a handshake is shortened.
+        // A clone shares the roots, and the session tickets that shorten a handshake.
         Peer::Aws if set(lookup, AWS_CA_BUNDLE).is_none() => other(),
         Peer::Aws => AWS.get_or_init(|| trusting(roots(Peer::Aws, lookup)?)).clone(),
         Peer::Other => other(),
@@ -93,7 +86,7 @@ pub fn settings(peer: Peer) -> Result<ClientConfig, InvalidTrust> {
 
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
-/// A variable that is empty counts as not set, as for every setting.
+/// An empty variable counts as not set, as for every setting.
 fn set(lookup: impl Fn(&str) -> Option<String>, name: &str) -> Option<PathBuf> {
     lookup(name).filter(|value| !value.trim().is_empty()).map(PathBuf::from)
 }
@@ -111,14 +104,14 @@ fn roots(peer: Peer, lookup: impl Fn(&str) -> Option<String>) -> Result<RootCert
     read(&named)
 }
 
-/// The certificates in all of these files and folders, each of which must have one.
+/// The certificates in all of these files and folders. Each must have at least one.
 fn read(named: &[(&'static str, PathBuf)]) -> Result<RootCertStore, InvalidTrust> {
     let mut roots = RootCertStore::empty();
     for (variable, path) in named {
         let (file, folder): (Option<&Path>, Option<&Path>) =
             if *variable == "SSL_CERT_DIR" { (None, Some(path)) } else { (Some(path), None) };
         let found = rustls_native_certs::load_certs_from_paths(file, folder);
-        // Bundles have certificates of forms that no server uses any more: those are left out.
+        // Bundles have certificates in forms that no server uses any more. They are left out.
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let reason = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -161,7 +154,7 @@ mod tests {
         folder
     }
 
-    /// How many roots `peer` has with these variables, each named by a path in the folder.
+    /// How many roots `peer` trusts with these variables. Each value is a path in the folder.
     fn count(peer: Peer, variables: &[(&str, &str)]) -> Result<usize, InvalidTrust> {
         let folder = folder();
         let lookup = |name: &str| {
@@ -198,7 +191,7 @@ mod tests {
             assert_eq!(count(peer, &[]), Ok(compiled_in));
             assert_eq!(count(peer, &[("SSL_CERT_FILE", ""), ("AWS_CA_BUNDLE", "")]), Ok(compiled_in));
         }
-        // The bundle of AWS says nothing of others.
+        // AWS's bundle does not count for other servers.
         assert_eq!(count(Peer::Other, &[("AWS_CA_BUNDLE", "one.pem")]), Ok(compiled_in));
     }
 

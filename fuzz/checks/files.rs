@@ -1,6 +1,6 @@
-//! Files of people, in every form: `sync --file` reads them before anything is done. Reading must not panic,
-//! must end alike whenever it is done, and must give no person twice; and no more people than there are
-//! lines.
+//! Files of people, in every form: `sync --file` reads them before it does anything else. Reading must
+//! not panic, must give the same result each time, must give no person twice, and must give no more
+//! people than the file has lines.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     format!("{sources}[[grant]]\nwhen = {{ group = \"{{tenant}}/{{role}}\" }}\n").parse().expect("a policy")
 });
 
-/// The first byte says how the others are read.
+/// The first byte chooses how the rest is read.
 pub(crate) fn check(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else { return };
     let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -34,7 +34,7 @@ pub(crate) fn check(data: &[u8]) {
     assert!(people.len() <= lines, "{} people in {lines} lines", people.len());
 }
 
-/// Who is in the file, and whether it was read whole.
+/// The people in the file, and whether it was read completely.
 fn read(directory: &FileDirectory) -> (Vec<String>, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {

@@ -1,5 +1,5 @@
 //! Key sets as a provider might send them, and the policy that names providers. Neither may panic, no key
-//! takes a signature that nobody made, and each fault has a line.
+//! accepts a forged signature, and each fault has a line.
 
 use permit_handoff::config;
 use permit_handoff::oidc::{algorithm::Algorithm, key_set::KeySet};

@@ -1,5 +1,5 @@
-//! The policy file with its sources, and a person's claims at each door. Neither may panic; each fault has a
-//! line of the text; and what is told less neither grants more nor takes away more.
+//! The policy file with its sources, and a person's claims at each door. Neither may panic. Each fault
+//! has a line of the text. A door that tells less neither grants more nor takes away more.
 
 use jiff::Timestamp;
 use permit_handoff::domain::grant::Grant;
@@ -9,7 +9,7 @@ use permit_handoff::domain::source::{Door, SourceConfig, TokenKind};
 use permit_handoff::domain::told::Told;
 use serde_json::{Map, Value};
 
-/// A policy, a NUL, a person's claims as JSON.
+/// The input: a policy, a NUL, and a person's claims as JSON.
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (policy, claims) = text.split_once('\0').unwrap_or((text, "{}"));

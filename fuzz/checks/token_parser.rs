@@ -1,11 +1,11 @@
-//! The parser of the compact JWS, fed the text itself or the two JSON parts, which are then rightly encoded
-//! so that the fuzzer gets past base64. It must not panic, and whatever it takes must have one spelling and
-//! one reading.
+//! The parser of the compact JWS. Its input is the whole text, or the two JSON parts, which this check
+//! encodes so that the fuzzer gets past base64. The parser must not panic, and what it accepts must have
+//! only one spelling and one meaning.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use permit_handoff::oidc::unverified::{MAX_KID, MAX_TOKEN, UnverifiedToken};
 
-/// The token itself, or its header, a NUL and its payload.
+/// The input: the token itself, or its header, a NUL and its payload.
 pub(crate) fn check(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         token(text);
@@ -34,7 +34,7 @@ fn token(token: &str) {
     let spelled: Vec<String> = parts.iter().map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
     assert_eq!(spelled.join("."), token, "another spelling of the same token");
 
-    // An independent reader comes to the same.
+    // An independent reader gets the same result.
     let header: serde_json::Value = serde_json::from_slice(&parts[0]).expect("JSON");
     let payload: serde_json::Value = serde_json::from_slice(&parts[1]).expect("JSON");
     assert_eq!(payload["iss"], unverified.unverified_issuer());

@@ -1,7 +1,7 @@
-//! The verifier, in three ways. The text as it is must never verify: the keys are made anew in each run, so
-//! none can be signed. A good token with the bytes of the input laid over it must not verify either, unless
-//! nothing was changed. And claims that the fuzzer makes up, rightly signed, must not panic, and may verify
-//! only with a date, an issuer and an audience that hold.
+//! The verifier, tested in three ways. The raw text must never verify: each run makes new keys, so the
+//! input cannot be signed. A good token overwritten with bytes of the input must not verify either,
+//! unless nothing changed. And claims made up by the fuzzer, with a valid signature, must not panic, and
+//! may verify only if the dates, the issuer and the audience are valid.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -56,7 +56,7 @@ pub(crate) fn check(data: &[u8]) {
         assert!(scene.verify(text).is_err(), "an unsigned text verifies");
     }
 
-    // Two bytes say where, the others what.
+    // Two bytes give the position, the others the new content.
     if let [high, low, changes @ ..] = data {
         let at = usize::from(u16::from_be_bytes([*high, *low])) % scene.good.len();
         let mut token = scene.good.clone().into_bytes();

@@ -1,4 +1,4 @@
-//! Who answers a request, and how long it may wait for that.
+//! Who answers a request, and how long a write waits for the PDP.
 
 use std::time::Duration;
 
@@ -10,23 +10,22 @@ use crate::error::ApiError;
 use crate::settings::Settings;
 use crate::world::World;
 
-/// Who answers a request that passed all checks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answerer {
-    /// Something of the environment that the path names.
+    /// A handler of the environment that the path names.
     Environment(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
     /// The same environment, asked through a PDP.
     Pdp(fn(&mut World, &mut Call) -> Result<Reply, ApiError>),
-    /// Something above environments.
+    /// A handler above environments: API keys and the organization.
     Account(fn(&Settings, &Call) -> Result<Reply, ApiError>),
-    /// Nobody: the framework's own answer.
+    /// No handler: the framework's own answer.
     Nobody(u16, &'static str),
 }
 
-/// How long a write without `X-Wait-Timeout` waits.
+/// How long a write waits if it has no `X-Wait-Timeout`.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a write waits for the PDP, and what becomes of it when that is not enough.
+/// How long a write waits for the PDP, and whether it then fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Wait {
     pub(crate) most: Duration,
@@ -34,7 +33,7 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Reads `X-Wait-Timeout` (seconds; -1: as long as it takes) and `X-Timeout-Policy` (`ignore` or `fail`).
+    /// Reads `X-Wait-Timeout` (seconds; -1: no limit) and `X-Timeout-Policy` (`ignore` or `fail`).
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let most = match text("x-wait-timeout") {
@@ -54,7 +53,7 @@ impl Wait {
         Ok(Self { most, fail })
     }
 
-    /// What is answered when the PDP took longer and the policy is to fail.
+    /// The answer if the PDP took too long and the policy is `fail`.
     pub(crate) fn timed_out() -> Reply {
         Reply::json(424, &json!({ "detail": "Timeout waiting for the update to be applied" }))
     }

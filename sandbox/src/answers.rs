@@ -1,4 +1,4 @@
-//! Responses: those that a handler gave, and those that no API should give.
+//! Responses: regular ones from handlers, and faulty ones that no API should send.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub(crate) fn reply(Reply { status, body }: Reply) -> Response {
     response
 }
 
-/// What the framework itself says, of a path that is none or a method that it lacks.
+/// The framework's own answer to an unknown path or method.
 pub(crate) fn framework(status: u16, text: &str) -> Response {
     reply(Reply::json(status, &json!({ "detail": text })))
 }
@@ -38,12 +38,12 @@ pub(crate) fn fixed(status: u16, headers: &BTreeMap<String, String>, body: Strin
     response
 }
 
-/// 200, `application/json`, and a body that is none.
+/// 200 and `application/json`, but the body is not JSON.
 pub(crate) fn garbage() -> Response {
     reply(Reply { status: 200, body: Some("{\"key\": \"cut off in the mid".to_owned()) })
 }
 
-/// The response with its body a byte at a time. Its length is known from the start.
+/// Sends the body one byte at a time. `content-length` is the full length.
 pub(crate) async fn trickle(response: Response, every: Duration) -> Response {
     let (mut parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -60,7 +60,7 @@ pub(crate) async fn trickle(response: Response, every: Duration) -> Response {
     Response::from_parts(parts, Body::from_stream(body))
 }
 
-/// 200 and a JSON string of so many bytes, made as it is sent.
+/// 200 and a JSON string of `bytes` bytes, generated while it is sent.
 pub(crate) fn huge(bytes: u64) -> Response {
     const CHUNK: usize = 64 << 10;
     let filler = Bytes::from(vec![b'a'; CHUNK]);
@@ -78,7 +78,7 @@ pub(crate) fn huge(bytes: u64) -> Response {
     response
 }
 
-/// Keeps a body from being compressed, which would make it another fault.
+/// Keeps the body from being compressed, which would be a different fault.
 fn as_it_is(headers: &mut axum::http::HeaderMap) {
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
 }

@@ -1,4 +1,4 @@
-//! A request that fits the contract, and what it is answered.
+//! A request that fits the contract, and its reply.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,11 @@ pub(crate) struct Call {
     pub(crate) params: HashMap<String, String>,
     pub(crate) query: Map<String, Value>,
     pub(crate) body: Value,
-    /// What the caller's key may reach.
     pub(crate) scope: KeyScope,
     /// When a PDP knows of what is written through it; `None`: when it knows of what goes to the API.
     pub(crate) visible_in_ms: Option<i64>,
 }
 
-/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -31,7 +29,7 @@ pub(crate) struct Reply {
 }
 
 impl Call {
-    /// A segment of the path.
+    /// A segment of the path, by its name in the template.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
@@ -40,7 +38,7 @@ impl Call {
         self.query.get(name)?.as_str()
     }
 
-    /// A parameter that may be given many times; `None` where it is not given at all.
+    /// A parameter that may be repeated. `None` if it is absent.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<&str>> {
         Some(self.query.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
     }
@@ -53,13 +51,13 @@ impl Call {
         (number("page", 1), number("per_page", 30))
     }
 
-    /// The last row that the page can have.
+    /// The number of the last row that the page can hold.
     pub(crate) fn reaches(&self) -> usize {
         let (page, per_page) = self.page();
         page.saturating_mul(per_page)
     }
 
-    /// The body, which the contract has checked, as a type.
+    /// Parses the body, which the contract has already checked.
     pub(crate) fn body<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
         let body = self.body.take();
         serde_json::from_value(body)
@@ -69,7 +67,7 @@ impl Call {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Nothing that is answered has a key that is not a string, the one thing that can fail here.
+        // Serialization fails only on a map key that is not a string, and no reply has one.
         Self { status, body: serde_json::to_string(body).ok() }
     }
 
@@ -94,7 +92,7 @@ impl Reply {
         Self::ok(&Paginated { data, total_count, page_count: total_count.div_ceil(per_page.max(1)) })
     }
 
-    /// `PaginatedResult` where it was asked for with `include_total_count`, a plain array otherwise.
+    /// `PaginatedResult` if `include_total_count` is set, otherwise a plain array.
     pub(crate) fn list<T: Serialize>(call: &Call, page: &Page, read: impl Fn(u32) -> T) -> Self {
         if call.query.get("include_total_count") == Some(&json!(true)) {
             return Self::page(call, page, read);

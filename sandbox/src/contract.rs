@@ -1,4 +1,4 @@
-//! The contract (`contract.json`): which operations there are, and what they take.
+//! The contract (`contract.json`): the operations and their parameters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, Issue};
 
-/// Facts of the published API, in JSON Schema: what requests must be, what answers are.
+/// Facts of the published API, as JSON Schema: the form of requests and answers.
 pub const CONTRACT: &str = include_str!("../contract.json");
 
-/// The contract, ready to check requests.
+/// The contract, compiled to check requests.
 #[derive(Debug)]
 pub(crate) struct Contract {
     operations: HashMap<(Method, String), Operation>,
@@ -22,7 +22,7 @@ pub(crate) struct Contract {
 
 #[derive(Debug)]
 struct Operation {
-    /// The parameters by name, each with the type that its text is read as.
+    /// The type of each parameter, by name. Its text is parsed as that type.
     query: BTreeMap<String, String>,
     parameters: Validator,
     body: Option<Validator>,
@@ -62,8 +62,9 @@ impl Contract {
         Ok(Self { operations })
     }
 
-    /// Holds a request against the contract. `path` is the template, `query` as it came. The query is given
-    /// back with its types: numbers, booleans, lists. `is_json` is what the content type says.
+    /// Checks a request against the contract. `path` is the template, `query` is as received, `is_json`
+    /// comes from the content type. Returns the query with typed values (numbers, booleans, lists) and
+    /// the body.
     pub(crate) fn check(
         &self,
         method: &Method,
@@ -72,7 +73,7 @@ impl Contract {
         body: &[u8],
         is_json: bool,
     ) -> Result<(Map<String, Value>, Value), ApiError> {
-        // HEAD is asked as GET is.
+        // HEAD follows the rules of GET.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let Some(operation) = self.operations.get(&(method.clone(), path.to_owned())) else {
             return Ok((Map::new(), Value::Null));
@@ -94,7 +95,7 @@ impl Contract {
     }
 }
 
-/// Lets every field that may be left out be `null`, as Permit does.
+/// Allows `null` for every optional field, as Permit does.
 fn nullable(schema: &mut Value) {
     if let Value::Array(items) = schema {
         items.iter_mut().for_each(nullable);
@@ -115,8 +116,8 @@ fn nullable(schema: &mut Value) {
     }
 }
 
-/// The query's parameters that the operation knows, each read as its type; text that cannot be read so stays
-/// text.
+/// The query parameters that the operation knows, each parsed as its type. Text that cannot be parsed
+/// stays text.
 fn typed(kinds: &BTreeMap<String, String>, query: &[(String, String)]) -> Value {
     let value = |(name, kind): (&String, &String)| {
         let given = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
@@ -144,7 +145,7 @@ fn read(body: &[u8], is_json: bool) -> Result<Value, Issue> {
         return Err(issue(vec![json!("body")], "field required".to_owned(), "value_error.missing"));
     }
     if !is_json {
-        // FastAPI takes a body of another type for a text.
+        // FastAPI treats a body that is not JSON as text.
         return Err(issue(vec![json!("body")], "value is not a valid dict".to_owned(), "value_error.type"));
     }
     serde_json::from_slice(body).map_err(|error| {
@@ -178,7 +179,7 @@ fn issue(part: &str, error: &ValidationError<'_>) -> Issue {
     Issue { loc, msg: error.to_string(), kind: format!("value_error.{kind}") }
 }
 
-/// Whether this has the form of an address that can be delivered to: a local part, and a domain with a dot.
+/// Whether `text` looks like a deliverable address: a local part, and a domain with a dot.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let local_fits = !local.is_empty()

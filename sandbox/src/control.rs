@@ -1,4 +1,5 @@
-//! Control for other processes, under `/_sandbox/`. It needs no key, and neither faults nor limits strike it.
+//! Control for other processes, under `/_sandbox/`. It needs no key; faults and limits do not apply to
+//! it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What a refused request is answered: Permit's error body, or FastAPI's for one that does not fit the
-//! contract.
+//! Error answers: FastAPI's body for a request that does not fit the contract, Permit's for all others.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,7 +6,6 @@ use serde_json::{Value, json};
 use crate::ids::{Kind, id};
 use crate::limits::TooSoon;
 
-/// A request that was refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ApiError {
     /// 422: the request does not fit the contract.
@@ -18,7 +16,7 @@ pub(crate) enum ApiError {
     Refused { status: u16, code: &'static str, title: &'static str, message: String },
 }
 
-/// One place of a request that does not fit, in the form of FastAPI.
+/// One part of a request that does not fit, in FastAPI's form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Issue {
     pub(crate) loc: Vec<Value>,
@@ -36,7 +34,8 @@ impl ApiError {
         Self::refused(403, "FORBIDDEN_ACCESS", "You are not allowed to do that", message)
     }
 
-    /// What kind of thing was looked for: `not_found("Role")`. Permit does not say which one.
+    /// `what` is the kind of thing, as in `not_found("Role")`. Permit does not say which one it could not
+    /// find.
     pub(crate) fn not_found(what: &str) -> Self {
         let message =
             format!("The requested data could not be found: could not find '{what}' with the given filters");
@@ -52,7 +51,12 @@ impl ApiError {
     }
 
     pub(crate) fn too_deep() -> Self {
-        Self::refused(400, "PAGINATION_SIZE_OVERREACHED", "Too many rows", "the list is not shown so far")
+        Self::refused(
+            400,
+            "PAGINATION_SIZE_OVERREACHED",
+            "Too many rows",
+            "the list is not shown beyond 10,000 rows",
+        )
     }
 
     fn refused(status: u16, code: &'static str, title: &'static str, message: impl Into<String>) -> Self {
@@ -72,7 +76,7 @@ impl ApiError {
             Self::Invalid(issues) => json!({ "detail": issues }),
             Self::TooSoon(TooSoon { limit, .. }) => {
                 let message = format!("too many requests: the limit '{limit}' is reached");
-                // The code of this answer is in none of the documents.
+                // No document gives the code of this answer.
                 Self::refused(429, "RATE_LIMIT_EXCEEDED", "Too many requests", message).body()
             }
             Self::Refused { status, code, title, message } => json!({

@@ -1,10 +1,10 @@
-//! Faults on demand: which requests are struck, and what becomes of them.
+//! Faults on demand: which requests they strike, and what they do.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A fault: some requests, and what becomes of them.
+/// A fault: which requests it strikes, and what it does to them.
 ///
 /// ```
 /// # use permit_sandbox::Fault;
@@ -14,27 +14,26 @@ use serde::{Deserialize, Serialize};
 /// let fault = Fault::status(503).chance(0.1);
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-// What is unknown here is unknown to the action, which refuses it.
+// An unknown field goes to the action (`flatten`), which refuses it.
 pub struct Fault {
     /// Only requests of this method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Only requests whose path fits; `*` stands for any text, and the query counts as part of the path.
+    /// Only requests whose path matches. `*` stands for any text, and the query counts as part of the
+    /// path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Which of those; counted from the moment the fault was injected.
+    /// Which of the matching requests, counted from the moment the fault was injected.
     #[serde(default)]
     pub at: At,
-    /// What becomes of them.
     #[serde(flatten)]
     pub action: Action,
 }
 
-/// Which of the requests that fit are struck.
+/// Which of the matching requests are struck.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum At {
-    /// Each.
     #[default]
     Every,
     /// The n-th alone, from 1.
@@ -47,62 +46,58 @@ pub enum At {
     Chance(f64),
 }
 
-/// What becomes of a request that is struck.
+/// What happens to a request that is struck.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
-    /// It is not applied, and is answered so.
+    /// The request is not applied and gets this answer.
     Status {
-        /// The HTTP status.
         status: u16,
         /// Headers of the answer, `content-type` among them.
         #[serde(default)]
         headers: BTreeMap<String, String>,
-        /// The body of the answer.
         #[serde(default)]
         body: String,
     },
-    /// It is applied at once and answered after a while. Goes with any other fault that answers.
+    /// The request is applied at once and answered after a delay. Combines with any other fault that
+    /// answers.
     Latency {
         /// Milliseconds before the answer.
         ms: u64,
     },
     /// The connection is reset (RST).
     Reset {
-        /// Whether it is applied before.
+        /// Whether the request is applied first.
         applied: bool,
     },
     /// The connection is closed (FIN) without an answer.
     Close {
-        /// Whether it is applied before.
+        /// Whether the request is applied first.
         applied: bool,
     },
-    /// It is never answered; the connection stays open.
+    /// The request is never answered; the connection stays open.
     Hang {
-        /// Whether it is applied before.
+        /// Whether the request is applied first.
         applied: bool,
     },
-    /// It is applied and answered 200 with a body that is no JSON, though it says so.
+    /// The request is applied and answered 200 with `application/json`, but the body is not JSON.
     Garbage,
-    /// It is applied, and the body of the answer comes a byte at a time.
+    /// The request is applied, and the body of the answer comes one byte at a time.
     Trickle {
         /// Milliseconds between two bytes.
         every_ms: u64,
     },
-    /// It is applied, and answered 200 with a body of this size.
-    Huge {
-        /// The size of the body.
-        bytes: u64,
-    },
+    /// The request is applied and answered 200 with a body of this size.
+    Huge { bytes: u64 },
 }
 
 impl Fault {
-    /// Strikes every request from now on, until it is told which.
+    /// Strikes every request from now on, unless narrowed.
     pub fn new(action: Action) -> Self {
         Self { method: None, path: None, at: At::Every, action }
     }
 
-    /// A status, with Permit's form of body.
+    /// Answers with this status and a body in Permit's form.
     pub fn status(status: u16) -> Self {
         let body = serde_json::json!({
             "id": "00000000000000000000000000000000",
@@ -130,12 +125,11 @@ impl Fault {
         fault
     }
 
-    /// See [`Action::Latency`].
     pub fn latency(ms: u64) -> Self {
         Self::new(Action::Latency { ms })
     }
 
-    /// The connection is reset and nothing applied.
+    /// The connection is reset; the request is not applied.
     pub fn reset_before() -> Self {
         Self::new(Action::Reset { applied: false })
     }
@@ -150,12 +144,12 @@ impl Fault {
         Self::new(Action::Close { applied: true })
     }
 
-    /// Accepted, never answered, not applied.
+    /// The connection stays open; the request is neither applied nor answered.
     pub fn hang() -> Self {
         Self::new(Action::Hang { applied: false })
     }
 
-    /// Accepted, applied, never answered.
+    /// The connection stays open; the request is applied but never answered.
     pub fn hang_after() -> Self {
         Self::new(Action::Hang { applied: true })
     }
@@ -168,7 +162,6 @@ impl Fault {
         Self::answer(status, &[("content-type", "text/html; charset=utf-8")], page)
     }
 
-    /// See [`Action::Garbage`].
     pub fn garbage() -> Self {
         Self::new(Action::Garbage)
     }
@@ -178,7 +171,7 @@ impl Fault {
         Self::answer(307, &[("location", location)], String::new())
     }
 
-    /// A byte a second.
+    /// Sends one byte per second.
     pub fn trickle() -> Self {
         Self::new(Action::Trickle { every_ms: 1_000 })
     }
@@ -196,28 +189,28 @@ impl Fault {
         self
     }
 
-    /// Only the n-th of them, from 1.
+    /// Only the n-th matching request, from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
         self.at = At::Nth(n);
         self
     }
 
-    /// Only the first n of them.
+    /// Only the first n matching requests.
     #[must_use]
     pub fn first(mut self, n: u64) -> Self {
         self.at = At::First(n);
         self
     }
 
-    /// The n-th of them and all after it.
+    /// The n-th matching request and all after it.
     #[must_use]
     pub fn from(mut self, n: u64) -> Self {
         self.at = At::From(n);
         self
     }
 
-    /// Each of them with this probability.
+    /// Each matching request with this probability.
     #[must_use]
     pub fn chance(mut self, probability: f64) -> Self {
         self.at = At::Chance(probability);
@@ -230,7 +223,7 @@ impl Fault {
     }
 }
 
-/// The faults that are set, with how many requests fitted each.
+/// The injected faults, each with the number of requests that matched it.
 #[derive(Debug)]
 pub(crate) struct Faults {
     set: Vec<(Fault, u64)>,
@@ -243,7 +236,7 @@ impl Default for Faults {
     }
 }
 
-/// What strikes one request.
+/// The faults that strike one request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Strike {
     pub(crate) latency_ms: u64,
@@ -259,7 +252,8 @@ impl Faults {
         self.set.clear();
     }
 
-    /// Counts a request with every fault that it fits, and gives the first that strikes. Latencies add up.
+    /// Counts the request for every fault that it matches. Returns the first fault that strikes, and the
+    /// sum of all latencies.
     pub(crate) fn strike(&mut self, method: &str, path: &str) -> Strike {
         let mut strike = Strike::default();
         for (fault, seen) in &mut self.set {
@@ -286,7 +280,7 @@ impl Faults {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any text.
+/// Whether `text` matches `pattern`. `*` stands for any text.
 fn glob(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(head) else { return false };

@@ -1,4 +1,5 @@
-//! What a test in the same process may do while requests are served: hold one up, and look after each write.
+//! What a test in the same process can do while requests are served: hold a request, and look at the
+//! environment after each write.
 
 use std::fmt;
 
@@ -7,37 +8,37 @@ use tokio::sync::watch;
 use crate::requests::Request;
 use crate::snapshot::Snapshot;
 
-/// Where a request is held up.
+/// When a request is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It has come, and nothing of it is applied.
+    /// On arrival, before it is applied.
     Before,
-    /// It is applied, and not answered.
+    /// After it is applied, before it is answered.
     After,
 }
 
-/// A request that is held up, or will be. Dropped, it is let go.
+/// A request that is or will be held. Dropping this releases it.
 #[derive(Debug)]
 pub struct Held {
     reached: watch::Receiver<bool>,
-    /// Its end lets the request go.
+    /// Dropping it releases the request.
     _keeps: watch::Sender<()>,
 }
 
 impl Held {
-    /// Waits until the request has come. `false`: the sandbox is gone, and it never will.
+    /// Waits until the request has arrived. `false` if the sandbox has ended, so that it never will.
     pub async fn reached(&mut self) -> bool {
         self.reached.wait_for(|reached| *reached).await.is_ok()
     }
 
-    /// Lets it go. The same as to drop this.
+    /// Releases the request, as dropping this does.
     pub fn release(self) {}
 }
 
 type Which = Box<dyn FnMut(&Request) -> bool + Send>;
 type Watcher = Box<dyn FnMut(&Request, &Snapshot) + Send>;
 
-/// A request at which somebody waits.
+/// A request that a test is holding.
 pub(crate) struct Stop {
     moment: Moment,
     reached: watch::Sender<bool>,
@@ -45,17 +46,17 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Waits for as long as it is held at this moment.
+    /// Waits until the test releases the request, if it is held at this moment.
     pub(crate) async fn at(&mut self, moment: Moment) {
         if moment == self.moment {
             self.reached.send_replace(true);
-            // An error is what is waited for: nobody keeps it any more.
+            // `changed` fails when the sender is dropped, which releases the request.
             while self.kept.changed().await.is_ok() {}
         }
     }
 }
 
-/// All that is set.
+/// The holds and the watcher that tests have set.
 #[derive(Default)]
 pub(crate) struct Hooks {
     holds: Vec<(Which, Stop)>,
@@ -80,7 +81,7 @@ impl Hooks {
         self.watcher = Some(watcher);
     }
 
-    /// Asks every hold whether it means this request. The first that does holds it, and no other.
+    /// Offers the request to every hold. The first that matches takes it and is used up.
     pub(crate) fn stop(&mut self, request: &Request) -> Option<Stop> {
         let at = self.holds.iter_mut().position(|(which, _)| which(request))?;
         Some(self.holds.swap_remove(at).1)

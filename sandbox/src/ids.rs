@@ -2,7 +2,6 @@
 
 use uuid::{Builder, Uuid};
 
-/// What an id names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -20,7 +19,7 @@ pub(crate) enum Kind {
 
 const MARK: [u8; 4] = *b"SAND";
 
-/// The id of the row `serial` of a kind: a well-formed UUID of version 4.
+/// The id of row `serial` of this kind: a well-formed version 4 UUID.
 pub(crate) fn id(kind: Kind, serial: u32) -> Uuid {
     let mut bytes = [0; 16];
     bytes[0] = kind as u8;
@@ -29,9 +28,9 @@ pub(crate) fn id(kind: Kind, serial: u32) -> Uuid {
     Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// The serial in an id, when `text` is an id of this kind.
+/// The serial in `text`. `None` if `text` is not an id of this kind.
 pub(crate) fn serial(kind: Kind, text: &str) -> Option<u32> {
-    // Most keys are no UUID: the length tells without parsing.
+    // Most keys are not UUIDs: the length shows it without parsing.
     if text.len() != 36 {
         return None;
     }

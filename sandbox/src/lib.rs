@@ -1,9 +1,9 @@
-//! A local stand-in for the Permit API, as strict as its contract, that can be told to misbehave.
+//! A local stand-in for the Permit API. It is as strict as the contract, and can be told to misbehave.
 //!
-//! It keeps users, tenants, roles and role assignments in memory; refuses what does not fit the contract;
-//! answers in Permit's shapes, errors among them; enforces the documented rate limits; has a
-//! [switch](Semantics) for each answer that the documents leave open; injects [faults](Fault); and tells
-//! [what it was asked](Counts).
+//! It keeps users, tenants, roles and role assignments in memory; refuses requests that do not fit the
+//! contract; answers, including errors, in Permit's shapes; enforces the documented rate limits; has a
+//! [switch](Semantics) for each question that the documents leave open; injects [faults](Fault); and
+//! reports [the requests it received](Counts).
 //!
 //! Start with [`Sandbox`].
 

@@ -1,9 +1,8 @@
-//! Permit's rate limits, as a log of the requests of the last window.
+//! Permit's rate limits, as a log of the requests in the last window.
 //!
-//! What kind of window Permit uses is not documented. A sliding log is the strictest: in no span as long as
-//! the window do more requests pass than the limit says, wherever the span begins. A client that keeps to it
-//! keeps to any other. A request that is refused is not counted. The windows pass by tokio's clock, which a
-//! test may pause.
+//! Permit does not document which kind of window it uses. A sliding log is the strictest: no span as long
+//! as the window lets more requests pass than the limit. A client that keeps to it keeps to any other
+//! kind. A refused request is not counted. Time is tokio's clock, which a test can pause.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -14,35 +13,33 @@ use tokio::time::Instant;
 
 use crate::requests::Kind;
 
-/// How many requests pass in a window; `None`: any number.
+/// How many requests pass in a window. `None` is no limit.
 ///
-/// As text: `documented`, `none`, or changes to none of them, `all=1000,write=300,delete=60,bulk=100`.
+/// As text: `documented`, `none`, or limits added to none, as in `all=1000,write=300,delete=60,bulk=100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Requests of any kind, a minute.
+    /// Requests of any kind, per minute.
     pub all: Option<u32>,
-    /// POST, PUT, PATCH and DELETE, a minute.
+    /// POST, PUT, PATCH and DELETE, per minute.
     pub write: Option<u32>,
-    /// DELETE, a minute.
+    /// DELETE, per minute.
     pub delete: Option<u32>,
-    /// Bulk calls, in ten minutes.
+    /// Bulk calls, per ten minutes.
     pub bulk: Option<u32>,
 }
 
 impl Limits {
-    /// No limit at all.
     pub const fn none() -> Self {
         Self { all: None, write: None, delete: None, bulk: None }
     }
 
-    /// Those that Permit's documents give (mid 2026).
+    /// The limits in Permit's documents (mid 2026).
     pub const fn documented() -> Self {
         Self { all: Some(1_000), write: Some(300), delete: Some(60), bulk: Some(100) }
     }
 }
 
-/// A text that gives no limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a valid limit: give \"documented\", \"none\", or all=, write=, delete=, bulk= (in ten minutes) with a number, separated by commas"
@@ -75,7 +72,7 @@ impl FromStr for Limits {
     }
 }
 
-/// What a 429 says of when to come again.
+/// The form of `Retry-After` in a 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RetryAfter {
     /// Whole seconds.
@@ -83,20 +80,20 @@ pub enum RetryAfter {
     Seconds,
     /// An HTTP date.
     Date,
-    /// Nothing.
+    /// No header.
     None,
 }
 
-/// The requests of the last windows.
+/// The requests in the current windows.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
     speedup: f64,
-    /// In the order of [`Limits`].
+    /// One log per limit, in the order of [`Limits`].
     logs: [VecDeque<Instant>; 4],
 }
 
-/// A request that came too soon.
+/// A request that exceeds a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSoon {
     pub(crate) limit: &'static str,
@@ -104,7 +101,7 @@ pub(crate) struct TooSoon {
 }
 
 impl Limiter {
-    /// `speedup`: how much faster than the clock the windows pass; 60 makes a minute a second.
+    /// `speedup` shortens the windows: 60 makes a minute a second.
     pub(crate) fn new(limits: Limits, speedup: f64) -> Self {
         Self { limits, speedup, logs: Default::default() }
     }
@@ -117,7 +114,8 @@ impl Limiter {
         self.logs = Default::default();
     }
 
-    /// Counts a request in every limit that it falls under, or in none and says how long to wait.
+    /// Counts the request against every limit that applies to it. If one is exceeded, counts it against
+    /// none and returns how long to wait.
     pub(crate) fn pass(&mut self, kind: Kind, is_delete: bool, now: Instant) -> Result<(), TooSoon> {
         let Limits { all, write, delete, bulk } = self.limits;
         let is_write = kind != Kind::Read;

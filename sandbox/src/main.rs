@@ -85,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let arguments = Arguments::parse();
     let sandbox = start(arguments).await?;
-    // The first line alone, so that a script reads the address of a free port from it.
+    // The address has the first line to itself, so that a script can read the free port from it.
     println!("{}", sandbox.url());
     announce(&sandbox);
     tokio::select! {
@@ -125,7 +125,7 @@ fn announce(sandbox: &Sandbox) {
     );
 }
 
-/// SIGTERM, which ends it as Ctrl-C does.
+/// Waits for SIGTERM, which ends the sandbox as Ctrl-C does.
 async fn terminated() {
     #[cfg(unix)]
     if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

@@ -1,5 +1,5 @@
-//! What a request passes, in this order: the log, faults, the API key, rate limits, the environment, the
-//! contract, and then the one who answers it.
+//! The steps that a request passes, in this order: the log, faults, the API key, rate limits, the
+//! environment, the contract, and then its answerer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -27,10 +27,10 @@ use crate::settings::{ENVIRONMENT, PROJECT, Pdp, Settings, reaches};
 use crate::snapshot::Snapshot;
 use crate::world::World;
 
-/// How many rows a list shows, where [`ListDepth::Limited`] is set.
+/// How many rows a list shows under [`ListDepth::Limited`].
 const MOST_ROWS: usize = 10_000;
 
-/// The largest body that is read. A bulk call of 3,000 users with large attributes fits well.
+/// The largest body that is read. A bulk call of 3,000 users with large attributes is well below it.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The facts that a PDP writes itself, and answers when it has them. It passes others on to the API.
@@ -43,7 +43,7 @@ const WRITTEN_BY_PDP: [&str; 6] = [
     "DELETE facts/role_assignments",
 ];
 
-/// All that a running sandbox is.
+/// The state of a running sandbox.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) contract: Arc<Contract>,
@@ -53,36 +53,36 @@ pub(crate) struct Shared {
     pub(crate) faults: Mutex<Faults>,
     pub(crate) hooks: Mutex<Hooks>,
     pub(crate) log: Mutex<RequestLog>,
-    /// What it began with, and goes back to.
+    /// The environment at the start, which a reset restores.
     pub(crate) seed: Snapshot,
-    /// Turns true when the sandbox ends: what never answers gives up then.
+    /// Becomes true when the sandbox ends. Requests that would never be answered then give up.
     pub(crate) ended: watch::Receiver<bool>,
 }
 
 impl Shared {
-    /// Until the sandbox ends.
+    /// Waits until the sandbox ends.
     async fn end(&self) {
-        // An error means that the sandbox is gone, which is an end as well.
+        // An error means that the sandbox is gone, which is also its end.
         self.ended.clone().wait_for(|ended| *ended).await.ok();
     }
 
-    /// For a while, or until the sandbox ends.
+    /// Waits this long, or until the sandbox ends.
     async fn pause(&self, duration: Duration) {
-        // Both are as good: who waits goes on.
+        // Either outcome ends the pause.
         tokio::time::timeout(duration, self.end()).await.ok();
     }
 }
 
-/// A lock, also after a thread panicked with it: what it guards is for tests to look at.
+/// Locks the mutex even if a thread panicked while it held the lock: tests still need to see the state.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request, read whole.
+/// A request with its whole body.
 struct Asked {
     parts: Parts,
     body: Bytes,
-    /// The template of the path; the path itself where it fits none.
+    /// The template of the path, or the path itself if it matches no template.
     path: String,
     noted: requests::Request,
 }
@@ -122,7 +122,7 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
             if let Some(ConnectInfo(connection)) = &connection {
                 connection.cut(how);
             }
-            // Never sent: the connection is cut as soon as something is to be written.
+            // This response is never sent: the connection is cut at the first write.
             return Response::new(Body::empty());
         }
     };
@@ -134,7 +134,7 @@ pub(crate) async fn serve(shared: &Shared, answerer: Answerer, request: Request)
     response
 }
 
-/// Waits while a test holds the request up at this moment.
+/// Waits while a test holds the request at this moment.
 async fn hold_at(shared: &Shared, stop: &mut Option<Stop>, moment: Moment) {
     if let Some(stop) = stop {
         tokio::select! {
@@ -144,7 +144,7 @@ async fn hold_at(shared: &Shared, stop: &mut Option<Stop>, moment: Moment) {
     }
 }
 
-/// The answer, or a fault in its place; how the connection is to be cut, where that is the fault.
+/// The answer, or the answer of a fault. `Err` if the fault cuts the connection.
 async fn act(
     shared: &Shared,
     answerer: Answerer,
@@ -177,7 +177,7 @@ async fn act(
     })
 }
 
-/// The answer to a request that no fault stopped.
+/// The answer of the sandbox itself, without a fault.
 async fn answer(shared: &Shared, answerer: Answerer, asked: Asked) -> Response {
     if let Answerer::Nobody(status, text) = answerer {
         return answers::framework(status, text);
@@ -210,7 +210,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     let mut call = Call { params, query, body: body_json, scope, visible_in_ms: None };
     match answerer {
         Answerer::Environment(_) => reaches(scope, call.param("proj_id"), call.param("env_id"))?,
-        // A PDP is of one environment.
+        // A PDP belongs to one environment.
         Answerer::Pdp(_) => reaches(scope, PROJECT, ENVIRONMENT)?,
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }
@@ -242,7 +242,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
             let write = |world: &mut World| answer(world, &mut call.clone());
             let answered = world.write(kind == Kind::Bulk, settings.bulk_lag, write);
             let mut hooks = lock(&shared.hooks);
-            // One that was refused too: a bulk call may leave a part of it behind.
+            // Refused writes too: a bulk call that failed may have applied a part.
             if hooks.watches() {
                 hooks.applied(&noted, &world.snapshot());
             }
@@ -254,7 +254,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
     Ok((reply, wait))
 }
 
-/// Holds an answer until the PDP has what was written, or the caller will not wait longer.
+/// Holds the answer until the PDP has the write, or until the caller's wait is over.
 async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
     let Pdp { frozen, delay_ms, .. } = lock(&shared.settings).pdp;
     let delay = if frozen { Duration::MAX } else { Duration::from_millis(delay_ms) };
@@ -265,13 +265,13 @@ async fn hold(shared: &Shared, reply: Reply, wait: Wait) -> Response {
 fn throttled(shared: &Shared, too_soon: TooSoon) -> Response {
     let TooSoon { limit: _, wait } = too_soon;
     let mut response = answers::reply(ApiError::TooSoon(too_soon).into());
-    // Rounded up: who comes after so many whole seconds is not too soon again.
+    // Rounded up, so that a client that waits for this many whole seconds is not too early again.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let retry_after = match lock(&shared.settings).retry_after {
         RetryAfter::None => None,
         RetryAfter::Seconds => Some(seconds.to_string()),
         RetryAfter::Date => {
-            // A date has no fractions: one more second makes up for those that it drops.
+            // A date has no fractions of a second: one more second makes up for that.
             Some(httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds + 1)))
         }
     };

@@ -1,4 +1,4 @@
-//! What the sandbox was asked: every request counted, the latest ones kept.
+//! A log of the requests: every request is counted, and the latest ones are kept.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::faults::Action;
 
-/// How many of the latest requests are kept; counts know no bound.
+/// How many of the latest requests are kept. Counts include all.
 const KEPT: usize = 100_000;
 
-/// How a request counts. One request has one kind.
+/// How a request is counted. Each has exactly one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// GET and HEAD.
@@ -35,28 +35,26 @@ impl Kind {
     }
 }
 
-/// One request, as it was answered.
+/// A request and how it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// `POST`, …
+    /// For example `POST`.
     pub method: String,
-    /// Path and query as they came.
+    /// Path and query as received.
     pub path: String,
     /// Method and path as the contract has them, without version, project and environment:
     /// `PUT users/{user_id}`.
     pub endpoint: String,
-    /// How it counts.
     pub kind: Kind,
-    /// What the client was answered; `None` where it was answered nothing (yet).
+    /// The status of the answer. `None` if there is no answer (yet).
     pub status: Option<u16>,
     /// The fault that struck it.
     pub fault: Option<Action>,
 }
 
-/// How many requests of each sort there were.
+/// How many requests of each kind there were.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// All of them.
     pub all: u64,
     /// GET and HEAD.
     pub read: u64,
@@ -64,20 +62,19 @@ pub struct Counts {
     pub write: u64,
     /// Single DELETE.
     pub delete: u64,
-    /// Bulk calls.
     pub bulk: u64,
-    /// Answered 429, by a limit or a fault. They are in the counts above too.
+    /// Requests answered 429, by a limit or a fault. The counts above include them.
     pub throttled: u64,
-    /// Struck by a fault. They are in the counts above too.
+    /// Requests struck by a fault. The counts above include them.
     pub faulted: u64,
     /// By method and path: `POST users`, `GET users/{user_id}`, `POST role_assignments/bulk`.
     pub by_endpoint: BTreeMap<String, u64>,
-    /// By what they were answered; the unanswered are not in here.
+    /// By status of the answer. Requests without an answer are not included.
     pub by_status: BTreeMap<u16, u64>,
 }
 
 impl Counts {
-    /// How often an endpoint was asked: `counts.of("PUT users/{user_id}")`.
+    /// How many requests an endpoint received: `counts.of("PUT users/{user_id}")`.
     pub fn of(&self, endpoint: &str) -> u64 {
         self.by_endpoint.get(endpoint).copied().unwrap_or(0)
     }
@@ -104,17 +101,17 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The log itself.
+/// The latest requests and the counts.
 #[derive(Debug, Default)]
 pub(crate) struct RequestLog {
     kept: VecDeque<Request>,
-    /// The number of the first kept request.
+    /// The number of the oldest request that is kept.
     first: u64,
     counts: Counts,
 }
 
 impl RequestLog {
-    /// Notes that a request came; gives its number.
+    /// Adds a request and returns its number.
     pub(crate) fn came(&mut self, request: Request) -> u64 {
         let counts = &mut self.counts;
         counts.all += 1;
@@ -134,7 +131,7 @@ impl RequestLog {
         self.first + self.kept.len() as u64 - 1
     }
 
-    /// Notes what request `number` was answered.
+    /// Sets the status that request `number` was answered with.
     pub(crate) fn answered(&mut self, number: u64, status: u16) {
         *self.counts.by_status.entry(status).or_default() += 1;
         self.counts.throttled += u64::from(status == 429);

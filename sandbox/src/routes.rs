@@ -1,6 +1,6 @@
-//! The paths of the contract, and who answers each.
+//! The paths of the contract, and the answerer of each.
 
-// Every path has the one signature, also where nothing can go wrong.
+// All handlers have one signature, even those that cannot fail.
 #![allow(clippy::unnecessary_wraps)]
 
 mod assignments;
@@ -20,7 +20,6 @@ use axum::routing::{MethodFilter, on};
 use crate::answerer::Answerer;
 use crate::pipeline::{Shared, serve};
 
-/// Every path of the contract.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     use Answerer::{Account, Environment, Nobody, Pdp};
     const GET: MethodFilter = MethodFilter::GET;

@@ -25,14 +25,14 @@ pub(crate) trait Row: Clone {
 pub(crate) struct Rows<T> {
     by_serial: Vec<Option<T>>,
     by_key: HashMap<Arc<str>, u32>,
-    /// Serials in the order of making; those of removed rows stay until [`Self::tidy`].
+    /// Serials in order of creation. Those of removed rows stay until [`Self::tidy`].
     order: Vec<u32>,
     standing: usize,
     /// What changed since [`Self::forget`]: a serial, and its row before.
     changes: Vec<(u32, Option<T>)>,
 }
 
-/// One page, and how many rows there are on all of them.
+/// One page, and the number of rows on all pages.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) serials: Vec<u32>,

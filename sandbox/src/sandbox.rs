@@ -1,4 +1,4 @@
-//! A sandbox that runs: looked at, and told to misbehave.
+//! A running sandbox, and the methods to inspect it and inject faults.
 
 mod builder;
 
@@ -51,22 +51,21 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// With the default roles and tenant, on any free port.
+    /// Starts with the default roles and tenant, on any free port.
     pub async fn start() -> Result<Self, StartError> {
         Self::builder().start().await
     }
 
-    /// What it is to be can be said before it starts.
+    /// Settings to choose before the start.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// `http://127.0.0.1:PORT`: `PERMIT_API_URL`, and `PERMIT_PDP_URL` as well.
+    /// `http://127.0.0.1:PORT`, for both `PERMIT_API_URL` and `PERMIT_PDP_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -86,61 +85,55 @@ impl Sandbox {
         ENVIRONMENT.to_owned()
     }
 
-    /// Makes a key known, or gives it another scope.
+    /// Adds a key, or changes its scope.
     pub fn add_key(&self, key: &str, scope: KeyScope) {
         lock(&self.shared.settings).keys.insert(key.to_owned(), scope);
     }
 
-    /// Makes a key unknown: 401 from now on.
+    /// Removes a key, which is answered 401 from now on.
     pub fn revoke_key(&self, key: &str) {
         lock(&self.shared.settings).keys.remove(key);
     }
 
-    /// Changes the semantics.
     pub fn set_semantics(&self, semantics: Semantics) {
         lock(&self.shared.world).semantics = semantics;
     }
 
-    /// Changes the limits; what was counted stays counted.
+    /// Changes the limits. Requests counted so far stay counted.
     pub fn set_limits(&self, limits: Limits) {
         lock(&self.shared.limiter).set_limits(limits);
     }
 
-    /// Changes how the PDP behaves.
     pub fn set_pdp(&self, pdp: Pdp) {
         lock(&self.shared.settings).pdp = pdp;
         lock(&self.shared.world).set_pdp(pdp);
     }
 
-    /// Changes what the organization's statistics say.
     pub fn set_stats(&self, stats: Stats) {
         lock(&self.shared.settings).stats = stats;
     }
 
-    /// Sets a fault. Of several that strike a request the first is taken, and all latencies.
+    /// Injects a fault. If several strike a request, the first applies, with the latencies of all.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared.faults).inject(fault);
     }
 
-    /// Takes all faults away.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
 
-    /// Holds up the first request for which `which` says so, among those that come from now on, until what
-    /// this gives is dropped. `which` is asked of each request once, in the order in which they come, and
-    /// must not ask the sandbox.
+    /// Holds the first request from now on for which `which` returns true, until the returned `Held` is
+    /// dropped. `which` is called once per request, in order of arrival, and must not call the sandbox.
     pub fn hold(&self, moment: Moment, which: impl FnMut(&Request) -> bool + Send + 'static) -> Held {
         lock(&self.shared.hooks).hold(moment, Box::new(which))
     }
 
-    /// Has `watcher` look at the environment after every write, before anything else happens in it. It must
-    /// not ask the sandbox.
+    /// Calls `watcher` with the environment after every write, before anything else changes it. It must
+    /// not call the sandbox.
     pub fn watch(&self, watcher: impl FnMut(&Request, &Snapshot) + Send + 'static) {
         lock(&self.shared.hooks).watch(Box::new(watcher));
     }
 
-    /// How many requests of each sort there were.
     pub fn counts(&self) -> Counts {
         lock(&self.shared.log).counts().clone()
     }
@@ -150,39 +143,37 @@ impl Sandbox {
         lock(&self.shared.log).latest().cloned().collect()
     }
 
-    /// Forgets the requests and their counts. What the limits counted stays.
+    /// Forgets the requests and their counts. The limits still count them.
     pub fn clear_requests(&self) {
         lock(&self.shared.log).clear();
     }
 
-    /// Everything in the environment.
     pub fn snapshot(&self) -> Snapshot {
         lock(&self.shared.world).snapshot()
     }
 
-    /// One user, without a snapshot of all.
+    /// One user, without a snapshot of the whole environment.
     pub fn user(&self, key: &str) -> Option<UserState> {
         let world = lock(&self.shared.world);
         world.users.find(key).ok().map(|serial| world.user_state(serial))
     }
 
-    /// How many users there are.
     pub fn user_count(&self) -> usize {
         lock(&self.shared.world).users.len()
     }
 
-    /// Adds to the environment; users that are there are replaced.
+    /// Adds `seed` to the environment. Existing users are replaced.
     pub fn seed(&self, seed: &Snapshot) -> Result<(), SeedError> {
         lock(&self.shared.world).seed(seed)
     }
 
-    /// Adds or replaces users one after the other, for more than one wants to hold at a time.
+    /// Adds or replaces users one by one, for more users than fit in memory at once.
     pub fn seed_users(&self, users: impl IntoIterator<Item = (String, UserState)>) -> Result<(), SeedError> {
         let mut world = lock(&self.shared.world);
         users.into_iter().try_for_each(|(key, user)| world.seed_user(&key, &user))
     }
 
-    /// Deletes a user as somebody else would, beside the API. `false` where there is none.
+    /// Deletes a user without the API, as an administrator would. `false` if there is no such user.
     pub fn remove_user(&self, key: &str) -> bool {
         let mut world = lock(&self.shared.world);
         let Ok(serial) = world.users.find(key) else { return false };
@@ -201,16 +192,17 @@ impl Sandbox {
         world.known_to_pdp(user).contains(&target)
     }
 
-    /// Back to what it was started with: the environment of the seed, no faults, no requests, empty windows.
+    /// Restores the state at the start: the seed's environment, no faults, no requests, empty limit
+    /// windows.
     pub fn reset(&self) -> Result<(), SeedError> {
         self.shared.reset()
     }
 
-    /// Ends it, and waits until its port is free.
+    /// Ends the sandbox and waits until its port is free.
     pub async fn stop(mut self) {
         self.end.send_replace(true);
         let Some(mut server) = self.server.take() else { return };
-        // Answers that are under way have a moment; how the server ended is of no interest.
+        // Running answers get one second; how the server ended does not matter.
         if tokio::time::timeout(Duration::from_secs(1), &mut server).await.is_err() {
             server.abort();
         }
@@ -218,7 +210,6 @@ impl Sandbox {
 }
 
 impl Shared {
-    /// See [`Sandbox::reset`].
     pub(crate) fn reset(&self) -> Result<(), SeedError> {
         let mut world = lock(&self.world);
         *world = World::new(world.semantics, world.pdp);

@@ -1,4 +1,5 @@
-//! What Permit's documents leave open, a switch each: a client has to be right under every setting.
+//! A switch for each question that Permit's documents leave open. A client has to work under every
+//! setting.
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};

@@ -16,18 +16,18 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Cut {
-    /// In order (FIN), without an answer.
+    /// A regular close (FIN), without an answer.
     Close = 1,
-    /// By a reset (RST).
+    /// A reset (RST).
     Reset = 2,
 }
 
-/// A handle on the connection that a request came by.
+/// A handle on the connection of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connection(Arc<AtomicU8>);
 
 impl Connection {
-    /// The next write on it ends it.
+    /// Makes the next write on the connection end it.
     pub(crate) fn cut(&self, how: Cut) {
         self.0.store(how as u8, Ordering::Release);
     }
@@ -49,7 +49,7 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> (Wire, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // Small answers go out at once. Where that cannot be set they are only later.
+        // Sends small answers at once. If the option cannot be set, they are only later.
         stream.set_nodelay(true).ok();
         (Wire { stream, connection: Connection::default() }, address)
     }
@@ -59,7 +59,7 @@ impl Listener for Door {
     }
 }
 
-/// A connection that fails to write once it was cut.
+/// A connection whose writes fail after it is cut.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
@@ -86,7 +86,7 @@ impl AsyncWrite for Wire {
             0 => Pin::new(&mut self.stream).poll_write(context, buffer),
             how => {
                 if how == Cut::Reset as u8 {
-                    // What makes closing the socket a reset.
+                    // With zero linger, closing the socket sends a reset.
                     self.stream.set_zero_linger()?;
                 }
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))

@@ -1,4 +1,4 @@
-//! What a sandbox is set to, apart from what is in it.
+//! The settings of a sandbox, apart from its contents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum KeyScope {
     Project,
     /// The sandbox's environment.
     Environment,
-    /// Another environment of the project: 403 for this one.
+    /// Another environment of the project: 403 for the sandbox's.
     OtherEnvironment,
 }
 
@@ -28,9 +28,9 @@ pub struct Pdp {
     pub delay_ms: u64,
     /// Milliseconds until the PDP knows of a write that went to the API.
     pub api_lag_ms: i64,
-    /// It takes nothing in any more, and goes on answering.
+    /// The PDP takes in no more changes, but still answers.
     pub frozen: bool,
-    /// How many of a hundred users it knows.
+    /// The percentage of users that the PDP knows.
     pub part_percent: u8,
 }
 
@@ -40,14 +40,14 @@ impl Default for Pdp {
     }
 }
 
-/// What `GET /v2/orgs/{org_id}/stats` says.
+/// The answer of `GET /v2/orgs/{org_id}/stats`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
     /// 403 instead of statistics.
     pub forbidden: bool,
     /// Monthly active users of this month.
     pub mau: u64,
-    /// How many the plan has room for.
+    /// The plan's limit of monthly active users.
     pub mau_limit: u64,
 }
 
@@ -57,7 +57,6 @@ impl Default for Stats {
     }
 }
 
-/// What a sandbox is set to.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) keys: BTreeMap<String, KeyScope>,
@@ -70,11 +69,11 @@ pub(crate) struct Settings {
 pub(crate) const ORGANIZATION: &str = "acme";
 pub(crate) const PROJECT: &str = "default";
 pub(crate) const ENVIRONMENT: &str = "dev";
-/// The key of the environment that is not the sandbox's.
+/// The key of the second environment, which is not the sandbox's.
 const OTHER_ENVIRONMENT: &str = "other";
 
 impl Settings {
-    /// Who asks: 401 unless the header has a key that is known.
+    /// The scope of the caller's key. 401 without a known key.
     pub(crate) fn scope_of(&self, authorization: Option<&str>) -> Result<KeyScope, ApiError> {
         let header =
             authorization.ok_or_else(|| ApiError::unauthorized("there is no Authorization header"))?;
@@ -86,7 +85,7 @@ impl Settings {
     }
 }
 
-/// Whether a key of this scope reaches the environment that a path names, by id or key.
+/// Checks that a key of this scope reaches the environment in the path, given by id or key.
 pub(crate) fn reaches(scope: KeyScope, project: &str, environment: &str) -> Result<(), ApiError> {
     let named = |kind, serial, key: &str, name: &str| name == key || name == id(kind, serial).to_string();
     if !named(Kind::Project, 1, PROJECT, project) {
@@ -97,7 +96,7 @@ pub(crate) fn reaches(scope: KeyScope, project: &str, environment: &str) -> Resu
     match scope {
         KeyScope::Environment if other => {}
         KeyScope::OtherEnvironment if this => {}
-        // The other environment is there to be forbidden: it holds nothing.
+        // The other environment is empty: it exists only so that a key can be refused.
         _ if this => return Ok(()),
         _ => return Err(ApiError::not_found("Environment")),
     }

@@ -1,4 +1,4 @@
-//! What is in a sandbox, as a value: to compare, to write down and to seed from.
+//! The contents of a sandbox as a value: to compare, to save and to seed from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::world::{Instance, Profile, Role, Size, Tenant, World, now_ms};
 
 /// Everything in the environment, by key.
 ///
-/// As JSON it is what `--seed` reads and `GET /_sandbox/state` gives:
+/// This is the JSON that `--seed` reads and `GET /_sandbox/state` returns:
 ///
 /// ```
 /// # use permit_sandbox::Snapshot;
@@ -27,7 +27,7 @@ use crate::world::{Instance, Profile, Role, Size, Tenant, World, now_ms};
 pub struct Snapshot {
     /// Keys of the roles.
     pub roles: BTreeSet<String>,
-    /// Keys of the resources, and of the roles of each.
+    /// Keys of the resources, each with the keys of its roles.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, BTreeSet<String>>,
     /// Keys of the tenants.
@@ -39,44 +39,38 @@ pub struct Snapshot {
     pub users: BTreeMap<String, UserState>,
 }
 
-/// A user.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UserState {
     /// E-mail, unique in the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// First name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
-    /// Last name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// Attributes.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
     /// Role assignments as `tenant/role`, or `tenant/resource:instance#role`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub roles: BTreeSet<String>,
-    /// The API answers it in a form that the contract does not know: a role without a tenant.
+    /// The API answers this user in a form that the contract does not allow: with a role that has no
+    /// tenant.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unreadable: bool,
 }
 
 impl UserState {
-    /// A user with nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this e-mail.
     #[must_use]
     pub fn email(mut self, email: &str) -> Self {
         self.email = Some(email.to_owned());
         self
     }
 
-    /// With these names.
     #[must_use]
     pub fn name(mut self, first: &str, last: &str) -> Self {
         self.first_name = Some(first.to_owned());
@@ -84,21 +78,20 @@ impl UserState {
         self
     }
 
-    /// With this attribute.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.attributes.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With this role assignment, `tenant/role` or `tenant/resource:instance#role`.
+    /// Adds a role assignment, `tenant/role` or `tenant/resource:instance#role`.
     #[must_use]
     pub fn role(mut self, role: &str) -> Self {
         self.roles.insert(role.to_owned());
         self
     }
 
-    /// Answered in a form that the contract does not know.
+    /// Makes the API answer this user in a form that the contract does not allow.
     #[must_use]
     pub fn unreadable(mut self) -> Self {
         self.unreadable = true;
@@ -106,23 +99,21 @@ impl UserState {
     }
 }
 
-/// A seed that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
-    /// A role assignment in another form.
     #[error(
         "the user {user:?} has the role {role:?}: write it as \"tenant/role\" or \"tenant/resource:instance#role\""
     )]
     Role {
-        /// The key of the user.
+        /// The user's key.
         user: String,
-        /// What was given.
+        /// The role assignment as written.
         role: String,
     },
-    /// Something that the environment refuses, as the API would.
-    #[error("the {what} cannot be made: {why}")]
+    /// The environment refuses a part of the seed, as the API would.
+    #[error("the {what} cannot be created: {why}")]
     Refused {
-        /// What could not be made.
+        /// The part that could not be created.
         what: String,
         /// The message of the refusal.
         why: String,
@@ -130,8 +121,7 @@ pub enum SeedError {
 }
 
 impl World {
-    /// Adds what is in `seed` to the environment. Roles and tenants that are there stay; users that are there
-    /// are replaced.
+    /// Adds `seed` to the environment. Existing roles and tenants stay; existing users are replaced.
     pub(crate) fn seed(&mut self, seed: &Snapshot) -> Result<(), SeedError> {
         let Snapshot { roles, resources, tenants, instances, users } = seed;
         roles.iter().for_each(|role| self.seed_role(None, role));
@@ -141,7 +131,7 @@ impl World {
         for key in tenants {
             let (name, created_ms) = (key.clone(), now_ms());
             let key = key.as_str().into();
-            // One that stands is left as it is.
+            // An existing role stays as it is.
             self.tenants.add(Tenant { key, name, description: None, attributes: None, created_ms }).ok();
         }
         for name in instances {
@@ -154,11 +144,11 @@ impl World {
     }
 
     fn seed_role(&mut self, resource: Option<&str>, role: &str) {
-        // One that stands is left as it is.
+        // An existing role stays as it is.
         self.add_role(resource, role, able(role)).ok();
     }
 
-    /// Adds or replaces one user, whole. A role or an instance that is not there is made.
+    /// Adds a user, or replaces all of an existing one. Missing roles and instances are created.
     pub(crate) fn seed_user(&mut self, key: &str, user: &UserState) -> Result<(), SeedError> {
         let UserState { email, first_name, last_name, attributes, roles, unreadable } = user;
         let mut assignments = Vec::new();
@@ -220,7 +210,6 @@ impl World {
         }
     }
 
-    /// One user as a value.
     pub(crate) fn user_state(&self, serial: u32) -> UserState {
         let Some(user) = self.users.get(serial) else { return UserState::default() };
         let Profile { email, first_name, last_name, attributes } = &user.profile;
@@ -251,7 +240,7 @@ pub(crate) fn parts(role: &str) -> Option<(&str, &str, Option<&str>)> {
     Some((tenant, role, instance))
 }
 
-/// The fields of a role that permits something.
+/// The fields of a role that has a permission.
 fn able(role: &str) -> Map<String, Value> {
     json!({ "name": role, "permissions": ["doc:read"] }).as_object().cloned().unwrap_or_default()
 }

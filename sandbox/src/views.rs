@@ -1,4 +1,4 @@
-//! What is in the environment, in the shapes of the contract's answers.
+//! The environment's contents in the shapes of the contract's answers.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,11 @@ fn home() -> Map<String, Value> {
     ids.into_iter().map(|(name, kind)| (name.to_owned(), json!(id(kind, 1)))).collect()
 }
 
-/// `attributes`: an object, empty where there is none.
+/// `attributes`: always an object, empty if the user has none.
 fn attributes(attributes: Option<&RawValue>) -> &RawValue {
     attributes.unwrap_or_else(|| serde_json::from_str("{}").unwrap_or(RawValue::NULL))
 }
 
-/// `UserRead`.
 #[derive(Debug, Serialize)]
 pub(crate) struct UserRead<'a> {
     key: &'a str,
@@ -57,12 +56,12 @@ struct UserInTenant<'a> {
 #[derive(Debug, Serialize)]
 struct UserRole<'a> {
     role: &'a str,
-    /// `None`: the user is to be unreadable.
+    /// `None` if the user must be unreadable.
     tenant: Option<&'a str>,
 }
 
 impl World {
-    /// `UserRead`. `only`: with roles of this tenant alone.
+    /// `UserRead`. `only` restricts the roles to one tenant.
     pub(crate) fn user_read(&self, serial: u32, only: Option<u32>) -> Option<UserRead<'_>> {
         let user = self.users.get(serial)?;
         let mut tenants: BTreeMap<u32, UserInTenant> = BTreeMap::new();
@@ -81,7 +80,7 @@ impl World {
                 roles: Vec::new(),
                 status,
             });
-            // Roles on resource instances stand in the list of role assignments alone.
+            // Roles on resource instances appear only in the list of role assignments.
             if target.instance.is_none() {
                 in_tenant.roles.push(role);
                 roles.push(UserRole { role, tenant: Some(tenant) });

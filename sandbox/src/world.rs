@@ -1,4 +1,5 @@
-//! The environment that the sandbox stands for: what is in it, and changes that happen whole or not at all.
+//! The environment that the sandbox simulates: its contents, and changes that apply completely or not at
+//! all.
 
 mod assignments;
 mod tenants;
@@ -22,11 +23,11 @@ use crate::settings::Pdp;
 pub(crate) struct World {
     pub(crate) semantics: Semantics,
     pub(crate) pdp: Pdp,
-    /// When the PDP stopped taking anything in.
+    /// When the PDP stopped taking in changes.
     frozen_ms: Option<i64>,
-    /// Role assignments that are gone, and may be known to the PDP all the same.
+    /// Role assignments that were removed but that the PDP may still know.
     gone: Vec<Gone>,
-    /// What reads see until then, each from before a bulk call.
+    /// The state before each bulk call. Reads see the first one until its time is over.
     late: Vec<(Instant, World)>,
     pub(crate) users: Rows<User>,
     /// In lower case, with the users who have the address or had it.
@@ -35,16 +36,16 @@ pub(crate) struct World {
     pub(crate) tenants: Rows<Tenant>,
     pub(crate) assignments: Rows<Assignment>,
     pub(crate) instances: Rows<Instance>,
-    /// Whether the latest change made any difference; `None`: nobody has looked.
+    /// Whether the latest write made a difference. `None` if it did not go through `change`.
     differs: Option<bool>,
 }
 
 /// Whether a failed request may leave something behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// A single write never does.
+    /// A single write: never.
     Single,
-    /// A bulk call may, where [`FailedBulk::Partial`] is set.
+    /// A bulk call: under [`FailedBulk::Partial`].
     Bulk,
 }
 
@@ -63,7 +64,7 @@ impl World {
         if self.late.is_empty() { self } else { &mut self.late[0].1 }
     }
 
-    /// Does a write, which reads see at once or, if it is a bulk call, after `lag`.
+    /// Makes a write. Reads see it at once, or after `lag` if it is a bulk call under `BulkSeen::Late`.
     pub(crate) fn write<T>(
         &mut self,
         is_bulk: bool,
@@ -78,23 +79,23 @@ impl World {
         self.differs = None;
         let written = write(self)?;
         if self.differs == Some(false) {
-            // A user who is made and stands already is not made for those who read late.
+            // A write without effect, such as creating an existing user, must not take effect for late
+            // readers either.
             return Ok(written);
         }
         for (_, world) in &mut self.late {
-            // It may be refused there, where a bulk call is not known yet.
+            // The earlier state may refuse it, since it lacks the bulk call.
             write(world).ok();
         }
         Ok(written)
     }
 
-    /// Has the PDP behave so.
     pub(crate) fn set_pdp(&mut self, pdp: Pdp) {
         self.frozen_ms = pdp.frozen.then(|| self.frozen_ms.unwrap_or_else(now_ms));
         self.pdp = pdp;
     }
 
-    /// Does `work`, and undoes it when it fails (or not: [`FailedBulk`]).
+    /// Runs `work` and undoes it if it fails, except as [`FailedBulk`] says.
     pub(crate) fn change<T>(
         &mut self,
         size: Size,
@@ -108,7 +109,7 @@ impl World {
         result
     }
 
-    /// Does one item of a call: of an item that fails nothing stays, whatever becomes of the call.
+    /// Runs one item of a call. If the item fails it is undone, whatever happens to the call.
     pub(crate) fn item<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, ApiError>,
@@ -145,7 +146,7 @@ pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// An instant in the form of the contract (`date-time`).
+/// Formats a time as the contract's `date-time`.
 pub(crate) fn date_time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }

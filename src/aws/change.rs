@@ -1,8 +1,8 @@
-//! A change in a user pool, as EventBridge brings it from CloudTrail.
+//! A change in a user pool. CloudTrail records it, and EventBridge delivers it.
 //!
-//! An event is a hint: it names a person to look at, or says that many may have changed. Nobody publishes
-//! what every field of every call holds, so each is read as if it could be missing or odd, and what is not
-//! understood is counted and dropped. The bulk sync finds what events missed.
+//! An event is a hint: it names a person to look at, or says that many people may have changed. AWS does
+//! not document every field of every call, so any field may be missing or odd. An event that cannot be
+//! understood is counted and dropped. The bulk sync finds what the events missed.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::UserPoolId;
 use crate::domain::identity::UserKey;
 
-/// Calls that change what one person is, has or may do.
+/// Calls that change one person.
 pub const OF_ONE: [&str; 16] = [
     "AdminAddUserToGroup",
     "AdminConfirmSignUp",
@@ -32,51 +32,47 @@ pub const OF_ONE: [&str; 16] = [
 /// Calls that may change many people, and name nobody.
 pub const OF_MANY: [&str; 2] = ["DeleteGroup", "StartUserImportJob"];
 
-/// What CloudTrail writes in place of what it does not tell. It could be a user's key.
+/// CloudTrail writes this in place of a value that it hides. It has the form of a user key, so it must be
+/// told apart.
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
 /// What an event is about.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
-    /// This person.
     One {
-        /// The pool, where the event tells it.
+        /// The pool, if the event names it.
         pool: Option<UserPoolId>,
-        /// The person's `sub`.
         sub: String,
-        /// They were deleted, the event says.
+        /// Whether the event says that the person was deleted.
         deleted: bool,
-        /// When.
+        /// When the change happened.
         at: Timestamp,
     },
-    /// Nobody in particular: many people may have changed.
+    /// Many people may have changed. The event names none of them.
     Many {
-        /// The pool, where the event tells it.
+        /// The pool, if the event names it.
         pool: Option<UserPoolId>,
     },
-    /// Nothing that is known here.
     Nothing(Nothing),
 }
 
-/// Why an event leads to nothing.
+/// Why an event needs no action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Nothing {
-    /// The rule lets too much through.
+    /// The event is not a Cognito call recorded by CloudTrail: the EventBridge rule is too wide.
     #[error("the event does not come from CloudTrail, or not from Cognito")]
     NotOfCognito,
-    /// A call that changes no fact.
     #[error("the call changes nothing that the policy could use")]
     OtherCall,
-    /// A call that failed.
     #[error("the call failed")]
     Failed,
-    /// The person, or the time, cannot be read.
+    /// The call, the pool, the person or the time cannot be read.
     #[error("the event does not say who was changed, or when")]
     Unreadable,
 }
 
 impl Change {
-    /// Reads a message's body. `None`: it is not an event of EventBridge.
+    /// Reads a message's body. `None` if it is not an EventBridge event.
     pub fn parse(body: &str) -> Option<Self> {
         let event: Value = serde_json::from_str(body).ok()?;
         let kind = event.get("detail-type")?;
@@ -110,7 +106,7 @@ impl Change {
     }
 }
 
-/// The pool, in either of the places where it may be. Two that differ are as good as unreadable.
+/// The pool's id, from either of the two places that may have it. Two different ids count as unreadable.
 fn pool(detail: &Value) -> Result<Option<UserPoolId>, Nothing> {
     let mut pools = Vec::new();
     for place in ["/requestParameters/userPoolId", "/additionalEventData/userPoolId"] {

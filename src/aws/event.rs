@@ -1,7 +1,7 @@
 //! A trigger event, as Cognito hands it to the Lambda.
 //!
-//! The event's shape may grow, and Cognito wants the very same JSON back: so this is only a reading of it,
-//! and the caller keeps and returns the raw text.
+//! AWS may add members to the event, and Cognito expects the same JSON back. So this type only reads the
+//! event; the caller keeps the raw text and returns it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,25 +14,25 @@ use super::UserPoolId;
 use crate::domain::identity::Identity;
 use crate::domain::source::{Door, Rejected, SourceConfig};
 
-/// What the user pool tells of.
+/// What happened in the user pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Somebody signed in (`PostAuthentication_Authentication`).
+    /// A user signed in (`PostAuthentication_Authentication`).
     SignIn,
-    /// Somebody confirmed a sign-up, or signed in for the first time through a federated provider
+    /// A user confirmed a sign-up, or signed in for the first time through a federated provider
     /// (`PostConfirmation_ConfirmSignUp`).
     SignUp,
-    /// Somebody is given tokens at a sign-in (`TokenGeneration_…`).
+    /// A user gets tokens at a sign-in (`TokenGeneration_…`).
     Tokens,
-    /// Somebody who is signed in is given new tokens (`TokenGeneration_RefreshTokens`).
+    /// A signed-in user gets new tokens (`TokenGeneration_RefreshTokens`).
     Refresh,
-    /// Another trigger, by its `triggerSource`: nothing is to be done. A forgotten password
-    /// (`PostConfirmation_ConfirmForgotPassword`) is one: that person signs in next, and is synced then.
+    /// Another trigger, by its `triggerSource`. It needs no action. One example is a forgotten password
+    /// (`PostConfirmation_ConfirmForgotPassword`): the user signs in next, and is synced then.
     Other(String),
 }
 
-/// The `triggerSource`s of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3. That of an
-/// application's own tokens, `TokenGeneration_ClientCredentials`, is about nobody.
+/// The `triggerSource` values of PreTokenGeneration at a sign-in, the same in its versions 1, 2 and 3.
+/// `TokenGeneration_ClientCredentials` is left out: an application gets those tokens, not a user.
 const TOKENS: [&str; 4] = [
     "TokenGeneration_HostedAuth",
     "TokenGeneration_Authentication",
@@ -40,20 +40,17 @@ const TOKENS: [&str; 4] = [
     "TokenGeneration_AuthenticateDevice",
 ];
 
-/// What a trigger event says.
 pub struct TriggerEvent {
-    /// What happened.
     pub kind: Kind,
-    /// The user pool that sent it.
     pub user_pool_id: UserPoolId,
-    /// The pool's region, as the event says it; the pool id's where it does not.
+    /// The region that the event names, else the one in the pool's id.
     pub region: String,
-    /// The pool's own name of the user: what `AdminListGroupsForUser` asks for. Not always the `sub`.
+    /// The pool's username, which `AdminListGroupsForUser` takes. It is not always the `sub`.
     pub user_name: String,
-    /// `request.userAttributes`; a value that is not text is here as JSON, and a null is not here.
+    /// `request.userAttributes`. A value that is not text is kept as JSON. A null is left out.
     pub user_attributes: BTreeMap<String, String>,
-    /// The groups that the event tells, in `request.groupConfiguration.groupsToOverride`; `None`: it does
-    /// not.
+    /// The groups in `request.groupConfiguration.groupsToOverride`. `None` if the event does not list
+    /// them.
     pub groups: Option<BTreeSet<String>>,
 }
 
@@ -67,10 +64,9 @@ impl fmt::Debug for TriggerEvent {
     }
 }
 
-/// Why a text is not a trigger event. Nothing of the text is in the message.
+/// Why a text is not a trigger event. The messages quote nothing from the text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotATrigger {
-    /// Not JSON, or JSON of another kind.
     #[error("the event is not a JSON object")]
     NotAnObject,
     /// A member that every trigger event has is missing or of another type.
@@ -79,12 +75,11 @@ pub enum NotATrigger {
          PostAuthentication, PostConfirmation or PreTokenGeneration trigger"
     )]
     Lacks(&'static str),
-    /// The pool's id has not the form of one.
     #[error("the event's `userPoolId` is not a valid user pool id: it has the form REGION_ID")]
     UserPoolId,
 }
 
-/// Every member is read as any JSON: an odd one must not hide what the others say.
+/// Reads each member as any JSON, so that one odd member does not hide the others.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawEvent {
@@ -99,7 +94,7 @@ impl TriggerEvent {
     /// Reads the JSON text of an event (of a `RawValue`: `raw.get().as_bytes()`).
     ///
     /// # Errors
-    /// Where it is not a trigger event. An event of a trigger that is not handled is none: see
+    /// If the text is not a trigger event. An event of an unhandled trigger is not an error: see
     /// [`Kind::Other`].
     pub fn parse(json: &[u8]) -> Result<Self, NotATrigger> {
         let RawEvent { trigger_source, user_pool_id, region, user_name, request } =
@@ -142,11 +137,11 @@ impl TriggerEvent {
         Ok(Self { kind, user_pool_id, region, user_name, user_attributes, groups })
     }
 
-    /// The person as `source` reads them, with the groups that the caller looked up; `None`: not asked.
-    /// Only those who may sign in do.
+    /// The person, as `source` reads them. `groups` are the groups that the caller looked up, `None` if
+    /// it did not ask. A user who signs in is enabled in the pool, so that is not checked.
     ///
     /// # Errors
-    /// Where the source cannot say who it is.
+    /// If the source cannot say who the person is.
     pub fn identity(
         &self,
         source: &SourceConfig,
@@ -157,7 +152,7 @@ impl TriggerEvent {
     }
 }
 
-/// The groups as a PreTokenGeneration event tells them. A list with anything but texts in it tells nothing.
+/// The groups in a PreTokenGeneration event. `None` if the list has anything but text in it.
 fn groups(request: &Map<String, Value>) -> Option<BTreeSet<String>> {
     let groups = request.get("groupConfiguration")?.get("groupsToOverride")?.as_array()?;
     groups.iter().map(|group| group.as_str().map(str::to_owned)).collect()

@@ -1,4 +1,4 @@
-//! Why AWS did not do what it was asked: one reading of the SDK's errors.
+//! Why a call to AWS failed: the one place that reads the SDK's errors.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -10,17 +10,16 @@ pub enum AwsFault {
     /// The service answered with an error.
     #[error("{service} answered {status} {code}")]
     Refused {
-        /// Such as `SQS`.
+        /// The service, such as `SQS`.
         service: &'static str,
-        /// HTTP's.
         status: u16,
-        /// Such as `AccessDeniedException`; empty where the answer has none.
+        /// The error code, such as `AccessDeniedException`. Empty if the answer has none.
         code: String,
     },
-    /// There was no answer that could be read.
+    /// There was no readable answer.
     #[error("{service} {reason}")]
     Unanswered {
-        /// Such as `SQS`.
+        /// The service, such as `SQS`.
         service: &'static str,
         /// What happened, as the rest of a sentence.
         reason: &'static str,
@@ -28,27 +27,24 @@ pub enum AwsFault {
 }
 
 impl AwsFault {
-    /// Reads an error of `service`'s client.
     pub fn new<E: ProvideErrorMetadata>(service: &'static str, error: &SdkError<E, HttpResponse>) -> Self {
         let reason = match error {
             SdkError::ServiceError(refused) => {
                 let code = refused.err().code().unwrap_or_default().to_owned();
                 return Self::Refused { service, status: refused.raw().status().as_u16(), code };
             }
-            SdkError::ConstructionFailure(_) => {
-                "was not asked: check that there are AWS credentials and a region"
-            }
+            SdkError::ConstructionFailure(_) => "was not called: check the AWS credentials and the region",
             SdkError::TimeoutError(_) => "did not answer in time",
             SdkError::DispatchFailure(failure) if failure.is_timeout() => "did not answer in time",
             SdkError::DispatchFailure(_) => {
-                "could not be reached: check the way to it from here, and AWS_CA_BUNDLE where it is set"
+                "could not be reached: check the network from here to AWS, and AWS_CA_BUNDLE if it is set"
             }
             _ => "gave an answer that could not be read",
         };
         Self::Unanswered { service, reason }
     }
 
-    /// The service's error code; empty: none.
+    /// The service's error code. Empty if there is none.
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,

@@ -7,7 +7,6 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FunctionArn(String);
 
-/// It has another form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a function's ARN: it has the form arn:aws:lambda:REGION:ACCOUNT:function:NAME")]
 pub struct InvalidFunctionArn;
@@ -40,12 +39,11 @@ impl fmt::Display for FunctionArn {
 }
 
 impl FunctionArn {
-    /// The region that it is in.
     pub fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()
     }
 
-    /// Whether `called` is this function, or a version or alias of it.
+    /// Whether the ARN `called` names this function, or a version or alias of it.
     pub fn is_called_as(&self, called: &str) -> bool {
         called.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }

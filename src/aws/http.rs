@@ -1,7 +1,7 @@
-//! How the AWS SDK's requests are sent: by the HTTP client that everything else here is asked with.
+//! Sends the AWS SDK's requests with the HTTP client that all other requests use.
 //!
-//! The SDK's own client brings a second TLS set-up, HTTP/2 and a pool of its own, which cost size and time at
-//! a cold start and give nothing for requests of a few kilobytes.
+//! The SDK's own client adds a second TLS set-up, HTTP/2 and its own connection pool. They cost size and
+//! time at a cold start, and give nothing for requests of a few kilobytes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,11 +19,11 @@ use reqwest::{Client, Method, Request, Url};
 
 use crate::tls::{self, NoClient, Peer};
 
-/// Sends what the SDK's clients ask for. Clones share connections.
+/// Sends the requests of the SDK's clients. Clones share connections.
 #[derive(Clone, Default, Debug)]
 pub struct AwsHttp {
-    /// One a pair of time-outs: the SDK's clients all have the same, and credentials from a metadata service
-    /// shorter ones.
+    /// One connector for each pair of time-outs. All of the SDK's clients have the same pair; requests
+    /// for credentials from a metadata service have a shorter one.
     connectors: Arc<Mutex<Vec<(Timeouts, SharedHttpConnector)>>>,
 }
 
@@ -44,8 +44,8 @@ impl HttpClient for AwsHttp {
 
 fn client((connect, read): Timeouts) -> Result<Client, NoClient> {
     let mut builder = tls::client(Peer::Aws)?
-        // AWS drops an idle connection after some minutes at most; a frozen function would wake up with a
-        // dead one.
+        // AWS drops an idle connection after a few minutes at most. A frozen function would wake up with
+        // a dead connection.
         .pool_idle_timeout(Duration::from_secs(45));
     if let Some(connect) = connect {
         builder = builder.connect_timeout(connect);
@@ -89,7 +89,7 @@ async fn send(client: &Client, request: Request) -> Result<HttpResponse, reqwest
     let body = SdkBody::from(answer.bytes().await?);
     let mut translated = HttpResponse::new(status.into(), body);
     for (name, value) in &headers {
-        // A value that is not text says nothing to the SDK.
+        // The SDK does not need a header value that is not text.
         if let Ok(value) = value.to_str() {
             translated.headers_mut().append(name.as_str().to_owned(), value.to_owned());
         }

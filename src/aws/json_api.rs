@@ -11,32 +11,26 @@ use serde_json::Value;
 use super::signature::{NO_REGION, signed};
 use crate::tls::{self, NoClient, Peer};
 
-/// Why a call has no answer. The messages hold nothing of what was sent.
+/// Why a call failed. The messages hold nothing of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
-    /// No region, no credentials, no address.
+    /// The region, the credentials or the address is missing or wrong.
     #[error("{0}")]
     Setup(String),
-    /// The service refuses; AWS's code tells why.
-    #[error("{action} is refused: {code}")]
+    /// The service refused the call. AWS's code says why.
+    #[error("AWS refused {action}: {code}")]
     Refused {
-        /// The call.
         action: &'static str,
         /// AWS's code, without its namespace.
         code: String,
     },
-    /// The service could not be reached, or is not well.
+    /// The service could not be reached, or failed.
     #[error("{action} failed: {reason}")]
-    Unavailable {
-        /// The call.
-        action: &'static str,
-        /// What happened.
-        reason: String,
-    },
+    Unavailable { action: &'static str, reason: String },
 }
 
 impl CallError {
-    /// AWS's code, where it refused.
+    /// AWS's code, if the service refused the call.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -50,7 +44,7 @@ impl CallError {
 pub struct Service {
     /// Its name in addresses and signatures: `states`.
     pub name: &'static str,
-    /// What stands before a call's name in `X-Amz-Target`: `AWSStepFunctions`.
+    /// The text before a call's name in `X-Amz-Target`, such as `AWSStepFunctions`.
     pub target: &'static str,
     /// `1.0` or `1.1`.
     pub version: &'static str,
@@ -70,13 +64,12 @@ struct Fault {
 }
 
 impl JsonApi {
-    /// With the region and the credentials of `aws`. One call takes `timeout` at most.
+    /// Uses the region and the credentials of `aws`. One call takes at most `timeout`.
     pub fn new(aws: &SdkConfig, service: Service, timeout: Duration) -> Result<Self, NoClient> {
         let http = tls::client(Peer::Aws)?.timeout(timeout).build()?;
         Ok(Self { service, http, aws: aws.clone() })
     }
 
-    /// Calls, and gives the answer's JSON.
     pub async fn call(&self, action: &'static str, input: &Value) -> Result<Value, CallError> {
         let request = self.signed(action, input.to_string()).await?;
         let unavailable = |reason: String| CallError::Unavailable { action, reason };

@@ -13,7 +13,8 @@ use crate::domain::directory::{Looked, Lookup, NotWhole};
 use crate::domain::identity::{Evidence, Identity, Source, UserKey};
 use crate::domain::source::{Door, SourceConfig};
 
-/// People a second. `ListUsers` takes 30 in the whole account, of which a bulk sync uses 25.
+/// Lookups a second. AWS allows 30 `ListUsers` calls a second in the whole account, and a bulk sync uses
+/// 25 of them.
 const PACE: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 /// A user pool in which people are looked up.
@@ -26,14 +27,15 @@ pub struct PoolLookup {
 }
 
 impl PoolLookup {
-    /// The pool, for whose people `source` vouches; `asks_groups`: the policy asks for them.
+    /// `source` is the source of the pool's people. `asks_groups` says whether the policy needs their
+    /// groups.
     pub fn new(pool: Arc<dyn UserPool>, source: Arc<SourceConfig>, asks_groups: bool) -> Self {
         let pace = RateLimiter::direct(Quota::per_second(PACE));
         Self { pool, source, asks_groups, patience: Patience::BULK, pace }
     }
 
     async fn read(&self, key: &UserKey) -> Result<Looked, PoolError> {
-        // What is read later is so at least since now.
+        // The time before the first request: everything read later is at least as new.
         let now = Timestamp::now();
         let Some(sub) = self.source.sub_of(key) else { return Ok(Looked::Gone) };
         let found = self.patience.ask(|| async {
@@ -44,7 +46,7 @@ impl PoolLookup {
         let groups = if self.asks_groups {
             match groups_of(self.pool.as_ref(), &username, self.patience).await {
                 Ok(groups) => groups,
-                // They left between the two requests.
+                // The user was deleted between the two requests.
                 Err(PoolError::NoSuchUser) => return Ok(Looked::Gone),
                 Err(error) => return Err(error),
             }

@@ -4,16 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::as_uuid;
 
-/// From `sub` to group names.
+/// A map from `sub` to group names.
 ///
-/// The pool's groups come one by one, each with its members. A user's set of groups is a path in a tree (a
-/// group, and the set without it), which all users with the same groups share: a user costs a number of 16
-/// bytes and one of 4.
+/// The groups come one by one, each with its members. The sets of groups form a tree: each set is its
+/// parent with one more group. All users with the same groups share one set, so a user costs a key of 16
+/// bytes and an id of 4 bytes.
 pub(super) struct Memberships {
     names: Vec<String>,
-    /// The set at index 0 is the empty one.
+    /// Index 0 is the empty set.
     sets: Vec<Set>,
-    /// The set with one group more.
+    /// From a set and a group to the set that also has the group.
     with: HashMap<(SetId, GroupId), SetId>,
     by_uuid: HashMap<u128, SetId>,
     by_text: HashMap<Box<str>, SetId>,
@@ -40,11 +40,10 @@ impl Memberships {
         }
     }
 
-    /// Adds `subs` as members of the group `name`, which has not been added before. A `sub` that is there
-    /// twice is a member once.
+    /// Adds `subs` as members of the group `name`, which must be new. A repeated `sub` counts once.
     pub(super) fn add<'s>(&mut self, name: &str, subs: impl Iterator<Item = &'s str>) {
         let Self { names, sets, with, by_uuid, by_text } = self;
-        // There are 10,000 groups in a pool at most, and fewer sets than members.
+        // The ids suffice: a pool has at most 10,000 groups, and fewer sets than members.
         let (Ok(group), Ok(_)) = (GroupId::try_from(names.len()), SetId::try_from(sets.len())) else {
             return;
         };

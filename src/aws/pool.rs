@@ -1,30 +1,27 @@
-//! The user pool, page by page: what is asked of it and how it may fail.
+//! The user pool, page by page: the requests, and how they may fail.
 
 use std::fmt;
 
 use async_trait::async_trait;
 
-/// A page; a short one is not the end, only a missing token is.
+/// One page of a list. Only a missing token marks the last page; a short page does not.
 pub struct Page<T> {
-    /// What is on it.
     pub items: Vec<T>,
-    /// The token of the next page; `None`: this was the last.
+    /// The token of the next page. `None` on the last page.
     pub next: Option<String>,
 }
 
 /// A user as the pool lists them.
 #[derive(Clone)]
 pub struct PoolUser {
-    /// The pool's own name of the user.
     pub username: String,
-    /// The attributes, `sub` among them.
+    /// The attributes, including `sub`.
     pub attributes: Vec<(String, String)>,
     /// Whether they may sign in.
     pub enabled: bool,
 }
 
 impl PoolUser {
-    /// The attribute `sub`.
     pub fn sub(&self) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == "sub").map(|(_, value)| value.as_str())
     }
@@ -36,25 +33,20 @@ impl fmt::Debug for PoolUser {
     }
 }
 
-/// Why the pool did not answer. The messages hold nothing of any user.
+/// Why a request to the pool failed. The messages hold nothing about any user.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PoolError {
     /// Too many requests: ListUsers and ListUsersInGroup share 30 a second in the whole account.
     #[error("Cognito is throttling {action}: something else in this AWS account uses its quota too")]
-    Throttled {
-        /// The call.
-        action: &'static str,
-    },
-    /// The role lacks a right.
+    Throttled { action: &'static str },
     #[error("{action} is not allowed: the role needs cognito-idp:{action} on the user pool")]
     NotAuthorized {
-        /// The call, and the right.
+        /// The API call, which is also the name of the permission.
         action: &'static str,
     },
-    /// There is no such pool, or no such group.
+    /// The pool, or the group, does not exist.
     #[error("there is no user pool {0} in this account and region: set USER_POOL_ID to the right one")]
     NoSuchPool(String),
-    /// The pool is in another region than the one asked.
     #[error("the user pool {pool} was looked for in the region {region}: set AWS_REGION to the pool's own")]
     WrongRegion {
         /// The pool's id, which begins with its region.
@@ -62,34 +54,19 @@ pub enum PoolError {
         /// The region that was asked.
         region: String,
     },
-    /// The user is not in the pool (any more).
     #[error("the user is not in the user pool")]
     NoSuchUser,
-    /// The pool does not take the filter.
     #[error("the user pool refuses to filter users by their sub")]
     FilterRefused,
-    /// The page's token is not taken any more (it lives about an hour): start again from the first page.
-    #[error("the token of a page of {action} has expired")]
-    TokenExpired {
-        /// The call.
-        action: &'static str,
-    },
+    /// The page's token has expired (it lasts about an hour). Start again from the first page.
+    #[error("a page token of {action} has expired: start the list again")]
+    TokenExpired { action: &'static str },
     /// Cognito refused for another reason; asking again does not help.
     #[error("Cognito refuses {action}: {code}")]
-    Rejected {
-        /// The call.
-        action: &'static str,
-        /// AWS's code.
-        code: String,
-    },
-    /// Cognito could not be reached, or had a fault of its own.
+    Rejected { action: &'static str, code: String },
+    /// Cognito could not be reached, or failed.
     #[error("{action} failed: {reason}")]
-    Unavailable {
-        /// The call.
-        action: &'static str,
-        /// What happened.
-        reason: String,
-    },
+    Unavailable { action: &'static str, reason: String },
 }
 
 impl PoolError {
@@ -99,7 +76,8 @@ impl PoolError {
     }
 }
 
-/// A user pool. Each method is one request; a token goes with the very parameters of the page that gave it.
+/// A user pool. Each method makes one request. A token is valid only with the same parameters as the page
+/// that returned it.
 #[async_trait]
 pub trait UserPool: Send + Sync {
     /// The names of the groups (ListGroups).
@@ -115,7 +93,7 @@ pub trait UserPool: Send + Sync {
     /// The groups that `username` is in (AdminListGroupsForUser).
     async fn groups_of(&self, username: &str, token: Option<&str>) -> Result<Page<String>, PoolError>;
 
-    /// The user with this `sub` (ListUsers); `None`: there is none.
+    /// The user with this `sub` (ListUsers). `None` if there is no such user.
     async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError>;
 
     /// Whether a user has this `sub` (ListUsers).

@@ -1,9 +1,9 @@
-//! The one queue of people to look at.
+//! The queue of people to look at.
 //!
-//! A message is a key where the directory can be read again (a user pool): what was true when it was sent is
-//! no matter by then. Only people that nothing but a token tells of are in it with what the token said, cut
-//! to what the policy uses and with the token's time, so that no more personal data waits in the queue than
-//! would stand in Permit.
+//! For a directory that can be read again (a user pool), a message holds only a key, because what was
+//! true when it was sent no longer matters. For a person known only from a token, the message holds what
+//! the token said, and the token's time. It is cut to what the policy uses, so that the queue holds no
+//! more personal data than Permit would.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::domain::identity::{Identity, Source, UserKey};
 use crate::domain::policy::Policy;
 use crate::domain::redacted_debug;
 
-/// The form of the messages that this program writes, and the only one that it reads: an older one carries a
-/// person's state without its time.
+/// The version of the messages that this program writes, and the only one that it reads. Older messages
+/// hold a person's state without its time.
 const VERSION: u64 = 2;
-/// The most that one message takes, in bytes. SQS takes a mebibyte, and a message that is set aside has its
-/// reason beside it.
+/// The largest message, in bytes. SQS takes a mebibyte, and a message that is set aside also carries its
+/// reason.
 const MAX_BYTES: usize = 200 * 1024;
 
 /// What is in the queue.
@@ -33,62 +33,58 @@ const MAX_BYTES: usize = 200 * 1024;
 pub enum Message {
     /// People of a directory that can be read again.
     Look(Look),
-    /// A person that only their token tells of.
+    /// A person known only from their token.
     Identity(Waiting),
 }
 
 /// Look at these people: read them in their directory, and make Permit match.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// The directory.
     pub source: Source,
-    /// Who.
     pub people: Vec<Lead>,
-    /// What gave rise to it.
     pub why: Why,
-    /// How many looks led to this one, one after another.
+    /// How many looks, one after another, led to this one.
     #[serde(default)]
     pub count: u8,
-    /// By the sender's clock.
+    /// When it was sent, by the sender's clock.
     pub sent_at: Timestamp,
 }
 
 /// One person to look at.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lead {
-    /// The user's key.
     pub key: UserKey,
-    /// Role assignments that the sender was about to make: one that stands and that no ledger names is ours
-    /// all the same.
+    /// Role assignments that the sender was about to make. If one exists and no ledger names it, it
+    /// counts as ours.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<Grant>,
 }
 
-/// A person as their token told of them.
+/// A person, as their token described them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Who, since when.
+    /// The person, and the token's time.
     #[serde(rename = "person")]
     pub identity: Identity,
     /// See [`Lead::grants`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<Grant>,
-    /// What gave rise to it.
     pub why: Why,
     /// See [`Look::count`].
     #[serde(default)]
     pub count: u8,
-    /// By the sender's clock.
+    /// When it was sent, by the sender's clock.
     pub sent_at: Timestamp,
 }
 
-/// What gave rise to a look.
+/// Why a look was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A sign-in that could not be synced in time.
     SignIn,
-    /// Something is about to be changed: a second look, when every writer that was at it has ended.
+    /// Permit is about to be changed. This is the second look, after all writers of that moment have
+    /// ended.
     Written,
     /// A token that is too old to change anything.
     OldToken,
@@ -118,29 +114,21 @@ impl Envelope {
 /// Why a message is not read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// It is no JSON object of the right members.
+    /// The message is not a JSON object with the right members.
     #[error("the message is not one of ours (line {line}, column {column})")]
-    NotAMessage {
-        /// Where it fails.
-        line: usize,
-        /// Where it fails.
-        column: usize,
-    },
-    /// Another version of this program wrote it.
+    NotAMessage { line: usize, column: usize },
     #[error(
         "the message is of version {0} and this program reads {VERSION}: deploy the version that wrote it and redrive, \
-         or drop it: the next sign-in or bulk sync of the person does what it says"
+         or delete it: the person's next sign-in or bulk sync has the same effect"
     )]
     OtherVersion(u64),
 }
 
 impl Message {
-    /// The person is looked at again in the directory `source`.
     pub fn look(source: Source, lead: Lead, why: Why, count: u8) -> Self {
         Self::Look(Look { source, people: vec![lead], why, count, sent_at: Timestamp::now() })
     }
 
-    /// The message's body.
     pub fn to_body(&self, policy: &Policy) -> String {
         let mut message = self.clone();
         if let Self::Identity(waiting) = &mut message {
@@ -149,7 +137,6 @@ impl Message {
         Envelope::written(message)
     }
 
-    /// Reads a message's body.
     pub fn from_body(body: &str) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -167,15 +154,15 @@ impl Message {
 }
 
 impl Look {
-    /// The message's body. It needs no policy: there is nothing of the person in it but their key.
+    /// The message's body. It needs no policy: of the people it holds only keys and grants.
     pub fn to_body(&self) -> String {
         Envelope::written(Message::Look(self.clone()))
     }
 
-    /// The same in messages that the queue takes.
+    /// Splits the people into messages that are small enough for the queue.
     pub fn split(self) -> impl Iterator<Item = Self> {
         let Self { source, people, why, count, sent_at } = self;
-        // Keys and grants are plain text, and a little stands around each.
+        // Keys and grants are plain text, with a little JSON around each.
         let size = |lead: &Lead| {
             let grants: usize = lead.grants.iter().map(|grant| grant.to_string().len() + 3).sum();
             lead.key.as_str().len() + grants + 32
@@ -197,33 +184,30 @@ impl Look {
     }
 }
 
-/// Where people wait to be looked at.
+/// The queue of people to look at.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Puts one message in, which nobody is given before `delay` is over.
+    /// Sends one message. The queue delivers it after `delay` at the earliest.
     async fn send(&self, body: String, delay: Duration) -> Result<(), QueueFailed>;
 }
 
-/// Where messages go that no later try would settle.
+/// The queue for messages that no retry would settle.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Puts a message there, with why (the message attribute `reason`).
+    /// Puts a message there, with the reason in the message attribute `reason`.
     async fn set_aside(&self, body: &str, reason: &str) -> Result<(), QueueFailed>;
 }
 
-/// A queue did not take a message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the queue did not take the message: {0}")]
 pub struct QueueFailed(pub String);
 
-/// An SQS queue.
 pub struct SqsQueue {
     client: aws_sdk_sqs::Client,
     url: String,
 }
 
 impl SqsQueue {
-    /// The queue at `url`.
     pub fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
         Self { client, url }
     }

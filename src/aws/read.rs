@@ -1,8 +1,8 @@
-//! Reads a whole user pool: who there is, and in which groups.
+//! Reads a whole user pool: the users and their groups.
 //!
-//! First the groups and their members, then the users, in lanes by the beginning of their `sub` (see
-//! [`super::lanes`]). A pool that refuses the filter, or ignores it, is read in one lane. What comes out is a
-//! bounded stream, so that a pool of any size needs little memory beside [`Memberships`].
+//! It reads the groups and their members first. Then it reads the users in lanes, one for each beginning
+//! of a `sub` (see `SubPrefix`). A pool that refuses or ignores the filter is read in one lane. The
+//! output is a bounded stream, so a pool of any size needs little memory besides [`Memberships`].
 
 mod users;
 
@@ -29,15 +29,15 @@ use crate::domain::identity::{Evidence, Source, UserKey};
 use crate::domain::policy::{Condition, Policy};
 use crate::domain::source::SourceConfig;
 
-/// Lanes, or groups, that are read side by side. Cognito's quota is the limit long before this is.
+/// How many lanes, or groups, are read at a time. Cognito's quota limits the speed long before this does.
 const SIDE_BY_SIDE: usize = 16;
 
-/// How many requests a second the pool is sent.
+/// How many requests a second are sent to the pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// ListUsers and ListUsersInGroup together. Cognito takes 30 in the whole account.
     pub users: NonZeroU32,
-    /// ListGroups. Cognito takes 5 a pool.
+    /// ListGroups. Cognito allows 5 for each pool.
     pub groups: NonZeroU32,
 }
 
@@ -54,7 +54,7 @@ pub enum Part {
     Groups,
     /// The members of this group.
     Members(String),
-    /// The users, or those whose `sub` starts so.
+    /// The users, or only those whose `sub` starts with the prefix.
     Users(Option<SubPrefix>),
 }
 
@@ -72,20 +72,16 @@ impl fmt::Display for Part {
 /// Why the pool was not read whole.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The pool failed, and went on failing.
+    /// The pool failed, and retries failed too.
     #[error("the user pool was not read whole ({part} failed): {source}")]
-    Pool {
-        /// What was being read.
-        part: Part,
-        /// What the pool said.
-        source: PoolError,
-    },
-    /// Nobody takes the records any more.
-    #[error("the user pool was not read whole: the reading was called off")]
+    Pool { part: Part, source: PoolError },
+    /// The receiver of the records is gone.
+    #[error("the user pool was not read whole: the read was stopped")]
     CalledOff,
 }
 
-/// Whether a rule of `policy` could match a group of this name: the members of others need not be read.
+/// Whether a rule of `policy` could match a group of this name. The members of other groups need not be
+/// read.
 pub fn matched_by(policy: &Policy, group: &str) -> bool {
     let conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
     conditions.into_iter().any(|condition| match condition {
@@ -104,7 +100,7 @@ pub struct PoolReader {
 }
 
 impl PoolReader {
-    /// A reader of `pool`, whose users `source` vouches for.
+    /// A reader of `pool`. `source` is the source of the pool's people.
     pub fn new(pool: Arc<dyn UserPool>, source: Arc<SourceConfig>, pace: Pace, patience: Patience) -> Self {
         // A small burst: the quota is counted by the second, and others use it too.
         let limiter = |rate: NonZeroU32| {
@@ -116,12 +112,12 @@ impl PoolReader {
         Self { pool, source, patience, users_pace, groups_pace }
     }
 
-    /// Sends every user of the pool, or of its part under `prefix`.
+    /// Sends every user of the pool, or every user whose `sub` starts with `prefix`.
     ///
-    /// Only the members of groups that `matters` names are read: everybody's groups are those alone.
+    /// It reads the members only of groups that `matters` accepts, so users have only these groups.
     ///
     /// # Errors
-    /// Where anything was not read to its end. What was sent until then is true, and not all.
+    /// If any part was not read to its end. The records sent until then are true, but not complete.
     pub async fn read(
         &self,
         prefix: Option<&SubPrefix>,
@@ -131,14 +127,14 @@ impl PoolReader {
         self.read_for(prefix, matters, &[View { source: &self.source, records }]).await
     }
 
-    /// The same for several sources: each has every user as it sees them.
+    /// Reads the pool once for several sources. Each source gets every user, as it sees them.
     async fn read_for(
         &self,
         prefix: Option<&SubPrefix>,
         matters: impl Fn(&str) -> bool,
         views: &[View<'_>],
     ) -> Result<Summary, ReadError> {
-        // What is read later is so at least since now.
+        // The time before the first request: everything read later is at least as new.
         let evidence = Evidence::read_at(Timestamp::now());
         let names = self.group_names().await?;
         let groups = names.len() as u64;
@@ -191,7 +187,8 @@ impl PoolReader {
                 }
                 Ok(Pull::Restart) => subs.clear(),
                 Ok(Pull::End) => return Ok((name, subs)),
-                // Deleted since the groups were listed. Were it the pool, its users could not be listed.
+                // The group was deleted after the groups were listed. If the pool were missing, listing
+                // its users would fail too.
                 Err(PoolError::NoSuchPool(_)) => return Ok((name, Vec::new())),
                 Err(source) => return Err(ReadError::Pool { part: Part::Members(name), source }),
             }
@@ -199,21 +196,21 @@ impl PoolReader {
     }
 }
 
-/// The people of a user pool, as a directory.
 pub struct UserPoolDirectory {
     reader: PoolReader,
     policy: Arc<Policy>,
 }
 
 impl UserPoolDirectory {
-    /// The pool `id`, read at a pace within Cognito's quotas. Reads only the groups that `policy` asks for.
+    /// The pool `id`, read at a pace within Cognito's quotas. Reads the members only of groups that
+    /// `policy` asks for.
     pub fn new(pool: Arc<dyn UserPool>, id: &UserPoolId, policy: Arc<Policy>) -> Self {
         let source = policy.sources.of_user_pool(id.as_str());
         Self { reader: PoolReader::new(pool, source, Pace::DEFAULT, Patience::BULK), policy }
     }
 
-    /// Reads the pool once for two sources: what this directory's own source sees goes to the first of
-    /// `records`, and what `other` sees to the second.
+    /// Reads the pool once for two sources. The view of this directory's own source goes to the first of
+    /// `records`, the view of `other` to the second.
     ///
     /// # Errors
     /// As [`Directory::read`].
@@ -251,8 +248,8 @@ impl Directory for UserPoolDirectory {
 
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole> {
         let PoolReader { pool, patience, source, .. } = &self.reader;
-        // A key of another form is from before a `key_prefix` was set: as long as they are in the pool, they
-        // have not left.
+        // A key in another form dates from before `key_prefix` was set. As long as the user is in the
+        // pool, they have not left.
         let sub = source.sub_of(key).unwrap_or_else(|| key.as_str().to_owned());
         let asked = patience.ask(|| pool.contains(&sub)).await;
         asked.map_err(|error| NotWhole(error.to_string()))

@@ -1,4 +1,4 @@
-//! Pages that fail and tokens that expire.
+//! Retries of pages that fail, and restarts after tokens that expire.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use backon::{ExponentialBuilder, Retryable};
 
 use super::pool::{Page, PoolError, UserPool};
 
-/// How often a page is asked for again, and after how long.
+/// How often a page is requested, and the pauses between.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How often in all.
+    /// The number of attempts in all.
     pub attempts: usize,
-    /// The pause after the first failure; each one after it is twice as long, and all are jittered.
+    /// The pause after the first failure. Each later pause is twice as long, and all are jittered.
     pub first_pause: Duration,
 }
 
 impl Patience {
-    /// For a sign-in: once more, at once.
+    /// For a sign-in: one retry, almost at once.
     pub const SIGN_IN: Self = Self { attempts: 2, first_pause: Duration::from_millis(50) };
-    /// For a bulk sync: six times in about ten seconds.
+    /// For a bulk sync: six attempts in about ten seconds.
     pub const BULK: Self = Self { attempts: 6, first_pause: Duration::from_millis(200) };
 
-    /// Asks, and asks again where the failure may pass.
+    /// Calls `ask`, and retries transient errors.
     pub(crate) async fn ask<T, F, Fut>(self, ask: F) -> Result<T, PoolError>
     where
         F: FnMut() -> Fut,
@@ -39,17 +39,14 @@ impl Patience {
 /// How often a listing starts over because its token expired, before that is an error.
 const MAX_RESTARTS: u32 = 3;
 
-/// What [`Cursor::pull`] gives.
 pub(super) enum Pull<T> {
-    /// The next page.
     Page(Vec<T>),
-    /// A token expired: what was pulled comes again.
+    /// The token expired. The list starts over, so the pages pulled so far come again.
     Restart,
-    /// There is no more.
     End,
 }
 
-/// A place in a listing.
+/// A position in a paged list.
 pub(super) struct Cursor {
     patience: Patience,
     token: Option<String>,
@@ -66,7 +63,7 @@ impl Cursor {
         self.at_end
     }
 
-    /// The next page, which `ask` asks for by its token.
+    /// Pulls the next page. `ask` requests it by its token.
     pub(super) async fn pull<T, F, Fut>(&mut self, ask: F) -> Result<Pull<T>, PoolError>
     where
         F: Fn(Option<String>) -> Fut,
@@ -78,7 +75,7 @@ impl Cursor {
         match self.patience.ask(|| ask(self.token.clone())).await {
             Ok(Page { items, next }) => {
                 if next.is_some() && next == self.token {
-                    // Going on would never end.
+                    // Following this token would loop forever.
                     let reason = "a page names itself as the next one".to_owned();
                     return Err(PoolError::Unavailable { action: "a listing", reason });
                 }
@@ -96,7 +93,7 @@ impl Cursor {
     }
 }
 
-/// Everything on all pages.
+/// The items of all pages.
 pub(super) async fn all_pages<T, F, Fut>(patience: Patience, ask: F) -> Result<Vec<T>, PoolError>
 where
     F: Fn(Option<String>) -> Fut,
@@ -113,7 +110,7 @@ where
     }
 }
 
-/// All groups that `username` is in, for a sign-in: there are 100 at most, on two pages.
+/// All groups of `username`, for a sign-in. A user is in at most 100 groups, which take two pages.
 pub async fn groups_of(
     pool: &dyn UserPool,
     username: &str,

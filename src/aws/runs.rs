@@ -1,4 +1,4 @@
-//! The bulk sync's state machine, started because of a change that names nobody.
+//! Starts the bulk sync's state machine after a change that names nobody.
 
 use std::time::Duration;
 
@@ -12,23 +12,21 @@ use crate::tls::NoClient;
 
 const STEP_FUNCTIONS: Service = Service { name: "states", target: "AWSStepFunctions", version: "1.0" };
 
-/// One run stands for all changes of so many seconds. It waits until they are over, and so begins after each
-/// of them.
+/// One run covers all changes in a window of this many seconds. It waits until the window is over, so it
+/// begins after each of them.
 const WINDOW: i64 = 300;
 
 /// Starts runs of the bulk sync.
 #[async_trait]
 pub trait Runs: Send + Sync {
-    /// Starts one, unless one was started in this window.
+    /// Starts a run, unless this window has one already.
     async fn start(&self, now: Timestamp) -> Result<Started, CallError>;
 }
 
-/// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Started {
-    /// A run.
     New,
-    /// The run of this window, which is there already.
+    /// This window's run was started before.
     Before,
 }
 
@@ -48,7 +46,7 @@ impl StateMachine {
 #[async_trait]
 impl Runs for StateMachine {
     async fn start(&self, now: Timestamp) -> Result<Started, CallError> {
-        // Step Functions takes each name once.
+        // Step Functions accepts each execution name only once.
         let window = now.as_second() / WINDOW;
         let after = Timestamp::from_second((window + 1) * WINDOW).unwrap_or(now);
         let input = json!({
@@ -57,7 +55,7 @@ impl Runs for StateMachine {
             "input": json!({ "after": after.to_string() }).to_string(),
         });
         match self.api.call("StartExecution", &input).await {
-            // The very same that runs already is answered so too.
+            // Step Functions also answers so while the same execution is still running.
             Ok(_) => Ok(Started::New),
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Started::Before),
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The user pool behind the AWS SDK.
+//! A user pool, through the AWS SDK.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const PAGE: i32 = 60;
 
 /// A user pool of Amazon Cognito.
 ///
-/// Each call is tried once: who calls knows how long there is to wait (see [`super::retry::Patience`]).
+/// Each call is tried once. The caller retries, because it knows how long it can wait (see
+/// [`super::retry::Patience`]).
 #[derive(Debug)]
 pub struct CognitoPool {
     client: Client,
@@ -64,10 +65,10 @@ impl CognitoPool {
                 PoolError::WrongRegion { pool: self.id.to_string(), region: self.region.clone() }
             }
             "ResourceNotFoundException" => PoolError::NoSuchPool(self.id.to_string()),
-            // The first page went well with the same filter: so it is the token.
+            // The first page worked with the same filter, so the token is at fault.
             "InvalidParameterException" if has_token => PoolError::TokenExpired { action },
             "InvalidParameterException" if has_filter => PoolError::FilterRefused,
-            // cognito-local's word for what it does not know.
+            // cognito-local's code for a filter that it does not support.
             code if has_filter && code.contains("Unsupported") => PoolError::FilterRefused,
             _ if *status >= 500 => unavailable(fault),
             _ if *status == 429 => PoolError::Throttled { action },
@@ -82,7 +83,8 @@ impl CognitoPool {
         answer.user_pool.ok_or_else(|| PoolError::NoSuchPool(self.id.to_string()))
     }
 
-    /// The pool's name, and about how many users it has (DescribeUserPool); `None`: it does not say.
+    /// The pool's name, and about how many users it has (DescribeUserPool). `None` if the pool does not
+    /// say.
     pub async fn name_and_size(&self) -> Result<(Option<String>, Option<u64>), PoolError> {
         let pool = self.describe().await?;
         let users = u64::try_from(pool.estimated_number_of_users).ok().filter(|users| *users > 0);
@@ -108,15 +110,15 @@ impl CognitoPool {
         Ok(Page { items: clients.filter_map(|client| client.client_id).collect(), next: answer.next_token })
     }
 
-    /// `None`: it is gone meanwhile.
+    /// `None` if it was deleted meanwhile.
     async fn app_client(&self, id: &str) -> Result<Option<UserPoolClientType>, PoolError> {
         let call = self.client.describe_user_pool_client().user_pool_id(self.id.as_str()).client_id(id);
         let answer = self.answered(Request::of("DescribeUserPoolClient"), call.send().await);
         Ok(if_there(answer)?.and_then(|answer| answer.user_pool_client))
     }
 
-    /// The users whose `attribute` is `value`, 60 at most (ListUsers). Cognito finds by `username`, `email`,
-    /// `phone_number` and a few more.
+    /// At most 60 users whose `attribute` is `value` (ListUsers). Cognito can search by `username`,
+    /// `email`, `phone_number` and a few more.
     pub async fn users_by(&self, attribute: &str, value: &str) -> Result<Vec<PoolUser>, PoolError> {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
         let filter = format!("{attribute} = \"{value}\"");
@@ -143,7 +145,7 @@ impl CognitoPool {
         Ok(Page { items: names.collect(), next: answer.next_token })
     }
 
-    /// `None`: it is gone meanwhile.
+    /// `None` if it was deleted meanwhile.
     async fn provider(&self, name: &str) -> Result<Option<IdentityProvider>, PoolError> {
         let call =
             self.client.describe_identity_provider().user_pool_id(self.id.as_str()).provider_name(name);
@@ -170,18 +172,18 @@ impl CognitoPool {
     }
 }
 
-/// An identity provider of a pool, without the secrets that Cognito tells of it.
+/// An identity provider of a pool, without its secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdentityProvider {
-    /// As in the names of the groups that Cognito makes, `POOLID_NAME`.
+    /// The name, as in the names of the groups that Cognito creates, `POOLID_NAME`.
     pub name: String,
     /// Google, SAML, OIDC, ...
     pub kind: Option<IdentityProviderTypeType>,
-    /// The pool's attributes, and what they are written from.
+    /// From each attribute of the pool to the provider's attribute that fills it.
     pub mapping: BTreeMap<String, String>,
 }
 
-/// What an error is judged by.
+/// The parts of a request that decide what an error means.
 struct Request {
     action: &'static str,
     has_filter: bool,
@@ -238,7 +240,7 @@ impl UserPool for CognitoPool {
     }
 
     async fn user(&self, sub: &str) -> Result<Option<PoolUser>, PoolError> {
-        // A quote would end the filter; no `sub` that Permit takes as a key has one.
+        // A quote would end the filter. No `sub` that Permit accepts as a key has one.
         if sub.contains(['"', '\\']) {
             return Ok(None);
         }
@@ -258,7 +260,7 @@ fn users(users: Option<Vec<UserType>>) -> Vec<PoolUser> {
 fn user(user: UserType) -> PoolUser {
     let attributes = user.attributes.unwrap_or_default().into_iter();
     let attributes = attributes.filter_map(|attribute| Some((attribute.name, attribute.value?)));
-    // What the trigger calls by this name.
+    // Trigger events use this name for the status.
     let status =
         user.user_status.map(|status| ("cognito:user_status".to_owned(), status.as_str().to_owned()));
     PoolUser {

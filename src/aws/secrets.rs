@@ -1,8 +1,8 @@
 //! Permit's API key, from AWS Secrets Manager.
 //!
-//! The key is read once a cold start. Rotation changes it under a warm function: Permit then refuses the old
-//! one, and [`SecretsManagerKey::renew`] reads again, once. A secret that is wrong stays wrong without asking
-//! Secrets Manager at each sign-in.
+//! The key is read once for each cold start. If it is rotated under a warm function, Permit refuses the
+//! old key, and [`SecretsManagerKey::renew`] reads the secret again, once. While a secret is wrong,
+//! sign-ins do not each ask Secrets Manager again.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,50 +23,45 @@ use tokio::time::{Instant, timeout};
 use super::fault::AwsFault;
 use crate::permit::{ApiKey, ApiKeyError};
 
-/// The member that holds the key where the secret is JSON.
+/// The member that holds the key if the secret is JSON.
 const MEMBER: &str = "PERMIT_API_KEY";
 
-/// How long a secret that holds no usable key, or one that Permit refused, is believed to stay so.
+/// How long a bad secret is not read again. It is bad if it holds no usable key, or if Permit refused its
+/// key.
 const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
-/// How long Secrets Manager is left alone after it did not answer: callers who waited share one failure.
+/// How long Secrets Manager is not asked again after it did not answer. Callers that waited share one
+/// failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Why there is no API key. Each message names the secret, none what is in it.
+/// Why there is no API key. Each message names the secret and quotes nothing from it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SecretError {
-    /// There is no such secret.
     #[error("there is no secret {0}: create it, or set PERMIT_API_KEY_SECRET_ID to the right one")]
     NotFound(String),
-    /// The function may not read it.
     #[error(
         "reading the secret {0} is not allowed: the function's role needs secretsmanager:GetSecretValue on it, \
-         and kms:Decrypt where it has a key of its own"
+         and kms:Decrypt on the secret's own KMS key, if it has one"
     )]
     NotAllowed(String),
-    /// It holds no text.
     #[error("the secret {0} is binary: store Permit's API key as text")]
     Binary(String),
-    /// Its text is empty or blank, or it was made without a value.
+    /// The secret's text is empty or blank, or the secret has no value.
     #[error("the secret {0} is empty: store Permit's API key in it")]
     Empty(String),
-    /// It is JSON without the member.
     #[error("the secret {0} is JSON without a text `{MEMBER}`: add that member, or store the key alone")]
     NoMember(String),
-    /// Its text can be no API key.
     #[error(
         "the secret {0} is not a valid API key: it contains a space or an illegal character; store the key alone"
     )]
     Malformed(String),
-    /// Secrets Manager did not answer, or not in time.
+    /// Secrets Manager failed, or did not answer in time.
     #[error("the secret {id} could not be read: {reason}")]
     Unavailable {
-        /// The secret's id.
         id: String,
         /// What happened, without the secret.
         reason: String,
     },
-    /// Permit refused the key, and it is still what the secret holds.
     #[error("Permit refuses the key that the secret {0} holds: store the right one in it")]
     StillRefused(String),
 }
@@ -101,9 +96,9 @@ impl fmt::Debug for SecretsManagerKey {
 }
 
 impl SecretsManagerKey {
-    /// The key in the secret `secret_id` (name or ARN). Nothing is read yet.
+    /// The key in the secret `secret_id` (name or ARN). Reads nothing yet.
     ///
-    /// A read takes `timeout` at most, a second try within it included.
+    /// One read takes at most `timeout`, including a second try.
     pub fn new(aws: &SdkConfig, secret_id: String, timeout: Duration) -> Self {
         let attempt = TimeoutConfig::builder().operation_attempt_timeout(timeout.mul_f64(0.6)).build();
         let retry =
@@ -118,13 +113,13 @@ impl SecretsManagerKey {
         }
     }
 
-    /// Renews at most once in `period`; 30 s where nobody says otherwise.
+    /// Renews at most once in `period`, instead of once in 30 s.
     #[must_use]
     pub fn renew_at_most_every(self, period: Duration) -> Self {
         Self { renew_at_most_every: period, ..self }
     }
 
-    /// The key: read by the first caller, while those beside it wait, and remembered.
+    /// The key. The first caller reads it while others wait, and it is kept.
     pub async fn current(&self) -> Result<SecretString, SecretError> {
         let mut state = self.state.lock().await;
         if let Some(key) = &state.key {
@@ -133,12 +128,12 @@ impl SecretsManagerKey {
         self.read(&mut state).await
     }
 
-    /// Another key than `refused`, which Permit answered with 401: the one that somebody else has renewed
-    /// meanwhile, or what the secret holds now.
+    /// A key other than `refused`, which Permit answered with 401. It is the key that another caller has
+    /// renewed meanwhile, or the one that the secret holds now.
     ///
     /// # Errors
-    /// [`SecretError::StillRefused`] where the secret still holds `refused`, which is looked at again only
-    /// after 30 s; else what reading gave.
+    /// [`SecretError::StillRefused`] if the secret still holds `refused`; the secret is read again only
+    /// after 30 s. Otherwise the error of the read.
     pub async fn renew(&self, refused: &SecretString) -> Result<SecretString, SecretError> {
         let mut state = self.state.lock().await;
         let is_refused = |key: &SecretString| key.expose_secret() == refused.expose_secret();
@@ -188,7 +183,7 @@ impl SecretsManagerKey {
 
     fn parse(&self, text: &str) -> Result<SecretString, SecretError> {
         let id = || self.secret_id.clone();
-        // No API key is an object or a list in JSON.
+        // An API key is never a JSON object or list.
         let text = match serde_json::from_str(text) {
             Ok(Value::Object(mut members)) => match members.remove(MEMBER) {
                 Some(Value::String(key)) => key,
@@ -207,8 +202,8 @@ impl SecretsManagerKey {
     fn explain(&self, error: &SdkError<GetSecretValueError>) -> SecretError {
         let id = self.secret_id.clone();
         let fault = AwsFault::new("Secrets Manager", error);
-        // Of a secret without a value AWS has the same code as of none: "can't find the specified secret
-        // value for staging label: AWSCURRENT".
+        // AWS uses the same code for a secret without a value as for a missing secret. The message
+        // differs: "can't find the specified secret value for staging label: AWSCURRENT".
         let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
         match fault.code() {
             "ResourceNotFoundException" if message.contains("staging label") => SecretError::Empty(id),
@@ -219,8 +214,8 @@ impl SecretsManagerKey {
     }
 }
 
-/// `text` as an API key, without the white space around it. It goes into the header `Authorization`, so it
-/// must be visible ASCII and not empty; else `None`.
+/// `text` as an API key, with the white space around it removed. The key goes into the header
+/// `Authorization`. `None` if it is empty or not visible ASCII.
 pub fn api_key(text: &str) -> Option<SecretString> {
     let key = text.trim();
     (!key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())).then(|| SecretString::from(key))

@@ -1,7 +1,7 @@
-//! Whether a user pool still calls the function that it should call at sign-ins.
+//! Checks that a user pool still calls the function that syncs sign-ins.
 //!
-//! The tool that manages the pool may take the triggers away with a deployment that does not name them, and
-//! nothing fails then: people sign in, and are not synced.
+//! A deployment with the tool that manages the pool may remove triggers that it does not name. Nothing
+//! fails then: people sign in, and are not synced.
 
 use std::sync::Arc;
 
@@ -11,14 +11,13 @@ use super::FunctionArn;
 use super::pool::PoolError;
 use super::sdk::CognitoPool;
 
-/// The triggers of a pool that must call a function.
+/// Checks that a pool's triggers call a function.
 pub struct TriggerCheck {
     pool: Arc<CognitoPool>,
     function: FunctionArn,
 }
 
 impl TriggerCheck {
-    /// Of `pool`, which must call `function`.
     pub fn new(pool: Arc<CognitoPool>, function: FunctionArn) -> Self {
         Self { pool, function }
     }

@@ -7,7 +7,6 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserPoolId(Box<str>);
 
-/// The text is not a user pool's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a valid user pool id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI")]
 pub struct InvalidUserPoolId;
@@ -16,12 +15,11 @@ impl UserPoolId {
     /// The longest that Cognito documents.
     const MAX: usize = 55;
 
-    /// The id as Cognito spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part before the underscore: the region that the pool is in.
+    /// The pool's region: the part before the underscore.
     pub fn region(&self) -> &str {
         self.0.split_once('_').map_or("", |(region, _)| region)
     }

@@ -15,15 +15,16 @@ use permit_handoff::sync::bulk::BulkSync;
 use permit_handoff::telemetry::Format;
 use permit_handoff::{clients, telemetry};
 
-/// glibc's own took two thirds of the time of a million people, and a greater share the more there were.
+/// glibc's allocator took two thirds of the time for a million people, and a larger share for more
+/// people.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The longest that one request to Permit may take: a bulk call of 3,000 users takes its time.
+/// How long one request to Permit may take. A bulk call of 3,000 users is slow.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest that one request to Cognito may take.
+/// How long one request to Cognito may take.
 const COGNITO_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that a message to the queue may take.
+/// How long sending one message to the queue may take.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::main(flavor = "current_thread")]

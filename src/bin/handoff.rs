@@ -1,8 +1,7 @@
-//! The HTTP handoff point: `POST /handoff` with a token of any OpenID provider, and the authorizer of an API
-//! Gateway.
+//! The HTTP handoff point: `POST /handoff` with a token of any OpenID provider, and the authorizer of an
+//! API Gateway.
 //!
-//! Takes the events of function URLs, HTTP APIs, REST APIs and load balancers, and the questions of
-//! authorizers.
+//! Takes the events of function URLs, HTTP APIs, REST APIs and load balancers, and authorizer events.
 
 use std::sync::Arc;
 
@@ -19,8 +18,9 @@ async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let metrics = telemetry::init("handoff", Format::Json, variable)?;
     let config::Handoff { sign_in, issuers, allowed_origins } = config::Handoff::new(variable)?;
-    let verifier = Arc::new(Verifier::new(issuers).context("no client for the issuers can be made")?);
-    // Awaited: a task in the background would be frozen with the process.
+    let verifier =
+        Arc::new(Verifier::new(issuers).context("the HTTP client for the token issuers cannot be built")?);
+    // Awaited, because a background task would be frozen with the process.
     verifier.warm_up().await;
     let aws = clients::aws_in_lambda()?;
     let sign_in = clients::sign_in(sign_in, &aws)?;

@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
             wrong.render().to_string().trim_end().lines().for_each(|line| terminal.note(line));
             return Exit::Usage.into();
         }
-        // Help, and the version.
+        // The user asked for help or the version.
         Err(asked) => asked.exit(),
     };
     let is_terminal = out.is_terminal();
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
     terminal.columns = columns;
     terminal.arguments = std::env::args().skip(1).collect();
 
-    // Errors alone, unless the operator says otherwise: what a command finds, it prints itself.
+    // Logs errors only, unless the operator sets a log filter: commands print their findings themselves.
     let quiet = || "error".to_owned();
     let log_filter = |name: &str| variable(name).or_else(|| (name == "RUST_LOG").then(quiet));
     if let Err(error) = telemetry::init("permit-handoff", Format::Human, log_filter) {

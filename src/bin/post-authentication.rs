@@ -1,7 +1,7 @@
 //! The Cognito trigger: PostAuthentication, PostConfirmation and PreTokenGeneration.
 //!
-//! Takes the trigger's event, syncs the person, and gives back the very same JSON. It starts whatever its
-//! settings are: see [`permit_handoff::entry::bad_deployment`].
+//! Takes the trigger's event, syncs the person, and returns the same JSON. It starts even if its settings
+//! are wrong: see [`permit_handoff::entry::bad_deployment`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Logs and metrics. A wrong log filter keeps nobody from being synced.
+/// Logs and metrics. A wrong log filter does not stop the sync.
 fn telemetry() -> anyhow::Result<Metrics> {
     match telemetry::init(PROGRAM, Format::Json, variable) {
         Err(InitError::Settings(error)) => {
@@ -65,7 +65,7 @@ fn bad_deployment(error: &anyhow::Error) -> BadDeployment {
             let queue: Box<dyn Queue> = Box::new(clients::queue(&aws, url, Duration::from_millis(900)));
             (queue, pool)
         }),
-        // That is why it is a bad deployment, and is said there.
+        // The same fault makes the deployment bad, and is reported there.
         Err(_) => None,
     };
     BadDeployment::new(on_failure, queue, error)

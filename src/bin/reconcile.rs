@@ -17,9 +17,9 @@ use permit_handoff::entry::reconcile::{Batch, Reconcile};
 use permit_handoff::telemetry::Format;
 use permit_handoff::{clients, config, telemetry};
 
-/// Two of these run side by side at most (fewer SQS does not offer), and sign-ins must have room beside them.
+/// At most two of these run at once, the fewest that SQS allows, and sign-ins need room beside them.
 const SHARE: f64 = 0.35;
-/// One request to Permit, or to Secrets Manager.
+/// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]

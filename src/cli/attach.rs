@@ -1,7 +1,7 @@
-//! `attach` and `detach`: the triggers of a user pool that is there already.
+//! `attach` and `detach`: change the triggers of an existing user pool.
 //!
-//! UpdateUserPool resets every setting that it is not given, so all of them are read and given back
-//! ([`settings`]), and the pool is read once more afterwards to see that nothing else has changed.
+//! UpdateUserPool resets every setting that it is not given. So the command reads all settings and sends
+//! them back ([`settings`]), then reads the pool again to check that nothing else changed.
 
 mod managed;
 mod settings;
@@ -78,7 +78,7 @@ struct Target {
     yes: bool,
 }
 
-/// What is done to the triggers.
+/// What to do with the triggers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Action {
     Attach { replace: bool, tokens: bool },
@@ -97,7 +97,6 @@ impl Args {
         self.run_with(&aws, terminal).await
     }
 
-    /// Runs it with these settings of the AWS SDK.
     pub async fn run_with(self, aws: &SdkConfig, terminal: &mut Terminal<'_>) -> Result<Exit, Failed> {
         let Self { target, replace, pre_token_generation: tokens } = self;
         target.change(Action::Attach { replace, tokens }, aws, terminal).await
@@ -117,7 +116,7 @@ impl DetachArgs {
 }
 
 impl Target {
-    /// What is left out, from the stack.
+    /// Fills in missing arguments from the stack.
     fn of(self, stack: Option<&Stack>) -> Result<Self, Failed> {
         let Self { mut user_pool_id, mut function_arn, yes } = self;
         if let Some(stack) = stack {
@@ -196,7 +195,7 @@ impl Target {
     }
 }
 
-/// A trigger that calls another function, which is to stay.
+/// Returns an error if a trigger calls another function that must stay.
 fn refused(change: &Change) -> Result<(), Failed> {
     let Some(foreign) = change.refused().next() else { return Ok(()) };
     let other = foreign.before.as_deref().unwrap_or_default();
@@ -212,7 +211,7 @@ fn refused(change: &Change) -> Result<(), Failed> {
     }))
 }
 
-/// Changes the triggers, and gives what else differs in the pool afterwards.
+/// Changes the triggers, and returns the other settings of the pool that differ afterwards.
 async fn send(
     client: &Client,
     pool: &UserPoolId,
@@ -244,10 +243,10 @@ async fn send(
     Ok(differences)
 }
 
-/// A client for the region that the pool is in, whatever `AWS_REGION` says.
+/// A client for the pool's region, whatever `AWS_REGION` says.
 fn client(aws: &SdkConfig, pool: &UserPoolId) -> Client {
     let config = aws_sdk_cognitoidentityprovider::config::Builder::from(aws);
-    // cognito-local's pools have no region in their id.
+    // The pool ids of cognito-local contain no region.
     let is_local = pool.region() == "local";
     let config = if is_local { config } else { config.region(Region::new(pool.region().to_owned())) };
     Client::from_conf(config.build())

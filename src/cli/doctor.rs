@@ -1,7 +1,7 @@
-//! `doctor`: what is wrong, why it matters, and what to do. Reads, and never writes.
+//! `doctor`: says what is wrong, why it matters, and what to do. Reads only.
 //!
-//! - `finding`: what a check says, and how it is shown;
-//! - `permit`, `pool`, `queue`, `changes`: what is there;
+//! - `finding`: a check's result, and how it is shown;
+//! - `permit`, `pool`, `queue`, `changes`: the state of each;
 //! - `sources`: keys, doors and lists of the policy's sources;
 //! - `trust`: who could grant themselves a role.
 
@@ -52,9 +52,9 @@ DescribeRule to see whether changes come as events; and where the policy grants 
 ListIdentityProviders and DescribeIdentityProvider. \
 A right that is missing is named, and the rest is looked at.";
 
-/// One request.
+/// The timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// All requests to Permit: one that does not answer is not asked for ever.
+/// The time for all requests to Permit together, so that a silent Permit cannot block the command.
 const PERMIT_IN_ALL: Duration = Duration::from_secs(30);
 
 /// Arguments of `doctor`.
@@ -73,7 +73,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Looks.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
@@ -93,7 +92,7 @@ impl Args {
     }
 }
 
-/// Looks at everything that its settings allow, at the same time.
+/// Runs all checks that the settings allow, concurrently.
 async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     let config::Doctor { permit, policy, user_pool_id, overflow_queue_url, dead_letter_queue_url, faults } =
         settings;
@@ -140,14 +139,14 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     if user_pool_id.is_none() && settings.has_right("USER_POOL_ID") {
         findings.push(pool::none(policy));
     }
-    // Where the address is wrong, that is said already.
+    // A wrong address is already reported among the settings.
     let queue_is_right = settings.has_right("RECONCILE_QUEUE_URL");
     findings.extend(of_queue.into_iter().filter(|finding| queue_is_right || finding.check != Check::Queue));
     findings.extend(look_at_trust(policy, user_pool_id.as_ref(), &of_pool, of_permit.roles.as_ref()));
     findings
 }
 
-/// Who could grant themselves a role, and which sources a person could come by.
+/// Checks who could grant themselves a role, and the sources that people come from.
 fn look_at_trust(
     policy: Option<&Policy>,
     user_pool_id: Option<&UserPoolId>,

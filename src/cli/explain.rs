@@ -1,7 +1,7 @@
-//! `explain`: why a person has the roles that they have, and what would change.
+//! `explain`: why a person has their roles, and what would change.
 //!
-//! First who it is, as an event, a token or the user pool says it; then what the policy says of them, what
-//! Permit has, and the difference (`tell`).
+//! First it finds who the person is, from an event, a token or the user pool. Then it shows what the
+//! policy grants them, what Permit has, and the difference (`tell`).
 
 mod tell;
 
@@ -54,7 +54,7 @@ permit-handoff explain [OPTIONS] --user <KEY|EMAIL|USERNAME>
        permit-handoff explain [OPTIONS] --event <FILE>
        permit-handoff explain [OPTIONS] --token <FILE>";
 
-/// One request to Permit or to the user pool.
+/// The timeout of one request to Permit or to the user pool.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Arguments of `explain`.
@@ -98,7 +98,7 @@ struct Who {
 }
 
 impl Args {
-    /// Explains. Writes nothing.
+    /// Explains a person's roles. Writes nothing.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
@@ -106,7 +106,11 @@ impl Args {
     ) -> Result<Exit, Failed> {
         let is_of_file = self.file.file.is_some();
         match (&self.who.user, is_of_file) {
-            (None, true) => return Err(Failed::usage("who of the file? Give --user KEY|EMAIL|USERNAME")),
+            (None, true) => {
+                return Err(Failed::usage(
+                    "--file needs a person to explain: give --user KEY|EMAIL|USERNAME",
+                ));
+            }
             (Some(_), false) if self.offline => {
                 return Err(Failed::usage(
                     "--user is looked up in the user pool: leave --offline out, or give --event, --token or --file",
@@ -164,7 +168,8 @@ impl Args {
                 let pool = CognitoPool::new(aws, event.user_pool_id.clone(), TIMEOUT);
                 match groups_of(&pool, &event.user_name, Patience::SIGN_IN).await {
                     Ok(groups) => Some(groups),
-                    // An old event, or a sample: the person is gone, and the event tells the rest.
+                    // An old event or a sample: the user no longer exists, and the event contains
+                    // everything else.
                     Err(PoolError::NoSuchUser) => None,
                     Err(error) => {
                         return Err(Failed::failed(format!("{error}; or give --groups, or --offline")));
@@ -183,19 +188,19 @@ impl Args {
         let text = read(path)?;
         let text = text.trim();
         let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
-        let refused = |rejection| Failed::usage(format!("the token is refused as it stands: {rejection}"));
+        let refused = |rejection| Failed::usage(format!("the token is not valid: {rejection}"));
         let token = UnverifiedToken::parse(token).map_err(refused)?;
         let sources = &settings.policy.sources;
         let issuer = token.unverified_issuer().to_owned();
         let is_trusted = sources.of_issuer(&issuer).is_some();
         let identity = unverified_identity(token, sources).map_err(refused)?.map_err(Failed::usage)?;
         let groups = self.given_groups().or_else(|| identity.groups.clone());
-        // What a token that was made now would do.
+        // Evaluate the token as if it were issued now.
         let evidence = Evidence::read_at(Timestamp::now());
         Ok(Person::new(Origin::Token { issuer, is_trusted }, Identity { groups, ..identity }.on(evidence)))
     }
 
-    /// The person as the pool has them; where it has not, by the key alone.
+    /// The user from the pool. If the pool has no such user, only the key is known.
     async fn of_user(
         &self,
         user: &str,
@@ -223,7 +228,7 @@ impl Args {
         Ok(Person::new(Origin::Pool, identity))
     }
 
-    /// The person as the file has them.
+    /// The user from the file.
     async fn of_file(&self, user: &str, policy: &Policy) -> Result<Person, Failed> {
         let (people, name) = self.file.open(policy)?;
         let Some(record) = find_in(&people, user).await? else {
@@ -243,8 +248,8 @@ impl Args {
     }
 }
 
-/// Looks for a record by the key, then by the e-mail address, then by the user name. Of several records of
-/// one key the first counts, as in a sync.
+/// Finds a record by key, then by e-mail address, then by user name. If several records have the key, the
+/// first counts, as in a sync.
 async fn find_in(people: &FileDirectory, user: &str) -> Result<Option<Record>, Failed> {
     let email = Email::new(user);
     let (records, mut received) = mpsc::channel(1_024);
@@ -291,7 +296,7 @@ fn key_of(record: &Record) -> Option<&str> {
     }
 }
 
-/// What Permit has of the user, and what of it exists that the policy would give them.
+/// Reads what Permit has of the user, and which of the policy's roles, tenants and instances exist.
 async fn ask(permit: &Permit, policy: &Policy, person: &Person) -> Result<Asked, Error> {
     let (catalog, permit) = (Catalog::new(policy), permit.seeing_instances(!policy.resources().is_empty()));
     let user = async {
@@ -311,11 +316,11 @@ async fn ask(permit: &Permit, policy: &Policy, person: &Person) -> Result<Asked,
     Ok(Asked { actual, known, lacking })
 }
 
-/// Looks for a user by the `sub`, then by the e-mail address, then by the user name.
+/// Finds a user by `sub`, then by e-mail address, then by user name.
 async fn find(pool: &CognitoPool, user: &str) -> Result<Option<PoolUser>, Failed> {
     match pool.user(user).await {
         Ok(Some(found)) => return Ok(Some(found)),
-        // A pool that does not filter by this text has nobody with it.
+        // If the pool refuses to filter by this text, no user has it.
         Ok(None) | Err(PoolError::FilterRefused) => {}
         Err(error) => return Err(Failed::failed(error)),
     }

@@ -1,5 +1,5 @@
-//! What a run plans, seen from beside it: roles, people, problems. In totals, and the first people one by
-//! one.
+//! What a run plans, collected while it runs: roles, people, problems. Keeps totals, and details of the
+//! first people.
 
 mod planned;
 
@@ -23,33 +23,33 @@ use crate::sync::bulk::problems::{Cause, Problems};
 /// breaker.
 const MET: usize = 100_000;
 
-/// What becomes of one role.
+/// How many people lose, gain or keep one role.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub(super) struct Moves {
     pub(super) lost: u64,
     pub(super) gained: u64,
-    /// Ours, and stays.
+    /// Granted by us, and stays.
     pub(super) kept: u64,
 }
 
-/// What becomes of a person.
+/// What happens to a person.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     New,
     Changed,
-    /// Not in the directory, and marked so.
+    /// Not in the directory, and marked as missing.
     Missing,
-    /// Not in the directory, and loses what is ours.
+    /// Not in the directory, and loses the roles that we granted.
     Leaving,
-    /// Not in the directory, and is deleted in Permit.
+    /// Not in the directory, and deleted from Permit.
     Deleted,
-    /// Nothing is planned for them: what they lack cannot be.
+    /// Nothing is planned, because what they lack cannot be granted.
     #[default]
     Blocked,
 }
 
-/// A rule that grants a person something.
+/// A rule that grants a person roles.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Why {
     pub(super) rule: String,
@@ -66,22 +66,21 @@ pub(super) struct Person {
     pub(super) user_name: Option<String>,
     pub(super) change: Kind,
     pub(super) lost: Vec<String>,
-    /// Why they lose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) loses_because: Option<Loss>,
     pub(super) gained: Vec<String>,
     pub(super) kept: Vec<String>,
-    /// Fields of the user that are written, without the ledger.
+    /// Fields of the user to write, except the ledger.
     pub(super) fields: Vec<FieldChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ledger: Option<FieldChange>,
-    /// The rules that grant what they have and gain; empty where nobody asked for reasons.
+    /// The rules that grant what the person keeps and gains; empty if reasons were not requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) why: Vec<Why>,
 }
 
 impl Person {
-    /// The address; where there is none, the user name; where there is none either, the key.
+    /// The e-mail address, else the user name, else the key.
     pub(super) fn name(&self) -> &str {
         self.email.as_deref().or(self.user_name.as_deref()).unwrap_or(&self.key)
     }
@@ -91,7 +90,7 @@ impl Person {
     }
 }
 
-/// People by what becomes of them.
+/// How many people have each kind of change.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub(super) struct Totals {
     pub(super) new: u64,
@@ -100,37 +99,38 @@ pub(super) struct Totals {
     pub(super) missing: u64,
     pub(super) leaving: u64,
     pub(super) deleted: u64,
-    /// Of all these, who loses a role or is deleted.
+    /// How many of these lose a role or are deleted.
     pub(super) losing: u64,
-    /// Of all these, who gains a role.
+    /// How many of these gain a role.
     pub(super) gaining: u64,
     /// Of the people who change, who neither gains nor loses a role.
     pub(super) fields_alone: u64,
-    /// People who are not synced, or not wholly.
+    /// People who are not synced, or only partly.
     pub(super) blocked: u64,
 }
 
 impl Totals {
-    /// People with a plan.
+    /// How many people have a plan.
     pub(super) fn touched(&self) -> u64 {
         self.new + self.changed + self.missing + self.leaving + self.deleted
     }
 }
 
-/// Somebody who may not get all that is planned for them.
+/// A person who may not get everything that is planned.
 struct Doubtful {
-    /// Roles that they still gain.
+    /// How many planned roles they still gain.
     gains: usize,
-    /// Without these roles nothing changes for them.
+    /// Whether the roles are the only change.
     by_roles_alone: bool,
 }
 
-/// User names of people who have no address, by key.
+/// User names of people without an e-mail address, by key.
 #[derive(Default)]
 struct UserNames {
-    /// Who was read last, and is planned next.
+    /// The key and name of the person who was read last and is planned next.
     last: (String, String),
-    /// Those who may be planned or rejected later. A pool without addresses may have millions.
+    /// People who may be planned or rejected later, up to `MET`: a pool without addresses may have
+    /// millions.
     others: HashMap<String, String>,
 }
 
@@ -151,47 +151,48 @@ impl UserNames {
     }
 }
 
-/// All of it.
+/// What was collected of one run.
 #[derive(Default)]
 pub(super) struct Overview {
     limit: usize,
-    /// Whether ledgers are wanted.
+    /// Whether to keep the ledgers.
     details: bool,
-    /// By which reasons are given.
+    /// The policy to give reasons from.
     reasons: Option<Arc<Policy>>,
-    /// What becomes of people who are disabled, and who is, as hashes.
+    /// What happens to disabled people, and hashes of their keys.
     when_disabled: WhenDisabled,
     disabled: HashSet<u64>,
-    /// Reasons of people who were read and are not planned yet.
+    /// Reasons for people who were read but not planned yet.
     met: HashMap<String, Vec<Why>>,
     user_names: UserNames,
     /// The first people who have problems, with each by its code and what is wrong.
     problems_of: IndexMap<String, (Person, Vec<(String, String)>)>,
     pub(super) totals: Totals,
     pub(super) roles: BTreeMap<String, Moves>,
-    /// Problems by address.
+    /// Problems by cause, with the people who have them.
     pub(super) problems: Problems,
     losing: Vec<Person>,
     others: Vec<Person>,
-    /// People with new roles on resource instances, as hashes. Whether these exist is asked after the plan.
+    /// Hashes of people who gain roles on resource instances. The run checks whether the instances exist
+    /// after the plan.
     doubtful: HashMap<u64, Doubtful>,
-    /// Who is blocked already, as hashes: a person may have many problems.
+    /// Hashes of people who already count as blocked: a person may have many problems.
     blocked: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Overview {
-    /// Keeps `limit` people by name.
+    /// Keeps details of the first `limit` people.
     pub(super) fn new(limit: usize, details: bool, when_disabled: WhenDisabled) -> Self {
         Self { limit, details, when_disabled, ..Self::default() }
     }
 
-    /// The same, with the reasons for each role by this policy.
+    /// Also keeps the reasons for each role by this policy.
     pub(super) fn with_reasons(self, policy: Arc<Policy>) -> Self {
         Self { reasons: Some(policy), ..self }
     }
 
-    /// Notes who was read.
+    /// Records a person who was read.
     pub(super) fn met(&mut self, identity: &Identity) {
         self.user_names.note(identity);
         if Loss::of(identity, self.when_disabled) == Loss::Disabled {
@@ -204,7 +205,7 @@ impl Overview {
         }
     }
 
-    /// The problems of one of the first people, each by its code and what is wrong.
+    /// The problems of one of the first people: each one's code and text.
     pub(super) fn problems_of(&self, key: &str) -> &[(String, String)] {
         self.problems_of.get(key).map_or(&[], |(_, problems)| problems)
     }
@@ -229,7 +230,7 @@ impl Overview {
         roles
     }
 
-    /// Notes somebody who is not synced, or not wholly.
+    /// Records a person who is not synced, or only partly.
     pub(super) fn rejected(&mut self, user: &str, email: Option<&Email>, cause: &Cause) {
         if self.blocked.insert(self.hasher.hash_one(user)) {
             self.totals.blocked += 1;
@@ -252,7 +253,6 @@ impl Overview {
         }
     }
 
-    /// Notes what is planned for one person.
     pub(super) fn add(&mut self, planned: Planned<'_>) {
         let actual = actual(planned);
         let Some(mut person) = person(planned, self.details) else {
@@ -271,7 +271,7 @@ impl Overview {
             Kind::Missing => &mut self.totals.missing,
             Kind::Leaving => &mut self.totals.leaving,
             Kind::Deleted => &mut self.totals.deleted,
-            // Nothing is planned for them.
+            // A blocked person has no plan.
             Kind::Blocked => return,
         } += 1;
         let (is_losing, is_gaining) = (person.loses(), !person.gained.is_empty());
@@ -300,7 +300,7 @@ impl Overview {
         }
     }
 
-    /// A role that was planned is not granted: what it is on does not exist.
+    /// Removes a planned role that is not granted because its resource instance does not exist.
     pub(super) fn left_out(&mut self, user: &str, grant: &Grant) {
         let who = self.hasher.hash_one(user);
         let Some(doubtful) = self.doubtful.get_mut(&who) else { return };

@@ -1,7 +1,7 @@
-//! A run as one HTML page that loads nothing: verdict, problems, roles, and a table of people to search.
+//! A run as one self-contained HTML page: the verdict, problems, roles, and a searchable table of people.
 //!
-//! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's own policy
-//! lets no other script run and nothing be fetched.
+//! The page (`page.html`) is a template; `page.js` draws the table from the data in it. The page's
+//! content security policy allows no other script and no requests.
 
 pub(super) mod place;
 mod requests;
@@ -26,18 +26,16 @@ use crate::permit::Limits;
 
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
-/// Roles that the page shows.
+/// How many roles the page shows.
 const ROLES: usize = 2_000;
-/// People that a problem names.
+/// How many people a problem names.
 const NAMED: usize = 20;
 
-/// What a page shows.
 pub(super) struct Page<'a> {
     pub(super) view: View<'a>,
-    /// Why the run broke off.
     pub(super) failure: Option<&'a str>,
     pub(super) limits: Limits,
-    /// The requests over the run's time, if it had to wait for Permit's limits.
+    /// The number of requests over time, if the run had to wait for Permit's limits.
     pub(super) samples: &'a [Sample],
 }
 
@@ -71,16 +69,15 @@ struct ProblemRow<'a> {
     named: String,
 }
 
-/// A person as the script reads it.
+/// A person, in the form that the script reads.
 #[derive(Serialize)]
 struct Row<'a> {
     #[serde(flatten)]
     person: &'a Person,
-    /// Places in the list of problems.
+    /// Indexes into the list of problems.
     problems: Vec<usize>,
 }
 
-/// The page, whole.
 pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
     let Page { view, failure, limits, samples } = page;
     let View { report, overview, .. } = view;
@@ -123,7 +120,7 @@ pub(super) fn page(page: &Page<'_>) -> Result<String, askama::Error> {
     .render()
 }
 
-/// Nothing is fetched, and no script runs but this page's.
+/// The content security policy: no requests, and no script except this page's.
 fn policy() -> String {
     let hash = STANDARD.encode(digest(&SHA256, SCRIPT.as_bytes()));
     format!(
@@ -155,7 +152,7 @@ fn rows<'a>(overview: &'a Overview, blocked: &'a [Person]) -> Vec<Row<'a>> {
     people.map(|person| Row { problems: problems(person), person }).collect()
 }
 
-/// The same with every text in a form that shows all of its characters.
+/// The value, with every invisible or control character in its texts escaped.
 fn safe(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(shown_lines(&text)),
@@ -167,7 +164,7 @@ fn safe(value: Value) -> Value {
     }
 }
 
-/// JSON inside of a script: no text in it can end the script.
+/// JSON to embed in a script, escaped so that no text in it can end the script.
 fn embedded(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }

@@ -46,12 +46,12 @@ pub(super) struct FileArgs {
 }
 
 impl FileArgs {
-    /// The source of the file, by this policy.
+    /// The file's source, according to this policy.
     pub(super) fn source_by(&self, policy: &Policy) -> Result<Arc<SourceConfig>, Failed> {
         policy.sources.of_file(self.source.as_deref().unwrap_or_default()).map_err(Failed::usage)
     }
 
-    /// The file as this policy reads it, and what it is called.
+    /// Opens the file as this policy reads it. Returns it with its name.
     pub(super) fn open(&self, policy: &Policy) -> Result<(FileDirectory, String), Failed> {
         let Self { file, format, source: _, map, ignore, columns, people } = self;
         let path = file.clone().unwrap_or_default();
@@ -73,7 +73,7 @@ fn mapping(text: &str) -> Result<(String, String), String> {
     Ok((column.to_owned(), claim.to_owned()))
 }
 
-/// The directory of a user pool, its name, and about how many it has.
+/// The directory of a user pool, its name, and about how many users it has.
 pub(super) async fn pool_of(
     id: &UserPoolId,
     policy: &Policy,
@@ -85,7 +85,8 @@ pub(super) async fn pool_of(
         Err(error @ (PoolError::NoSuchPool(_) | PoolError::WrongRegion { .. })) => {
             return Err(Failed::usage(format!("{error}. Nothing was written.")));
         }
-        // Whether the pool can be read, the reading tells; the right to describe it may be missing.
+        // The caller may lack the right to describe the pool. Reading the users will show whether the
+        // pool can be read.
         Err(_) => (None, None),
     };
     let name = match named {

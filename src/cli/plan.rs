@@ -1,4 +1,4 @@
-//! `plan`: what a bulk sync would do, as a person reads it.
+//! `plan`: shows what a bulk sync would do.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Plans. Writes nothing.
+    /// Plans a bulk sync. Writes nothing.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,

@@ -1,4 +1,4 @@
-//! `policy`: look at a policy before it is deployed.
+//! `policy`: checks, tests and compares policies before they are deployed.
 
 mod cases;
 mod diff;
@@ -52,7 +52,7 @@ enum Action {
 }
 
 impl Args {
-    /// Does it. Writes nothing.
+    /// Runs the subcommand. Writes nothing.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
@@ -99,20 +99,20 @@ fn check(
     Ok(exit)
 }
 
-/// The text of a file. `what` it is, for people.
+/// Reads a file. `what` names it in the error message.
 fn text(file: &Path, what: &str) -> Result<String, Failed> {
     std::fs::read_to_string(file)
         .map_err(|error| Failed::usage(format!("{what} {} cannot be read: {error}", file.display())))
 }
 
-/// A policy that must be right.
+/// Reads a policy that must be valid.
 fn read(file: &Path) -> Result<Policy, Failed> {
     let name = file.display().to_string();
     let parsed = config::policy(&text(file, "the policy")?);
     parsed.map(|(policy, _)| policy).map_err(|faults| Failed::usage(faults_of(&name, &faults)))
 }
 
-/// The faults of a file, a line each.
+/// The faults of a file, one per line.
 fn faults_of(name: &str, faults: &[Fault]) -> String {
     let lines = faults.iter().map(|Fault { line, message }| format!("{name}:{line}: {message}"));
     lines.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Why a rule grants a role to a person, or what it would take, in words.
+//! Explains why a rule grants a role to a person, or what the person lacks.
 
 use std::collections::BTreeSet;
 
@@ -9,22 +9,21 @@ use crate::domain::grant::Grant;
 use crate::domain::identity::{Identity, VerifiedEmail};
 use crate::domain::policy::{Condition, Policy, Rule, Verdict, WhenDisabled};
 
-/// Groups that are named in a sentence.
+/// How many groups a sentence names.
 const NAMED: usize = 5;
 
-/// Why somebody loses what we gave them.
+/// Why a person loses a role that we granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::cli) enum Loss {
-    /// They may not sign in any more.
     Disabled,
-    /// They are not in the directory any more.
+    /// The person is no longer in the directory.
     Left,
-    /// They may sign in, and no rule grants it.
+    /// The person is enabled, but no rule grants the role.
     NoRule,
 }
 
 impl Loss {
-    /// After "because".
+    /// The text to put after "because".
     pub(in crate::cli) fn told(self) -> &'static str {
         match self {
             Self::Disabled => "the person is disabled in the directory",
@@ -33,7 +32,7 @@ impl Loss {
         }
     }
 
-    /// Of somebody who is in the directory.
+    /// The reason for a person who is in the directory.
     pub(in crate::cli) fn of(identity: &Identity, disabled: WhenDisabled) -> Self {
         if !identity.enabled && disabled == WhenDisabled::Unassign { Self::Disabled } else { Self::NoRule }
     }
@@ -45,7 +44,7 @@ impl Serialize for Loss {
     }
 }
 
-/// A grant, as in `editor in acme`.
+/// A grant in words, such as `editor in acme`.
 pub(in crate::cli) fn spoken(grant: &Grant) -> String {
     match &grant.instance {
         None => format!("{} in {}", grant.role, grant.tenant),
@@ -58,7 +57,7 @@ pub(in crate::cli) fn listed(grants: &BTreeSet<Grant>) -> String {
     grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The rules by which the person gets this grant, each with the reason.
+/// The rules that grant this to the person, each with the reason.
 pub(in crate::cli) fn because<'p>(
     policy: &'p Policy,
     identity: &Identity,
@@ -93,14 +92,14 @@ fn reason(rule: &Rule, identity: &Identity, grant: &Grant) -> String {
     format!("because of {}", held.collect::<Vec<_>>().join(" and "))
 }
 
-/// Whether the rule gives this grant to somebody who is in this group alone.
+/// Whether the rule grants this to a person who is only in this group.
 fn gives(rule: &Rule, identity: &Identity, group: &str, grant: &Grant) -> bool {
     let groups = Some(BTreeSet::from([group.to_owned()]));
     let alone = Identity { groups, known_groups: BTreeSet::new(), ..identity.clone() };
     rule.verdict(&alone).granted().is_some_and(|grants| grants.contains(grant))
 }
 
-/// The rule that comes nearest to granting this, and what is missing. `None`: no rule can.
+/// The rule that comes closest to granting this, and what is missing. `None` if no rule can grant it.
 pub(in crate::cli) fn nearest<'p>(
     policy: &'p Policy,
     identity: &Identity,
@@ -111,12 +110,12 @@ pub(in crate::cli) fn nearest<'p>(
         let held = match verdict {
             Verdict::Untold(_) | Verdict::GrantsSome(..) => usize::MAX,
             Verdict::Grants(_) | Verdict::Denies(None) => rule.conditions.len(),
-            // Conditions are looked at in their order.
+            // Conditions are checked in order, so the position counts those that hold.
             Verdict::Denies(Some(failing)) => {
                 rule.conditions.iter().position(|condition| condition == *failing).unwrap_or(0)
             }
         };
-        // A rule that names this very role is nearer than one that may capture it.
+        // A rule that names this role and tenant is closer than one that may capture them.
         (rule.tenant.is_some() && rule.role.is_some(), held)
     })?;
     let missing = match verdict {
@@ -180,7 +179,7 @@ fn lacks(condition: &Condition, identity: &Identity, grant: &Grant) -> String {
     }
 }
 
-/// The groups that are known.
+/// The person's known groups.
 fn groups_of(identity: &Identity) -> impl Iterator<Item = &String> {
     identity.groups.iter().flatten().chain(&identity.known_groups)
 }

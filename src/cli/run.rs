@@ -1,4 +1,4 @@
-//! One run of the bulk sync, as `plan` and `sync` begin it: on the user pool, or on a file.
+//! One run of the bulk sync, as `plan` and `sync` start it: for the user pool or for a file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::{clients, config};
 /// One request to Permit: a bulk call of 3,000 users takes its time.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
-/// People that a page shows.
+/// How many people the page shows.
 const ON_THE_PAGE: usize = 10_000;
 
 /// What `plan` and `sync` have in common.
@@ -49,24 +49,22 @@ pub(super) struct RunArgs {
     settings: Overrides,
 }
 
-/// What is to be done.
 #[derive(Clone, Copy)]
 pub(super) struct Todo {
     pub(super) dry_run: bool,
     pub(super) approve_deprovision: bool,
 }
 
-/// How it went.
 pub(super) struct Outcome {
     pub(super) report: Report,
     pub(super) overview: Overview,
     pub(super) place: Place,
     pub(super) shown: Shown,
-    /// Why it broke off. What the report tells stands.
+    /// Why the run failed. The report still holds for what was done before.
     pub(super) failure: Option<Failed>,
 }
 
-/// A run that is about to begin. It may be done twice: planned, and then for good.
+/// A run that is ready to start. It can run twice: first as a plan, then for real.
 pub(super) struct Prepared {
     sync: BulkSync,
     address: String,
@@ -80,7 +78,7 @@ pub(super) struct Prepared {
 }
 
 impl RunArgs {
-    /// Reads the settings, and sees what there is to compare.
+    /// Reads the settings and opens what is to be compared.
     pub(super) async fn prepare(
         &self,
         terminal: &mut Terminal<'_>,
@@ -126,7 +124,7 @@ impl RunArgs {
             sub_prefix,
             expected,
             place: Place { directory: name, permit: "Permit".to_owned() },
-            // Before the run: what it did must not be lost because there is no place to write it to.
+            // Check the path before the run, so that its report cannot be lost.
             page: page_path.as_deref().map(PagePlace::new).transpose().map_err(Failed::usage)?,
             take_over: take_over.as_deref().map(Source::named),
             shown: *shown,
@@ -135,7 +133,6 @@ impl RunArgs {
 }
 
 impl Prepared {
-    /// Does the run.
     pub(super) async fn run(&self, todo: Todo, terminal: &Terminal<'_>) -> Run {
         let Todo { dry_run, approve_deprovision } = todo;
         let options = Options {
@@ -163,7 +160,7 @@ impl Prepared {
         Run { report, overview, samples, error }
     }
 
-    /// What came of it, with the page written.
+    /// The result of a run. Writes the page too.
     pub(super) async fn outcome(mut self, run: Run) -> Outcome {
         let Run { report, overview, samples, error } = run;
         let mut failure = error.map(|error| Failed::failed(self.explained(&error, &report)));
@@ -187,7 +184,8 @@ impl Prepared {
         Outcome { report, overview, place, shown: self.shown, failure }
     }
 
-    /// What is compared with what. Permit's environment is known by then, but if the run broke off before.
+    /// What is compared with what. The client knows Permit's environment by now, unless the run failed
+    /// earlier.
     pub(super) async fn place(&self) -> Place {
         let permit = match self.sync.permit.environment().await {
             Ok(Environment { project, environment }) => {
@@ -198,7 +196,7 @@ impl Prepared {
         Place { permit, ..self.place.clone() }
     }
 
-    /// What failed, whether anything was written, and what to do.
+    /// Says what failed, whether anything was written, and what to do.
     fn explained(&self, error: &BulkSyncError, report: &Report) -> String {
         let stands = summary::what_stands(report);
         match error {
@@ -212,7 +210,7 @@ impl Prepared {
     }
 }
 
-/// What Permit, at `address`, did not do, and what to do about that. `stands`: whether anything was written.
+/// Says what failed in Permit, at `address`, and what to do. `stands` says whether anything was written.
 pub(super) fn permit_failed(error: &Error, address: &str, stands: &str) -> String {
     let (where_, what_to_do) = match error {
         Error::Unavailable { status: None, .. } => {
@@ -229,7 +227,7 @@ pub(super) fn permit_failed(error: &Error, address: &str, stands: &str) -> Strin
     format!("{error}{where_}.{stands} What to do: {what_to_do}")
 }
 
-/// A run, before anybody was told.
+/// A finished run that is not shown yet.
 pub(super) struct Run {
     pub(super) report: Report,
     pub(super) overview: Overview,
@@ -238,7 +236,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Whether it came to its end.
+    /// Whether the run completed.
     pub(super) fn is_whole(&self) -> bool {
         self.error.is_none() && self.report.complete
     }

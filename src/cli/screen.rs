@@ -1,17 +1,17 @@
-//! Lines of coloured words, broken where the terminal ends.
+//! Lines of coloured words, wrapped to the terminal's width.
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::shown::shown;
 
-/// A line of a screen, longer than the terminal perhaps: it is broken between words, what follows is
+/// A line of output. If it is wider than the terminal it wraps between words, and continuation lines are
 /// indented.
 #[derive(Clone, Default)]
 pub(super) struct Line {
-    /// Blanks before what is broken off.
+    /// The indentation of continuation lines.
     hang: usize,
-    /// A command to copy: a shell takes it as one line, however it is broken.
+    /// Whether it is a command to copy. It wraps with `\`, so that a shell reads it as one line.
     is_command: bool,
     cells: Vec<Cell>,
 }
@@ -25,7 +25,7 @@ struct Cell {
 impl Cell {
     fn width(self) -> usize {
         match self.character {
-            // It makes the character before it a picture of two columns.
+            // This character turns the one before it into a picture two columns wide.
             '\u{fe0f}' => 1,
             character => character.width().unwrap_or(0),
         }
@@ -37,27 +37,26 @@ fn width(cells: &[Cell]) -> usize {
 }
 
 impl Line {
-    /// An empty line whose continuation is indented by `hang`.
+    /// An empty line. Its continuation lines are indented by `hang`.
     pub(super) fn new(hang: usize) -> Self {
         Self { hang, is_command: false, cells: Vec::new() }
     }
 
-    /// A line of plain text.
     pub(super) fn plain(text: impl AsRef<str>) -> Self {
         Self::new(0).text(text)
     }
 
-    /// The line as a command to copy.
+    /// Marks the line as a command to copy.
     pub(super) fn command(self) -> Self {
         Self { is_command: true, ..self }
     }
 
-    /// The line with plain text after it.
+    /// Appends plain text.
     pub(super) fn text(self, text: impl AsRef<str>) -> Self {
         self.paint(text, None)
     }
 
-    /// The line with text in a colour after it.
+    /// Appends coloured text.
     pub(super) fn colour(self, colour: AnsiColor, text: impl AsRef<str>) -> Self {
         self.paint(text, Some(colour))
     }
@@ -67,14 +66,15 @@ impl Line {
         self
     }
 
-    /// The pieces that fit into one line of `columns`, each behind two blanks, and how many do not.
+    /// Appends the pieces that fit into one line of `columns`, two blanks apart, and how many do not fit.
     pub(super) fn fitting(mut self, columns: usize, pieces: &[(String, Option<AnsiColor>)]) -> Self {
         for (place, (text, colour)) in pieces.iter().enumerate() {
             let left = pieces.len() - place;
             let more = format!("  and {left} more");
             let room = columns.saturating_sub(width(&self.cells));
             let needs = unicode_width::UnicodeWidthStr::width(text.as_str()) + 2;
-            // The last one needs no room for the words behind it. One is always told: a line may be broken.
+            // The last piece needs no room for "and … more". The first piece is always shown: the line
+            // may wrap.
             if place > 0 && needs + if left == 1 { 0 } else { more.len() } > room {
                 return self.text(more);
             }
@@ -83,7 +83,7 @@ impl Line {
         self
     }
 
-    /// The lines on a terminal of so many columns.
+    /// The line, wrapped for a terminal of `columns`.
     pub(super) fn rendered(&self, columns: usize, colours: bool) -> Vec<String> {
         let columns = columns.max(20);
         let mut rest = self.cells.as_slice();
@@ -103,7 +103,7 @@ impl Line {
     }
 }
 
-/// As much as fits, and the rest without the blanks in between.
+/// The part that fits, and the rest without the blanks between.
 fn split(cells: &[Cell], columns: usize) -> (&[Cell], &[Cell]) {
     if width(cells) <= columns {
         return (trimmed(cells), &[]);
@@ -142,7 +142,7 @@ fn painted(cells: &[Cell], colours: bool) -> String {
     text
 }
 
-/// The text in so many columns at most; of one that is cut off, the end is `...`.
+/// The text in at most `columns` columns. A text that is cut off ends in `...`.
 pub(super) fn clipped(text: &str, columns: usize) -> String {
     let cells = Line::plain(text).cells;
     if width(&cells) <= columns {
@@ -156,17 +156,17 @@ pub(super) fn clipped(text: &str, columns: usize) -> String {
     fits.map(|cell| cell.character).chain("...".chars()).collect()
 }
 
-/// `1 person`, `1,600 people`.
+/// A count with its noun: `1 person`, `1,600 people`.
 pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", figure(count), if count == 1 { one } else { many })
 }
 
-/// `1,600`.
+/// A number with separators: `1,600`.
 pub(super) fn figure(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
 }
 
-/// `a, b and c`; empty where there are none.
+/// `a, b and c`; empty if there are no parts.
 pub(super) fn joined(parts: &[String]) -> String {
     match parts {
         [] => String::new(),

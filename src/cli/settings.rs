@@ -1,4 +1,4 @@
-//! The main settings as flags, to try one thing without changing the environment.
+//! The main settings as flags, so that the operator can try one without changing the environment.
 
 /// Settings that go before the environment's.
 #[derive(clap::Args, Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    /// `variable` behind the flags.
+    /// The flags first, then `variable`.
     pub(super) fn before<'a>(
         &'a self,
         variable: &'a dyn Fn(&str) -> Option<String>,

@@ -1,24 +1,25 @@
-//! Text from elsewhere (a token, a directory, a file, Permit), made safe to show on a terminal or in a page.
+//! Makes text from elsewhere (a token, a directory, a file, Permit) safe to show on a terminal or in a
+//! page.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character shows as itself: it does not steer the terminal, turn the direction of the text, or
-/// hide.
+/// Whether a character is safe to show: it does not control the terminal, change the text's direction, or
+/// stay invisible.
 fn shows(c: char) -> bool {
     if c.is_control() {
         return false;
     }
     !matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        // Zero-width characters, marks of direction, line and paragraph separators, embeddings, overrides,
+        // Zero-width characters, direction marks, line and paragraph separators, embeddings, overrides,
         // isolates.
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text with every other character written as `\u{1b}`.
+/// The text, with every unsafe character escaped, as in `\u{1b}`.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().all(shows) {
         return Cow::Borrowed(text);
@@ -30,12 +31,12 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The same, line by line.
+/// Like `shown`, but keeps line breaks.
 pub(super) fn shown_lines(text: &str) -> String {
     text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON text with these characters as JSON escapes: the same values, and nothing that steers a terminal.
+/// JSON text with unsafe characters as JSON escapes. The values stay the same.
 pub(super) fn shown_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
@@ -44,7 +45,7 @@ pub(super) fn shown_json(json: &str) -> String {
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
-            // A string takes everything.
+            // Writing to a `String` cannot fail.
             let _ = write!(safe, "\\u{unit:04x}");
         }
     }

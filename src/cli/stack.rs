@@ -1,7 +1,7 @@
-//! `--stack NAME`: the settings of a deployed stack, read from its functions, so that nobody copies
+//! `--stack NAME`: reads the settings of a deployed stack from its functions, so that nobody has to copy
 //! variables.
 //!
-//! The functions are called `NAME-post-authentication` and so on, whatever deployed them (SAM,
+//! The functions are named `NAME-post-authentication` and so on, however they were deployed (SAM,
 //! CloudFormation, Terraform). Their policy is in a layer, which is read too.
 
 mod lambda_api;
@@ -12,10 +12,10 @@ use self::lambda_api::{ApiError, Configuration, LambdaApi, Layer};
 use super::{Failed, Terminal};
 use crate::clients;
 
-/// The functions of a stack, and whether every stack has it.
+/// The functions of a stack, and whether every stack has each.
 const FUNCTIONS: [(&str, bool); 4] =
     [("post-authentication", true), ("bulk-sync", true), ("reconcile", true), ("handoff", false)];
-/// Settings of the project begin so. Of the others (RUST_LOG, AWS's own) the shell's hold.
+/// Prefixes of the project's settings. Other variables (RUST_LOG, AWS's own) come from the shell.
 const OURS: [&str; 9] = [
     "PERMIT_",
     "HANDOFF_",
@@ -83,7 +83,6 @@ impl Stack {
         if is_ours(name) { self.settings.get(name).cloned() } else { variable(name) }
     }
 
-    /// The stack's own setting.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
     }
@@ -93,7 +92,7 @@ fn is_ours(name: &str) -> bool {
     OURS.iter().any(|start| name.starts_with(start))
 }
 
-/// The file at `path` of the last layer that has it: Lambda unpacks later layers over earlier ones.
+/// The file at `path` in the last layer that has it: Lambda unpacks later layers over earlier ones.
 async fn policy(api: &LambdaApi<'_>, layers: &[Layer], path: &str) -> Result<String, ApiError> {
     for layer in layers.iter().rev() {
         let zip = api.layer(&layer.arn).await?;
@@ -115,7 +114,7 @@ mod tests {
         let shell = |name: &str| Some(format!("the shell's {name}"));
         let variable = |name: &str| stack.setting_or(name, &shell);
         assert_eq!(variable("USER_POOL_ID").as_deref(), Some("eu-west-1_A"));
-        // The stack has none: one that is left over in the shell would be another deployment's.
+        // The stack does not set it. A value in the shell would be another deployment's.
         assert_eq!(variable("PERMIT_PROJECT"), None);
         assert_eq!(variable("PERMIT_API_KEY"), None);
         assert_eq!(variable("RUST_LOG").as_deref(), Some("the shell's RUST_LOG"));

@@ -1,5 +1,5 @@
 //! `plan` and `sync` on one screen, for any number of people: what is compared, losses first, problems by
-//! cause, what to type next.
+//! cause, and what to type next.
 
 pub(super) mod people;
 pub(super) mod sections;
@@ -13,16 +13,16 @@ use super::overview::{Overview, Totals};
 use super::screen::{Line, counted, figure, joined};
 use crate::sync::bulk::report::{AtPdpTotals, Report, Unowned};
 
-/// The lines of a terminal that nobody has made larger.
+/// The height of a terminal in its default size.
 pub(super) const LINES: usize = 24;
 
-/// People that `--json` names without `--all`.
+/// How many people `--json` names without `--all`.
 const IN_JSON: usize = 1_000;
 
 /// What is compared with what.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Place {
-    /// The directory by its name, as in `user pool company (eu-west-1_AbC)`.
+    /// The directory's name, such as `user pool company (eu-west-1_AbC)`.
     pub(super) directory: String,
     /// Permit's project and environment.
     pub(super) permit: String,
@@ -41,7 +41,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// How many people are wanted by name.
+    /// How many people to name.
     pub(super) fn people(self, json: bool) -> usize {
         match (self.all, json) {
             (true, _) => usize::MAX,
@@ -51,15 +51,15 @@ impl Shown {
     }
 }
 
-/// Everything that the screen tells.
+/// Everything that the screen shows.
 pub(super) struct View<'a> {
     pub(super) place: &'a Place,
     pub(super) report: &'a Report,
     pub(super) overview: &'a Overview,
-    /// It broke off on the way; the message is told elsewhere.
+    /// Whether the run failed. Its message is shown elsewhere.
     pub(super) failed: bool,
     pub(super) shown: Shown,
-    /// What to type next, and what for.
+    /// The command to type next, and why.
     pub(super) next: Option<(String, &'static str)>,
 }
 
@@ -68,7 +68,7 @@ impl View<'_> {
         self.lines(terminal.columns).iter().try_for_each(|line| terminal.show(line))
     }
 
-    /// The lines, for a terminal of so many columns.
+    /// The lines, for a terminal of `columns`.
     pub(super) fn lines(&self, columns: usize) -> Vec<Line> {
         let mut lines = self.heading();
         let mut end: Vec<Line> = Vec::new();
@@ -81,7 +81,7 @@ impl View<'_> {
         let all = self.shown.all;
         let room = if all { usize::MAX } else { LINES.saturating_sub(used) };
         let problems = sections::problems(self.overview, all);
-        // What a run that broke off had planned says nothing of what it did.
+        // If the run stopped early, its plan does not show what it did.
         let sections = if self.failed || !self.report.complete {
             vec![problems]
         } else {
@@ -205,12 +205,13 @@ impl View<'_> {
         }
     }
 
-    /// The verdict where the breaker let nobody lose anything.
+    /// The verdict if the breaker stopped all losses.
     fn refused(&self) -> Line {
         let Self { report, overview, .. } = self;
         let Totals { losing, .. } = overview.totals;
         let touched = overview.totals.touched();
-        // A directory that may have more people than it named: the breaker is not what stands against it.
+        // The directory may have more people than it listed. Then the breaker is not the reason for the
+        // refusal.
         let nobody = match (losing, report.dry_run) {
             (0, true) => "Refused: nobody would lose anything.",
             (0, false) => "Refused: nobody lost anything.",
@@ -235,7 +236,7 @@ impl View<'_> {
         }
     }
 
-    /// What a run took.
+    /// The run's time and requests.
     fn cost(&self) -> Line {
         let Report { permit_requests: requests, seconds, .. } = self.report;
         Line::new(2).text(format!(
@@ -247,7 +248,7 @@ impl View<'_> {
     }
 }
 
-/// What the PDP was asked, and said.
+/// How many people the PDP was asked about, and what it answered.
 fn at_pdp(AtPdpTotals { asked, agreed, seconds }: AtPdpTotals) -> Line {
     let (asked_about, line) =
         (counted(asked, "person who was changed", "people who were changed"), Line::new(2));
@@ -263,7 +264,7 @@ fn at_pdp(AtPdpTotals { asked, agreed, seconds }: AtPdpTotals) -> Line {
     line.colour(Red, "PDP:").text(text)
 }
 
-/// Whether anything was written by a run that did not come to its end.
+/// Whether a run that stopped early wrote anything.
 pub(super) fn what_stands(report: &Report) -> &'static str {
     if report.dry_run || report.permit_requests.write + report.permit_requests.bulk == 0 {
         " Nothing was written."

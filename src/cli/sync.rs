@@ -1,4 +1,4 @@
-//! `sync`: the bulk sync from a terminal.
+//! `sync`: runs the bulk sync from a terminal.
 
 use super::run::{Outcome, Prepared, RunArgs, Todo};
 use super::screen::{Line, counted};
@@ -44,7 +44,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Syncs.
     pub async fn run(
         self,
         terminal: &mut Terminal<'_>,
@@ -74,15 +73,15 @@ impl Args {
     }
 }
 
-/// What the operator says to the plan.
+/// The operator's answer to the plan.
 enum Agreed {
     Yes,
     No,
-    /// There is nothing to agree to; or the plan was not made, and so nothing is done.
+    /// Nothing to confirm: the plan has no changes, or it is incomplete and nothing may be written.
     NothingToDo(Box<super::run::Run>),
 }
 
-/// Plans, and asks if anybody would lose anything.
+/// Plans, and asks the operator if anyone would lose anything.
 async fn agreed(
     prepared: &Prepared,
     todo: Todo,
@@ -110,7 +109,7 @@ async fn agreed(
     Ok(Agreed::No)
 }
 
-/// How a run ended, for a script. `pending`: changes were planned and not made.
+/// The exit code of a run. `pending` says whether changes were planned but not made.
 pub(super) fn exit_of(report: &Report, pending: bool) -> Exit {
     if report.refused.is_some() || !report.complete {
         return Exit::Unfinished;
@@ -122,7 +121,7 @@ pub(super) fn exit_of(report: &Report, pending: bool) -> Exit {
     if pending || lags || report.rejections() > 0 { Exit::Look } else { Exit::Done }
 }
 
-/// The screen. Where nothing was read before it failed, there is nothing to tell but the error.
+/// Shows the result. Shows nothing if the run failed before it read anybody: the error says it all.
 pub(super) fn tell(terminal: &mut Terminal<'_>, command: &str, outcome: &Outcome) -> Result<(), Failed> {
     let Outcome { report, overview, place, shown, failure } = outcome;
     let failed = failure.is_some();
@@ -133,7 +132,7 @@ pub(super) fn tell(terminal: &mut Terminal<'_>, command: &str, outcome: &Outcome
     Ok(View { place, report, overview, failed, shown: *shown, next }.show(terminal)?)
 }
 
-/// What to type next.
+/// The command to type next, and why.
 fn next(
     terminal: &Terminal<'_>,
     command: &str,

@@ -1,4 +1,4 @@
-//! Where commands write, and read an answer from.
+//! Where commands write output and read answers.
 
 use std::io::{self, Read, Write};
 
@@ -19,31 +19,31 @@ pub enum Colour {
     Never,
 }
 
-/// Output, errors and input of a command.
+/// A command's output, errors and input.
 #[allow(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Terminal<'a> {
     out: &'a mut (dyn Write + Send),
     err: &'a mut (dyn Write + Send),
     input: &'a mut (dyn Read + Send),
-    /// Whether results are JSON.
+    /// Whether to print results as JSON.
     pub json: bool,
-    /// Whether colours are used.
+    /// Whether to use colours in the output.
     pub colours: bool,
-    /// Whether errors have them too: these may go to a file beside a terminal.
+    /// Whether to use colours in errors, which may go to a file while the output goes to a terminal.
     pub error_colours: bool,
-    /// Whether a person looks on: progress bars are drawn, and questions asked.
+    /// Whether a person is at the terminal: then commands draw progress bars and ask questions.
     pub interactive: bool,
-    /// Where lines are broken.
+    /// The width to wrap lines at.
     pub columns: usize,
-    /// The command line, for what to type next.
+    /// The command line, to suggest what to type next.
     pub arguments: Vec<String>,
 }
 
-/// The columns where nobody says how many there are.
+/// The width if neither the terminal nor `COLUMNS` gives one.
 const COLUMNS: usize = 80;
 
 impl<'a> Terminal<'a> {
-    /// Plain text, no colours, nobody to ask.
+    /// A terminal with plain text, without colours, that asks nothing.
     pub fn new(
         out: &'a mut (dyn Write + Send),
         err: &'a mut (dyn Write + Send),
@@ -54,7 +54,6 @@ impl<'a> Terminal<'a> {
         Self { out, err, input, json, colours, error_colours, interactive, columns: COLUMNS, arguments }
     }
 
-    /// Writes to the output.
     pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.flush()
@@ -66,13 +65,12 @@ impl<'a> Terminal<'a> {
         lines.iter().try_for_each(|line| self.write_all(format!("{line}\n").as_bytes()))
     }
 
-    /// Writes text, broken where the terminal ends.
+    /// Writes text, wrapped to the terminal's width.
     pub(super) fn tell(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.show(&Line::new(2).text(text))
     }
 
-    /// The command line with another command in place of `command` and without the flags that only this one
-    /// knows.
+    /// The command line with `instead` in place of `command`, and without the flags in `without`.
     pub(super) fn typed(&self, command: &str, instead: &str, without: &[&str]) -> String {
         let mut kept = Vec::with_capacity(self.arguments.len());
         let mut arguments = self.arguments.iter();
@@ -95,20 +93,19 @@ impl<'a> Terminal<'a> {
         self.write_all(format!("{}\n", shown_json(&text)).as_bytes())
     }
 
-    /// Writes a line about progress, beside the output.
+    /// Writes a progress line to the error output.
     pub fn note(&mut self, text: impl AsRef<str>) {
         self.note_line(&Line::new(2).text(text));
     }
 
-    /// The same, in colours.
+    /// Like `note`, with colours.
     pub(super) fn note_line(&mut self, line: &Line) {
         for line in line.rendered(self.columns, self.error_colours) {
-            // Where nobody reads notes, there is nobody to tell.
+            // If the error output is closed, nobody reads the notes.
             let _ = writeln!(self.err, "{line}");
         }
     }
 
-    /// Writes what went wrong.
     pub fn error(&mut self, message: &str) {
         for (place, text) in message.lines().enumerate() {
             let line = Line::new(2);
@@ -117,7 +114,7 @@ impl<'a> Terminal<'a> {
         }
     }
 
-    /// Asks a question that is answered by `y` or `yes`; anything else is no, and so is nobody to ask.
+    /// Asks a question. Only `y` or `yes` is a yes; any other answer, or none, is a no.
     pub fn confirm(&mut self, question: &str) -> io::Result<bool> {
         write!(self.err, "{} [y/N] ", shown_lines(question))?;
         self.err.flush()?;
@@ -130,7 +127,7 @@ impl<'a> Terminal<'a> {
     }
 }
 
-/// A word as a shell takes it.
+/// The word, quoted for a shell if needed.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -139,7 +136,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The columns that a program has: the terminal's, or what `COLUMNS` says.
+/// The width for output: what `COLUMNS` says, else the terminal's, from 20 to 100.
 pub fn columns(of_terminal: Option<usize>, variable: Option<String>) -> usize {
     let given = variable.and_then(|text| text.trim().parse().ok());
     given.or(of_terminal).unwrap_or(COLUMNS).clamp(20, 100)

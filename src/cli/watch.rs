@@ -1,4 +1,4 @@
-//! Looks on while a run goes on: progress, Ctrl-C, what is planned, and the requests that it takes.
+//! Watches a run: shows progress, handles Ctrl-C, and records what is planned and the requests sent.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,30 +16,29 @@ use crate::permit::{Counts, Permit};
 use crate::sync::bulk::problems::Cause;
 use crate::sync::bulk::{Observer, Phase, Planned};
 
-/// How often a line says how far it is, where there is no terminal to draw on.
+/// How often to print a progress line if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// How often the requests are counted, and how many of these counts are kept: then every second one goes.
+/// How often to sample the request counts, and how many samples to keep. Past that, every second one is
+/// dropped.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const SAMPLES: usize = 600;
 
-/// A wait for Permit's limits that is told.
+/// The shortest wait for Permit's limits that is shown.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 
-/// Requests that had been sent after so long.
+/// The time since the start, and the requests sent by then.
 pub(super) type Sample = (Duration, Counts);
 
 /// How progress is shown.
 pub(super) enum Progress {
-    /// A bar on a terminal.
     Bar(ProgressBar),
-    /// A line now and then.
+    /// A line every so often.
     Lines,
-    /// Not at all.
     Quiet,
 }
 
 impl Progress {
-    /// A bar where a person looks on. None for scripts that want JSON.
+    /// A bar for a person at a terminal, nothing for JSON output, otherwise lines.
     pub(super) fn new(is_terminal: bool, json: bool) -> Self {
         match (json, is_terminal) {
             (true, _) => Self::Quiet,
@@ -56,15 +55,15 @@ impl Progress {
     }
 }
 
-/// Somebody who looks on.
+/// The observer of a run.
 pub(super) struct Watch {
     progress: Progress,
-    /// How many people the directory is said to have.
+    /// How many people the directory is expected to have.
     expected: Option<u64>,
     called_off: Arc<AtomicBool>,
     interrupt: JoinHandle<()>,
     waiting: JoinHandle<()>,
-    /// Whether it had to wait for Permit's limits.
+    /// Whether the run had to wait for Permit's limits.
     waited: Arc<AtomicBool>,
     permit: Permit,
     started: Instant,
@@ -80,7 +79,7 @@ struct Seen {
 }
 
 impl Watch {
-    /// Counts the requests of `permit`, and listens to Ctrl-C until it is dropped or done.
+    /// Starts counting the requests of `permit` and handling Ctrl-C, until it is dropped or done.
     pub(super) fn new(
         progress: Progress,
         columns: usize,
@@ -93,7 +92,7 @@ impl Watch {
         let interrupt = tokio::spawn(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
                 if flag.swap(true, Ordering::Relaxed) {
-                    // Cut off anywhere, the next run goes on.
+                    // It is safe to stop anywhere: the next run continues.
                     std::process::exit(130);
                 }
                 let text = "Stopping after what is under way. Ctrl-C again stops at once.";
@@ -196,7 +195,7 @@ impl Observer for Watch {
     }
 }
 
-/// Says on the bar which of Permit's limits is waited for, and until when.
+/// Shows on the bar which of Permit's limits the run waits for, and until when.
 async fn tell_waits(permit: Permit, bar: Option<ProgressBar>, waited: Arc<AtomicBool>) {
     let mut told: Option<ProgressStyle> = None;
     loop {
@@ -227,7 +226,7 @@ async fn tell_waits(permit: Permit, bar: Option<ProgressBar>, waited: Arc<Atomic
     }
 }
 
-/// Narrow enough for a terminal of 40 columns.
+/// Fits a terminal of 40 columns.
 fn waits_text(limit: &str, left: Duration, now: jiff::Timestamp) -> String {
     let until = now.checked_add(left).unwrap_or(now).to_string();
     let time = until.split_once('T').map_or("", |(_, time)| time.get(..8).unwrap_or(time));
@@ -243,12 +242,12 @@ fn named(phase: Phase) -> &'static str {
     }
 }
 
-/// Narrow enough for a terminal of 40 columns.
+/// Fits a terminal of 40 columns.
 fn begin(bar: &ProgressBar, phase: Phase, has_total: bool) {
     let template = if has_total { "{msg} {wide_bar} {pos}/{len} {rate} {eta}" } else { "{msg} {pos} {rate}" };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-            // What cannot be drawn is left out.
+            // If the rate cannot be written, the bar leaves it out.
             let _ = write!(text, "{:.0}/s", state.per_sec());
         }));
     }
@@ -271,7 +270,7 @@ fn line(phase: Phase, done: u64, total: Option<u64>, elapsed: Duration) -> Strin
     }
 }
 
-/// Beside the output, which scripts read. Where nobody reads it, there is nobody to tell.
+/// Writes to the error output, because scripts read the output. If it is closed, nobody reads the text.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

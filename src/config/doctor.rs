@@ -1,15 +1,14 @@
-//! What `doctor` reads: as much as there is, and what is wrong with the rest.
+//! The settings that `doctor` reads: every valid one, and the faults of the others.
 
 use super::reader::{InvalidSettings, Reader, SettingFault};
 use super::{FileSync, Handoff, PermitSettings, Reconcile, SignIn, parse};
 use crate::aws::UserPoolId;
 use crate::domain::policy::Policy;
 
-/// Settings of the command line's `doctor`. What is wrong is `None` and has its fault; the rest can be looked
-/// at.
+/// Settings of the command line's `doctor`. An invalid one is `None` and has a fault. The others can
+/// still be checked.
 #[derive(Debug)]
 pub struct Doctor {
-    /// How to reach Permit.
     pub permit: Option<PermitSettings>,
     /// `HANDOFF_POLICY` or `HANDOFF_POLICY_FILE`.
     pub policy: Option<Policy>,
@@ -19,7 +18,7 @@ pub struct Doctor {
     pub overflow_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: Option<String>,
-    /// What any of the programs would refuse to start for, each fault once.
+    /// Everything that would stop one of the programs from starting, each fault once.
     pub faults: Vec<SettingFault>,
 }
 
@@ -37,7 +36,7 @@ impl Doctor {
         }
     }
 
-    /// Whether nothing is wrong with this setting.
+    /// Whether this setting has no fault.
     pub fn has_right(&self, setting: &str) -> bool {
         !self.faults.iter().any(|fault| fault.settings.split(", ").any(|name| name == setting))
     }

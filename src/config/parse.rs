@@ -1,4 +1,4 @@
-//! What each setting's text may be. An error says what is wrong and what to write instead.
+//! The valid values of each setting. An error says what is wrong and what to write instead.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use crate::domain::grant::Key;
 use crate::permit::Address;
 use crate::tls;
 
-/// An address that paths are put behind: no query, no fragment, no credentials.
+/// A base address that paths are appended to: no query, no fragment, no credentials.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let url = web_url(text)?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -21,7 +21,6 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The ARN of a state machine.
 pub(super) fn state_machine_arn(text: &str) -> Result<String, String> {
     match text.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "states", _, _, "stateMachine", name] if !name.is_empty() => Ok(text.to_owned()),
@@ -31,7 +30,6 @@ pub(super) fn state_machine_arn(text: &str) -> Result<String, String> {
     }
 }
 
-/// The address of an SQS queue.
 pub(super) fn queue_url(text: &str) -> Result<String, String> {
     let url = base_url(text)?;
     if url.path() == "/" {
@@ -40,9 +38,9 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Sign-ins go to this address, or come from it: nobody on the way may read them.
+/// An address that sign-ins go to or come from. Nobody on the way may be able to read them.
 fn web_url(text: &str) -> Result<Url, String> {
-    // The text is not in these messages: it may hold a password.
+    // The messages do not repeat the text, because it may hold a password.
     let url = Url::parse(text).map_err(|error| format!("not an address ({error}): give https://..."))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user name or a password in it: take them out".to_owned());
@@ -50,13 +48,13 @@ fn web_url(text: &str) -> Result<Url, String> {
     if !tls::is_private(&url) {
         let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
         return Err(format!(
-            "{scheme}://{host} would be in the clear: give https://... (http only to this machine)"
+            "{scheme}://{host} is not encrypted: use https://... (http is allowed only to this machine)"
         ));
     }
     Ok(url)
 }
 
-/// Origins with a comma between them.
+/// Origins, separated by commas.
 pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
 }
@@ -87,7 +85,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or_else(fault)
 }
 
-/// A project's or environment's id or key: it becomes a part of a path.
+/// The id or key of a project or an environment. It becomes part of a URL path.
 pub(super) fn permit_name(text: &str) -> Result<String, String> {
     let fault = || format!("`{text}` is not an id or a key: use letters, digits, - and _");
     Key::new(text).map(|key| key.to_string()).ok_or_else(fault)
@@ -103,9 +101,9 @@ pub(super) fn api_key(text: &str) -> Result<SecretString, String> {
 pub(super) fn secret_id(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
     if !text.chars().all(allowed) {
-        // It could be the secret itself, pasted in the wrong place: never repeated.
+        // The message does not repeat the text: it could be the secret itself, pasted in the wrong place.
         return Err(
-            "neither a secret's name nor its ARN: only letters, digits and / _ + = . @ - : are".to_owned()
+            "not a secret's name or ARN: it may contain only letters, digits and / _ + = . @ - :".to_owned()
         );
     }
     Ok(text.to_owned())

@@ -7,16 +7,15 @@ use crate::domain::policy::{Fault, Policy};
 use crate::domain::table::Faults;
 use crate::oidc::Issuers;
 
-/// One thing that is wrong with the settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SettingFault {
-    /// The setting at fault, or those, with a comma between them.
+    /// The setting at fault, or several, separated by `, `.
     pub settings: &'static str,
     /// What is wrong and what to do.
     pub message: String,
 }
 
-/// What is wrong with the settings: all of it, a line each.
+/// Everything that is wrong with the settings, one line each.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvalidSettings(pub Vec<SettingFault>);
 
@@ -24,7 +23,7 @@ impl std::error::Error for InvalidSettings {}
 
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings (environment variables) are wrong; set these right and start again:")?;
+        f.write_str("some settings (environment variables) are wrong; correct them and start again:")?;
         self.0
             .iter()
             .try_for_each(|SettingFault { settings, message }| write!(f, "\n- {settings}: {message}"))
@@ -45,10 +44,10 @@ pub(super) fn read<T>(
     }
 }
 
-/// A setting that need not be set.
+/// An optional setting.
 pub(super) enum Setting<T> {
     Unset,
-    /// The fault is noted.
+    /// Set but invalid. The fault is recorded.
     Wrong,
     Is(T),
 }
@@ -77,7 +76,7 @@ impl<T> Setting<T> {
 pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<String>,
     faults: Vec<SettingFault>,
-    /// The issuers of the policy; `None`: it was not read.
+    /// The issuers of the policy. `None` until a valid policy was read.
     pub(super) issuers: Option<Issuers>,
 }
 
@@ -111,7 +110,7 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// `None`: wrong, which is noted.
+    /// `None` if invalid. The fault is recorded.
     pub(super) fn parsed_or<T>(
         &mut self,
         name: &'static str,
@@ -133,7 +132,7 @@ impl<'l> Reader<'l> {
         known
     }
 
-    /// `None`: not set or wrong, which is noted.
+    /// `None` if missing or invalid. The fault is recorded.
     pub(super) fn required<T>(
         &mut self,
         name: &'static str,
@@ -147,7 +146,7 @@ impl<'l> Reader<'l> {
         parsed.value()
     }
 
-    /// Notes it where not exactly one of two settings is set.
+    /// Records a fault unless exactly one of two settings is set.
     pub(super) fn exactly_one(
         &mut self,
         (one, one_is_set): (&'static str, bool),
@@ -165,7 +164,7 @@ impl<'l> Reader<'l> {
     /// `HANDOFF_POLICY` or the file that `HANDOFF_POLICY_FILE` names.
     pub(super) fn policy(&mut self) -> Option<Policy> {
         let (text, file) = ("HANDOFF_POLICY", "HANDOFF_POLICY_FILE");
-        // Not trimmed: the lines of faults are counted from the policy's first.
+        // Not trimmed: the faults count lines from the policy's first line.
         let inline = (self.lookup)(text).filter(|policy| !policy.trim().is_empty());
         let path = self.text(file);
         self.exactly_one(
@@ -202,10 +201,10 @@ impl<'l> Reader<'l> {
     }
 }
 
-/// The policy `text` with the issuers of its sources.
+/// Reads the policy `text`, and the issuers of its sources.
 ///
 /// # Errors
-/// Everything that is wrong with any of it, by line.
+/// Every fault, by line.
 pub fn policy(text: &str) -> Result<(Policy, Issuers), Vec<Fault>> {
     let faults = Faults::of(text);
     let policy = Policy::read(text, &faults);

@@ -1,8 +1,8 @@
-//! What becomes of people who left, and the breaker that refuses to take away too much.
+//! What happens to people who left, and the breaker that stops a run from taking away too much.
 //!
-//! A user who is missing from the directory is first marked (a tombstone in the ledger) and loses what is
-//! ours only when every run of the grace period has missed them. Only users that this project owns come
-//! here: see [`Facts::is_owned_by`].
+//! A user who is missing from the directory is first marked (a tombstone in the ledger). They lose what
+//! is ours only after every run of the grace period has missed them. Only users that this project owns
+//! are considered: see [`Facts::is_owned_by`].
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,22 @@ use super::policy::{Deprovision, WhenMissing};
 /// What to do about one owned user who is missing from the directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Departure {
-    /// Nothing, now or later: the policy keeps them, or nothing of theirs is ours.
+    /// Nothing, now or later: the policy keeps them, or there is nothing of ours to take back.
     Keep,
-    /// Note since when they are missing.
+    /// Note in the ledger since when they are missing.
     Mark(Change),
-    /// They are marked, and the grace period is not over; or newer evidence has them in the directory.
+    /// Nothing yet: they are marked and the grace period is not over, or newer evidence has them in the
+    /// directory.
     Wait,
-    /// Take back what the ledger names.
+    /// Revoke the grants that the ledger names.
     Unassign(Change),
-    /// Delete the user.
     Delete,
 }
 
 impl Departure {
-    /// What `rule` says of `facts` at the time `now`.
     pub fn new(facts: &Facts, rule: &Deprovision, now: Timestamp) -> Self {
         let Some(ledger) = &facts.ledger else { return Self::Keep };
-        // Somebody else's roles hang on the user: they go with it.
+        // If others gave the user roles, deleting the user would remove those too.
         let is_ours_alone = facts.roles.is_subset(&ledger.grants);
         let delete = rule.missing == WhenMissing::Delete && !ledger.adopted && is_ours_alone;
         if rule.missing == WhenMissing::Keep || (!delete && ledger.grants.is_empty()) {
@@ -40,7 +39,7 @@ impl Departure {
         }
         let grace = SignedDuration::from_hours(i64::from(rule.grace_hours));
         match ledger.missing_since {
-            // They were there after this run had looked for them.
+            // The ledger rests on newer evidence than this run.
             _ if ledger.as_of.is_some_and(|as_of| as_of > now) => Self::Wait,
             None if !grace.is_zero() => {
                 let ledger = Ledger { missing_since: Some(now), as_of: Some(now), ..ledger.clone() };
@@ -72,24 +71,24 @@ impl Departure {
 }
 
 impl Departure {
-    /// Whether the user would be deleted now, did nobody else's role hang on them.
+    /// Whether only the roles that others gave the user keep them from being deleted now.
     pub fn is_kept_for_others(facts: &Facts, rule: &Deprovision, now: Timestamp) -> bool {
         let mut ours = facts.clone();
         ours.roles = facts.roles.difference(&facts.all_unowned()).cloned().collect();
         ours.roles != facts.roles && Self::new(&ours, rule, now) == Self::Delete
     }
 
-    /// Whether somebody who left has lost everything of ours, at this time or later.
+    /// Whether a user who left lost their last role of ours at `since` or later.
     pub fn lost_all_since(facts: &Facts, since: Timestamp) -> bool {
         facts.ledger.as_ref().is_some_and(|Ledger { grants, missing_since, as_of, .. }| {
             grants.is_empty() && missing_since.is_some() && as_of.is_some_and(|as_of| as_of >= since)
         })
     }
 
-    /// What to change of a user who is looked at alone, deletion apart, which is left to a bulk sync: there
-    /// the breaker stands before it, and they lose their roles until then.
+    /// What to change for a missing user outside of a bulk sync. Never a deletion: that is left to a bulk
+    /// sync, which the breaker guards. Until then, the user only loses their roles.
     ///
-    /// The role assignments `claims` may be ours although no ledger names them: see
+    /// The role assignments in `claims` may be ours although no ledger names them: see
     /// [`Plan::claiming`](super::plan::Plan::claiming).
     pub fn claiming(
         facts: &Facts,
@@ -121,32 +120,27 @@ impl Departure {
 /// Why a run deprovisions nobody.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The directory has nobody in it, and Permit has users that it vouched for.
     #[error(
-        "the directory is empty, and Permit has users of it ({owned}): nobody is deprovisioned on an empty directory"
+        "the directory is empty, but Permit has users from it ({owned}), so nobody is deprovisioned: check the directory"
     )]
-    EmptyDirectory {
-        /// How many users are owned.
-        owned: usize,
-    },
-    /// More than the policy allows.
+    EmptyDirectory { owned: usize },
     #[error("{percent}% of the users of this directory would lose something, and max_percent is {max}")]
     TooMany {
-        /// What the run would have done, rounded up to a tenth.
+        /// The share of users that would lose something, rounded up to a tenth.
         percent: f64,
-        /// The policy's figure.
+        /// The policy's `max_percent`.
         max: f64,
     },
     /// The directory, or Permit, was not read to the end.
-    #[error("{0} was not read whole: nobody is deprovisioned on a partial view")]
+    #[error("{0} was not read completely, so nobody is deprovisioned")]
     PartialView(&'static str),
     /// The directory has, or may have, people that it did not name.
     #[error("{0}: nobody counts as missing")]
     Doubt(String),
 }
 
-/// Whether so many of the `owned` users may lose something in one run. One person may, however small the
-/// directory is, but where `max_percent` is 0: in one of ten people, each is ten percent.
+/// Whether `affected` of the `owned` users may lose something in one run. One user always may, however
+/// small the directory is (in a directory of ten people, each is ten percent), unless `max_percent` is 0.
 pub fn passes(rule: &Deprovision, owned: usize, affected: usize) -> bool {
     affected == 0 || (affected == 1 && rule.max_percent > 0.0) || percent(owned, affected) <= rule.max_percent
 }
@@ -156,12 +150,12 @@ fn percent(owned: usize, affected: usize) -> f64 {
     affected as f64 * 100.0 / owned.max(1) as f64
 }
 
-/// Whether `affected` of the `owned` users may lose something in one run, with `present` people in the
-/// directory: see [`passes`].
+/// Whether `affected` of the `owned` users may lose something in one run: see [`passes`]. The directory
+/// has `present` people.
 ///
-/// Everybody who is marked, waiting, unassigned or deleted counts as affected, and so does everybody in the
-/// directory who would lose a role, disabled or not: a broken source is seen on the first run, before
-/// anything is taken.
+/// Everybody who is marked, waiting, unassigned or deleted counts as affected. So does everybody in the
+/// directory who would lose a role, disabled or not. A broken source is therefore noticed on the first
+/// run, before anything is taken away.
 pub fn breaker(rule: &Deprovision, present: usize, owned: usize, affected: usize) -> Result<(), Refusal> {
     if affected == 0 {
         return Ok(());

@@ -8,17 +8,17 @@ use tokio::sync::mpsc;
 use super::SubPrefix;
 use super::identity::{Identity, Source, UserKey};
 
-/// What a directory's reading gives. The same person may come twice.
-// Nearly every record is a person: a box for each would cost more than the room in the few others.
+/// One record of a directory. The same person may come twice.
+// Nearly every record is a person. A box for each would cost more memory than it saves in the few other
+// records.
 #[allow(clippy::large_enum_variant)]
 pub enum Record {
-    /// A person.
     Identity(Identity),
     /// A person who cannot be synced.
     Invalid {
-        /// Their key, or what the directory calls them. It goes into the report and into no log.
+        /// Their key, or the directory's name for them. It goes into the report, never into a log.
         user: String,
-        /// Who it is, where that is known: they are there, and keep what they have.
+        /// Their key, if it is known. The person exists, and keeps what they have.
         key: Option<UserKey>,
         /// What is wrong, and what to do.
         reason: String,
@@ -34,32 +34,33 @@ impl fmt::Debug for Record {
     }
 }
 
-/// What a directory that was read whole holds.
+/// What a fully read directory contains.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Summary {
-    /// Its people, those who cannot be synced among them.
+    /// How many people, including those who cannot be synced.
     pub users: u64,
-    /// Its groups.
     pub groups: u64,
-    /// Why somebody may be in it who was not named: then nobody is missing. It names nobody.
+    /// Why the directory may have people that it did not name. Then nobody counts as missing. The text
+    /// names no person.
     pub doubt: Option<String>,
 }
 
-/// The directory was not read to its end. The message names what was not read, and nothing of any person.
+/// The directory was not read to its end. The message says what was not read, and contains nothing about
+/// any person.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NotWhole(pub String);
 
-/// What a directory says of one person, asked anew.
+/// What a directory says about one person who is read again.
 #[expect(clippy::large_enum_variant, reason = "each lives for a moment, and there are few at a time")]
 #[derive(Clone)]
 pub enum Looked {
-    /// They are so.
+    /// The person exists, with this identity.
     There(Identity),
     /// Nobody has this key.
     Gone,
-    /// They are there, and their record is not an identity, for this reason: they keep what they have. It
-    /// names no value.
+    /// The person exists, but their record is not an identity, for this reason. They keep what they have.
+    /// The text contains no value.
     Unclear(String),
 }
 
@@ -69,13 +70,13 @@ impl From<Option<Identity>> for Looked {
     }
 }
 
-/// A directory in which one person can be read anew.
+/// A directory in which one person can be read again.
 #[async_trait]
 pub trait Lookup: Send + Sync {
-    /// Who vouches for its people.
+    /// The source that vouches for its people.
     fn source(&self) -> &Source;
 
-    /// The key of the person that the directory's own events call `sub`; `None`: it can be nobody's.
+    /// The key of the person that the directory's own events call `sub`. `None` if `sub` cannot be a key.
     fn key_of(&self, sub: &str) -> Option<UserKey> {
         UserKey::new(sub).ok()
     }
@@ -87,25 +88,25 @@ pub trait Lookup: Send + Sync {
 /// A directory of people, all vouched for by one [`Source`].
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Who vouches for its people.
+    /// The source that vouches for its people.
     fn source(&self) -> &Source;
 
-    /// Sends every person, or those alone of the part under `prefix`.
+    /// Sends every person, or only those under `prefix`.
     ///
     /// # Errors
-    /// Where anything was not read to its end. What was sent until then is true, and not all.
+    /// If anything was not read to its end. The records sent before that are true, but not complete.
     async fn read(
         &self,
         prefix: Option<&SubPrefix>,
         records: mpsc::Sender<Record>,
     ) -> Result<Summary, NotWhole>;
 
-    /// How the keys of the part under `prefix` begin.
+    /// How the keys of the people under `prefix` begin.
     fn keys_under(&self, prefix: &SubPrefix) -> String {
         prefix.as_str().to_owned()
     }
 
-    /// Whether this person is in the directory, asked anew: before anything is taken from somebody that
-    /// [`read`](Self::read) did not give.
+    /// Asks again whether this person is in the directory. Done before anything is taken from a user that
+    /// [`read`](Self::read) did not send.
     async fn contains(&self, key: &UserKey) -> Result<bool, NotWhole>;
 }

@@ -1,4 +1,4 @@
-//! What Permit knows of a user, and which of it is ours.
+//! What Permit knows about a user, and which part of it is ours.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::identity::{Email, Source, UserKey};
 use super::names::Names;
 use super::redacted_debug;
 
-/// The name of the one attribute that is this project's own.
+/// The name of the one attribute that belongs to this project.
 pub const LEDGER: &str = "handoff";
 
 /// The attribute `handoff` of a Permit user: what this project made, and so may take back.
@@ -21,28 +21,27 @@ pub const LEDGER: &str = "handoff";
 pub struct Ledger {
     /// The directory that vouches for the user.
     pub source: Source,
-    /// The role assignments that this project made. Those it revokes, and those alone.
+    /// The role assignments that this project made. It revokes these and no others.
     pub grants: BTreeSet<Grant>,
     /// Since when the user has been missing from the directory.
     pub missing_since: Option<Timestamp>,
-    /// The time of the evidence that last changed something; `None`: the ledger does not say. Older evidence
-    /// changes nothing.
+    /// The time of the evidence that last changed something. Older evidence changes nothing. `None` if
+    /// the ledger does not say.
     pub as_of: Option<Timestamp>,
-    /// The user stood in Permit before this project knew them, and so is never deleted.
+    /// Whether the user existed in Permit before this project knew them. Such a user is never deleted.
     pub adopted: bool,
-    /// Nobody has proven that the address is theirs: its verified owner may have it. Written as
+    /// Whether the address is unverified: its verified owner may take it over. Written as
     /// `"email_verified": false`.
     pub email_unverified: bool,
     /// The address that Permit refused last: it is not tried again.
     pub refused_email: Option<RefusedEmail>,
-    /// The names that this project wrote. Those it clears, and those alone.
+    /// The names that this project wrote. It clears these and no others.
     pub names: Names,
 }
 
-/// An address that Permit refused, and why. Which one it was is told by its hash alone.
+/// An address that Permit refused, and why. Only a hash of the address is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RefusedEmail {
-    /// Why.
     pub why: WhyRefused,
     hash: u64,
 }
@@ -52,12 +51,11 @@ pub struct RefusedEmail {
 pub enum WhyRefused {
     /// Another user has it.
     Taken,
-    /// Permit takes nothing for an address that looks so.
+    /// Permit does not accept an address of this form.
     Form,
 }
 
 impl RefusedEmail {
-    /// Permit refused `email`.
     pub fn new(why: WhyRefused, email: &Email) -> Self {
         let hash = digest(&SHA256, email.normal().as_bytes());
         Self { why, hash: hash.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)) }
@@ -74,7 +72,7 @@ impl RefusedEmail {
         Some(Self { why, hash: u64::from_str_radix(hash, 16).ok()? })
     }
 
-    /// Whether it is this one.
+    /// Whether `email` is the refused address.
     pub fn is(&self, email: &Email) -> bool {
         *self == Self::new(self.why, email)
     }
@@ -92,8 +90,8 @@ impl fmt::Display for RefusedEmail {
 }
 
 impl Ledger {
-    /// Reads the attribute. A grant that is no `tenant/role` is none of ours; a value that is not a ledger
-    /// at all says nothing.
+    /// Reads the attribute. Skips a text that is not a grant, because it is not ours. `None` if the value
+    /// is not a ledger.
     fn read(value: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let grants = value.get("grants").and_then(Value::as_array)?;
@@ -109,7 +107,6 @@ impl Ledger {
         })
     }
 
-    /// The attribute's value.
     pub fn to_value(&self) -> Value {
         let Self { source, grants, missing_since, as_of, adopted, email_unverified, refused_email, names } =
             self;
@@ -141,22 +138,18 @@ impl Ledger {
 /// What Permit knows of one user.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The user's key.
     pub key: UserKey,
-    /// The address.
     pub email: Option<Email>,
-    /// The first name.
     pub first_name: Option<String>,
-    /// The last name.
     pub last_name: Option<String>,
-    /// The attributes but for the ledger: the policy's, and everybody else's.
+    /// The attributes without the ledger: those of the policy, and those of others.
     #[serde(with = "as_text")]
     pub attributes: Map<String, Value>,
-    /// The ledger; `None`: nothing of this user is ours.
+    /// The ledger. If `None`, nothing about this user is ours.
     pub ledger: Option<Ledger>,
-    /// The role assignments in tenants, made by anybody.
+    /// The role assignments, whoever made them. Those on resource instances only if they were read.
     pub roles: BTreeSet<Grant>,
-    /// When anybody last changed the user, by Permit's clock; `None`: Permit did not say.
+    /// When the user last changed, whoever changed them, by Permit's clock. `None` if Permit did not say.
     #[serde(skip)]
     pub updated_at: Option<Timestamp>,
 }
@@ -183,7 +176,7 @@ pub(super) mod as_text {
 redacted_debug!(Facts);
 
 impl Facts {
-    /// Takes the ledger out of `attributes`, as Permit returns them.
+    /// Splits the ledger from the `attributes` that Permit returned.
     pub fn new(
         key: UserKey,
         email: Option<&str>,
@@ -197,9 +190,9 @@ impl Facts {
         Self { key, email, first_name, last_name, attributes, ledger, roles, updated_at: None }
     }
 
-    /// The same, without times in the ledger after `latest`, which lies in the future: they are of a clock
-    /// that was ahead. When Permit noted the user's last change stands in for them, since evidence is not a
-    /// newer than what it led to.
+    /// Corrects times in the ledger that are after `latest` and so in the future: a clock was ahead.
+    /// `updated_at` takes their place, because evidence is not newer than the write that it caused. If
+    /// `updated_at` is unknown or too late itself, they are dropped.
     #[must_use]
     pub fn not_after(mut self, latest: Timestamp) -> Self {
         let noted = self.updated_at.filter(|noted| *noted <= latest);
@@ -213,24 +206,25 @@ impl Facts {
         self
     }
 
-    /// Whether the user has this role, as far as was read. Roles on resource instances are listed by pages,
-    /// which shift while they are read: that one was not seen does not prove that it is gone.
+    /// Whether the user may have this role. Always true for a role on a resource instance: Permit lists
+    /// those by pages, which shift while they are read, so a role that was not seen may still exist.
     pub fn may_have(&self, grant: &Grant) -> bool {
         grant.instance.is_some() || self.roles.contains(grant)
     }
 
-    /// Those of `grants` that stand and that no ledger names.
+    /// Those of `grants` that the user has and that the ledger does not name.
     pub fn unowned(&self, grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
         let named = |grant: &Grant| self.ledger.as_ref().is_some_and(|ledger| ledger.grants.contains(grant));
         grants.iter().filter(|grant| self.roles.contains(*grant) && !named(grant)).cloned().collect()
     }
 
-    /// The role assignments that no ledger names: somebody else's, or what a writer left who was cut off.
+    /// The role assignments that the ledger does not name: others made them, or a writer of ours that was
+    /// cut off.
     pub fn all_unowned(&self) -> BTreeSet<Grant> {
         self.unowned(&self.roles)
     }
 
-    /// Whether this project made the user on the word of `source`.
+    /// Whether the user has a ledger, and it names `source`.
     pub fn is_owned_by(&self, source: &Source) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.source == *source)
     }
@@ -319,7 +313,7 @@ mod tests {
             let facts = Facts { updated_at: noted.map(at), ..facts(ledger) }.not_after(at(now));
             let Ledger { as_of: bounded, missing_since, .. } = facts.ledger.unwrap();
             proptest::prop_assert!(bounded.is_none_or(|time| time <= at(now)) && missing_since.is_none_or(|time| time <= at(now)));
-            // What lies in the past is as it was, and what does not is not an older than what it led to.
+            // A time in the past stays as it was.
             proptest::prop_assert!(as_of > now || bounded == Some(at(as_of)));
         }
     }

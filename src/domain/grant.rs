@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// The longest key taken. Permit documents none; a Cognito group, which most captures come from, has 128.
+    /// The longest key that we accept. Permit documents no limit. A Cognito group, which most captures
+    /// come from, has at most 128 characters.
     pub(super) const MAX: usize = 128;
 
-    /// `None` where `text` is not one that Permit would take.
+    /// `None` if `text` is not a valid key.
     pub fn new(text: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (!text.is_empty() && text.len() <= Self::MAX && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
-    /// The key as Permit spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,18 +66,17 @@ impl FromStr for Instance {
     }
 }
 
-/// A role for somebody, in a tenant or on one resource instance of it: one role assignment.
+/// One role assignment: a role in a tenant, or on one resource instance in the tenant.
 ///
-/// Written `tenant/role` or `tenant/resource:instance#role`, as in the ledger. Of one tenant, its own roles
-/// sort before those on its instances.
+/// Written `tenant/role` or `tenant/resource:instance#role`, as in the ledger. A tenant's own roles sort
+/// before the roles on its instances.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Grant {
-    /// The tenant's key.
     pub tenant: Key,
-    /// The resource instance; `None`: the whole tenant.
+    /// The resource instance. `None` for the whole tenant.
     pub instance: Option<Instance>,
-    /// The role's key: one of the resource's own roles where there is an instance, or else of the
+    /// The role's key. On an instance it is one of the resource's own roles, else one of the
     /// environment's.
     pub role: Key,
 }
@@ -191,7 +190,7 @@ mod tests {
             prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));
         }
 
-        /// What is parsed is printed the same: no two texts are one grant.
+        /// A text that parses is printed unchanged, so no two texts are the same grant.
         #[test]
         fn a_text_that_parses_is_printed_as_it_stands(text in "[a/:#_-]{0,9}") {
             if let Ok(grant) = text.parse::<Grant>() {

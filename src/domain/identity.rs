@@ -1,8 +1,9 @@
-//! Who a person is, whatever said so: a trigger event, a page of the user pool, a token, a queued message.
+//! Who a person is, whatever the data came from: a trigger event, a page of the user pool, a token, a
+//! queued message.
 //!
-//! An [`Identity`] is parsed once, at the edge: empty values are absent, the e-mail has an e-mail's form, the
-//! key is one that Permit takes. A value with control characters is kept as it came, and decides over
-//! nothing: see [`is_clean`].
+//! An [`Identity`] is parsed once, at the edge. Empty values become absent, the e-mail has the form of an
+//! address, and the key is one that Permit accepts. A value with control characters is kept unchanged and
+//! decides nothing: see [`is_clean`].
 
 mod clean;
 mod email;
@@ -22,8 +23,8 @@ use super::names::Names;
 use super::redacted_debug;
 use super::told::Told;
 
-/// The longest user key taken: Permit documents no limit, Cognito's `sub` has 36 characters and OIDC's at
-/// most 255 (OpenID Connect Core, section 2).
+/// The longest user key that we accept. Permit documents no limit. Cognito's `sub` has 36 characters, and
+/// OIDC's at most 255 (OpenID Connect Core, section 2).
 const MAX_KEY: usize = 255;
 
 /// A Permit user's key: the `sub` of the token or of the user pool.
@@ -34,14 +35,15 @@ const MAX_KEY: usize = 255;
 pub struct UserKey(Box<str>);
 
 impl UserKey {
-    /// Takes `key` as it is: a key is never repaired, since a repaired one could be another person's.
+    /// Takes `key` unchanged. A key is never repaired, because the repaired key could be another
+    /// person's.
     pub fn new(key: &str) -> Result<Self, InvalidIdentity> {
         if key.is_empty() {
             return Err(InvalidIdentity::NoKey);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "|@+-._".contains(c);
-        // Permit's pattern allows these two, but in a URL they are another path: a DELETE of `..` would be
-        // one of something else.
+        // Permit's pattern allows `.` and `..`, but in a URL they lead to another path: a DELETE of `..`
+        // would delete something else.
         let is_path = key == "." || key == "..";
         if is_path || key.len() > MAX_KEY || !key.chars().all(allowed) {
             return Err(InvalidIdentity::NotAKey);
@@ -49,7 +51,6 @@ impl UserKey {
         Ok(Self(key.into()))
     }
 
-    /// The key as Permit spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -63,18 +64,16 @@ impl TryFrom<String> for UserKey {
     }
 }
 
-/// The directory that vouches for a person: a user pool's id, or an issuer.
-///
-/// It is the ledger's `source`. A Cognito issuer and its user pool are one directory, so that a person who
-/// signs in by the trigger and by a token has one ledger.
+/// It is the ledger's `source`. A Cognito issuer and its user pool count as one directory, so that a
+/// person has one ledger, whether they sign in by the trigger or by a token.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Source(Box<str>);
 
 impl Source {
-    /// The OIDC issuer `iss`; where it is one of Cognito's, the user pool behind it.
+    /// The OIDC issuer `iss`. If it is a Cognito issuer, the user pool behind it.
     pub fn issuer(iss: &str) -> Self {
-        // The second form is the newer one, which multi-Region pools need. Both are one directory.
+        // The second form is newer, and multi-Region pools need it. Both forms name the same directory.
         let pool = iss
             .strip_prefix("https://cognito-idp.")
             .or_else(|| iss.strip_prefix("https://issuer-cognito-idp."))
@@ -101,7 +100,6 @@ impl Source {
         })
     }
 
-    /// The source as the ledger spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -116,67 +114,64 @@ impl fmt::Display for Source {
 /// A person, as a directory vouches for them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The `sub`.
     pub key: UserKey,
-    /// The directory's name for the person, if it is not the key. Shown to operators, and used for nothing
-    /// else.
+    /// The directory's name for the person, if it is not the key. It is only shown to operators.
     #[serde(skip)]
     pub user_name: Option<String>,
-    /// Who vouches.
+    /// The directory that vouches for the person.
     pub source: Source,
-    /// Since when, and how far.
+    /// When the directory said so, and what that allows.
     pub evidence: Evidence,
     /// The address, verified or not.
     pub email: Option<Email>,
     /// The same address, where the directory has verified it.
     pub verified_email: Option<VerifiedEmail>,
-    /// Whether somebody without a verified address has none: the view tells it.
+    /// Whether this view would show a verified address, so that a person without one here has none.
     pub tells_email: bool,
     /// `given_name`.
     pub first_name: Option<String>,
     /// `family_name`.
     pub last_name: Option<String>,
-    /// Those that are not there, and do not exist: the view tells it.
+    /// The names that the person does not have: this view would show them.
     #[serde(default)]
     pub lacks: Names,
-    /// Every attribute or claim by the directory's own name (`locale`, `custom:tier`). One that is not clean
-    /// is as it came.
+    /// Every attribute or claim, by the directory's own name (`locale`, `custom:tier`). A value that is
+    /// not clean is kept unchanged.
     pub attributes: Map<String, Value>,
     /// The paths of texts that the source declares to be one value each, whatever they look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plain: BTreeSet<String>,
-    /// All their groups; `None`: not asked, or the token does not say, and there may be others than
-    /// `known_groups`.
+    /// All their groups. `None` if they were not looked up or the token does not show them: there may be
+    /// others than `known_groups`.
     pub groups: Option<BTreeSet<String>>,
-    /// Groups that are known although others may not be.
+    /// The groups that are known when `groups` is `None`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub known_groups: BTreeSet<String>,
-    /// Texts that hold groups in a form that the source does not declare, one name or several; with the path
-    /// of each.
+    /// Texts that hold one group or several in a form that the source does not declare, with the path of
+    /// each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsplit_groups: BTreeMap<String, String>,
     /// Whether they may sign in.
     pub enabled: bool,
-    /// Which claims are absent where they are not here.
+    /// Which claims are absent if they are not here.
     pub told: Told,
 }
 
 redacted_debug!(UserKey, Identity);
 
-/// Why a record is not an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidIdentity {
     /// There is no key, or an empty one.
-    #[error("the record has no key of its person")]
+    #[error("the record has no user key")]
     NoKey,
-    /// The key has a character that no Permit user key has, or is too long.
     #[error(
-        "the person's key cannot be a Permit user key: only letters, digits and | @ + - . _ can, 255 of them at most; \
+        "the person's key is not a valid Permit user key: it may have only letters, digits and | @ + - . _, at most 255 of them; \
          `key_encoding = \"percent\"` in [source.claims] writes the others as .XX"
     )]
     NotAKey,
-    /// The key is an address, and it is not verified.
-    #[error("the person has no verified address, which is the source's key")]
+    #[error(
+        "the source's key is a verified e-mail address, and the person has none: verify it in the directory"
+    )]
     NoVerifiedEmail,
 }
 
@@ -187,7 +182,7 @@ impl Identity {
         Self { evidence, ..self }
     }
 
-    /// What people call them where they have no address: their user name, as the directory or a claim has it.
+    /// A name to show for a person without an address: their user name, from the directory or a claim.
     pub fn called(&self) -> Option<&str> {
         const NAMES: [&str; 6] =
             ["preferred_username", "username", "userName", "login", "userPrincipalName", "cognito:username"];
@@ -195,7 +190,7 @@ impl Identity {
         self.user_name.as_deref().or_else(claimed).filter(|name| *name != self.key.as_str())
     }
 
-    /// The attributes whose values are not clean, by name.
+    /// The names of the attributes whose values are not clean.
     pub fn unclean(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().filter(|(_, value)| !is_clean(value)).map(|(name, _)| name.as_str())
     }

@@ -1,4 +1,4 @@
-//! Which of a person's two names something is about.
+//! Says which of a person's two names are meant.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,9 +6,7 @@ use serde_json::Value;
 /// The first name, the last name, or both.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Names {
-    /// The first name.
     pub first: bool,
-    /// The last name.
     pub last: bool,
 }
 
@@ -16,7 +14,7 @@ impl Names {
     const FIRST: &str = "first_name";
     const LAST: &str = "last_name";
 
-    /// Whether it is neither.
+    /// Whether neither name is meant.
     pub fn is_none(self) -> bool {
         self == Self::default()
     }

@@ -1,14 +1,14 @@
 //! A path to a claim: `groups`, `app_metadata.org`, `https://acme.example/roles`,
 //! `emails[primary=true].value`.
 //!
-//! A name is tried as it is before it is taken apart, so a claim whose name holds dots or slashes is reached
-//! by its name, at every level. A list on the way stands for each of its items. `[field=value]` takes the
-//! items of a list whose `field` is `value`; `[field=$claim]` compares with another claim of the same person.
+//! At every level, the whole name is tried before it is split. So a claim whose name contains dots or
+//! slashes is found by its name. A list on the way stands for each of its items. `[field=value]` selects
+//! the items of a list whose `field` is `value`. `[field=$claim]` compares with another claim of the same
+//! person.
 
 use serde_json::{Map, Value};
 
-/// The values at `path`, in their order; none where there is none. A list at the end of the path is one
-/// value.
+/// The values at `path`, in order. Empty if there are none. A list at the end of the path is one value.
 pub fn values<'v>(claims: &'v Map<String, Value>, path: &str) -> Vec<&'v Value> {
     let mut found = Vec::new();
     find(claims, claims, path, &mut found);
@@ -99,7 +99,7 @@ fn objects(value: &Value) -> Vec<&Map<String, Value>> {
     }
 }
 
-/// A value as text, where it is one value.
+/// The value as text. `None` for null, a list or an object.
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,8 +1,8 @@
-//! What should be, held against what is: a plan for one user.
+//! Compares what should be with what is, and makes a plan for one user.
 //!
-//! The order of a plan's steps is law. Roles are revoked before the ledger forgets them, and the ledger
-//! names roles before they are granted; so wherever a plan is cut off, no role of ours stands outside the
-//! ledger, and planning again from what Permit then knows ends in the same place.
+//! The order of a plan's steps must not change. Roles are revoked before the ledger forgets them, and the
+//! ledger names roles before they are granted. So wherever a plan is cut off, the ledger names every role
+//! of ours. Planning again from what Permit then knows ends in the same place.
 
 mod diff;
 
@@ -21,31 +21,27 @@ use super::redacted_debug;
 /// What to do for one user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Plan {
-    /// Nothing: what is, is what should be.
     Unchanged,
-    /// Permit lacks the user.
     Create(NewUser),
-    /// Permit's user differs.
     Change(Change),
-    /// Permit's user differs, and this evidence may not change it.
+    /// Something should change, but this evidence may not change it.
     Refused(Refused),
 }
 
 /// Why evidence may change nothing of a user.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Refused {
-    /// The ledger rests on newer evidence.
-    #[error("newer evidence of this person stands in Permit: what is older changes nothing")]
+    #[error(
+        "Permit was already updated from newer data about this person, so this older data changes nothing"
+    )]
     Older,
-    /// The ledger names another directory.
     #[error(
         "the Permit user belongs to the directory `{0}`: to move its people here, run \
          `permit-handoff sync --take-over {0}`"
     )]
     OtherDirectory(Source),
-    /// It is older than the source's `fresh_seconds`.
     #[error(
-        "the token is older than `fresh_seconds` of its source, and would have to change something: sign in again"
+        "the token would change something, but it is older than its source's `fresh_seconds`: sign in again"
     )]
     Stale,
     /// There is no ledger, and this door of the source does not adopt users.
@@ -53,7 +49,6 @@ pub enum Refused {
         "the Permit user was made by somebody else: set `adopt = true` on the source to take such users on"
     )]
     NotAdopted,
-    /// Nobody knows when the evidence was true.
     #[error("the evidence has no time (a token needs `iat`): it changes nothing")]
     Undated,
 }
@@ -71,58 +66,52 @@ impl Refused {
     }
 }
 
-/// A user to create, their role assignments with them.
+/// A user to create, with their role assignments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewUser {
     /// The user, with a ledger that names `grants`.
     pub user: UserWrite,
-    /// The role assignments.
     pub grants: BTreeSet<Grant>,
 }
 
 /// A user to change, in this order: `revoke`, `write`, `grant`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// The user that it changes.
     pub key: UserKey,
-    /// Role assignments to take back. The ledger that stands names them.
+    /// Role assignments to revoke. The current ledger names them, unless they are claims of
+    /// `Plan::claiming`.
     pub revoke: BTreeSet<Grant>,
-    /// The user to replace, where anything but role assignments differs.
+    /// The user to write, if anything except role assignments differs.
     pub write: Option<UserWrite>,
-    /// Role assignments to make. The ledger of `write`, or the one that stands, names them.
+    /// Role assignments to make. The ledger in `write` names them, or the current ledger if there is no
+    /// `write`.
     pub grant: BTreeSet<Grant>,
 }
 
-/// The whole of a user as it is to stand: what is not ours is in it as it was.
+/// The whole user as they should be in Permit. What is not ours is in it unchanged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserWrite {
-    /// The key.
     pub key: UserKey,
-    /// The address.
     pub email: Option<Email>,
-    /// The first name.
     pub first_name: Option<String>,
-    /// The last name.
     pub last_name: Option<String>,
-    /// All attributes but for the ledger.
+    /// All attributes except the ledger.
     pub attributes: Map<String, Value>,
-    /// The ledger.
     pub ledger: Ledger,
-    /// Names that Permit has, and should not have.
+    /// Names to clear: Permit has them and should not.
     pub clears: Names,
 }
 
 redacted_debug!(UserWrite);
 
 impl UserWrite {
-    /// The attributes as Permit is to hold them, the ledger among them.
     pub fn attributes_with_ledger(&self) -> Map<String, Value> {
         let mut attributes = self.attributes.clone();
         attributes.insert(LEDGER.to_owned(), self.ledger.to_value());
         attributes
     }
 
-    /// `facts` with another ledger, and nothing else changed.
+    /// `facts` with another ledger and no other change.
     pub(super) fn with_ledger(facts: &Facts, ledger: Ledger) -> Self {
         let Facts { key, email, first_name, last_name, attributes, ledger: _, roles: _, updated_at: _ } =
             facts.clone();
@@ -132,16 +121,16 @@ impl UserWrite {
 }
 
 impl Plan {
-    /// What to do so that Permit, which knows `actual` of the user, knows what is `desired`.
+    /// What to do so that the user in Permit (`actual`) becomes the `desired` one.
     ///
-    /// `actual` is of the same user; `None`: Permit has no such user.
+    /// `actual` must be the same user. `None` if Permit has no such user.
     pub fn new(desired: &Desired, actual: Option<&Facts>) -> Self {
         Self::claiming(desired, actual, &BTreeSet::new())
     }
 
-    /// The same, where the role assignments `claims` may be ours although no ledger names them: somebody set
-    /// out to make them, and another writer may have replaced the ledger meanwhile. One that stands is taken
-    /// into the ledger, or taken back. So none is left without an owner.
+    /// Like `new`, but the role assignments in `claims` may be ours although no ledger names them: a
+    /// writer set out to make them, and another writer may have replaced the ledger since. Each one that
+    /// exists is taken into the ledger or revoked, so that none is left without an owner.
     pub fn claiming(desired: &Desired, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Self {
         let Some(actual) = actual else {
             return match desired.evidence.as_of {
@@ -164,13 +153,13 @@ impl Plan {
         }
     }
 
-    /// Whether nothing is written.
+    /// Whether the plan writes nothing.
     pub fn is_idle(&self) -> bool {
         matches!(self, Self::Unchanged | Self::Refused(_))
     }
 }
 
-/// Why this evidence may change nothing of a user who stands.
+/// Why this evidence may change nothing about a user that Permit has.
 fn refusal(desired: &Desired, actual: &Facts) -> Option<Refused> {
     let Some(as_of) = desired.evidence.as_of else { return Some(Refused::Undated) };
     let Some(ledger) = &actual.ledger else {
@@ -223,14 +212,14 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
     };
 
     let revoke = ours.iter().filter(|grant| !stays(grant) && actual.may_have(grant)).cloned().collect();
-    // A role that is wanted and stands already, made by somebody else, is left to them: it never enters
-    // the ledger, and so is never revoked.
+    // A wanted role that others have already given the user stays theirs. It never enters the ledger, so
+    // it is never revoked.
     let grant: BTreeSet<Grant> = desired.grants.difference(&actual.roles).cloned().collect();
     let ledger = Ledger {
         source: desired.source.clone(),
         grants: ours.iter().filter(|grant| stays(grant)).chain(&grant).cloned().collect(),
         missing_since: None,
-        // Evidence that changes nothing is not noted: it would cost a write.
+        // The old time: evidence that changes nothing is not noted, because that would cost a write.
         as_of: actual.ledger.as_ref().and_then(|ledger| ledger.as_of),
         adopted: actual.ledger.as_ref().is_none_or(|ledger| ledger.adopted),
         email_unverified: is_email_unverified(desired, Some(actual)),
@@ -243,18 +232,18 @@ fn change(desired: &Desired, actual: &Facts, claims: &BTreeSet<Grant>) -> Option
     (!change.is_empty()).then_some(change)
 }
 
-/// Whether the address that the user is to have is nobody's proven one. An address that somebody else gave
-/// them is not ours to judge.
+/// Whether the address that the user will have is unverified. An address that others gave them is not
+/// ours to judge.
 fn is_email_unverified(desired: &Desired, actual: Option<&Facts>) -> bool {
     let ledger = actual.and_then(|facts| facts.ledger.as_ref());
     let is_unverified = ledger.is_some_and(|ledger| ledger.email_unverified);
     let Some(email) = &desired.email else { return is_unverified };
     let has_it = actual.is_some_and(|facts| facts.email.as_ref() == Some(email));
-    // An address that they had by somebody else's hand, or had verified, stays as good as it was.
+    // An address that others gave them, or that was verified before, is not marked as unverified.
     desired.email_verified != Some(true) && (!has_it || is_unverified)
 }
 
-/// What the ledger is to say of the address: a refusal of another one is forgotten.
+/// What the ledger should say about a refused address. The refusal of another address is forgotten.
 fn refused_email(desired: &Desired, ledger: Option<&Ledger>) -> Option<RefusedEmail> {
     match &desired.email {
         Some(email) => desired.refused_email(ledger).map(|why| RefusedEmail::new(why, email)),
@@ -262,7 +251,7 @@ fn refused_email(desired: &Desired, ledger: Option<&Ledger>) -> Option<RefusedEm
     }
 }
 
-/// The user as it is to stand; `None` where it stands so already.
+/// The user as they should be in Permit. `None` if they already are.
 fn replacement(desired: &Desired, actual: &Facts, ledger: Ledger) -> Option<UserWrite> {
     let Desired { first_name, last_name, lacks, .. } = desired;
     let email = desired.new_email(Some(actual));
@@ -302,7 +291,6 @@ fn replacement(desired: &Desired, actual: &Facts, ledger: Ledger) -> Option<User
 }
 
 impl Change {
-    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         let Self { key: _, revoke, write, grant } = self;
         revoke.is_empty() && write.is_none() && grant.is_empty()

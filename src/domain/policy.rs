@@ -1,11 +1,11 @@
-//! The operator's policy: identity → what should be, and why.
+//! The operator's policy: it turns an identity into what should be, with reasons.
 //!
-//! A rule grants where all of its conditions hold. In reading order:
+//! A rule grants if all of its conditions hold. In reading order:
 //!
 //! - `parse`, `pattern`: from TOML;
-//! - `judge`: whether a rule's conditions hold, and what cannot be told ([`Verdict`]);
-//! - `attribute`: what is copied, as what;
-//! - `desired`: what comes out ([`Desired`]); `flaw`: what the policy would use of a person, and cannot.
+//! - `judge`: whether a rule's conditions hold, and which are unknown ([`Verdict`]);
+//! - `attribute`: what is copied, as what type;
+//! - `desired`: the result ([`Desired`]); `flaw`: what the policy would use of a person, and cannot.
 
 mod attribute;
 mod desired;
@@ -43,7 +43,6 @@ pub struct Policy {
     pub create_tenants: bool,
     /// `[resources] create`: whether a resource instance that a capture names and Permit lacks is created.
     pub create_instances: bool,
-    /// `[deprovision]`.
     pub deprovision: Deprovision,
     /// The `[[source]]` tables.
     pub sources: Sources,
@@ -52,24 +51,23 @@ pub struct Policy {
 /// One `[[grant]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
-    /// Where it stands in the policy, counted from 1.
+    /// The line in the policy, counted from 1.
     pub line: usize,
-    /// All must hold; none: everyone.
+    /// All must hold. Empty: the rule grants to everyone.
     pub conditions: Vec<Condition>,
-    /// The tenant's key; `None`: what `{tenant}` captured.
+    /// The tenant's key. If `None`, the one that `{tenant}` captured.
     pub tenant: Option<Key>,
-    /// What the role is on; `None`: the whole tenant.
+    /// What the role is on. `None` for the whole tenant.
     pub resource: Option<RuleResource>,
-    /// The role's key; `None`: what `{role}` captured.
+    /// The role's key. If `None`, the one that `{role}` captured.
     pub role: Option<Key>,
 }
 
 /// The `resource` of a rule: `project:apollo`, or `project:{instance}`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RuleResource {
-    /// The resource's key.
     pub resource: Key,
-    /// The instance's key; `None`: what `{instance}` captured.
+    /// The instance's key. If `None`, the one that `{instance}` captured.
     pub key: Option<Key>,
 }
 
@@ -78,27 +76,25 @@ pub struct RuleResource {
 pub enum Condition {
     /// The person is in a group of this name.
     Group(Pattern),
-    /// Their verified e-mail is of this domain (in lower case).
+    /// The domain of their verified e-mail address, in lower case.
     EmailDomain(Pattern),
-    /// The attribute has this value, or holds it where it is a list.
+    /// The attribute has this value, or is a list that contains it.
     Attribute {
-        /// The directory's name of it.
+        /// The directory's name for the attribute.
         name: String,
-        /// Its value.
         equals: Pattern,
     },
 }
 
-/// `[deprovision]`: what becomes of people who left.
+/// `[deprovision]`: what happens to people who left.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Deprovision {
-    /// A user no longer in the pool.
+    /// What happens to a user who is no longer in the pool.
     pub missing: WhenMissing,
-    /// A disabled user.
     pub disabled: WhenDisabled,
-    /// How long a user must have been missing, in hours.
+    /// How many hours a user must have been missing.
     pub grace_hours: u32,
-    /// The share of the owned users, in percent, that one run may deprovision.
+    /// The highest percentage of the owned users that one run may deprovision.
     pub max_percent: f64,
 }
 
@@ -115,38 +111,35 @@ impl Default for Deprovision {
     }
 }
 
-/// What becomes of a user who is no longer in the pool.
+/// What happens to a user who is no longer in the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WhenMissing {
-    /// Nothing.
     Keep,
-    /// They lose what the ledger names.
+    /// They lose the roles that the ledger names.
     Unassign,
-    /// They are deleted.
     Delete,
 }
 
-/// What becomes of a disabled user.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum WhenDisabled {
-    /// They are treated as anybody else.
+    /// They are treated like everybody else.
     Keep,
-    /// They lose what the ledger names.
+    /// They lose the roles that the ledger names.
     #[default]
     Unassign,
 }
 
 impl Rule {
-    /// Whether this is a grant that the rule can make, if its conditions hold.
+    /// Whether the rule can make this grant if its conditions hold.
     pub fn may_grant(&self, grant: &Grant) -> bool {
         Untold::of(self, None).fits(grant)
     }
 }
 
 impl Policy {
-    /// What should be of `identity`.
+    /// What `identity` should have in Permit.
     ///
-    /// A disabled person should have no grant, unless the policy keeps disabled people's.
+    /// A disabled person should have no grants, unless the policy keeps those of disabled people.
     pub fn evaluate(&self, identity: &Identity) -> Desired {
         let mut grants = BTreeSet::new();
         let mut untold = Vec::new();
@@ -189,13 +182,13 @@ impl Policy {
         self.rules.iter().map(|rule| (rule, rule.verdict(identity))).collect()
     }
 
-    /// Whether `tenant` is to be created where Permit lacks it: a capture may name it, and no rule does. One
-    /// that a rule names is rather a slip of the pen than a new customer.
+    /// Whether to create `tenant` if Permit lacks it. Only for a tenant that a capture may name: one that
+    /// a rule names is more likely a typo than a new customer.
     pub fn creates_tenant(&self, tenant: &Key) -> bool {
         self.create_tenants && !self.rules.iter().any(|rule| rule.tenant.as_ref() == Some(tenant))
     }
 
-    /// Whether `instance` is to be created where Permit lacks it: a capture may name it, and no rule does.
+    /// Whether to create `instance` if Permit lacks it. Only if a capture, not a rule, may name it.
     pub fn creates_instance(&self, instance: &Instance) -> bool {
         let names = |rule: &Rule| {
             let resource = rule.resource.as_ref();
@@ -205,13 +198,13 @@ impl Policy {
         self.create_instances && !self.rules.iter().any(names)
     }
 
-    /// The resources on whose instances rules grant roles.
+    /// The resources that rules grant instance roles on.
     pub fn resources(&self) -> BTreeSet<Key> {
         let of = |rule: &Rule| Some(rule.resource.as_ref()?.resource.clone());
         self.rules.iter().filter_map(of).collect()
     }
 
-    /// The person without what says nothing to this policy.
+    /// The person without the attributes and groups that this policy does not use.
     pub fn cut(&self, identity: &Identity) -> Identity {
         let mut cut = identity.clone();
         cut.attributes.retain(|name, _| self.uses_attribute(name));
@@ -223,7 +216,7 @@ impl Policy {
         cut
     }
 
-    /// Whether the attribute, or a part of it, says anything to this policy, or is a part of the user's
+    /// Whether this policy uses the attribute or a part of it, or the attribute belongs to the user's
     /// profile.
     pub fn uses_attribute(&self, name: &str) -> bool {
         const PROFILE: [&str; 3] = ["email", "given_name", "family_name"];
@@ -235,19 +228,19 @@ impl Policy {
             || self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 
-    /// Whether the group says anything to this policy.
+    /// Whether a rule of this policy matches the group.
     pub fn uses_group(&self, group: &str) -> bool {
         let asked =
             |c: &Condition| matches!(c, Condition::Group(pattern) if pattern.matches(group).is_some());
         self.rules.iter().flat_map(|rule| &rule.conditions).any(asked)
     }
 
-    /// Whether some rule grants such a role assignment to anybody, as far as its tenant and role tell.
+    /// Whether some rule could make this grant, judging by its tenant, instance and role.
     pub fn could_grant(&self, grant: &Grant) -> bool {
         self.rules.iter().any(|rule| rule.may_grant(grant))
     }
 
-    /// Whether any rule asks for groups: where none does, nobody need look them up.
+    /// Whether any rule asks for groups. If none does, they need not be looked up.
     pub fn needs_groups(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.conditions).any(|c| matches!(c, Condition::Group(_)))
     }

@@ -1,13 +1,14 @@
-//! A source: a directory of people with a name, and the doors by which it shows them.
+//! A source: a named directory of people, and the doors through which it shows them.
 //!
-//! The policy's `[[source]]`, over its provider's default forms (`providers/*.toml`). In reading order:
+//! It is the policy's `[[source]]`, on top of its provider's default forms (`providers/*.toml`). In
+//! reading order:
 //!
-//! - [`SourceConfig`], [`Sources`]: what the policy says of each;
-//! - `parse`, `provider`: from TOML;
+//! - [`SourceConfig`], [`Sources`]: what the policy says about each source;
+//! - `parse`, `provider`: read it from TOML;
 //! - `test`, `list`, `key`, `cell`: what single claims say;
-//! - `columns`, `views`: what only files have; what each door tells;
-//! - `read`: from a person's claims at a door to an [`Identity`](super::identity::Identity), or to why there
-//!   is none.
+//! - `columns`, `views`: what only files have; what each door shows;
+//! - `read`: turns a person's claims at a door into an [`Identity`](super::identity::Identity), or says
+//!   why it cannot.
 
 mod cell;
 mod columns;
@@ -40,21 +41,21 @@ use super::told::OneOf;
 /// One `[[source]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceConfig {
-    /// Where it stands in the policy; 0: it does not, and is a user pool's default.
+    /// The line in the policy. 0 if the policy does not declare this source.
     pub line: usize,
-    /// What the ledger says.
+    /// The name in the ledger.
     pub name: Source,
-    /// The provider whose forms it has.
+    /// The provider whose forms the source uses.
     pub provider: String,
     /// Door 1: a user pool's triggers and its list.
     pub user_pool: Option<String>,
     /// Door 2: tokens.
     pub tokens: Option<TokenDoor>,
-    /// An older token creates nobody and grants nothing, in seconds; 0: any age will do.
+    /// The age in seconds after which a token creates no user and grants nothing. 0 means no limit.
     pub fresh_seconds: u32,
-    /// Whether its tokens may take on a Permit user that no ledger names.
+    /// Whether its tokens may adopt a Permit user who has no ledger.
     pub adopt: bool,
-    /// Where things are.
+    /// Where claims are, and how they are written.
     pub forms: Forms,
 }
 
@@ -63,21 +64,21 @@ pub struct SourceConfig {
 pub struct TokenDoor {
     /// The `iss` of its tokens, in every spelling; at least one.
     pub issuers: Vec<String>,
-    /// One of these is in `aud`.
+    /// If not empty, `aud` must name one of these.
     pub audiences: BTreeSet<String>,
-    /// The client is one of these.
+    /// If not empty, the client must be one of these.
     pub client_ids: BTreeSet<String>,
-    /// Where the keys are; `None`: where the discovery document says.
+    /// The address of the keys. If `None`, the discovery document has it.
     pub jwks_uri: Option<String>,
-    /// A key set for the first moments, as JSON.
+    /// A key set to start with, as JSON.
     pub jwks: Option<String>,
-    /// The algorithms by name; `None`: every one with a public key.
+    /// The names of the accepted algorithms. If `None`, every public-key algorithm.
     pub algorithms: Option<Vec<String>>,
     /// The value that `token_use` must have.
     pub token_use: Option<TokenKind>,
-    /// What the tokens are; `None`: each tells by itself.
+    /// The kind of the tokens. If `None`, each token says it.
     pub kind: Option<TokenKind>,
-    /// How far the clocks may be apart, in seconds.
+    /// How far the clocks may differ, in seconds.
     pub leeway_seconds: u64,
 }
 
@@ -94,67 +95,59 @@ impl TokenKind {
     /// Each with its name.
     pub const NAMES: [(&str, Self); 2] = [("id", Self::Id), ("access", Self::Access)];
 
-    /// From its name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
     }
 }
 
-/// Where a source has what: the provider's forms, with what the policy says over them.
+/// Where a source has what: the provider's forms, with the policy's own on top.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Forms {
-    /// Where things are in tokens, trigger events and the pool's list.
+    /// Where each claim is in tokens, trigger events and the pool's list.
     pub claims: Claims,
     /// Which texts hold several values, by path.
     pub lists: BTreeMap<String, ListForm>,
-    /// The status words.
     pub words: Words,
-    /// What each door tells.
     pub tells: Tells,
-    /// What its tokens are, where they do not say it.
+    /// The kind of its tokens, if they do not say it.
     pub kind: Option<TokenKind>,
-    /// Whether its tokens do without an audience and a client, since the key set is the client's own.
+    /// Whether its tokens need no audience and no client, because the key set is the client's own.
     pub own_key_set: bool,
-    /// Its exports.
     pub file: FileForms,
 }
 
-/// Where things are. Of several paths the first that has a value counts; of groups and statuses, all.
+/// Where each claim is. Of several paths, the first one with a value counts. Of groups and statuses, all
+/// count.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Claims {
-    /// The user's key.
     pub key: Vec<String>,
-    /// Put before it.
+    /// A text that is put before the key.
     pub key_prefix: String,
-    /// How what Permit does not take in a key is written.
+    /// How characters that a Permit key cannot have are written.
     pub key_encoding: KeyEncoding,
-    /// The address.
     pub email: Vec<String>,
-    /// Whether it is verified: any yes will do.
+    /// Whether the address is verified: one yes is enough.
     pub email_verified: Vec<Test>,
-    /// The first name.
     pub first_name: Vec<String>,
-    /// The last name.
     pub last_name: Vec<String>,
-    /// The groups.
     pub groups: Vec<String>,
     /// Whether they may sign in: every answer must be a yes.
     pub status: Vec<Test>,
 }
 
-/// What each door tells: whether a claim that it does not show is absent, or unknown.
+/// What each door shows: whether a missing claim is absent or unknown.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tells {
-    /// The user pool's attributes: what its list and its trigger events tell.
+    /// The user pool's attributes, which its list and its trigger events show.
     pub pool: BTreeSet<String>,
-    /// What an ID token leaves out although the person may have it.
+    /// What an ID token may leave out although the person has it.
     pub id_token_hides: BTreeSet<String>,
-    /// What every access token has where the person has it.
+    /// What every access token contains if the person has it.
     pub access_token: BTreeSet<String>,
-    /// Objects that a token may leave out, and that are whole where it has them.
+    /// Objects that a token may leave out, and that are complete if it has them.
     pub whole: BTreeSet<String>,
-    /// What a token shows of one organization alone, although the person may be in several.
+    /// What a token shows of only one organization, although the person may be in several.
     #[serde(rename = "one_organization")]
     pub one_of: Option<OneOrganization>,
 }
@@ -162,9 +155,9 @@ pub struct Tells {
 /// What a token shows of the organization that is active in its session.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct OneOrganization {
-    /// It is so where this claim is there; `None`: always.
+    /// A token with this claim shows one organization alone. If `None`, every token does.
     pub with: Option<String>,
-    /// The claims; their groups are those that `claims.groups` finds below them, or all of them.
+    /// The claims. The groups in them are those that `claims.groups` finds below them, or all groups.
     #[serde(flatten)]
     pub shows: OneOf,
 }
@@ -172,34 +165,34 @@ pub struct OneOrganization {
 /// How a provider's exports differ from its tokens.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct FileForms {
-    /// Where things are in a file.
+    /// Where each claim is in a file.
     pub claims: Claims,
-    /// Texts that hold several values in a file alone.
+    /// Texts that hold several values in files only.
     pub lists: BTreeMap<String, ListForm>,
-    /// Columns that a policy may also call by another name: as the tokens call it.
+    /// The tokens' names for columns. A policy may use these too.
     pub names: BTreeMap<String, Vec<String>>,
-    /// Objects whose members are claims of their own.
+    /// Objects whose members become claims.
     pub spread: Vec<String>,
-    /// Lists of `{"Name": ..., "Value": ...}` that are claims of their own.
+    /// Lists of `{"Name": ..., "Value": ...}` whose entries become claims.
     pub pairs: Vec<String>,
     /// The columns of a CSV file that has no header line.
     pub columns: Vec<String>,
-    /// How many of them the exporter's versions write; empty: all.
+    /// How many columns the exporter's versions write. If empty, all.
     pub widths: Vec<usize>,
     /// The array in a JSON document that holds the people.
     pub people: Vec<String>,
-    /// Columns that look like a status and say nothing of who may sign in.
+    /// Columns that look like a status, but do not say who may sign in.
     pub ignored: Vec<String>,
-    /// What is put before texts in CSV, so that no spreadsheet runs them.
+    /// What the exporter puts before texts in CSV, so that no spreadsheet runs them.
     pub text_mark: Option<String>,
-    /// What the exporter writes into the cells of its CSV, by column.
+    /// The form of the cells in its CSV, by column.
     pub cells: BTreeMap<String, Cell>,
-    /// Whether its CSV leaves texts that people choose without quotes, so that they can write lines of their
-    /// own into it.
+    /// Whether its CSV leaves texts that people choose without quotes. People can then write lines of
+    /// their own into it.
     pub unquoted: bool,
-    /// Lists that the exporter leaves empty for everybody where it does not tell them.
+    /// Lists that are empty for everybody if the exporter does not show them.
     pub left_empty: Vec<String>,
-    /// How an export is made that says who may sign in, where there are others.
+    /// How to make an export that says who may sign in, if the provider has others that do not.
     pub status_hint: Option<String>,
 }
 
@@ -220,32 +213,31 @@ impl SourceConfig {
 }
 
 impl SourceConfig {
-    /// The key of the person that a user pool calls `sub`: in a pool, that is what a key is made of.
+    /// The key of the person that a user pool calls `sub`. In a pool, every key is made from a `sub`.
     pub fn key_of_sub(&self, sub: &str) -> Option<UserKey> {
         let Claims { key_prefix, key_encoding, .. } = &self.forms.claims;
         key::user_key(key_prefix, sub, *key_encoding).ok()
     }
 
-    /// The `sub` of the person with this key; `None`: the pool's people have no such keys.
+    /// The `sub` of the person with this key. `None` if the pool makes no such key.
     pub fn sub_of(&self, key: &UserKey) -> Option<String> {
         let Claims { key_prefix, key_encoding, .. } = &self.forms.claims;
         key::name_of(key_prefix, key, *key_encoding)
     }
 }
 
-/// The sources of a policy.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sources {
     declared: Vec<Arc<SourceConfig>>,
 }
 
 impl Sources {
-    /// In the order of the policy.
+    /// The sources, in the order of the policy.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SourceConfig>> {
         self.declared.iter()
     }
 
-    /// The source of this user pool; a default one, where the policy has none.
+    /// The source of this user pool. A default one if the policy has none.
     pub fn of_user_pool(&self, id: &str) -> Arc<SourceConfig> {
         let is_of_pool = |source: &&Arc<SourceConfig>| {
             source.user_pool.as_deref() == Some(id) || source.name.as_str() == id
@@ -257,8 +249,8 @@ impl Sources {
         })
     }
 
-    /// The source whose tokens have this very `iss`; a default one, where the policy has none: to explain a
-    /// token that nobody trusts.
+    /// The source whose tokens have exactly this `iss`. If the policy has none, a default one, so that a
+    /// token that nobody trusts can be explained.
     pub fn of_any_issuer(&self, issuer: &str) -> Arc<SourceConfig> {
         let declared = self.of_issuer(issuer).cloned();
         declared.unwrap_or_else(|| {
@@ -268,16 +260,17 @@ impl Sources {
         })
     }
 
-    /// The source whose tokens have this very `iss`.
+    /// The source whose tokens have exactly this `iss`.
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<SourceConfig>> {
         let has = |tokens: &TokenDoor| tokens.issuers.iter().any(|one| one == issuer);
         self.declared.iter().find(|source| source.tokens.as_ref().is_some_and(has))
     }
 
-    /// The source of this name, for a file; one with the usual forms, where the policy has none.
+    /// The source with this name, for a file. If the policy has none, one with the usual forms.
     ///
     /// # Errors
-    /// Where the policy has one of nearly this name: two names are two directories.
+    /// If the policy has one with nearly this name, because two names are two directories, or if `name`
+    /// is blank.
     pub fn of_file(&self, name: &str) -> Result<Arc<SourceConfig>, String> {
         if let Some(declared) = self.named(name) {
             return Ok(declared.clone());
@@ -289,7 +282,6 @@ impl Sources {
         Ok(Arc::new(SourceConfig::undeclared(Source::issuer(name), "oidc")))
     }
 
-    /// The source of this name.
     pub fn named(&self, name: &str) -> Option<&Arc<SourceConfig>> {
         self.declared.iter().find(|source| source.name.as_str() == name)
     }

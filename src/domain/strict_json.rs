@@ -1,9 +1,9 @@
-//! JSON that no two parsers read differently.
+//! JSON that all parsers read alike.
 //!
-//! Parsers differ in what they make of `{"sub": "a", "sub": "b"}`, and an attacker lives in such differences.
-//! RFC 7515 §4 and RFC 7519 §4 let a verifier refuse duplicate names: this one does, at every level and after
-//! escapes are resolved. Depth is bounded by the caller, since nothing that says something of a person is
-//! nested deeply.
+//! Parsers read `{"sub": "a", "sub": "b"}` differently, and attackers use such differences. RFC 7515 §4
+//! and RFC 7519 §4 let a verifier refuse duplicate names. This one refuses them at every level, after it
+//! has resolved escapes. The caller limits the depth, because nothing that describes a person is nested
+//! deeply.
 
 use std::{cell::Cell, fmt};
 
@@ -13,22 +13,20 @@ use serde_json::{Map, Number, Value};
 /// Why a text is not read. The messages quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFault {
-    /// Not UTF-8, not JSON, a number past what a double can hold, or something after the end
+    /// Not UTF-8, not JSON, a number too large for a double, or something after the end
     #[error("not JSON: {0}")]
     Invalid(String),
-    /// JSON, but no object
     #[error("not a JSON object")]
     NotAnObject,
-    /// An object with the same name twice
     #[error("it has the same name twice")]
     DuplicateName,
-    /// Nested deeper than the caller takes
+    /// Nested deeper than the caller allows
     #[error("it is nested too deeply")]
     TooDeep,
 }
 
-/// Whether every number in `value` is the one that was written: of more than 53 bits, a double is another
-/// one.
+/// Whether every number in `value` is the number that was written. A double cannot hold a whole number of
+/// more than 53 bits exactly.
 pub fn is_exact(value: &Value) -> bool {
     const FIRST_DOUBT: f64 = 9_007_199_254_740_992.0;
 
@@ -42,7 +40,7 @@ pub fn is_exact(value: &Value) -> bool {
     }
 }
 
-/// The one object that `text` is. `deepest` counts the outermost object.
+/// Parses `text` as one object. `deepest` counts the outermost object.
 pub fn object(text: &[u8], deepest: usize) -> Result<Map<String, Value>, JsonFault> {
     match value(text, deepest)? {
         Value::Object(map) => Ok(map),
@@ -50,7 +48,7 @@ pub fn object(text: &[u8], deepest: usize) -> Result<Map<String, Value>, JsonFau
     }
 }
 
-/// The one value that `text` is, with arrays and objects nested `deepest` deep at most.
+/// Parses `text` as one value. Arrays and objects may be nested `deepest` levels deep.
 pub fn value(text: &[u8], deepest: usize) -> Result<Value, JsonFault> {
     let fault = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -62,7 +60,8 @@ pub fn value(text: &[u8], deepest: usize) -> Result<Value, JsonFault> {
     Ok(value)
 }
 
-/// Builds a [`Value`], and leaves in `fault` which of our own rules ended it: serde's errors are text.
+/// Builds a [`Value`]. If one of our own rules stops it, it puts that rule in `fault`, because serde's
+/// errors are only text.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     depth_left: usize,

@@ -1,18 +1,17 @@
-//! The beginning of a `sub`, by which a user pool is read in parts.
+//! A prefix of a `sub`, used to read a user pool in parts.
 //!
-//! A `sub` is a UUID in lower case that Cognito makes when it makes the user; nobody can choose it, and an
-//! import cannot set it. So the lanes `0` to `f` hold every user.
+//! A `sub` is a UUID in lower case. Cognito makes it when it creates the user. Nobody can choose it, and
+//! an import cannot set it. So the lanes `0` to `f` hold every user.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// The beginning of a `sub`: hexadecimal digits in lower case, with hyphens where a UUID has them.
+/// A prefix of a `sub`: hexadecimal digits in lower case, with hyphens where a UUID has them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubPrefix(String);
 
-/// The text is not a beginning of a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "`sub_prefix` is the beginning of a UUID: hexadecimal digits in lower case, with hyphens in their places, \
@@ -24,12 +23,12 @@ const UUID_LENGTH: usize = 36;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl SubPrefix {
-    /// The prefix as Cognito's filter takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The sixteen below `prefix`, or below nothing; one where only a hyphen can follow, or nothing.
+    /// The sixteen prefixes one digit longer than `prefix` (or than nothing). One if only a hyphen can
+    /// follow, or nothing.
     pub(crate) fn below(prefix: Option<&Self>) -> Vec<Self> {
         let prefix = prefix.map_or("", Self::as_str);
         match prefix.len() {
@@ -60,7 +59,7 @@ impl fmt::Display for SubPrefix {
     }
 }
 
-/// `sub` as a number, where it is a UUID as Cognito spells them.
+/// `sub` as a number. `None` unless it is a UUID as Cognito spells them.
 pub(crate) fn as_uuid(sub: &str) -> Option<u128> {
     let is_spelt_so = sub.len() == UUID_LENGTH && sub.parse::<SubPrefix>().is_ok();
     is_spelt_so.then(|| Uuid::try_parse(sub).ok()).flatten().map(|uuid| uuid.as_u128())

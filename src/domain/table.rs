@@ -1,4 +1,4 @@
-//! Reads a TOML table field by field, and collects what is wrong with it: every fault, each with its line.
+//! Reads a TOML table field by field, and collects every fault with its line.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-/// One thing that is wrong with a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
     /// The line at fault, counted from 1.
@@ -24,7 +23,6 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults of one text.
 pub(crate) struct Faults<'t> {
     text: &'t str,
     faults: RefCell<Vec<Fault>>,
@@ -39,12 +37,11 @@ impl<'t> Faults<'t> {
         self.faults.borrow_mut().push(Fault { line: self.line(at), message: message.into() });
     }
 
-    /// A fault whose line is known, and not its place.
+    /// Adds a fault if only its line is known.
     pub(crate) fn add_at(&self, line: usize, message: impl Into<String>) {
         self.faults.borrow_mut().push(Fault { line, message: message.into() });
     }
 
-    /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.faults.borrow().len()
     }
@@ -54,12 +51,12 @@ impl<'t> Faults<'t> {
         self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// All of them, as they came.
+    /// All faults, in the order in which they were added.
     pub(crate) fn into_inner(self) -> Vec<Fault> {
         self.faults.into_inner()
     }
 
-    /// `value`, where nothing is wrong; else all faults by their lines.
+    /// `value` if nothing is wrong, else all faults, sorted by line.
     pub(crate) fn none_or_all<T>(self, value: T) -> Result<T, Vec<Fault>> {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| fault.line);
@@ -67,7 +64,7 @@ impl<'t> Faults<'t> {
     }
 }
 
-/// The known name that `name` is probably a slip of.
+/// The known name that `name` is probably a typo of.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let folded = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
     let name = folded(name);
@@ -76,23 +73,23 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     (distance <= (name.chars().count() / 3).max(1)).then_some(near)
 }
 
-/// `; did you mean NAME?`, where there is a near one.
+/// `; did you mean NAME?` if a known name is near, else empty.
 pub(crate) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
-/// A table whose fields are taken one by one; what is left over does not exist.
+/// A table whose fields are taken one by one. A field that is not taken is unknown, and so a fault.
 pub(crate) struct Table<'d, 't> {
-    /// Where it stands in the text.
+    /// Where it is in the text.
     pub(crate) at: Range<usize>,
-    /// As it is called in messages: `[[source]]`.
+    /// Its name in messages: `[[source]]`.
     name: &'static str,
     fields: Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)>,
     asked: Vec<&'static str>,
     pub(crate) faults: &'d Faults<'t>,
 }
 
-/// A text and where it stands.
+/// A text and where it is.
 pub(crate) type Text<'d> = (&'d str, Range<usize>);
 
 impl<'d, 't> Table<'d, 't> {
@@ -106,7 +103,7 @@ impl<'d, 't> Table<'d, 't> {
         Self { at, name, fields, asked: Vec::new(), faults }
     }
 
-    /// Takes a field as it is.
+    /// Takes a field of any type.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.asked.push(name);
         let at = self.fields.iter().position(|(field, ..)| *field == name)?;
@@ -134,7 +131,7 @@ impl<'d, 't> Table<'d, 't> {
         text
     }
 
-    /// A text, or a list of texts; none of them empty.
+    /// Takes a text, or a list of texts. None of them may be empty.
     pub(crate) fn texts(&mut self, name: &'static str) -> Option<Vec<Text<'d>>> {
         let value = self.take(name)?;
         let mut texts = Vec::new();
@@ -172,7 +169,6 @@ impl<'d, 't> Table<'d, 't> {
         flag
     }
 
-    /// A whole number up to `most`.
     pub(crate) fn number<T>(&mut self, name: &'static str, most: T) -> Option<T>
     where
         T: FromStr + PartialOrd + fmt::Display,
@@ -187,7 +183,6 @@ impl<'d, 't> Table<'d, 't> {
         number
     }
 
-    /// A number, whole or not.
     pub(crate) fn decimal(&mut self, name: &'static str) -> Option<(f64, Range<usize>)> {
         let value = self.take(name)?;
         let text = match value.get_ref() {
@@ -202,7 +197,6 @@ impl<'d, 't> Table<'d, 't> {
         number
     }
 
-    /// One of these words.
     pub(crate) fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         let (text, at) = self.text(name)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
@@ -214,7 +208,6 @@ impl<'d, 't> Table<'d, 't> {
         found
     }
 
-    /// The tables of a list of tables.
     pub(crate) fn tables(&mut self, name: &'static str, called: &'static str) -> Vec<Table<'d, 't>> {
         let Some(value) = self.take(name) else { return Vec::new() };
         let tables = one_or_many(value).into_iter().filter_map(|one| {
@@ -237,7 +230,7 @@ impl<'d, 't> Table<'d, 't> {
         table
     }
 
-    /// Notes every field that nobody has asked for.
+    /// Reports every field that was not taken.
     pub(crate) fn finish(mut self) {
         for (name, at, _) in self.rest() {
             let near = did_you_mean(name, self.asked.iter().copied());

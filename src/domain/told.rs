@@ -1,59 +1,56 @@
-//! Which claims a view of a person can tell: whether a claim that is not there is absent, or unknown.
+//! Which claims a view of a person shows: whether a missing claim is absent or unknown.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The claims that a view can tell, by their names or paths. What is there is always told; this says what
-/// silence means.
+/// The claims that a view can show, by name or path. A claim that is present is always known. This type
+/// says what a missing one means.
 ///
-/// A name stands for all that is below it, and one that ends in `*` for all that begin so (`custom:*`).
+/// A name covers everything below it. A name that ends in `*` covers all names that begin so
+/// (`custom:*`).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// Whether `names` are those that are not told.
+    /// Whether `names` are the claims that the view does not show.
     all_but: bool,
     names: Arc<BTreeSet<String>>,
-    /// What the view shows of one organization alone.
+    /// What the view shows of only one organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     one_of: Option<Arc<OneOf>>,
 }
 
-/// Claims about one organization of a person who may be in several: a session's active one. What they show is
-/// so; what the person is in the others, they do not tell.
+/// Claims about one organization, the active one of a session. The person may be in several. What the
+/// claims show is true, but they say nothing about the other organizations.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OneOf {
-    /// The claims.
     pub claims: BTreeSet<String>,
-    /// Those by which the organization is known: in another one they are others.
+    /// The claims that identify the organization. They differ in every other organization.
     pub named: BTreeSet<String>,
     /// Whether the groups are those in the organization.
     pub groups: bool,
 }
 
 impl Told {
-    /// Everything: what is not there does not exist.
+    /// Everything: a missing claim is absent.
     pub fn all() -> Self {
         Self::all_but([])
     }
 
-    /// Nothing: from what is not there nothing follows.
+    /// Nothing: a missing claim is unknown.
     pub fn nothing() -> Self {
         Self::only([])
     }
 
-    /// Everything but these.
     pub fn all_but(names: impl IntoIterator<Item = String>) -> Self {
         Self { all_but: true, names: Arc::new(names.into_iter().collect()), one_of: None }
     }
 
-    /// These alone.
     pub fn only(names: impl IntoIterator<Item = String>) -> Self {
         Self { all_but: false, names: Arc::new(names.into_iter().collect()), one_of: None }
     }
 
-    /// The same with `names`.
     #[must_use]
     pub fn and(self, names: impl IntoIterator<Item = String>) -> Self {
         let mut more = names.into_iter().peekable();
@@ -63,13 +60,12 @@ impl Told {
         Self { one_of: self.one_of.clone(), ..Self::only(self.names.iter().cloned().chain(more)) }
     }
 
-    /// The same, of which this is shown of one organization alone.
+    /// The same, but shows these claims of only one organization.
     #[must_use]
     pub fn showing(self, one_of: OneOf) -> Self {
         Self { one_of: Some(Arc::new(one_of)), ..self }
     }
 
-    /// The same without `names`.
     #[must_use]
     pub fn hiding(self, names: impl IntoIterator<Item = String>) -> Self {
         let mut hidden: BTreeSet<String> = names.into_iter().collect();
@@ -86,13 +82,13 @@ impl Told {
         Self { one_of: self.one_of.clone(), ..Self::only(names) }
     }
 
-    /// Whether the claim at `path` is shown of one organization of several.
+    /// Whether the claim at `path` is shown for only one organization of several.
     pub fn is_of_one(&self, path: &str) -> bool {
         let of = |one: &Arc<OneOf>| one.claims.iter().any(|name| covers(name, path) || covers(path, name));
         self.one_of.as_ref().is_some_and(of)
     }
 
-    /// Whether the claim at `path` says which organization is shown.
+    /// Whether the claim at `path` identifies the organization that is shown.
     pub fn names_the_one(&self, path: &str) -> bool {
         self.one_of.as_ref().is_some_and(|one| one.named.contains(path))
     }
@@ -109,7 +105,7 @@ impl Told {
         }
         let covered = || self.names.iter().any(|name| covers(name, path));
         if self.all_but {
-            // Of a claim whose parts are hidden, the whole is not told either.
+            // If parts of a claim are hidden, the view does not show the whole claim either.
             !covered() && !self.names.iter().any(|name| covers(path, name))
         } else {
             self.names.contains(path) || covered()

@@ -1,8 +1,8 @@
 //! The Cognito trigger of a deployment that cannot work: a setting, the policy or a client is wrong.
 //!
-//! A trigger that ends at its start fails every sign-in of the pool. So this one starts, answers each sign-in
-//! as `SIGN_IN_ON_FAILURE` says, counts it, and syncs nobody. The people go into the queue, where they wait
-//! for the repair.
+//! A trigger that fails to start fails every sign-in of the pool. So this one starts, answers each
+//! sign-in as `SIGN_IN_ON_FAILURE` says, counts it, and syncs nobody. It puts the people into the queue,
+//! where they wait until the deployment is repaired.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::domain::identity::Source;
 use crate::domain::source::Sources;
 use crate::telemetry::metrics::{self, SignInOutcome};
 
-/// The longest that the queue is waited for.
+/// How long to wait for the queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// The handler of a deployment that cannot work.
 pub struct BadDeployment {
     on_failure: OnFailure,
-    /// The queue, and the pool whose people can be read again from it.
+    /// The queue, and the user pool from which its people can be read again.
     queue: Option<(Box<dyn Queue>, UserPoolId)>,
 }
 
 impl BadDeployment {
-    /// Logs `reason`, once a start.
+    /// Logs `reason` once, at the start.
     pub fn new(
         on_failure: OnFailure,
         queue: Option<(Box<dyn Queue>, UserPoolId)>,
@@ -48,14 +48,14 @@ impl BadDeployment {
         Self { on_failure, queue }
     }
 
-    /// Takes the JSON text of an event that came at `started`. The caller gives the same text back.
+    /// Handles the JSON text of an event that arrived at `started`. The caller returns the same text.
     ///
     /// # Errors
-    /// Only for sign-ins and sign-ups, and only where the operator wants people to wait when a sync fails.
+    /// Only if `SIGN_IN_ON_FAILURE` denies sign-ins, and never for a token refresh.
     pub async fn handle(&self, started: Instant, event: &str) -> Result<(), TurnedAway> {
         let event = match TriggerEvent::parse(event.as_bytes()) {
             Err(error) => {
-                tracing::error!(%error, "the event is given back, and nothing was synced");
+                tracing::error!(%error, "the event cannot be read: it is returned unchanged, and nobody was synced");
                 return Ok(());
             }
             Ok(TriggerEvent { kind: Kind::Other(_), .. }) => return Ok(()),
@@ -68,13 +68,12 @@ impl BadDeployment {
         if is_refused { Err(TurnedAway) } else { Ok(()) }
     }
 
-    /// Only a key: what else would be in the message is for the policy to say.
+    /// Queues only the person's key. What else belongs in the message depends on the policy.
     async fn queue(&self, event: &TriggerEvent) {
         let Some((queue, pool)) = self.queue.as_ref().filter(|(_, pool)| *pool == event.user_pool_id) else {
             return;
         };
-        // There may be no policy that can be read: the pool's default source has its people's `sub` as the
-        // key.
+        // The policy may be unreadable, so this uses the pool's default source. Its key is the `sub`.
         let source = Sources::default().of_user_pool(pool.as_str());
         let Ok(identity) = event.identity(&source, None) else { return };
         let look = Look {

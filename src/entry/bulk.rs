@@ -14,16 +14,14 @@ use crate::sync::bulk::report::Report;
 use crate::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
 use crate::telemetry::metrics::{self, BulkSyncOutcome, BulkSyncRun};
 
-/// How long Permit's figures of usage are waited for.
+/// How long to wait for Permit's usage figures.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why an invocation has no report.
+/// Why an invocation returns no report.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
-    /// What it was asked.
     #[error(transparent)]
     Request(#[from] InvalidRequest),
-    /// The run.
     #[error(transparent)]
     Run(#[from] BulkSyncError),
 }
@@ -32,26 +30,28 @@ pub enum InvocationError {
 pub struct Invocations {
     sync: BulkSync,
     triggers: Option<TriggerCheck>,
-    /// The pool's changes come as events.
+    /// Whether the pool's changes arrive as events.
     has_events: bool,
-    /// That the key may not read the usage was said.
+    /// Whether the log already says that the key may not read the usage.
     said_no_usage: AtomicBool,
 }
 
 impl Invocations {
-    /// Of this sync; each looks whether the pool still calls what it should, where `triggers` says what that
-    /// is.
+    /// Invocations of `sync`. With `triggers`, each run that is not a dry run also checks that the pool
+    /// still calls the function.
     pub fn new(sync: BulkSync, triggers: Option<TriggerCheck>) -> Self {
         Self { sync, triggers, has_events: false, said_no_usage: AtomicBool::new(false) }
     }
 
-    /// The same, where the pool's changes come as events: what a run finds to change is what they missed.
+    /// Says whether the pool's changes arrive as events. If so, the changes that a run makes are those
+    /// that events missed.
     #[must_use]
     pub fn with_events(self, has_events: bool) -> Self {
         Self { has_events, ..self }
     }
 
-    /// Does the run that `payload` asks for, named by the invocation's request id, until `deadline` at most.
+    /// Does the run that `payload` asks for, until `deadline` at most. The invocation's request id names
+    /// the run.
     pub async fn handle(
         &self,
         payload: &str,
@@ -99,7 +99,7 @@ impl Invocations {
         Ok(outcome?)
     }
 
-    /// Whether sign-ins are still synced. That the pool does not say is not a fault of the run.
+    /// Checks that sign-ins are still synced. A pool that cannot be read does not fail the run.
     async fn note_triggers(&self) {
         let Some(triggers) = &self.triggers else { return };
         match triggers.missing().await {
@@ -112,11 +112,13 @@ impl Invocations {
                 }
                 metrics::triggers_missing(missing.len());
             }
-            Err(error) => tracing::warn!(%error, "whether the triggers are attached is not known"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot check whether the user pool's triggers are attached");
+            }
         }
     }
 
-    /// Monthly active users. That they cannot be read is not a fault of the run.
+    /// Records the monthly active users. If they cannot be read, the run does not fail.
     async fn note_usage(&self) {
         match self.sync.permit.until(Instant::now() + USAGE_TIMEOUT).usage().await {
             Ok(Some(usage)) => metrics::permit_mau(usage.mau, usage.limit),
@@ -126,12 +128,14 @@ impl Invocations {
                 );
             }
             Ok(None) => {}
-            Err(error) => tracing::info!(%error, "the usage could not be read"),
+            Err(error) => {
+                tracing::info!(%error, "Permit's usage figures could not be read; the run is not affected");
+            }
         }
     }
 }
 
-/// One line, with counts and no key of anybody.
+/// Logs one line, with counts and no user keys.
 fn log(report: &Report) {
     tracing::info!(
         run_id = report.run_id,

@@ -36,36 +36,36 @@ use crate::oidc::Verifier;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
 
-/// The largest body that is let pass, in bytes. None is needed: all there is to say is in the token.
+/// The largest body that is accepted, in bytes. No body is needed: the token says everything.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The handler of everything that the function `handoff` is asked.
+/// Handles all events of the function `handoff`.
 pub struct Endpoint {
     verifier: Arc<Verifier>,
     sign_in: SignIn,
     cors: Cors,
 }
 
-/// A person whose token is good, and what came of the sync.
+/// A person whose token is valid, and the result of the sync.
 struct Arrived {
     key: UserKey,
-    /// The policy has no role for them: every condition could be told, and none holds.
+    /// The policy has no role for them: the token decides every condition, and none holds.
     has_no_grants: bool,
     outcome: Outcome,
 }
 
 impl Endpoint {
-    /// Asks nothing yet. `allowed_origins` are spelt as in `Origin`.
+    /// Makes no request yet. `allowed_origins` are spelled as in the header `Origin`.
     pub fn new(verifier: Arc<Verifier>, sign_in: SignIn, allowed_origins: Vec<String>) -> Self {
         Self { verifier, sign_in, cors: Cors::new(allowed_origins) }
     }
 
-    /// Takes the JSON text of an event: a request of a function URL, an HTTP API, a REST API or a load
+    /// Handles the JSON text of an event: a request of a function URL, an HTTP API, a REST API or a load
     /// balancer, or an authorizer's question.
     ///
     /// # Errors
-    /// Where there is no answer to give, and API Gateway makes one from the error: its 401 from
-    /// [`Unanswered::Unauthorized`], its 500 from the others.
+    /// If there is no answer. API Gateway then makes one from the error: 401 from
+    /// [`Unanswered::Unauthorized`], 500 from the others.
     pub async fn handle(&self, event: &str) -> Result<Reply, Unanswered> {
         match Event::parse(event)? {
             Event::Request(form, call) => Ok(form.reply(self.answer(call).await)),
@@ -104,8 +104,8 @@ impl Endpoint {
         response
     }
 
-    /// Verifies and syncs. The sync's budget starts once the token is verified: fetching keys is not Permit's
-    /// time.
+    /// Verifies the token and syncs the person. The sync's budget starts after the token is verified, so
+    /// that fetching keys does not use it.
     async fn arrive(&self, bearer: Result<&str, NoBearer>) -> Result<Arrived, Refusal> {
         let claims = self.verifier.verify(bearer?).await.inspect_err(|rejection| {
             tracing::info!(code = rejection.code(), reason = %rejection, "the token is refused");
@@ -113,7 +113,7 @@ impl Endpoint {
         })?;
         let now = self.verifier.now();
         let identity = claims.identity(now).inspect_err(|error| {
-            tracing::warn!(issuer = claims.issuer(), %error, "the token's person cannot be a Permit user");
+            tracing::warn!(issuer = claims.issuer(), %error, "the token is valid, but its person cannot be a Permit user");
         })?;
         let source = claims.source();
         let evidence = Evidence::token(claims.issued_at(), now, source.adopt, source.fresh_seconds);
@@ -123,7 +123,7 @@ impl Endpoint {
         let groups = identity.groups.clone();
         let desired = self.sign_in.policy().evaluate(&identity);
         let has_no_grants = desired.grants.is_empty() && desired.untold.is_empty();
-        // Anybody can get a token of some issuers: without a grant they do not become a user.
+        // Some issuers give tokens to anybody, so a person without a grant does not become a user.
         let arrival = Arrival { identity, is_new: false, may_be_new: false, now };
         let outcome = self.sign_in.run(Instant::now(), arrival, |_| async { groups }).await;
         Ok(Arrived { key, has_no_grants, outcome })

@@ -13,18 +13,18 @@ use tracing::Instrument as _;
 
 use crate::telemetry::Metrics;
 
-/// The longest that Lambda lets an invocation take.
+/// Lambda's limit for one invocation.
 const LONGEST: Duration = Duration::from_mins(15);
-/// What is left of an invocation for its answer.
+/// The time that is kept for an invocation's answer.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Runs `handle` for each invocation, until Lambda ends the process.
 ///
-/// It is given the event's raw JSON. What it logs bears the invocation's request id, and what it counts is
-/// written before the answer, since Lambda may freeze the process behind that.
+/// `handle` gets the event's raw JSON. Its log lines have the invocation's request id. Its metrics are
+/// written before the answer, since Lambda may freeze the process after the answer.
 ///
 /// # Errors
-/// Where the runtime's API cannot be reached.
+/// If the runtime's API cannot be reached.
 pub async fn serve<H, F, A, E>(metrics: Metrics, handle: H) -> anyhow::Result<()>
 where
     H: Fn(Box<RawValue>, Context) -> F,
@@ -36,8 +36,8 @@ where
     let handler =
         service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| async move {
             let span = tracing::info_span!("invocation", request_id = %context.request_id);
-            // Boxed: a handler's future is deep, and its layout would be computed with the runtime's around
-            // it.
+            // Boxed, because a handler's future is deep: otherwise its layout is computed together with
+            // the runtime's.
             let answer = Box::pin(handle(payload, context)).instrument(span).await;
             metrics.flush();
             answer.map_err(|error| error.to_string())
@@ -48,15 +48,16 @@ where
         .context("the Lambda runtime stopped")
 }
 
-/// When the work of an invocation must be over: some seconds before Lambda ends it, for the answer.
+/// When the work of an invocation must be over: some seconds before Lambda ends it, to leave time for the
+/// answer.
 ///
-/// cargo-lambda sends a deadline in 1970: a past one counts as [`LONGEST`], the most that Lambda gives an
+/// cargo-lambda sends a deadline in 1970. A past deadline counts as [`LONGEST`], Lambda's limit for one
 /// invocation.
 pub fn deadline(context: &Context) -> Instant {
     Instant::now() + working_time(context.deadline().duration_since(SystemTime::now()).ok())
 }
 
-/// How much of what is `left` of an invocation is for its work; `None`: the deadline is past.
+/// How much of the time `left` is for work. `None` if the deadline is past.
 fn working_time(left: Option<Duration>) -> Duration {
     let left = left.unwrap_or(LONGEST);
     left.saturating_sub(MARGIN).max(left / 2)

@@ -1,8 +1,8 @@
-//! The consumer of the queue: looks at each person named in a batch.
+//! The queue's consumer: looks at each person in a batch.
 //!
-//! What a message says is a hint. A person of a directory that can be read again is read there when their
-//! turn comes, and then Permit is made to match, by bulk calls where there are many. Only people that nothing
-//! but a token tells of come with what the token said, and its time.
+//! A message is a hint. If the person's directory can be read again, it is read when their turn comes,
+//! and Permit is made to match, with bulk calls for many people. If the person is known only from a
+//! token, the message holds what the token said, and its time.
 
 mod batch;
 mod breaker;
@@ -32,40 +32,40 @@ use crate::sync::many::{Applied, Applier, Recent, Settled, Target};
 use crate::sync::one::{SyncError, leave_out, may_have};
 use crate::telemetry::metrics::{self, ChangeOutcome};
 
-/// From so many people on, one request more is spent to learn whether a listing is fewer than reading each.
+/// From this many people on, ask whether listing the pool takes fewer requests than reading each person.
 const MANY: usize = 20;
-/// How often the directory is asked again about somebody with newer evidence in Permit.
+/// How many rounds a batch takes at most. Each asks again about people with newer evidence in Permit.
 const ROUNDS: u32 = 3;
 
-/// What became of a message.
+/// The result of sorting a message.
 enum Sorted {
-    /// Its people are noted, if it names any.
+    /// The people that it names, if any, are noted.
     Noted,
-    /// It names nobody, and many may have changed.
+    /// It names nobody, but many people may have changed.
     OfMany,
 }
 
-/// Everything that batches share in one execution environment.
+/// What all batches in one execution environment share.
 pub struct Reconcile {
     permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     /// The directories that can be read again.
     readable: Vec<Arc<dyn Lookup>>,
-    /// Where the people that a look changes are announced.
+    /// Sends the next looks at people that a look changes.
     looks: Option<Arc<Looks>>,
     dead_letters: Option<Box<dyn DeadLetters>>,
     runs: Option<Box<dyn Runs>>,
     breaker: Breaker,
-    /// What was written just now, and may be seen late.
+    /// What was written a moment ago. Permit may show it late.
     recent: Arc<Recent>,
 }
 
 impl Reconcile {
-    /// `permit` is to be [patient](Permit::patient). People of `readable` are read there; of others a message
-    /// is taken where the policy has their source. `queue` is the one that the batches come from: a look that
-    /// changes something leads to one more. Without `dead_letters` SQS moves there what was tried often
-    /// enough.
+    /// `permit` must be [patient](Permit::patient). People of `readable` directories are read there. For
+    /// people of other directories, a message counts only if the policy has their source. `queue` is the
+    /// queue that the batches come from: a look that changes something sends one more. Without
+    /// `dead_letters`, SQS moves messages to its dead-letter queue after enough tries.
     pub fn new(
         permit: Permit,
         policy: Policy,
@@ -82,13 +82,13 @@ impl Reconcile {
         Self { permit, policy, catalog, readable, looks, dead_letters, runs, breaker, recent }
     }
 
-    /// The same, and a change that names nobody starts a bulk sync.
+    /// With `runs`, a change that names nobody starts a bulk sync.
     #[must_use]
     pub fn starting(self, runs: Option<Box<dyn Runs>>) -> Self {
         Self { runs, ..self }
     }
 
-    /// Looks at the people of one batch. What is not settled when the deadline of `permit` passes is kept.
+    /// Looks at the people of one batch. Keeps messages that are not settled by `permit`'s deadline.
     pub async fn run(&self, permit: &Permit, batch: Batch) -> Answer {
         let before = self.permit.counts();
         let mut messages = Messages::new(batch);
@@ -140,11 +140,11 @@ impl Reconcile {
         Ok(Sorted::Noted)
     }
 
-    /// Notes the person of an event. What leads to nothing is counted, and the message dropped: the bulk sync
-    /// finds what is missed.
+    /// Notes the person of an event. An event that needs no action is counted, and its message is
+    /// dropped: the bulk sync finds what is missed.
     fn sort_change(&self, index: usize, change: Change, sources: &mut BTreeMap<Source, People>) -> Sorted {
         let is_ours = |lookup: &&Arc<dyn Lookup>, pool: Option<&UserPoolId>| {
-            // A pool that the event does not tell may be any.
+            // An event that does not name its pool may be from any pool.
             pool.is_none_or(|pool| *lookup.source() == self.policy.sources.of_user_pool(pool.as_str()).name)
         };
         match change {
@@ -177,7 +177,8 @@ impl Reconcile {
         Sorted::Noted
     }
 
-    /// Whether there is a run for the changes that name nobody, or none is to be.
+    /// Starts a bulk sync for the changes that name nobody. False if it could not be started; true if
+    /// none is configured.
     async fn start_a_run(&self) -> bool {
         let Some(runs) = &self.runs else {
             tracing::info!(
@@ -201,8 +202,8 @@ impl Reconcile {
         self.readable.iter().find(|lookup| lookup.source() == source)
     }
 
-    /// Whether what a message says of this directory's people may count: a sender of ours writes of no other.
-    /// Where no pool is set, the trigger serves any.
+    /// Whether a message may carry a person of this directory. Our own senders write about no other
+    /// directory. If no pool is set, the trigger serves any pool.
     fn trusts(&self, source: &Source) -> bool {
         let reads_none = self.readable.is_empty();
         let declared = self.policy.sources.named(source.as_str());
@@ -218,14 +219,14 @@ impl Reconcile {
                 people.read(lookup.as_ref()).await;
             }
             for (key, error) in people.unread() {
-                tracing::warn!(%error, "the directory did not tell of a person: they stay queued");
+                tracing::warn!(%error, "a person could not be read in the directory: they stay queued");
                 messages.keep_all(people.messages_of(&key));
             }
             if let Err(error) = self.settle(permit, source, &mut people, messages).await {
-                tracing::warn!(reason = %error, "Permit does not take the people of a batch: they stay queued");
+                tracing::warn!(reason = %error, "a batch could not be synced to Permit: its people stay queued");
                 break;
             }
-            // Somebody came between with newer evidence: the directory is asked again.
+            // People are left if newer evidence came in between. The directory is then asked again.
             if people.left() == 0 {
                 break;
             }
@@ -259,7 +260,7 @@ impl Reconcile {
                 Some(item) if self.may_lose(&applier, permit, &item.target, &mut left).await? => {
                     items.push(item);
                 }
-                // They keep their roles, but for those that no ledger names.
+                // They keep their roles, except those that no ledger names.
                 Some(item) => items.push(item.keeping()),
                 None => people.done(&key),
             }
@@ -287,7 +288,7 @@ impl Reconcile {
         Ok(())
     }
 
-    /// Whether somebody who is gone may lose what they are to lose. `left`: how many more may in this batch.
+    /// Whether a person who is gone may lose their roles. `left`: how many more may, in this batch.
     async fn may_lose(
         &self,
         applier: &Applier,
@@ -320,7 +321,7 @@ impl Reconcile {
         Ok(false)
     }
 
-    /// How the person should be.
+    /// The state that the person should have in Permit.
     fn target(
         &self,
         source: &Source,
@@ -341,14 +342,14 @@ impl Reconcile {
             }
             Looked::Gone => {
                 let (key, source, mut rule) = (key.clone(), source.clone(), self.policy.deprovision);
-                // The grace period is for people who are missing, and nobody knows why.
+                // The grace period is only for people who are missing for an unknown reason.
                 rule.grace_hours = if deleted { 0 } else { rule.grace_hours };
                 Some(Target::Absent { key, source, rule, now: self.permit.time_of(Timestamp::now()) })
             }
             Looked::Unclear(reason) => {
                 tracing::warn!(
                     reason,
-                    "a record of the directory is unclear: the person keeps what they have"
+                    "a directory record is invalid: the person stays as they are in Permit"
                 );
                 None
             }
@@ -364,7 +365,7 @@ impl Reconcile {
         }
     }
 
-    /// A person that no later try would settle; the others of their message go on.
+    /// Sets aside a person that no retry would settle. The other people of the message go on.
     async fn set_aside_person(
         &self,
         messages: &mut Messages,
@@ -381,7 +382,7 @@ impl Reconcile {
         }
     }
 
-    /// Whether the message need not stay queued.
+    /// Sets a message aside. False if it must stay queued.
     async fn set_aside(&self, body: &str, reason: &str) -> bool {
         let Some(dead_letters) = &self.dead_letters else { return false };
         match dead_letters.set_aside(body, reason).await {
@@ -390,7 +391,7 @@ impl Reconcile {
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "the dead-letter queue does not take it: it stays queued");
+                tracing::error!(%error, "the dead-letter queue did not accept the message: it stays queued");
                 false
             }
         }

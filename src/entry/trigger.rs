@@ -1,4 +1,4 @@
-//! A Cognito trigger: the event of a sign-in or sign-up, and whether the person may pass.
+//! A Cognito trigger: takes the event of a sign-in or sign-up, and decides whether the person may pass.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,29 +13,29 @@ use crate::domain::identity::Evidence;
 use crate::sync::one::sign_in::{Arrival, Outcome, SignIn};
 use crate::telemetry::metrics;
 
-/// The error that Cognito shows to a person that it turns away, behind words of its own.
+/// The error for a person who is turned away. Cognito shows it after words of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("Signing in is not possible at the moment. Please try again in a minute")]
 pub struct TurnedAway;
 
-/// How the groups of a person who signs in are known.
+/// Where the groups of a person who signs in come from.
 pub enum Groups {
-    /// They are not: grants by group are left to the bulk sync.
+    /// Nowhere: the bulk sync handles grants by group.
     Skip,
-    /// A PreTokenGeneration event tells them; other events leave grants by group as they are.
+    /// From a PreTokenGeneration event. Other events leave grants by group as they are.
     Event,
-    /// As `Event`; where the event does not tell them, the user pool that sent it is asked.
+    /// As `Event`. If the event has no groups, the user pool that sent it is asked.
     Lookup(Pools),
 }
 
-/// The user pools that send events, by id; one is opened when its first event comes.
+/// The user pools that send events, by id. A pool is opened when its first event comes.
 pub struct Pools {
     open: Box<dyn Fn(UserPoolId) -> Arc<dyn UserPool> + Send + Sync>,
     opened: Mutex<HashMap<UserPoolId, Arc<dyn UserPool>>>,
 }
 
 impl Pools {
-    /// `open` makes the client of a pool.
+    /// `open` creates the client of a pool.
     pub fn new(open: impl Fn(UserPoolId) -> Arc<dyn UserPool> + Send + Sync + 'static) -> Self {
         Self { open: Box::new(open), opened: Mutex::default() }
     }
@@ -54,21 +54,21 @@ pub struct Trigger {
 }
 
 impl Trigger {
-    /// Asks nothing yet. With a `user_pool_id`, people of other pools pass, and are not synced.
+    /// Makes no request yet. With a `user_pool_id`, people of other pools pass without a sync.
     pub fn new(sign_in: SignIn, groups: Groups, user_pool_id: Option<UserPoolId>) -> Self {
         Self { sign_in, groups, user_pool_id }
     }
 
-    /// Takes the JSON text of an event that came at `started`. The caller gives the same text back.
+    /// Handles the JSON text of an event that arrived at `started`. The caller returns the same text.
     ///
     /// # Errors
-    /// Only where the operator has people wait when Permit cannot be reached. Whatever else is wrong, with
-    /// the event or with Permit, the person passes.
+    /// Only if the operator wants people to wait when Permit cannot be reached. Whatever else is wrong
+    /// with the event or with Permit, the person passes.
     pub async fn handle(&self, started: Instant, event: &str) -> Result<(), TurnedAway> {
         let event = match TriggerEvent::parse(event.as_bytes()) {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(%error, "the event is given back, and nothing was synced");
+                tracing::error!(%error, "the event cannot be read: it is returned unchanged, and nobody was synced");
                 return Ok(());
             }
         };
@@ -96,7 +96,7 @@ impl Trigger {
         let identity = match event.identity(&source, None) {
             Ok(identity) => identity.on(Evidence::read_at(now)),
             Err(error) => {
-                tracing::error!(%error, outcome = "rejected", "the person passes, and is not in Permit");
+                tracing::error!(%error, outcome = "rejected", "the person is admitted, but cannot be synced to Permit");
                 return Ok(());
             }
         };

@@ -1,4 +1,5 @@
-//! Whether the operator's words fit the file, and something reads every column that may say who may sign in.
+//! Checks that the operator's options fit the file, and that every column that may say who may sign in is
+//! read.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use crate::domain::source::{Claims, SourceConfig};
 use crate::domain::table::did_you_mean;
 use crate::domain::told::covers;
 
-/// Whether what is named exists, and what is there is read.
+/// Checks that every named column exists, and that every status column is read.
 pub(super) fn check(
     survey: &Survey,
     form: &Form,
@@ -22,7 +23,7 @@ pub(super) fn check(
         Form::Csv { columns, .. } => columns.iter().map(String::as_str).collect(),
         Form::Lines | Form::Documents(_) => survey.fields.iter().map(String::as_str).collect(),
     };
-    // Nobody is in it, so nothing says what there is.
+    // The file has no people, so its columns are unknown.
     if names.is_empty() {
         return Ok(());
     }
@@ -56,7 +57,7 @@ pub(super) fn check(
     check_statuses(&names, source, reading, policy)
 }
 
-/// A column that may be the key, for people.
+/// A column that may be the key, for the error message.
 fn keylike<'n>(names: &[&'n str]) -> &'n str {
     let is_like = |name: &&&str| {
         let name = name.to_lowercase();
@@ -65,8 +66,8 @@ fn keylike<'n>(names: &[&'n str]) -> &'n str {
     names.iter().find(is_like).copied().unwrap_or("COLUMN")
 }
 
-/// Whether the file has the key that the source's other doors have. By an address, where those have another
-/// key, each person would be two Permit users.
+/// Checks that the file's key is not an e-mail address while the source's other doors use another key:
+/// each person would become two Permit users.
 fn one_key_space(key: &str, source: &SourceConfig) -> Result<(), String> {
     let is_email = |key: &str, claims: &Claims| claims.email.iter().any(|email| email == key);
     let others = &source.forms.claims;
@@ -85,7 +86,7 @@ fn one_key_space(key: &str, source: &SourceConfig) -> Result<(), String> {
     ))
 }
 
-/// Whether something reads every column that may say who may sign in.
+/// Checks that every column that may say who may sign in is read.
 fn check_statuses(
     names: &[&str],
     source: &SourceConfig,
@@ -98,7 +99,7 @@ fn check_statuses(
     let forms = &source.forms.file;
     let names_read = [&at.key, &at.email, &at.first_name, &at.last_name, &at.groups];
     let names_read = names_read.into_iter().chain([&reading.ignored, &forms.ignored]);
-    // What the source calls otherwise, it knows.
+    // The source also knows the columns that it renames.
     let renamed = forms.names.iter().flat_map(|(name, columns)| columns.iter().chain([name]));
     read.extend(names_read.flatten().chain(renamed).map(String::as_str));
     if reading.columns.is_some() {
@@ -117,32 +118,32 @@ fn check_statuses(
     ))
 }
 
-/// The columns of --columns that nothing reads, and that are nearly called like one that something reads.
+/// Finds likely typos in --columns: names that nothing reads, but that are close to one that is read.
 fn slips(names: &[&str], read: &BTreeSet<&str>) -> Result<(), String> {
     for name in names.iter().filter(|name| !read.iter().any(|path| touches(path, name))) {
-        // Names in small letters first.
+        // Lower-case names first.
         let near = did_you_mean(name, read.iter().rev().copied());
         if !near.is_empty() {
             return Err(format!(
-                "nothing reads the column `{name}` of --columns{near} If it is something else, call it otherwise"
+                "nothing reads the column `{name}` of --columns{near} If it is another column, give it a different name"
             ));
         }
     }
     Ok(())
 }
 
-/// A word of a command line.
+/// Quotes `text` as a word of a command line.
 pub(super) fn word(text: &str) -> String {
     let is_plain = text.chars().all(|c| c.is_alphanumeric() || "._-=:@/+,".contains(c));
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-/// Whether one of two paths leads through the other, or to it.
+/// Whether the paths are equal or one is a prefix of the other.
 pub(super) fn touches(one: &str, other: &str) -> bool {
     covers(one, other) || covers(other, one)
 }
 
-/// The columns, for people.
+/// The list of columns, for an error message.
 fn has_columns(names: &[&str]) -> String {
     const SHOWN: usize = 40;
     let more = if names.len() > SHOWN { ", ..." } else { "" };

@@ -1,27 +1,29 @@
 //! The records of a CSV file (RFC 4180), one at a time.
 //!
-//! The `csv` crate takes the text apart; it is lenient where the RFC leaves no choice. So each record is held
-//! against its own text: it must be what a writer makes of these fields. A record that is not, has no sure
-//! end, and says nothing of anybody.
+//! The `csv` crate does the parsing, but it is more lenient than the RFC. So each record is compared with
+//! its own text: the text must be what a writer produces for these fields. If it is not, the end of the
+//! record is unsure, and the record is not used for anyone.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
-/// No person's record is longer; a file whose quote never closes must not be read into memory.
+/// The longest record. No person's record is longer; a file with a quote that never closes must not be
+/// read into memory.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// Follows the file: it stands alone in the last record, unless a quote is still open there. NUL is in no
-/// record that is read, and nobody can foresee the number: no text in a file ends it.
+/// A mark that is appended to the file. It forms the last record alone, unless a quote is still open. A
+/// record with a NUL is never read, and the number is random, so no text in the file can imitate the
+/// mark.
 fn end_mark() -> Vec<u8> {
     format!("\0end of the file {:016x}\0", RandomState::new().hash_one(0)).into_bytes()
 }
 
-/// What a record could not be read for.
+/// Why a record could not be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Unsure {
-    /// This record, counted in the lines of the file from 1. Those after it are as they seem.
+    /// Only this record. `line` is its line in the file, from 1. The records after it can be read.
     Record { line: u64, reason: String },
     /// This record and everything after it.
     Rest { line: u64, reason: String },
@@ -37,16 +39,16 @@ pub(super) struct Csv<R> {
     separator: u8,
     line_end: u8,
     end: Vec<u8>,
-    /// Whether the record that was read last goes over lines.
+    /// Whether the last record spans several lines.
     goes_over_lines: bool,
     /// The line in which the next record begins, or a blank line before it.
     line: u64,
-    /// How much of the text the records so far took.
+    /// The number of bytes in the records so far.
     taken: u64,
     ended: bool,
 }
 
-/// Keeps what was read since the last record's end.
+/// A reader that keeps the bytes since the end of the last record.
 struct Kept<R> {
     inner: R,
     bytes: Vec<u8>,
@@ -64,11 +66,10 @@ impl<R: Read> Read for Kept<R> {
 }
 
 impl<R: BufRead> Csv<R> {
-    /// The records of `reader`, which has this between its fields, and has `lines` before it that are no
-    /// records.
+    /// The records of `reader`, with `lines` skipped lines before it.
     pub(super) fn new(mut reader: R, separator: u8, lines: u64) -> io::Result<Csv<impl Read>> {
         let start = reader.fill_buf()?;
-        // Old spreadsheets end their lines by a carriage return alone.
+        // Old spreadsheets end lines with a carriage return only.
         let line_end = if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
         let end = end_mark();
         let behind = [&[line_end], end.as_slice(), &[line_end]].concat();
@@ -92,7 +93,7 @@ impl<R: BufRead> Csv<R> {
 }
 
 impl<R: Read> Csv<R> {
-    /// The next record that is not blank; `None`: there is no more.
+    /// The next record that is not blank. `None` at the end.
     pub(super) fn next(&mut self) -> Option<Result<Row, Unsure>> {
         while !self.ended {
             let read = self.reader.read_byte_record(&mut self.record);
@@ -120,7 +121,7 @@ impl<R: Read> Csv<R> {
             }
             self.goes_over_lines = text.trim_ascii_end().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
             match fields(&self.record, &text, self.separator) {
-                // Blank lines, and the rows of separators that spreadsheets leave behind.
+                // Skip blank lines, and the rows of separators that spreadsheets leave behind.
                 Ok(fields) if fields.iter().all(|field| field.trim().is_empty()) => {}
                 Ok(fields) => return Some(Ok((line, fields))),
                 Err(reason) => return Some(Err(Unsure::Record { line, reason: reason.to_owned() })),
@@ -129,17 +130,17 @@ impl<R: Read> Csv<R> {
         None
     }
 
-    /// Whether the record that was read last goes over lines.
+    /// Whether the last record spans several lines.
     pub(super) fn goes_over_lines(&self) -> bool {
         self.goes_over_lines
     }
 
-    /// The cells of the record that was read last, sure or not.
+    /// The cells of the last record, even if it is unsure.
     pub(super) fn cells(&self) -> impl Iterator<Item = String> {
         self.record.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned())
     }
 
-    /// The text of the record that was just read, without its end, and the line in which it begins.
+    /// The text of the record just read, without its line end, and the line where it begins.
     fn text(&mut self) -> (u64, Vec<u8>) {
         let upto = self.reader.position().byte();
         let length = usize::try_from(upto - self.taken).unwrap_or(usize::MAX);
@@ -155,11 +156,11 @@ impl<R: Read> Csv<R> {
     }
 }
 
-/// The fields of a record, if `text` is how they are written.
+/// The fields of a record, provided that `text` is how a writer writes them.
 fn fields(record: &ByteRecord, text: &[u8], separator: u8) -> Result<Vec<String>, &'static str> {
     let mut fields: Vec<&[u8]> = record.iter().collect();
     let mut text = text;
-    // Of CRLF the CR is left.
+    // Of a CRLF, the parser leaves the CR.
     if let (Some(before), Some(last)) = (text.strip_suffix(b"\r"), fields.last_mut()) {
         text = before;
         *last = last.strip_suffix(b"\r").unwrap_or(last);
@@ -170,15 +171,16 @@ fn fields(record: &ByteRecord, text: &[u8], separator: u8) -> Result<Vec<String>
     for (place, field) in fields.iter().enumerate() {
         let rest = if place == 0 { Some(text) } else { text.strip_prefix(&[separator]) };
         let rest = rest.and_then(|rest| after(rest, field));
-        text =
-            rest.ok_or("its quotes or line ends are not those of CSV (RFC 4180): where it ends is unsure")?;
+        text = rest.ok_or(
+            "its quotes or line ends are not valid CSV (RFC 4180), so its end is unsure: correct the record",
+        )?;
     }
     let owned = |field: &&[u8]| String::from_utf8(field.to_vec());
     let fields: Result<Vec<String>, _> = fields.iter().map(owned).collect();
     fields.map_err(|_| "it is not UTF-8: save the file as UTF-8")
 }
 
-/// What follows on the field that `text` begins with; `None`: no writer writes `field` so.
+/// The rest of `text` after `field`. `None` if no writer would write `field` like this.
 fn after<'t>(text: &'t [u8], field: &[u8]) -> Option<&'t [u8]> {
     let Some(mut rest) = text.strip_prefix(b"\"") else {
         let is_plain = !field.trim_ascii_start().starts_with(b"\"")
@@ -194,8 +196,9 @@ fn after<'t>(text: &'t [u8], field: &[u8]) -> Option<&'t [u8]> {
     rest.strip_prefix(b"\"")
 }
 
-/// What is between the fields of a file that begins with `first`: that of comma, semicolon and tab which is
-/// there most often outside of quotes, and makes one of these numbers of fields of it, where any are known.
+/// The separator of a file that begins with `first`: the candidate that occurs most often outside quotes.
+/// If the numbers of fields (`widths`) are known, a candidate that results in one of them takes
+/// precedence.
 pub(super) fn separator(first: &str, widths: &[usize]) -> u8 {
     let count = |separator: u8| {
         let mut quoted = false;
@@ -210,7 +213,7 @@ pub(super) fn separator(first: &str, widths: &[usize]) -> u8 {
         let trails = first.ends_with(char::from(*separator));
         (widths.iter().any(|width| count + 1 == *width || (count == *width && trails)), count)
     };
-    // Of equals, the last one is the greatest.
+    // If candidates tie, `max_by_key` returns the last one.
     [b'|', b'\t', b';', b','].into_iter().max_by_key(rank).unwrap_or(b',')
 }
 
@@ -233,7 +236,7 @@ mod tests {
         (line, fields.iter().map(|field| (*field).to_owned()).collect())
     }
 
-    /// Which lines are unsure, and whether what follows on the last of them is.
+    /// The lines of unsure records, and whether everything after the last one is unsure too.
     fn unsure(text: &[u8]) -> (Vec<u64>, bool) {
         let unsure: Vec<Unsure> = read(text).into_iter().filter_map(Result::err).collect();
         let rest = matches!(unsure.last(), Some(Unsure::Rest { .. }));
@@ -316,7 +319,7 @@ mod tests {
         b"\n\0end of the file\0\n",
     ];
 
-    /// What people may write into their profiles, if they mean harm.
+    /// What a malicious person may write into their profile.
     fn field() -> impl Strategy<Value = String> {
         prop_oneof![
             9 => "[a-z,;\"\r\n\t ä=+@'\u{feff}\u{85}\u{2028}\u{2029}\0]{0,12}",
@@ -330,8 +333,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever people write into their profiles: a conforming writer's file has as many records as it
-        /// had, and the very same values. Only a record with a NUL in it is not read.
+        /// Whatever people write into their profiles, the file of a conforming writer is read with the
+        /// same number of records and the same values. Only a record with a NUL is not read.
         #[test]
         fn no_text_in_a_value_changes_the_records(
             table in (1_usize..40).prop_flat_map(|width| prop::collection::vec(prop::collection::vec(field(), width), 1..8)),
@@ -344,14 +347,15 @@ mod tests {
             let mut writer = csv::WriterBuilder::new();
             writer.terminator(end).quote_style(style).delimiter(separator);
             let mut writer = writer.from_writer(Vec::new());
-            // A key of its own: a row of blanks would be passed over. A byte-order mark does not begin the
-            // file either.
+            // Each row gets a key of its own, since a blank row would be skipped. The key also keeps a
+            // byte-order mark from the start of the file.
             let table: Vec<Vec<String>> = table
                 .into_iter()
                 .enumerate()
                 .map(|(n, fields)| std::iter::once(format!("u{n}")).chain(fields).collect())
                 .collect();
-            // Of a record alone, the lines could all end in a carriage return: those of the header tell.
+            // In a single record, all line ends could be carriage returns. The header shows which ones
+            // the file has.
             writer.write_record(vec!["name"; table[0].len()]).unwrap();
             table.iter().for_each(|fields| writer.write_record(fields).unwrap());
             let text = writer.into_inner().unwrap();
@@ -368,8 +372,8 @@ mod tests {
             }
         }
 
-        /// Any bytes at all: what is read is a part of what a lenient reader reads, in its order, and nothing
-        /// after an open quote.
+        /// For arbitrary bytes: the records read are a subset of those of a lenient reader, in the same
+        /// order, and none follows an open quote.
         #[test]
         fn any_bytes_are_read_as_a_reader_of_csv_reads_them_or_not_at_all(
             tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..60),

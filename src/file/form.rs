@@ -1,4 +1,4 @@
-//! Which form a file has, by its first lines.
+//! Tells the form of a file from its first lines.
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
@@ -15,7 +15,7 @@ use crate::domain::source::FileForms;
 /// The form of the file at `path`.
 ///
 /// # Errors
-/// Where it cannot be read, or has nothing in it.
+/// The file cannot be read or is empty.
 pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String> {
     let mut reader = open(path)?;
     let start = reader.fill_buf().map_err(|error| error.to_string())?;
@@ -32,11 +32,16 @@ pub(super) fn form(path: &Path, reading: &Reading, forms: &FileForms) -> Result<
     let by_look = if looks_like_json { Format::Json } else { Format::Csv };
     match (reading.format, by_name) {
         (None, Some(Format::Csv)) if looks_like_json => {
-            return Err("by its name it is CSV, and it looks like JSON: say which it is, --format json or --format csv".to_owned());
+            return Err(
+                "its name says CSV, but it looks like JSON: give --format json or --format csv".to_owned()
+            );
         }
-        // Of JSON lines, each may be broken.
+        // In JSON Lines, any line may be broken, so the first line proves nothing.
         (None, Some(Format::Json)) if !looks_like_json && ending == "json" => {
-            return Err("by its name it is JSON, and it begins like none: say which it is, --format csv or --format json".to_owned());
+            return Err(
+                "its name says JSON, but it does not begin like JSON: give --format csv or --format json"
+                    .to_owned(),
+            );
         }
         _ => {}
     }
@@ -52,7 +57,7 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     let is_nameless = reading.columns.is_none() && is_nameless(first, forms);
     let separator = given.unwrap_or_else(|| match &reading.columns {
         Some(columns) => separator(first, &[columns.len()]),
-        // What people write must not say how their line is cut.
+        // The separator must not depend on text that people write.
         None if is_nameless => b',',
         None => separator(first, &[]),
     });
@@ -65,7 +70,7 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
         let width = header.len().max(columns.len());
         (columns, width)
     } else if is_nameless {
-        // Which version wrote it: with a separator at the end of each line, or without.
+        // Versions of the exporter differ: with or without a separator at the end of each line.
         let fits = |width: &&usize| [**width, **width + 1].contains(&header.len());
         let width = forms.widths.iter().find(fits).copied().unwrap_or(forms.columns.len());
         (forms.columns.iter().take(width).cloned().collect(), width)
@@ -78,13 +83,13 @@ fn csv(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, String
     Ok(Form::Csv { columns, separator, prelude, has_header, width, cells })
 }
 
-/// How a CSV file begins.
+/// The beginning of a CSV file.
 struct Start {
     /// Its first line, or more.
     first: String,
-    /// Lines before it, such as a title, which are skipped.
+    /// The number of lines before it, such as a type line, which are skipped.
     prelude: u64,
-    /// The separator that one of those names.
+    /// The separator that a skipped line names.
     given: Option<u8>,
 }
 
@@ -94,11 +99,11 @@ fn start(path: &Path) -> Result<Start, String> {
     let first = loop {
         let start = reader.fill_buf().map_err(|error| error.to_string())?;
         let line = String::from_utf8_lossy(start.split(|byte| *byte == b'\n').next().unwrap_or_default());
-        // PowerShell says which type it wrote; Excel, which separator.
+        // PowerShell writes a type line first; Excel, a separator line.
         let is_type = line.starts_with("#TYPE ");
         let by = line.trim_end().strip_prefix("sep=").and_then(|by| by.bytes().next());
         if !is_type && by.is_none() {
-            // Names in quotes may go over lines.
+            // A quoted column name may span several lines.
             break String::from_utf8_lossy(&start[..start.len().min(line.len().max(1 << 12))]).into_owned();
         }
         given = by.or(given);
@@ -108,10 +113,10 @@ fn start(path: &Path) -> Result<Start, String> {
     Ok(Start { first, prelude, given })
 }
 
-/// The names in a header line.
+/// The column names in a header line.
 ///
 /// # Errors
-/// Where two of them are one.
+/// Two names are equal, or differ only in case.
 fn titles(header: &[String]) -> Result<Vec<String>, String> {
     let mut columns: Vec<String> =
         header.iter().map(|name| name.trim().trim_matches('\u{feff}').trim().to_owned()).collect();
@@ -130,7 +135,7 @@ fn titles(header: &[String]) -> Result<Vec<String>, String> {
             }
             Some(other) => {
                 return Err(format!(
-                    "the columns `{other}` and `{name}` differ in case alone: rename the one that is not meant"
+                    "the columns `{other}` and `{name}` differ in case alone: rename the one that must not be read"
                 ));
             }
         }
@@ -138,15 +143,15 @@ fn titles(header: &[String]) -> Result<Vec<String>, String> {
     Ok(columns)
 }
 
-/// Whether the first line of an export without a header line is a person. Its first cell tells, which is
-/// nobody's to choose: another one may be called like a column.
+/// Whether the first line of an export without a header line is a person. Only the first cell decides:
+/// people cannot choose it, while another cell may happen to equal a column's name.
 fn is_nameless(first: &str, forms: &FileForms) -> bool {
     let name = first.split([',', ';', '\t']).next().unwrap_or_default();
     let name = name.trim().trim_matches('"');
     !forms.columns.is_empty() && !forms.columns.iter().chain(&forms.claims.key).any(|column| column == name)
 }
 
-/// The first record: up to the first line end outside of quotes.
+/// The text of the first record, up to the first line end outside quotes.
 fn header_text(text: &str) -> &str {
     let mut quoted = false;
     let end = text.find(|c| {
@@ -171,10 +176,11 @@ fn json(path: &Path, reading: &Reading, forms: &FileForms) -> Result<Form, Strin
         }
     }
     let is_lines = match serde_json::from_slice::<Value>(&line) {
-        // An object without a key may be a document: as one, it has its arrays named.
+        // An object without a key may be a document. Reading it as one lets the error message name its
+        // arrays.
         Ok(Value::Object(object)) => !places.are_in(&object) && places.is_person(&object),
         Ok(_) => false,
-        // A line that is broken, and not the beginning of a longer document.
+        // A broken line, rather than the start of a document over several lines.
         Err(error) => !error.is_eof() && !line.trim_ascii_start().starts_with(b"["),
     };
     Ok(if is_lines { Form::Lines } else { Form::Documents(places) })

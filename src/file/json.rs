@@ -1,8 +1,8 @@
-//! People in JSON: an object a line, or documents that have them in an array. Streamed: one person is in
-//! memory at a time.
+//! People in JSON: one object per line, or documents with the people in an array. Streamed, with one
+//! person in memory at a time.
 //!
-//! - `places`: where the people of a document are looked for; `walk`: the way there;
-//! - `beside`: what stands beside them, and what it says of more people.
+//! - `places`: where to look for the people of a document; `walk`: finds the way there;
+//! - `beside`: the fields beside the people, and whether they announce more people.
 
 mod beside;
 mod places;
@@ -20,10 +20,9 @@ pub(super) use self::places::Places;
 use self::walk::{Node, Walk};
 use crate::domain::strict_json::{self, JsonFault};
 
-/// Nothing that says something of a person is nested deeper.
+/// The deepest nesting. No data about a person is nested deeper.
 const DEEPEST: usize = 32;
 
-/// The object that `text` is.
 pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     strict_json::object(text.as_bytes(), DEEPEST).map_err(|fault| match fault {
         JsonFault::Invalid(why) => format!("not JSON ({why}): correct the record"),
@@ -36,25 +35,25 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
 /// Why documents were not read to their end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
-    /// Where the people are is unsure, or they are not there.
+    /// The place of the people is ambiguous, or there are none at it.
     Places(String),
-    /// The text is broken: from there on nothing is sure.
+    /// The text is not JSON. Everything from there on is unsure.
     Broken(String),
 }
 
-/// Takes a person: where they are (`users[3]`), and their text. `false`: no more are wanted.
+/// Takes a person's place (`users[3]`) and text. Returns false to end the reading.
 pub(super) type Each<'a> = &'a mut dyn FnMut(&str, &str) -> bool;
 
-/// Reads one document after another, and gives every person to `each`.
+/// Reads the documents one after another, and passes every person to `each`.
 ///
 /// # Errors
-/// Where the text is not JSON, or it is unsure where its people are.
+/// The text is not JSON, or the place of the people is ambiguous.
 pub(super) fn documents(reader: impl Read, places: &Places, each: Each<'_>) -> Result<Beside, Fault> {
     let unread = Cell::new(0);
     let bounded = BufReader::with_capacity(1 << 16, Bounded { inner: reader, unread: &unread });
     let mut deserializer = serde_json::Deserializer::from_reader(bounded);
     let mut walk = Walk::new(places, &unread, each);
-    // `end` skips blanks, and fails where there is another document.
+    // `end` skips blanks, and fails if another document follows.
     while deserializer.end().is_err() {
         let read = Node::document(&mut walk, Goal::of(places)).deserialize(&mut deserializer);
         match read {
@@ -77,10 +76,10 @@ pub(super) fn documents(reader: impl Read, places: &Places, each: Each<'_>) -> R
     }
 }
 
-/// The longest part of a document that is in memory: a person, or what stands beside the people.
+/// The longest part of a document in memory: a person, or the fields beside the people.
 const LONGEST_PART: u64 = 64 << 20;
 
-/// Ends where too much was read for one part.
+/// A reader that fails if one part is too long.
 struct Bounded<'a, R> {
     inner: R,
     unread: &'a Cell<u64>,
@@ -106,7 +105,7 @@ mod tests {
 
     const USUAL: Places = Places::Usual { more: Vec::new(), keys: Vec::new() };
 
-    /// The people of a text, with where they were; what stood beside them.
+    /// The people in a text, each with their place, and what is beside them.
     fn read(text: &str, place: Option<&str>) -> Result<(Vec<String>, Beside), Fault> {
         let mut people = Vec::new();
         let places = place.map_or(USUAL, |place| Places::At(place.to_owned()));
@@ -248,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in a name: the people are as many as they were, in a line each as in an array.
+        /// Whatever a name contains, the people read are exactly the people written.
         #[test]
         fn no_text_in_a_value_changes_the_people(names in prop::collection::vec(".*", 1..8)) {
             let people: Vec<Value> = names.iter().enumerate().map(|(n, name)| json!({"id": n, "name": name})).collect();

@@ -1,10 +1,10 @@
-//! What `--map COLUMN=CLAIM` says, put over the forms of a source.
+//! Applies `--map COLUMN=CLAIM` to the forms of a source.
 
 use crate::domain::policy::{Condition, Policy};
 use crate::domain::source::{Asks, FileForms, Test};
 use crate::domain::table::did_you_mean;
 
-/// What can be said of a person, whatever the policy asks.
+/// Claims of a person that are valid under any policy.
 const CLAIMS: [&str; 14] = [
     "sub",
     "key",
@@ -22,10 +22,10 @@ const CLAIMS: [&str; 14] = [
     "suspended",
 ];
 
-/// Puts `mapped` over `forms`.
+/// Adds `mapped` to `forms`, where it takes precedence.
 ///
 /// # Errors
-/// Where a claim is named that is neither one of a person nor asked for by the policy.
+/// A claim is neither one of a person nor one that the policy asks for.
 pub(super) fn put(mapped: &[(String, String)], forms: &mut FileForms, policy: &Policy) -> Result<(), String> {
     let asked = asked(policy);
     let mut given: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! The records of a file, whatever its form: what each says, by the names of its own columns or fields.
+//! The records of a file of any form, with the file's own names of columns or fields.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use super::csv::{Csv, LONGEST, Row, Unsure};
 use super::json::{Fault, Places, documents, object};
 use crate::domain::source::Cell;
 
-/// How a file has its records.
+/// How the records are stored in a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// CSV with these columns.
@@ -20,32 +20,32 @@ pub(super) enum Form {
         /// Lines before the first record.
         prelude: u64,
         has_header: bool,
-        /// Fields of a record, where it has more than there are names for.
+        /// The number of fields in a record, which may exceed the number of column names.
         width: usize,
-        /// What the exporter writes into each column.
+        /// What the exporter writes into each column, if that is known.
         cells: Vec<Option<Cell>>,
     },
-    /// A JSON object a line.
+    /// One JSON object per line.
     Lines,
     /// JSON documents, with the people at these places.
     Documents(Places),
 }
 
-/// The key, the address, whether it is verified: with these an exporter begins a record that people can write
-/// into.
+/// The number of cells that begin a record in an export that people can write into: the key, the address,
+/// and whether the address is verified.
 const HEAD: usize = 3;
 
 /// One record.
 pub(super) struct Entry<'a> {
-    /// Where it is: `line 7`, `users[3]`.
+    /// Its place: `line 7`, `users[3]`.
     pub(super) at: &'a str,
-    /// The first cell of a CSV's record, whether the record is sure or not.
+    /// The first cell of a CSV record, even if the record is unsure.
     pub(super) first: &'a str,
-    /// Whether a CSV's record goes over lines.
+    /// Whether a CSV record spans several lines.
     pub(super) goes_over_lines: bool,
-    /// Whether the first cells are those with which the exporter begins a record.
+    /// Whether the first cells are what the exporter writes at the start of a record.
     pub(super) has_head: bool,
-    /// What it says, or why that is unsure.
+    /// The fields, or why they are unsure.
     pub(super) record: Result<Map<String, Value>, String>,
 }
 
@@ -58,17 +58,17 @@ impl<'a> Entry<'a> {
 /// How a reading ended.
 #[derive(Default, Debug)]
 pub(super) struct End {
-    /// From where on nothing is sure, and why.
+    /// From where on all records are unsure, and why.
     pub(super) broken: Option<String>,
-    /// Why it is unsure where the people are in its documents.
+    /// Why the place of the people in its documents is ambiguous.
     pub(super) misplaced: Option<String>,
-    /// Why there are more people than those of the file.
+    /// Why the directory has more people than the file.
     pub(super) more: Option<String>,
-    /// The arrays of its documents, for people.
+    /// The arrays of its documents, for an error message.
     pub(super) arrays: Option<String>,
 }
 
-/// The file behind its byte-order mark.
+/// Opens the file and skips its byte-order mark.
 pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -84,17 +84,17 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>, String> {
                 .to_owned(),
         );
     }
-    // Some tools put one more before the one that is there.
+    // Some tools add a second mark before the existing one.
     let marks = start.chunks(3).take_while(|bytes| *bytes == [0xef, 0xbb, 0xbf]).count();
     reader.consume(marks * 3);
     Ok(reader)
 }
 
 impl Form {
-    /// Gives every record of the file to `each`, until that says no.
+    /// Passes every record of the file to `each`, until it returns false.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// The file cannot be read.
     pub(super) fn read(&self, path: &Path, each: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<End, String> {
         let reader = open(path)?;
         let end = match self {
@@ -152,7 +152,7 @@ fn csv(mut reader: BufReader<File>, separator: u8, prelude: u64) -> io::Result<C
     Csv::new(reader, separator, prelude)
 }
 
-/// The header of a CSV file (`has_header`), or its first record that is certain.
+/// The header of a CSV file (`has_header`), or else its first record that is sure.
 pub(super) fn first_row(
     reader: BufReader<File>,
     separator: u8,
@@ -166,7 +166,7 @@ pub(super) fn first_row(
             Ok(None) if !has_header => return Ok(unsure),
             Ok(row) => return Ok(row),
             Err(Unsure::Record { line, .. }) if !has_header => unsure = Some((line, Vec::new())),
-            // Nobody in it is sure: it is read as one that says nothing.
+            // No record is sure, so return one without fields.
             Err(Unsure::Rest { line, .. }) if !has_header => return Ok(Some((line, Vec::new()))),
             Err(Unsure::Record { line, reason } | Unsure::Rest { line, reason }) => {
                 return Err(format!("line {line}: {reason}"));
@@ -175,7 +175,7 @@ pub(super) fn first_row(
     }
 }
 
-/// The fields by their columns. What is empty is there, as something that the person does not have.
+/// The fields by column. An empty field is included, as a value that the person does not have.
 fn record(
     columns: &[String],
     width: usize,

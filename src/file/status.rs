@@ -1,6 +1,7 @@
-//! Columns that look as if they said who may sign in.
+//! Finds columns that seem to say who may sign in.
 
-/// Words for it. A name of one of them, with nothing beside it but words of `BESIDE`, is a status.
+/// Words for a status. A column is a status if its name has exactly one of them, and otherwise only words
+/// of `BESIDE`.
 const WORDS: [&str; 24] = [
     "status",
     "state",
@@ -28,7 +29,7 @@ const WORDS: [&str; 24] = [
     "offboarded",
 ];
 
-/// What may stand beside it and changes nothing.
+/// Words in a name that do not change its meaning.
 const BESIDE: [&str; 45] = [
     "is",
     "of",
@@ -77,10 +78,10 @@ const BESIDE: [&str; 45] = [
     "permit",
 ];
 
-/// Columns beside which a `state` is a part of an address.
+/// Columns of an address. If a file has one, `state` is a part of the address too.
 const ADDRESS: [&str; 7] = ["city", "country", "postalcode", "zip", "street", "streetaddress", "postal"];
 
-/// Those of `names` that look like a status.
+/// The names that look like a status.
 pub(super) fn alike<'n>(names: &[&'n str]) -> Vec<&'n str> {
     let is_of_address = |name: &&str| {
         let last = name.rsplit('.').next().unwrap_or(name);
@@ -94,9 +95,9 @@ pub(super) fn alike<'n>(names: &[&'n str]) -> Vec<&'n str> {
     names.iter().copied().filter(is_alike).collect()
 }
 
-/// The word for a status that the name is, whatever stands beside it.
+/// The status word in a name. `None` if the name is not a status.
 fn said(name: &str) -> Option<String> {
-    // Of a path its last part; an attribute of a user pool is behind `custom:`.
+    // Use the last part of a path. `custom:` is before an attribute of a user pool.
     let name = name.rsplit(['.', ':']).next().unwrap_or(name);
     let all = words(name);
     let mut left = all.iter().filter(|word| !BESIDE.contains(&word.as_str()));
@@ -104,7 +105,7 @@ fn said(name: &str) -> Option<String> {
     if word == "control" && all.iter().any(|word| word == "account") {
         return Some("accountcontrol".to_owned());
     }
-    // All in one, as in `isactive`, `useraccountcontrol`.
+    // Words written as one, as in `isactive`, `useraccountcontrol`.
     let mut rest = word.as_str();
     while let Some(shorter) = BESIDE.iter().find_map(|beside| rest.strip_prefix(beside)) {
         if WORDS.contains(&rest) {

@@ -1,9 +1,9 @@
-//! A first reading of the whole file, before anything is made of it: who is in it, how often, and which
-//! fields there are.
+//! The first pass over the file, before any record is used: who is in it, how often, and which fields it
+//! has.
 //!
-//! It costs the time of a second reading, and some 20 bytes a person. Without it, a person of two lines would
-//! have what the first says before the second is read, and a field that no line has would look like one that
-//! everybody left empty.
+//! It doubles the reading time and takes some 20 bytes per person. Without it, a person with two lines
+//! would get what the first line says before the second is read, and a field that is missing from every
+//! line would look like one that everybody left empty.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,27 +16,26 @@ use crate::domain::identity::UserKey;
 use crate::domain::source::{Door, SourceConfig};
 use crate::domain::told::Told;
 
-/// More names than any form has: keys of people are used as names of fields.
+/// More names than any export has. Some files use people's keys as field names.
 const MOST_FIELDS: usize = 10_000;
 
-/// What a first reading found.
+/// The result of the first pass.
 #[derive(Default)]
 pub(super) struct Survey {
-    /// How often each person comes, by a hash that nobody can foresee.
+    /// The number of records per person, by a randomly keyed hash.
     people: HashMap<u64, u32>,
-    /// How often each first cell comes, in a file into which people can write lines: whatever else is in its
-    /// record.
+    /// The number of records per first cell, unsure records included. Only for a file that people can
+    /// write into.
     cells: HashMap<u64, u32>,
     hasher: RandomState,
-    /// All records.
     pub(super) records: u64,
-    /// The fields that some record has, by path.
+    /// The paths of all fields that occur in a record.
     pub(super) fields: BTreeSet<String>,
-    /// Why somebody of the directory may be missing: a record that may be anybody's, or a page of more.
+    /// Why a person of the directory may be missing here: a record without a sure key, or another page.
     pub(super) doubt: Option<String>,
-    /// From where on nothing is sure.
+    /// From where on all records are unsure, and why.
     pub(super) broken: Option<String>,
-    /// The arrays of JSON documents.
+    /// The arrays of JSON documents, for an error message.
     pub(super) arrays: Option<String>,
 }
 
@@ -44,7 +43,7 @@ impl Survey {
     /// Reads the file.
     ///
     /// # Errors
-    /// Where it cannot be read, or it is unsure where its people are.
+    /// The file cannot be read, or the place of its people is ambiguous.
     pub(super) fn new(
         path: &Path,
         form: &Form,
@@ -67,14 +66,14 @@ impl Survey {
             if can_be_forged {
                 let hash = survey.hasher.hash_one(entry.first);
                 *survey.cells.entry(hash).or_default() += 1;
-                // What begins like no record is the rest of the one before, of which the end is then
-                // somebody's text.
+                // An unsure record that does not begin like one is the rest of the record before it. The
+                // end of that record is then text that a person wrote.
                 let whole = before.replace(hash).filter(|_| entry.record.is_err() && !entry.has_head);
                 if let Some(count) = whole.and_then(|hash| survey.cells.get_mut(&hash)) {
                     *count += 1;
                 }
                 if let (true, Err(reason)) = (entry.goes_over_lines, &entry.record) {
-                    let swallowed = || format!("{}: a quotation mark has made one record of several lines, so who is in it is unsure ({reason})", entry.at);
+                    let swallowed = || format!("{}: a quotation mark has joined several lines into one record, so it is unsure who is in it ({reason})", entry.at);
                     survey.broken.get_or_insert_with(swallowed);
                 }
             }
@@ -105,12 +104,12 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Whether the first cell of a record is that of another one too, or what follows on it is a part of one.
+    /// Whether another record has the same first cell, or what follows the record is a part of it.
     pub(super) fn is_doubled(&self, first: &str) -> bool {
         self.cells.get(&self.hasher.hash_one(first)).is_some_and(|count| *count > 1)
     }
 
-    /// The hash of a person, and how many records are theirs.
+    /// The hash of a person, and the number of their records.
     pub(super) fn count(&self, key: &UserKey) -> (u64, u32) {
         let hash = self.hasher.hash_one(key.as_str());
         (hash, self.people.get(&hash).copied().unwrap_or_default())

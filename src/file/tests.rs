@@ -53,7 +53,7 @@ async fn who_is_unsure_and_known_is_there_and_who_is_unknown_may_be_anybody() {
     assert!(directory.contains(&u("u9")).await.unwrap_err().0.contains("may be anybody's"));
 }
 
-/// What `open` says of such a file where these are told of its columns.
+/// The error of `open` for a file and these options, if any.
 fn refused(name: &str, bytes: impl AsRef<[u8]>, reading: &Reading) -> Option<String> {
     let file = written(name, bytes);
     let policy: Policy = POLICY.parse().unwrap();
@@ -142,14 +142,14 @@ async fn the_lines_of_one_person_wait_for_each_other_wherever_they_are() {
     assert_eq!(summary.doubt, None, "all of them are known");
 }
 
-/// The most memory that this process has had, in KiB, as Linux counts it.
+/// The peak memory of this process, in KiB, as Linux counts it.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// So many people that they would take some 150 MiB together.
+/// Enough people to need some 150 MiB together.
 const MANY: u64 = 300_000;
 
 /// Reads them, and says how much memory that took.
@@ -194,7 +194,7 @@ async fn three_hundred_thousand_people_of_one_document_are_streamed() {
     assert!(grown < 32 * 1024, "reading took {grown} KiB");
 }
 
-/// `firebase auth:export` as CSV, which leaves some of what people write without quotes.
+/// The CSV of `firebase auth:export`, which leaves some texts that people write unquoted.
 mod unquoted {
     use std::collections::BTreeMap;
 
@@ -222,7 +222,7 @@ mod unquoted {
             format!("p{n}@acme.com")
         }
 
-        /// As the versions with 28 columns write it; `quotes`: as later ones write names.
+        /// A line as the versions with 28 columns write it. `quotes` quotes names as later versions do.
         fn line(&self, n: usize, quotes: bool) -> String {
             let name = match (&self.name, quotes) {
                 (name, false) if name.contains(',') => format!("\"{name}\""),
@@ -241,7 +241,7 @@ mod unquoted {
         }
     }
 
-    /// A line as the exporter writes it, of anybody.
+    /// A line in the exporter's form, for any person.
     fn forged() -> impl Strategy<Value = String> {
         (0_usize..5, any::<bool>(), any::<bool>()).prop_map(|(n, disabled, is_admin)| {
             let one =
@@ -250,7 +250,7 @@ mod unquoted {
         })
     }
 
-    /// What somebody writes who means harm.
+    /// Text from a malicious person.
     fn text() -> impl Strategy<Value = String> {
         let pieces = select(vec![
             "\"",
@@ -299,9 +299,9 @@ mod unquoted {
     }
 
     proptest! {
-        /// Whatever people write: others are as the directory has them, or as unsure as not to be read, and
-        /// nobody is another. Only what stands behind their own text is theirs to choose. And who was not
-        /// seen is not taken for somebody who left.
+        /// Whatever people write, everyone else is read as the directory has them, or reported as unsure,
+        /// and no one is read as another person. A person can only forge what follows their own text. A
+        /// person who was not read does not count as having left.
         #[test]
         fn nobody_of_the_directory_is_another_by_what_people_write(accounts in accounts(), quotes in any::<bool>()) {
             let lines = accounts.iter().enumerate().map(|(n, account)| account.line(n, quotes));

@@ -7,24 +7,25 @@ use serde_json::{Map, Value};
 use crate::domain::directory::Record;
 use crate::domain::identity::{Identity, UserKey};
 
-/// Two records of a person, or one and a part of one, of an exporter that writes one.
+/// The reason for refusing a person with two records, or a record followed by a stray part, if the
+/// exporter writes one line per person.
 pub(super) const FORGED: &str = "the exporter writes one line of a person, and here a second one names them, or a part of a line follows: \
                                  take the JSON export, since what somebody writes into their own line cannot be told from the rest";
 
-/// People who wait for their other records.
+/// People whose other records are still to come.
 pub(super) struct Twice<'s> {
-    /// The claims that hold the groups: what two records of one person may differ in.
+    /// The claims that hold the groups. Records of one person may differ only in these.
     groups: &'s [String],
-    /// Whether a record may be somebody else's text: then no two are put together.
+    /// Whether people can forge records. If so, records are never merged.
     may_be_forged: bool,
     waiting: HashMap<u64, Person>,
 }
 
 struct Person {
     left: u32,
-    /// Where their records are.
+    /// The places of their records.
     at: Vec<String>,
-    /// What they say together, as long as they agree.
+    /// The merged identity, or why the records cannot be merged.
     together: Result<Box<Identity>, (UserKey, String)>,
 }
 
@@ -33,7 +34,7 @@ impl<'s> Twice<'s> {
         Self { groups, may_be_forged, waiting: HashMap::new() }
     }
 
-    /// Takes one of the `count` records of a person; gives what becomes of them with the last one.
+    /// Takes one of a person's `count` records. Returns the result with the last one.
     pub(super) fn take(
         &mut self,
         (person, count): (u64, u32),
@@ -68,13 +69,17 @@ impl<'s> Twice<'s> {
             Ok(identity) => Record::Identity(*identity),
             Err((key, reason)) => {
                 let user = format!("{}, {}", key.as_str(), at.join(" and "));
-                Record::Invalid { user, key: Some(key), reason: format!("{reason}; they keep what they had") }
+                Record::Invalid {
+                    user,
+                    key: Some(key),
+                    reason: format!("{reason}; the person keeps their roles"),
+                }
             }
         })
     }
 }
 
-/// The attribute in which the claim at `path` is.
+/// The attribute that contains the claim at `path`.
 fn top<'p>(attributes: &Map<String, Value>, path: &'p str) -> &'p str {
     if attributes.contains_key(path) { path } else { path.split(['.', '[']).next().unwrap_or(path) }
 }

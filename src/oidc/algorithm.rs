@@ -1,11 +1,11 @@
-//! Signature algorithms of RFC 7518 §3.1 and RFC 8037, without those that share a secret and without `none`:
-//! a value of [`Algorithm`] is always an asymmetric one.
+//! Signature algorithms of RFC 7518 §3.1 and RFC 8037, without `none` and those with a shared secret: an
+//! [`Algorithm`] is always asymmetric.
 
 use std::fmt;
 
 use super::rejection::Rejection;
 
-/// An algorithm that a token may be signed with, by its name in the header's `alg`.
+/// An algorithm that may sign a token, by its name in the header's `alg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256
@@ -30,7 +30,7 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What a key must be for an algorithm: the JWK's `kty`, with its `crv` where it has one.
+/// The type of key that an algorithm needs: the JWK's `kty`, and its `crv` if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
     /// `RSA`
@@ -61,13 +61,13 @@ const TABLE: [(Algorithm, &str, KeyType); 10] = [
 ];
 
 impl Algorithm {
-    /// Every algorithm there is, in the order of RFC 7518.
+    /// All algorithms, in the order of RFC 7518.
     pub fn all() -> [Self; 10] {
         TABLE.map(|(algorithm, ..)| algorithm)
     }
 
-    /// The algorithm of that very name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` has a second one,
-    /// `Ed25519` (RFC 9864).
+    /// The algorithm with exactly this name: names are case-sensitive (RFC 7515 §4.1.1). `EdDSA` is also
+    /// named `Ed25519` (RFC 9864).
     pub fn parse(name: &str) -> Result<Self, Rejection> {
         if name == "Ed25519" {
             return Ok(Self::EdDsa);

@@ -1,4 +1,4 @@
-//! What a verified token says.
+//! The claims of a verified token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::domain::source::{SourceConfig, TokenKind};
 /// The claims of a token whose signature, issuer, audience and dates have been checked. Only
 /// [`Verifier`](super::Verifier) makes them.
 ///
-/// What limits a token is checked there and refused when it is of a wrong type. The source reads the other
-/// claims: see [`Claims::identity`].
+/// The verifier also checks the claims that limit a token, and refuses wrong types. The source reads all
+/// other claims: see [`Claims::identity`].
 #[derive(Clone, PartialEq)]
 pub struct Claims {
     pub(super) issuer: String,
@@ -23,42 +23,40 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// `iss`: the very string that is configured.
+    /// `iss`: exactly as configured.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// `sub`: who it is, unique within the issuer; never empty.
+    /// `sub`: the person, unique within the issuer; never empty.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Whether this is an ID token or an access token.
     pub fn kind(&self) -> TokenKind {
         self.kind
     }
 
-    /// The directory whose person it is about.
+    /// The source whose directory the person is in.
     pub fn source(&self) -> &Arc<SourceConfig> {
         &self.source
     }
 
-    /// `iat`, else `nbf`: when the token was made; `None`: it does not say.
+    /// `iat`, else `nbf`: when the token was made. `None` if it has neither.
     pub fn issued_at(&self) -> Option<Timestamp> {
         let date = ["iat", "nbf"].iter().find_map(|name| self.map.get(*name).and_then(Value::as_f64))?;
-        // A date is checked to be within the years that RFC 3339 can write.
+        // The verifier has checked that dates are in the range of RFC 3339.
         #[expect(clippy::cast_possible_truncation, reason = "of a second, the whole part")]
         Timestamp::from_second(date as i64).ok()
     }
 
-    /// Any claim by its name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.map.get(name)
     }
 }
 
 impl fmt::Debug for Claims {
-    /// Says nothing of the person.
+    /// Prints nothing about the person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
             .field("issuer", &self.issuer)

@@ -1,14 +1,13 @@
-//! The wall clock, so that tests can set it.
+//! The wall clock, which tests can set.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What time it is.
+/// Tells the current time.
 pub trait Clock: Send + Sync + 'static {
     /// The time since the Unix epoch.
     fn now(&self) -> Duration;
 }
 
-/// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

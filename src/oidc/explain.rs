@@ -1,5 +1,5 @@
-//! Who an unverified token is about: for an operator who asks what a policy makes of it, and for nothing that
-//! grants.
+//! The person that an unverified token is about, for an operator who tries out a policy. Code that grants
+//! must not use it.
 
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ use super::{
 use crate::domain::identity::Identity;
 use crate::domain::source::{Rejected, SourceConfig, Sources};
 
-/// The person that the token would be about, were its signature good and its dates in order. `sources` tells
+/// The person that the token would be about if its signature and dates were good. `sources` determines
 /// how the issuer's tokens are read.
 ///
 /// # Errors
-/// Where a claim that decides is missing or of a wrong type, or the source cannot say who it is.
+/// A decisive claim is missing or has the wrong type. The inner error: the source cannot tell who the
+/// person is.
 pub fn unverified_identity(
     token: UnverifiedToken<'_>,
     sources: &Sources,
@@ -28,11 +29,11 @@ pub fn unverified_identity(
     Ok(rules::read(issuer, typ, payload, &source)?.identity(Timestamp::now()))
 }
 
-/// The person of claims that somebody wrote down, as a token of `source` would show them: to try a policy.
-/// Nothing that grants may call it.
+/// The person of hand-written claims, as if from a token of `source`: to try a policy. Code that grants
+/// must not call it.
 ///
 /// # Errors
-/// Where no such token would be accepted; inside, where the source cannot say who it is.
+/// No such token would be accepted. The inner error: the source cannot tell who the person is.
 pub fn assumed_identity(
     claims: Map<String, Value>,
     source: &Arc<SourceConfig>,

@@ -1,4 +1,4 @@
-//! Gets a key set from its provider, with every size and time bounded.
+//! Fetches a key set from its provider, with limits on every size and time.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::tls::{self, NoClient, Peer, is_this_machine};
 /// The largest document that is read, in bytes, after decompression. Key sets are under 10 KiB.
 const MAX_DOCUMENT: usize = 512 * 1024;
 
-/// The longest that one request may take, its body included. Discovery makes two.
+/// The longest time for one request, with its body. Discovery makes two.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a key set could not be had.
+/// Why a key set could not be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FetchError {
-    #[error("the provider cannot be reached: check the address, DNS and the way out of the VPC")]
+    #[error("the provider cannot be reached: check the address, DNS, and the VPC's route to the internet")]
     Unreachable,
     #[error("the provider did not answer in time")]
     TimedOut,
-    #[error("the provider redirects, which is not followed: configure the address itself")]
+    #[error("the provider redirects, and redirects are not followed: configure the final address")]
     Redirected,
     #[error("the provider answered with status {0}")]
     Status(StatusCode),
@@ -38,7 +38,7 @@ pub(super) enum FetchError {
     )]
     NotDiscovery,
     #[error(
-        "the discovery document is of another issuer: configure the issuer as the document spells it, or set jwks_uri"
+        "the discovery document names another issuer: configure the issuer exactly as in the document, or set jwks_uri"
     )]
     IssuerMismatch,
     #[error("the discovery document's jwks_uri is not https")]
@@ -47,13 +47,13 @@ pub(super) enum FetchError {
     KeySet(#[from] KeySetError),
 }
 
-/// The client for all providers: it keeps no connection that a frozen Lambda would wake up to find dead.
+/// The client for all providers. It closes idle connections, which would be dead after a Lambda freeze.
 pub(super) fn client() -> Result<Client, NoClient> {
     let builder = tls::client(Peer::Other)?.timeout(REQUEST_TIMEOUT).pool_idle_timeout(REQUEST_TIMEOUT);
     Ok(builder.build()?)
 }
 
-/// The issuer's key set as its provider has it now.
+/// Fetches the issuer's current key set.
 pub(super) async fn key_set(client: &Client, issuer: &Issuer) -> Result<KeySet, FetchError> {
     let discovered;
     let jwks_uri = match &issuer.keys {
@@ -66,7 +66,8 @@ pub(super) async fn key_set(client: &Client, issuer: &Issuer) -> Result<KeySet, 
     Ok(KeySet::parse(&get(client, jwks_uri).await?)?)
 }
 
-/// OpenID Connect Discovery §4.3: the document's `issuer` must be the very one that it was asked for.
+/// OpenID Connect Discovery §4.3: the document's `issuer` must be exactly the one that the document was
+/// requested for.
 fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, FetchError> {
     let document = strict_json::object(document, MAX_DEPTH).map_err(|_| FetchError::NotDiscovery)?;
     let (Some(Value::String(named)), Some(Value::String(jwks_uri))) =
@@ -78,7 +79,7 @@ fn jwks_uri(document: &[u8], issuer: &str, discovery: &Url) -> Result<Url, Fetch
         return Err(FetchError::IssuerMismatch);
     }
     let jwks_uri = secure_url(jwks_uri).map_err(|_| FetchError::InsecureJwksUri)?;
-    // A document from elsewhere has no business with this machine's own ports.
+    // A remote document must not point to ports of this machine.
     if is_this_machine(&jwks_uri) && !is_this_machine(discovery) {
         return Err(FetchError::InsecureJwksUri);
     }

@@ -1,4 +1,4 @@
-//! From claims to the person: what a token says to the policy.
+//! From claims to the person, as the policy sees them.
 
 use jiff::Timestamp;
 
@@ -6,8 +6,8 @@ use super::claims::Claims;
 use crate::domain::identity::Identity;
 use crate::domain::source::{Door, Rejected};
 
-/// Claims that tell of the token, of the session or of the client, and not of the person: they are other ones
-/// at the next sign-in, so that no attribute and no grant can rest on them. `sub` is the key.
+/// Claims about the token, the session or the client, rather than the person. They change with each
+/// sign-in, so no attribute and no grant may depend on them. `sub` is the key.
 ///
 /// RFC 7519, 7800, 8693 and 9068; OpenID Connect Core, Front- and Back-Channel Logout; Cognito; Entra ID;
 /// Keycloak; Auth0; Clerk; Supabase.
@@ -57,10 +57,10 @@ const NOT_OF_THE_PERSON: [&str; 42] = [
 ];
 
 impl Claims {
-    /// The person that the token is about, as its source reads them. `now` is the time since the Unix epoch.
+    /// The person that the token is about, as its source reads them. `now` is the current time.
     ///
     /// # Errors
-    /// Where the source cannot say who it is, whether they may sign in, or in which groups they are.
+    /// The source cannot tell who the person is, whether they may sign in, or which groups they are in.
     pub fn identity(&self, now: Timestamp) -> Result<Identity, Rejected> {
         let mut identity = self.source.identity(&Door::Token(self.kind), self.map.clone(), now)?;
         identity.attributes.retain(|name, _| !NOT_OF_THE_PERSON.contains(&name.as_str()));

@@ -1,5 +1,5 @@
-//! A public key (a JWK, RFC 7517 and 7518 §6), checked when it is read: that its numbers are a key at all,
-//! that it is strong enough, and that it says it may verify signatures.
+//! A public key (a JWK, RFC 7517 and 7518 §6). Reading it checks that its numbers form a key, that it is
+//! strong enough, and that it may verify signatures.
 
 pub(super) mod fault;
 
@@ -30,7 +30,7 @@ const RSA_MIN_BITS: usize = 2_048;
 /// The largest RSA modulus, in bits: verification slows with its square.
 const RSA_MAX_BITS: usize = 8_192;
 
-/// Every member of a JWK that the IANA registry calls private. One alone gives an RSA key away: `p` divides
+/// Every JWK member that the IANA registry calls private. Any one of them reveals an RSA key: `p` divides
 /// `n`.
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
@@ -42,7 +42,8 @@ pub struct VerifyingKey {
     checker: Checker,
 }
 
-/// `jsonwebtoken` has no ES512, so P-521 goes to AWS-LC directly: the same library that it verifies with.
+/// `jsonwebtoken` lacks ES512, so P-521 uses AWS-LC directly, the library that `jsonwebtoken` verifies
+/// with.
 enum Checker {
     JsonWebToken(DecodingKey),
     P521(ParsedPublicKey),
@@ -65,7 +66,7 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// The key of a JWK, an object with `kty` and what goes with it.
+    /// Reads a JWK: an object with `kty` and its members.
     pub fn parse(jwk: &Map<String, Value>) -> Result<Self, KeyFault> {
         let algorithm = for_signatures(jwk)?;
         let (key_type, public, checker) = match text(jwk, "kty")? {
@@ -87,7 +88,7 @@ impl VerifyingKey {
         Ok(Self { key_type, algorithm, public, checker })
     }
 
-    /// Whether a token of that algorithm may be checked with this key.
+    /// Checks that a token of this algorithm may be verified with this key.
     pub(super) fn fits(&self, algorithm: Algorithm) -> Result<(), Rejection> {
         if self.key_type != algorithm.key_type() {
             return Err(Rejection::KeyTypeMismatch);
@@ -98,8 +99,8 @@ impl VerifyingKey {
         Ok(())
     }
 
-    /// Whether `signature` is this key's signature of `message`. The algorithm is held against the key again
-    /// here, so that no caller can forget to.
+    /// Checks that `signature` is this key's signature of `message`. Also checks the algorithm against
+    /// the key, so that no caller can forget to.
     pub fn check(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), Rejection> {
         self.fits(algorithm)?;
         let good = match &self.checker {
@@ -113,7 +114,8 @@ impl VerifyingKey {
     }
 }
 
-/// The key's own algorithm, once `use`, `key_ops` and `alg` agree that it verifies signatures.
+/// The key's own algorithm, if it names one. Fails unless `use`, `key_ops` and `alg` allow verifying
+/// signatures.
 fn for_signatures(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, KeyFault> {
     if text_if_there(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err(KeyFault::NotForSignatures);
@@ -150,8 +152,8 @@ fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault
     if bits > RSA_MAX_BITS {
         return Err(KeyFault::TooLarge);
     }
-    // With an exponent of 1 the padded message is its own signature; AWS-LC takes it, and even ones, for
-    // keys.
+    // With an exponent of 1, the padded message is its own signature. AWS-LC accepts 1 and even
+    // exponents.
     if exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
         return Err(KeyFault::Malformed);
     }
@@ -165,7 +167,7 @@ fn rsa(jwk: &Map<String, Value>) -> Result<(KeyType, Vec<u8>, Checker), KeyFault
     Ok((KeyType::Rsa, [modulus, exponent].concat(), checker))
 }
 
-/// Base64urlUInt has no leading zero bytes (RFC 7518 §2); some providers send one all the same.
+/// Drops leading zero bytes. Base64urlUInt has none (RFC 7518 §2), but some providers send one.
 fn unsigned(mut number: Vec<u8>) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.drain(..zeros);

@@ -1,7 +1,7 @@
 //! A provider's public keys (a JWK set, RFC 7517), each checked when the set is read.
 //!
-//! A key that cannot be used spoils only itself: it stays in the set with its [`KeyFault`], so that a token
-//! which names it is refused for that very reason, and without asking the provider again.
+//! An unusable key affects only itself. It stays in the set with its [`KeyFault`], so that a token that
+//! names it is refused for that reason, without asking the provider again.
 
 use std::sync::Arc;
 
@@ -31,20 +31,17 @@ struct Entry {
     key: Result<Arc<VerifyingKey>, KeyFault>,
 }
 
-/// Why a text is not a [`KeySet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// Not `{"keys": [...]}`
     #[error("not a JWK set: {{\"keys\": [...]}}")]
     NotASet,
-    /// More than [`MAX_KEYS`]
     #[error("the set has more than 256 keys")]
     TooMany,
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys that cannot be used are kept as such. A set without a usable key is a set: its
-    /// provider has withdrawn the keys.
+    /// Reads a JWK set. Unusable keys are kept with their fault. A set without a usable key is valid: the
+    /// provider has withdrawn its keys.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Set<'a> {
@@ -65,21 +62,21 @@ impl KeySet {
         Ok(Self { entries })
     }
 
-    /// How many keys can be used.
+    /// The number of usable keys.
     pub fn usable(&self) -> usize {
         self.entries.iter().filter(|entry| entry.key.is_ok()).count()
     }
 
-    /// The other keys, by their `kid`, and why each is not used.
+    /// The unusable keys: their `kid`, and why each is not used.
     pub fn faults(&self) -> impl Iterator<Item = (Option<&str>, KeyFault)> {
         self.entries.iter().filter_map(|entry| Some((entry.kid.as_deref(), *entry.key.as_ref().err()?)))
     }
 
-    /// The one key for a token with that `kid` and algorithm. Without a `kid`: the one key that fits the
+    /// The one key for a token with this `kid` and algorithm. Without a `kid`, the one key that fits the
     /// algorithm.
     ///
-    /// [`Rejection::KeyUnknown`] says that a newer set may have it; every other error, that it would not
-    /// help.
+    /// [`Rejection::KeyUnknown`] means that a newer set may have the key. With any other error, a newer
+    /// set would not help.
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Arc<VerifyingKey>, Rejection> {
         let mut fitting = None;
         let mut misfit = Rejection::KeyUnknown;

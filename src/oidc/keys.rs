@@ -1,19 +1,20 @@
-//! One issuer's key set: when to ask the provider, and what to do when it does not answer.
+//! One issuer's key set: when to ask the provider, and what to do if it does not answer.
 //!
 //! | the set is | a token with a key of it | a token with an unknown key |
 //! | --- | --- | --- |
-//! | younger than [`REFRESH_AFTER`] | is served | makes a fetch, at most every [`UNKNOWN_KID_EVERY`] |
-//! | older | waits for a fetch, [`REFRESH_TIMEOUT`] at most; is served the old key if that fails | the same |
-//! | older than [`MAX_AGE`], or not there | waits for a fetch, [`FETCH_TIMEOUT`] at most; is refused without | the same |
+//! | younger than [`REFRESH_AFTER`] | is checked at once | causes a fetch, at most every [`UNKNOWN_KID_EVERY`] |
+//! | older | waits for a fetch, [`REFRESH_TIMEOUT`] at most; is checked with the old key if that fails | the same |
+//! | older than [`MAX_AGE`], or absent | waits for a fetch, [`FETCH_TIMEOUT`] at most; is refused if that fails | the same |
 //!
-//! - Nothing runs in the background: Lambda freezes a process between two invocations, and gives it one at a
-//!   time.
-//! - An answer without a key is an answer: the provider has withdrawn its keys.
-//! - A failed fetch is not repeated before [`RETRY_FIRST`], then twice that, … up to [`RETRY_MOST`].
-//! - A flood of made-up key ids gets one fetch every 10 s. That fetch brings in a rotated key too, so a
+//! - Nothing runs in the background: Lambda freezes a process between two invocations, and gives it one
+//!   at a time.
+//! - A key set without keys is accepted: the provider has withdrawn its keys.
+//! - A failed fetch is repeated after [`RETRY_FIRST`] at the earliest, then after twice that, … up to
+//!   [`RETRY_MOST`].
+//! - A flood of made-up key ids causes one fetch every 10 s. That fetch also brings a rotated key, so a
 //!   rotation is seen within 10 s.
-//! - Ages are the greater of what the monotonic and the wall clock say: the first may stand still in a frozen
-//!   machine.
+//! - The age of a set is the greater of its ages by the monotonic and the wall clock: the monotonic clock
+//!   may stop while a machine is frozen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,23 +34,22 @@ use super::{
     settings::Issuer,
 };
 
-/// From this age on a set is fetched again.
+/// The age at which a set is fetched again.
 pub const REFRESH_AFTER: Duration = Duration::from_mins(10);
-/// From this age on a set is not used. A key that the provider withdrew lives so long at most, while the
+/// The age at which a set is no longer used. This limits how long a withdrawn key is accepted while the
 /// provider cannot be reached.
 pub const MAX_AGE: Duration = Duration::from_hours(6);
-/// How often unknown key ids may make a fetch.
+/// The shortest time between two fetches for unknown key ids.
 pub const UNKNOWN_KID_EVERY: Duration = Duration::from_secs(10);
-/// How long after a first failed fetch none is made. Each further failure doubles it.
+/// The pause after a first failed fetch. Each further failure doubles it.
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest that no fetch is made after a failed one.
+/// The longest pause after failed fetches.
 pub const RETRY_MOST: Duration = Duration::from_secs(10);
-/// How long a fetch may take where a set is there to go on with.
+/// How long a fetch may take if a usable set is held.
 pub const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a fetch may take where there is none.
+/// How long a fetch may take if no usable set is held.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The keys of one issuer.
 pub(super) struct IssuerKeys {
     pub(super) issuer: Issuer,
     client: Client,
@@ -106,7 +106,7 @@ impl IssuerKeys {
         let now = Instant::now();
         let wait = state.unknown_kid_fetch.and_then(|last| until(last + UNKNOWN_KID_EVERY, now));
         if fetched {
-            // What it was made for does not matter: it did not bring this key.
+            // This fetch did not bring the key either, so it counts as a fetch for an unknown key id.
             state.unknown_kid_fetch = wait.map_or(Some(now), |_| state.unknown_kid_fetch);
             return found;
         }
@@ -121,7 +121,7 @@ impl IssuerKeys {
         }
     }
 
-    /// Fetches the set if it was not fetched yet: for the start of a program, before there is a token.
+    /// Fetches the set unless it was fetched already. For the start of a program, before the first token.
     pub(super) async fn warm_up(&self) {
         let mut state = self.state.lock().await;
         if !state.held.as_ref().is_some_and(|held| held.fetched) {
@@ -141,7 +141,7 @@ impl IssuerKeys {
         }
     }
 
-    /// Asks the provider, unless it failed a moment ago. Whether there is a new set.
+    /// Asks the provider, unless it failed a moment ago. Returns whether there is a new set.
     async fn fetch(&self, state: &mut State) -> bool {
         if state.not_before.and_then(|then| until(then, Instant::now())).is_some() {
             return false;

@@ -11,17 +11,17 @@ macro_rules! rejections {
         $(#[$more:meta])*
         $variant:ident $(($field:ident: $of:ty))? $({ $named:ident: $with:ty })?, $code:expr, $text:literal;
     )+) => {
-        /// Why a token was refused: one variant, and one stable [`code`](Self::code), a cause.
+        /// Why a token was refused: one variant and one stable [`code`](Self::code) per cause.
         ///
-        /// Neither the text nor `Debug` holds anything of the token, so a rejection may be logged and its
-        /// code may be answered.
+        /// Neither the text nor `Debug` contains anything from the token, so a rejection may be logged
+        /// and its code may be sent to the client.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Rejection {
             $(
                 #[doc = $text]
                 $(#[$more])*
                 $variant $(($of))? $({
-                    /// When the provider will be asked again
+                    /// How long until the provider is asked again
                     $named: $with
                 })?,
             )+
@@ -57,10 +57,10 @@ rejections! {
     TokenShape, "token_shape", "the token is not three parts joined by dots";
     SignatureMissing, "signature_missing", "the token has no signature";
     Base64Padding(part: Part), "base64_padding", "the token's {part} has base64 padding, which RFC 7515 leaves out";
-    /// (bits that no byte takes are set in the last character: a second spelling of the same bytes)
-    Base64SpareBits(part: Part), "base64_spare_bits", "the token's {part} does not end as base64url ends";
+    /// (the last character sets bits beyond the last byte: a second spelling of the same bytes)
+    Base64SpareBits(part: Part), "base64_spare_bits", "the last character of the token's {part} is not valid base64url";
     Base64Invalid(part: Part), "base64_invalid", "the token's {part} is not base64url";
-    /// (not UTF-8, or a number that no double holds, too)
+    /// (also: not UTF-8, or a number that does not fit a double)
     JsonInvalid(part: Part), "json_invalid", "the token's {part} is not JSON";
     JsonNotObject(part: Part), "json_not_object", "the token's {part} is not a JSON object";
     JsonDuplicate(part: Part), "json_duplicate_name", "the token's {part} has a duplicate name";
@@ -73,13 +73,13 @@ rejections! {
     AlgSymmetric, "alg_symmetric", "the token is signed with a shared secret: only public-key signatures are accepted";
     AlgUnknown, "alg_unknown", "the header's algorithm is not known";
     AlgNotAllowed, "alg_not_allowed", "the header's algorithm is not one of the issuer's algorithms";
-    HeaderCrit, "header_crit", "the header has crit, and no extension is supported";
+    HeaderCrit, "header_crit", "the header has crit, but no extension is supported";
     HeaderJwk, "header_jwk", "the header brings its own key (jwk)";
     HeaderJku, "header_jku", "the header says where its key is (jku)";
     HeaderX5u, "header_x5u", "the header says where its certificate is (x5u)";
     HeaderX5c, "header_x5c", "the header brings its own certificate (x5c)";
     HeaderPayload, "header_payload", "the header says that the payload is not plain claims (b64, zip, enc or cty)";
-    /// (no string, empty, or longer than [`MAX_KID`](super::unverified::MAX_KID))
+    /// (not a string, empty, or longer than [`MAX_KID`](super::unverified::MAX_KID))
     KidInvalid, "kid_invalid", "the header's kid is not a key id";
     /// (a logout token, a proof, …)
     TypRefused, "typ_refused", "the header's typ is not that of an ID token or access token";
@@ -89,32 +89,32 @@ rejections! {
     /// (the provider was asked)
     KeyUnknown, "key_unknown", "the issuer has no key of that id";
     KeyUnconfirmed { retry_after: Duration }, "key_unconfirmed",
-        "no key of that id is held, and the issuer was asked only now: try again";
-    /// (and nothing says which)
-    KeyAmbiguous, "key_ambiguous", "more than one key fits";
+        "no cached key has that id, and the issuer was asked a moment ago: try again";
+    /// (and nothing in the token says which)
+    KeyAmbiguous, "key_ambiguous", "more than one of the issuer's keys fits the token";
     /// (`kty` or `crv`)
-    KeyTypeMismatch, "key_type_mismatch", "the key is not of the type that the algorithm takes";
+    KeyTypeMismatch, "key_type_mismatch", "the key's type does not fit the token's algorithm";
     KeyAlgMismatch, "key_alg_mismatch", "the key is for another algorithm";
     KeyUnusable(fault: KeyFault), fault.code(), "{fault}";
-    /// (it is not there, or too old to trust, and the provider cannot be reached)
-    KeysUnavailable { retry_after: Duration }, "keys_unavailable", "the issuer's keys cannot be had: try again";
+    /// (no set is held, or it is too old to trust, and the provider cannot be reached)
+    KeysUnavailable { retry_after: Duration }, "keys_unavailable", "the issuer's keys cannot be fetched: try again";
     SignatureInvalid, "signature_invalid", "the signature is wrong";
 
     // The claims
     Missing(limit: Limit), limit.codes().0, "the claim {limit} is missing";
-    WrongType(limit: Limit), limit.codes().1, "the claim {limit} is not of its type";
+    WrongType(limit: Limit), limit.codes().1, "the claim {limit} has the wrong type";
     /// (before 1970 or after the year 9999)
     DateOutOfRange(limit: Limit), limit.codes().2, "the claim {limit} is not a valid date";
     Expired, "expired", "the token has expired";
     NotYetValid, "not_yet_valid", "the token is not valid yet";
-    IssuedInFuture, "issued_in_future", "the token is issued in the future: compare the clocks";
+    IssuedInFuture, "issued_in_future", "the token's iat is in the future: compare the clocks of this machine and the issuer";
     AudienceNotAllowed, "aud_not_allowed", "the token is for another audience";
     ClientNotAllowed, "client_not_allowed", "the token was issued to another client";
-    TokenUseNotAllowed, "token_use_not_allowed", "the token is of another use";
+    TokenUseNotAllowed, "token_use_not_allowed", "the claim token_use does not match the issuer's token_use setting";
     /// (`events`: a security event or logout token, RFC 8417)
-    SecurityEvent, "security_event", "the token tells of an event and is not a sign-in";
+    SecurityEvent, "security_event", "the token reports an event: send an ID token or access token";
     /// (`cnf`: only valid with a proof of possession that a bearer does not give, RFC 7800, 8705, 9449)
-    SenderConstrained, "sender_constrained", "the token is bound to a key and not for bearers";
+    SenderConstrained, "sender_constrained", "the token is bound to a key (cnf), so it cannot be used as a bearer token";
 }
 
 impl std::error::Error for Rejection {}
@@ -153,17 +153,17 @@ impl fmt::Display for Part {
     }
 }
 
-/// A table of claims: the variant, its name for people, how its codes begin.
+/// A table of claims: the variant, its display name, and the prefix of its codes.
 macro_rules! limits {
     ($($variant:ident, $name:literal, $code:literal;)+) => {
-        /// A claim that limits what a token is good for.
+        /// A claim that limits the use of a token.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Limit {
             $(#[doc = concat!("`", $name, "`")] $variant,)+
         }
 
         impl Limit {
-            /// The codes where it is missing, of a wrong type, no date.
+            /// The codes for a missing claim, a wrong type, and a date out of range.
             fn codes(self) -> (&'static str, &'static str, &'static str) {
                 match self {
                     $(Self::$variant => (

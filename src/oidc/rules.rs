@@ -1,5 +1,5 @@
-//! The claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7), held against the issuer's
-//! settings and the clock.
+//! Checks the claims that limit a token (RFC 7519 §4.1, OpenID Connect Core §3.1.3.7) against the
+//! issuer's settings and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::domain::source::{SourceConfig, TokenKind};
 /// The last second of the year 9999, the last that RFC 3339 can write.
 const LAST_DATE: f64 = 253_402_300_799.0;
 
-/// The claims of a signed token, if it is good for this deployment at that time.
+/// The claims of a signed token, if this deployment accepts it at that time.
 pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Result<Claims, Rejection> {
     let SignedToken { issuer, typ, payload } = signed;
     if issuer != settings.name {
@@ -35,8 +35,8 @@ pub(super) fn check(signed: SignedToken, settings: &Issuer, now: Duration) -> Re
     read(issuer, typ, payload, &settings.source)
 }
 
-/// What the claims say. Nothing is checked here but their types: the caller has done so, or lets nobody take
-/// them for true.
+/// Reads the claims and checks only their types. The caller has made the other checks, or does not treat
+/// the claims as true.
 pub(super) fn read(
     issuer: String,
     typ: TokenType,
@@ -60,7 +60,7 @@ fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<()
     };
     let not_before = date(payload, "nbf", Limit::NotBefore)?;
     let issued_at = date(payload, "iat", Limit::IssuedAt)?;
-    // "on or after": the second of the expiry itself is too late (RFC 7519 §4.1.4).
+    // "on or after": the token is invalid from the second of its expiry (RFC 7519 §4.1.4).
     if now - leeway >= expiry {
         return Err(Rejection::Expired);
     }
@@ -73,19 +73,19 @@ fn check_dates(payload: &Map<String, Value>, now: f64, leeway: f64) -> Result<()
     Ok(())
 }
 
-/// A NumericDate: seconds since 1970, not necessarily whole (RFC 7519 §2). A string is none.
+/// A NumericDate: seconds since 1970, possibly with a fraction (RFC 7519 §2). A string is an error.
 fn date(payload: &Map<String, Value>, name: &str, limit: Limit) -> Result<Option<f64>, Rejection> {
     let Some(date) = payload.get(name) else { return Ok(None) };
     let date = date.as_f64().ok_or(Rejection::WrongType(limit))?;
     if (0.0..=LAST_DATE).contains(&date) { Ok(Some(date)) } else { Err(Rejection::DateOutOfRange(limit)) }
 }
 
-/// Who the token is for. Where audiences are configured, `aud` must name one. Where clients are, `client_id`
-/// and `azp` must each be one. Where both are, both must hold.
+/// Checks who the token is for. If audiences are configured, `aud` must name one. If clients are
+/// configured, `client_id` and `azp` must each be one. If both are, both must hold.
 ///
-/// Cognito's access tokens have a `client_id` and no `aud`, so `aud` may be absent where only clients are
-/// configured. Its ID tokens have the client in `aud` and nowhere else, so a client is looked for in `aud`
-/// where no claim names it.
+/// Cognito's access tokens have a `client_id` but no `aud`, so `aud` may be absent if only clients are
+/// configured. Its ID tokens name the client only in `aud`, so `aud` is searched for a client if no other
+/// claim names one.
 fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(), Rejection> {
     let audience = audience(payload)?;
     let clients = [text(payload, "client_id", Limit::Client)?, text(payload, "azp", Limit::Client)?];
@@ -93,7 +93,7 @@ fn check_audience(payload: &Map<String, Value>, settings: &Issuer) -> Result<(),
 
     let (audiences, client_ids) = (&settings.audiences, &settings.client_ids);
     if audiences.is_empty() && client_ids.is_empty() {
-        // The policy lets that pass only where the key set is the client's own.
+        // The policy allows this only if the key set belongs to the client alone.
         return Ok(());
     }
     match &audience {
@@ -147,9 +147,9 @@ fn check_token_use(
     }
 }
 
-/// What a token is, from the surest to the least sure: what it says itself, what the source says of its
-/// tokens, what its claims let one infer. One that says nothing counts as an access token, from whose silence
-/// nothing follows.
+/// The kind of a token, from the surest evidence to the least: what the token says, what the source says
+/// about its tokens, and what the claims imply. A token without any evidence counts as an access token,
+/// since nothing follows from what an access token leaves out.
 fn kind(
     payload: &Map<String, Value>,
     typ: TokenType,
@@ -171,11 +171,11 @@ fn kind(
     if let Some(declared) = declared {
         return declared;
     }
-    // RFC 8693's `scope`, and `scp` as Entra ID and Okta have it, are an access token's.
+    // RFC 8693's `scope`, and `scp` of Entra ID and Okta, occur in access tokens.
     if ["scope", "scp"].iter().any(|name| payload.contains_key(*name)) {
         return TokenKind::Access;
     }
-    // The claims that OpenID Connect Core §2 and §3.3.2.11 put in ID tokens alone.
+    // Claims that only ID tokens have, by OpenID Connect Core §2 and §3.3.2.11.
     let is_id = ["nonce", "at_hash", "c_hash"].iter().any(|name| payload.contains_key(*name));
     if is_id { TokenKind::Id } else { TokenKind::Access }
 }

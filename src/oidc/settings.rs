@@ -1,4 +1,4 @@
-//! Which issuers are trusted, and with what: the sources of the policy that have an `issuer`.
+//! The trusted issuers and their settings: the sources of the policy that have an `issuer`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Issuers(pub(super) Vec<Issuer>);
 #[derive(Debug)]
 pub struct Issuer {
     pub(super) name: String,
-    /// The directory whose people its tokens are about.
+    /// The source that the people in its tokens belong to.
     pub(super) source: Arc<SourceConfig>,
     pub(super) audiences: BTreeSet<String>,
     pub(super) client_ids: BTreeSet<String>,
@@ -40,13 +40,12 @@ pub struct Issuer {
 pub(super) enum KeySource {
     /// At this address
     JwksUri(Url),
-    /// Where the discovery document at this address says
+    /// At the address in the discovery document at this one.
     Discovery(Url),
 }
 
 impl Issuers {
-    /// The issuers of these sources, in their order. What is wrong with what they say of their tokens is in
-    /// `faults`.
+    /// The issuers of these sources, in the same order. Errors in their token settings go to `faults`.
     pub(crate) fn of(sources: &Sources, faults: &Faults<'_>) -> Self {
         let with_tokens = sources.iter().filter_map(|source| Some((source, source.tokens.as_ref()?)));
         let issuers = with_tokens
@@ -54,17 +53,15 @@ impl Issuers {
         Self(issuers.collect())
     }
 
-    /// The issuers, by the `iss` of their tokens, in the order of the policy.
+    /// The `iss` of each issuer, in the order of the policy.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|issuer| issuer.name.as_str())
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this issuer, by the `iss` of its tokens, is trusted.
     pub fn trusts(&self, issuer: &str) -> bool {
         self.get(issuer).is_some()
     }
@@ -91,8 +88,8 @@ impl Check<'_, '_> {
             self.preloaded(text);
         }
         let issuer = |check: &Self, name: &String| {
-            // Where its keys are given, an issuer is a name that is compared and no address that is asked:
-            // Google's is also spelled without its scheme.
+            // If its keys are configured, the issuer is only compared, never used as an address. Google's
+            // is also written without a scheme.
             let is_bare = jwks_uri.is_some() && is_host(name);
             let url = if is_bare { None } else { check.url("issuer", name) };
             if url.as_ref().is_some_and(|url| url.query().is_some()) {
@@ -111,7 +108,7 @@ impl Check<'_, '_> {
                 token_use: tokens.token_use,
                 leeway: Duration::from_secs(tokens.leeway_seconds),
                 keys,
-                // Checked above; once for each spelling of the issuer.
+                // Checked above. Parsed once per spelling of the issuer.
                 preloaded: tokens.jwks.as_ref().and_then(|text| KeySet::parse(text.as_bytes()).ok()),
             })
         };

@@ -1,10 +1,10 @@
-//! The compact JWS (RFC 7515 §7.1), taken apart strictly.
+//! A strict parser of the compact JWS (RFC 7515 §7.1).
 //!
-//! Everything that could be read in two ways is refused here: base64 with padding or spare bits, JSON with
-//! duplicate names, headers that bring their own key. What is left can be asked three things: who claims to
-//! have issued it, which key and which algorithm it says to check it with. All else waits for the signature.
-//! More is read by [`explain`](super::explain), by which the command line explains and tries a policy.
-//! Nothing that grants may call it.
+//! It refuses everything that can be read in two ways: base64 with padding or spare bits, JSON with
+//! duplicate names, headers that bring their own key. The result reveals three things: the claimed
+//! issuer, the key id and the algorithm. All else waits for the signature. Only
+//! [`explain`](super::explain) reads more, for the command line to explain and try a policy. Code that
+//! grants must not call it.
 
 use std::fmt;
 
@@ -18,17 +18,16 @@ use super::{
 };
 use crate::domain::strict_json::{self, JsonFault};
 
-/// The longest token that is looked at, in bytes. Lambda and API Gateway take headers of about 10 KiB.
+/// The longest token accepted, in bytes. Lambda and API Gateway accept headers of about 10 KiB.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// The deepest nesting of arrays and objects in what a provider signs or publishes, the outermost object
-/// counted.
+/// The deepest nesting of arrays and objects in tokens and key sets, with the outermost object counted.
 pub(super) const MAX_DEPTH: usize = 16;
 
 /// The longest `kid` that is looked up, in bytes. Providers' are under 100.
 pub const MAX_KID: usize = 512;
 
-/// A well-formed token of which nothing is proven.
+/// A well-formed token. Nothing in it is proven.
 pub struct UnverifiedToken<'a> {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -39,17 +38,16 @@ pub struct UnverifiedToken<'a> {
     signature: Vec<u8>,
 }
 
-/// What the header's `typ` says, among the values that are accepted.
+/// The accepted values of the header's `typ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenType {
-    /// `JWT`, or none: an ID token or an access token
+    /// `JWT`, or absent: an ID token or an access token
     Jwt,
     /// `at+jwt`: an access token (RFC 9068)
     AccessToken,
 }
 
-/// A token whose signature is good. Its claims have not been held against what limits them: only `rules`
-/// takes one.
+/// A token with a good signature, whose limiting claims are not yet checked. Only `rules` takes one.
 pub struct SignedToken {
     pub(super) issuer: String,
     pub(super) typ: TokenType,
@@ -57,7 +55,7 @@ pub struct SignedToken {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes a token apart. `token` is the bare compact form, without `Bearer` and without blanks.
+    /// Parses a token. `token` is the bare compact form, without `Bearer` and without blanks.
     pub fn parse(token: &'a str) -> Result<Self, Rejection> {
         if token.len() > MAX_TOKEN {
             return Err(Rejection::TokenTooLarge);
@@ -88,27 +86,26 @@ impl<'a> UnverifiedToken<'a> {
         Ok(Self { algorithm, kid, typ, issuer, payload, signing_input, signature })
     }
 
-    /// Who the token says has issued it, to choose whose keys to try.
+    /// The issuer that the token claims, to choose whose keys to try.
     pub fn unverified_issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The id of the key that the token says it is signed with, to choose the key to try.
+    /// The id of the key that the token claims, to choose the key to try.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The algorithm that the token says it is signed with, to hold against the issuer's and the key's.
+    /// The algorithm that the token claims, to check against the issuer's and the key's.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// What it says, of which nothing is proven: to explain it to an operator, and for nothing that grants.
+    /// The unproven content: only to explain it to an operator. Code that grants must not use it.
     pub(super) fn unproven(self) -> (String, TokenType, Map<String, Value>) {
         (self.issuer, self.typ, self.payload)
     }
 
-    /// The token with its signature proven by `key`.
     pub fn check_signature(self, key: &VerifyingKey) -> Result<SignedToken, Rejection> {
         let Self { algorithm, kid: _, typ, issuer, payload, signing_input, signature } = self;
         key.check(algorithm, signing_input.as_bytes(), &signature)?;
@@ -152,7 +149,7 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Rejection> {
     Algorithm::parse(name)
 }
 
-/// Refuses the parameters that would let a token say how it is to be checked. That they are there is enough.
+/// Refuses header parameters that would let the token decide how it is checked. Their presence is enough.
 fn refuse_extensions(header: &Map<String, Value>) -> Result<(), Rejection> {
     const REFUSED: [(&str, Rejection); 9] = [
         ("crit", Rejection::HeaderCrit),

@@ -1,23 +1,21 @@
-//! Addresses whose answers can be believed.
+//! Addresses whose answers can be trusted.
 
 use reqwest::Url;
 
 use crate::tls;
 
-/// Why an address is not taken. The text is not in it: it may hold a password.
+/// Why an address is refused. Does not contain the address, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UrlFault {
-    /// No URL, or one with a user or a fragment
     #[error("must be a URL without user and fragment, as in https://login.example.com/")]
     NotAUrl,
-    /// Plain http to somewhere else than this machine
     #[error("must be https (http is for 127.0.0.1, [::1] and localhost alone)")]
     NotHttps,
 }
 
-/// A URL whose answer can be believed to be its host's: https, or http to this very machine.
+/// Parses a URL whose answer surely comes from its host: https, or http to this machine.
 pub(super) fn secure_url(text: &str) -> Result<Url, UrlFault> {
-    // The parser forgives blanks and control characters; here texts are compared, and nothing is forgiven.
+    // The parser drops blanks and control characters, but issuers are compared as text.
     if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err(UrlFault::NotAUrl);
     }
@@ -28,7 +26,7 @@ pub(super) fn secure_url(text: &str) -> Result<Url, UrlFault> {
     if tls::is_private(&url) { Ok(url) } else { Err(UrlFault::NotHttps) }
 }
 
-/// Whether the text is a host's name with a domain, and nothing else.
+/// Whether the text is only a host name with a domain.
 pub(super) fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

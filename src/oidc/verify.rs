@@ -18,20 +18,20 @@ use super::{
 };
 use crate::tls::NoClient;
 
-/// Verifies the tokens of the configured issuers. Make one a program and share it: it holds the key sets.
+/// Verifies the tokens of the configured issuers. Make one per program and share it: it holds the key
+/// sets.
 pub struct Verifier {
     issuers: HashMap<String, IssuerKeys>,
     clock: Arc<dyn Clock>,
 }
 
 impl Verifier {
-    /// A verifier with the clock of the machine. Fails if no TLS client can be made: there are no root
+    /// A verifier with the machine's clock. Fails if no TLS client can be made, for lack of root
     /// certificates.
     pub fn new(issuers: Issuers) -> Result<Self, NoClient> {
         Self::with_clock(issuers, Arc::new(SystemClock))
     }
 
-    /// A verifier with another clock.
     pub fn with_clock(issuers: Issuers, clock: Arc<dyn Clock>) -> Result<Self, NoClient> {
         let client = fetch::client()?;
         let Issuers(issuers) = issuers;
@@ -45,8 +45,8 @@ impl Verifier {
         Ok(Self { issuers, clock })
     }
 
-    /// Fetches all key sets at once, for the start of a program: the first token then finds them there. A
-    /// provider that cannot be reached is logged, and asked again when a token needs it.
+    /// Fetches all key sets concurrently, at the start of a program, so that the first token finds them.
+    /// A provider that cannot be reached is logged, and asked again when a token needs it.
     pub async fn warm_up(&self) {
         join_all(self.issuers.values().map(IssuerKeys::warm_up)).await;
     }
@@ -57,8 +57,8 @@ impl Verifier {
         Timestamp::from_duration(since_epoch).unwrap_or(Timestamp::MAX)
     }
 
-    /// The claims of a token, if its signature and everything that limits it hold. `token` is the bare token,
-    /// without `Bearer`.
+    /// The claims of a token, if its signature and all claims that limit it are good. `token` is the bare
+    /// token, without `Bearer`.
     pub async fn verify(&self, token: &str) -> Result<Claims, Rejection> {
         let unverified = UnverifiedToken::parse(token)?;
         let keys = self.issuers.get(unverified.unverified_issuer()).ok_or(Rejection::IssuerUnknown)?;

@@ -1,12 +1,13 @@
-//! Public keys that are well formed and known to be unsafe.
+//! Finds public keys that are well formed but known to be unsafe.
 
-/// The odd primes up to 167, by which ROCA keys can be told.
+/// The odd primes up to 167, which reveal ROCA keys.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// The points of Ed25519 of order 1, 2, 4 and 8, by their `y`; the sign of `x`, the highest bit, is left out.
+/// The points of Ed25519 of order 1, 2, 4 and 8, each as its `y` without the highest bit, the sign of
+/// `x`.
 const SMALL_ORDER: [[u8; 32]; 5] = [
     with_first(0x00, 0x00, 0x00),
     with_first(0x01, 0x00, 0x00),
@@ -33,16 +34,16 @@ pub(super) fn has_small_factor(modulus: &[u8]) -> bool {
     std::iter::once(2).chain(PRIMES).any(|prime| remainder(modulus, prime) == 0)
 }
 
-/// Whether the modulus was made by Infineon's faulty generator (CVE-2017-15361, "ROCA"), from whose moduli
-/// the private key can be computed: modulo each small prime it is a power of 65537. One modulus in 2^27 of
-/// other generators is taken for one.
+/// Whether the modulus comes from Infineon's faulty generator (CVE-2017-15361, "ROCA"), so that the
+/// private key can be computed: modulo each small prime, it is a power of 65537. One in 2^27 moduli of
+/// other generators also matches.
 pub(super) fn is_of_roca(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|prime| is_power(65_537 % prime, remainder(modulus, *prime), *prime))
 }
 
-/// Whether this Ed25519 key has a small order, so that signatures can be made without a private key; or is
-/// written in a second way (`y` from 2^255 - 19 on), as small orders may be. `point` is 32 bytes,
-/// little-endian.
+/// Whether this Ed25519 key has a small order, so that signatures can be made without a private key. A
+/// non-canonical `y` (2^255 - 19 or more) counts too, since points of small order may be written like
+/// that. `point` is 32 bytes, little-endian.
 pub(super) fn is_of_small_order(point: &[u8]) -> bool {
     let Ok(mut y) = <[u8; 32]>::try_from(point) else { return false };
     y[31] &= 0x7f;

@@ -1,4 +1,4 @@
-//! Where Permit, or a PDP, is.
+//! The address of Permit or of a PDP.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,23 +7,20 @@ use reqwest::Url;
 
 use crate::tls;
 
-/// The address of Permit's API or of a PDP: `https`, or `http` on this machine alone, since every request
-/// carries the API key.
+/// The address of Permit's API or of a PDP. It is `https`, or `http` only on this machine, since every
+/// request carries the API key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address(Url);
 
-/// The text is not an address that a key may be sent to.
+/// Why a text is not an address that may get the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidAddress {
-    /// Not a URL with a host.
     #[error("it is not a valid URL: write it as https://HOST")]
     NotUrl,
-    /// Plain `http` to another machine, or another scheme.
     #[error(
         "it must begin with https:// (http:// is for this machine alone), since the API key travels with it"
     )]
     NotHttps,
-    /// There is a user, a password, a query or a fragment in it.
     #[error(
         "it must have no user, password, query or fragment: write it as https://HOST or https://HOST/PATH"
     )]
@@ -43,7 +40,7 @@ impl FromStr for Address {
 }
 
 impl Address {
-    /// The address of a PDP, which runs beside the functions in a private network: there plain `http` to
+    /// The address of a PDP. It runs beside the functions in a private network, so plain `http` to
     /// another machine is usual, and allowed.
     pub fn pdp(text: &str) -> Result<Self, InvalidAddress> {
         let url = Url::parse(text.trim()).map_err(|_| InvalidAddress::NotUrl)?;

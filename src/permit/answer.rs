@@ -11,24 +11,24 @@ use super::error::{Error, ErrorCode};
 /// The largest body read. A page of 100 users stays below it with 160 KiB of attributes each.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// The most read of a body that only says why a request failed: it may say it of each of 3,000 users.
+/// The largest part of an error's body that is read. It may give a reason for each of 3,000 users.
 const MAX_ERROR_BODY: usize = 2 * 1024 * 1024;
 
-/// The most fields of a request that are told to be at fault: three of each user of a bulk call.
+/// The most faulty fields that are reported: three for each user of a bulk call.
 const MOST_FIELDS: usize = 9_000;
 
 /// The longest wait that Permit can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What a response says, and whether that is Permit's own word.
+/// A response, as a body or an error.
 pub(super) struct Answer {
-    /// The body of a 2xx, or why there is none.
+    /// The body of a 2xx, or the error.
     pub(super) outcome: Result<Vec<u8>, Error>,
-    /// It is an error with one of Permit's codes.
+    /// Whether it is an error with one of Permit's codes.
     pub(super) has_code: bool,
 }
 
-/// Reads a response. `by_pdp`: a PDP answers, and passes Permit's errors on with their code.
+/// Reads a response. With `by_pdp`, it is a PDP's, which passes Permit's errors on with their codes.
 pub(super) async fn read(response: Response, by_pdp: bool) -> Answer {
     let status = response.status();
     let outcome = if status.is_success() {
@@ -45,7 +45,7 @@ pub(super) async fn read(response: Response, by_pdp: bool) -> Answer {
     Answer { outcome, has_code: false }
 }
 
-/// Permit's code.
+/// Permit's error code, if the body has one.
 fn code(json: &Value) -> Option<ErrorCode> {
     json.get("error_code").and_then(Value::as_str).and_then(ErrorCode::new)
 }
@@ -66,7 +66,7 @@ async fn success(mut response: Response) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// What can be read of an error's body: the status says enough where it breaks off.
+/// As much of an error's body as can be read. If it breaks off, the status says enough.
 async fn refusal(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -79,7 +79,7 @@ async fn refusal(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// `Retry-After`, in seconds or as an HTTP date; a date that has passed is not a wait.
+/// `Retry-After`, in seconds or as an HTTP date. A date in the past means no wait.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {
@@ -96,8 +96,8 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     let code = json.as_ref().and_then(code);
     let message = text("message").or(text("title")).unwrap_or_default();
 
-    // Another write to the same entity is under way: nothing was applied, and the request is as good as
-    // before.
+    // Another write to the same entity is running. Nothing was applied, and the request can be sent
+    // again.
     if code.as_ref().is_some_and(|code| code.as_str() == "CONCURRENT_OPERATION_DISALLOWED") {
         return Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false };
     }
@@ -107,12 +107,13 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: true }
         }
-        // A proxy's page knows nothing of users: taken for Permit's word, it would make "no such user" of an
-        // outage.
+        // A proxy's page is not Permit's answer. Read as one, it would turn an outage into "no such
+        // user".
         _ if status.is_client_error() && json.is_none() && !body.is_empty() => {
             Error::Unavailable { status: Some(status.as_u16()), may_be_applied: false }
         }
-        // The web framework's own words, of the API or of a PDP: it is no user or role that is not there.
+        // The answer of the web framework, in the API or a PDP: it does not know the path. It says
+        // nothing about a user or role.
         StatusCode::NOT_FOUND if code.is_none() && (by_pdp || text("detail") == Some("Not Found")) => {
             Error::NoSuchPath
         }
@@ -125,7 +126,7 @@ fn error(status: StatusCode, body: &[u8], by_pdp: bool) -> Error {
     }
 }
 
-/// What is quoted does not count: it could be the key of a user, and that could be an address.
+/// Quoted text does not count: it may be a user's key, and a key may be an e-mail address.
 fn speaks_of_email(message: &str) -> bool {
     let message: String = message.split(['\'', '"', '`']).step_by(2).collect();
     let message = message.to_ascii_lowercase();
@@ -139,7 +140,7 @@ fn fields(json: Option<&Value>) -> Vec<String> {
     locs.map(|loc| loc.iter().map(part).collect::<Vec<_>>().join(".")).take(MOST_FIELDS).collect()
 }
 
-/// One part of a `loc`: an index or a field's name. What has not a name's form could be anybody's text.
+/// One part of a `loc`: an index or a field's name. Other text may hold personal data, and becomes `?`.
 fn part(part: &Value) -> String {
     let is_name = |text: &&str| {
         text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':'))

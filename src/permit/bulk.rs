@@ -1,7 +1,7 @@
-//! Many at once. A call takes at most so many items, and the caller cuts them up.
+//! Bulk calls. Each takes a limited number of items, and the caller splits larger lists.
 //!
-//! A bulk call is sent again only where Permit has certainly not applied it (429, to a patient handle). After
-//! any other failure it may have been applied, in whole or in part: the caller reads, and plans again.
+//! A bulk call is sent again only if Permit has certainly not applied it (429, with a patient handle).
+//! After any other failure, Permit may have applied all or part of it: the caller reads, and plans again.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -15,46 +15,43 @@ use crate::domain::grant::{Grant, Key};
 use crate::domain::identity::UserKey;
 use crate::domain::plan::{NewUser, UserWrite};
 
-/// The most users in one bulk call.
 pub const MAX_BULK_USERS: usize = 3000;
 
-/// The most role assignments in one bulk call.
 pub const MAX_BULK_ASSIGNMENTS: usize = 2000;
 
-/// The most tenants in one bulk call.
 pub const MAX_BULK_TENANTS: usize = 2000;
 
 impl Permit {
-    /// Makes users, with role assignments that Permit may or may not honour here: read back to know.
+    /// Creates users with role assignments. Permit may or may not apply the assignments here, so read
+    /// them back.
     pub async fn bulk_create(&self, users: &[NewUser]) -> Result<(), Error> {
         let operations = users.iter().map(UserCreate::with_roles).collect();
         self.bulk(Method::POST, "users", MAX_BULK_USERS, users.len(), &Operations { operations }).await
     }
 
-    /// Replaces users, with the whole of their attributes; role assignments stay as they are.
+    /// Replaces users and all their attributes. Role assignments stay as they are.
     pub async fn bulk_replace(&self, users: &[UserWrite]) -> Result<(), Error> {
         let operations = users.iter().map(UserCreate::without_roles).collect();
         self.bulk(Method::PUT, "users", MAX_BULK_USERS, users.len(), &Operations { operations }).await
     }
 
-    /// Deletes users. Whether one that is not there fails the call, Permit's documents leave open.
+    /// Deletes users. Permit does not document whether a missing user fails the call.
     pub async fn bulk_delete(&self, keys: &[UserKey]) -> Result<(), Error> {
         self.bulk(Method::DELETE, "users", MAX_BULK_USERS, keys.len(), &json!({ "idents": keys })).await
     }
 
-    /// Makes tenants. Whether one that stands fails the call, Permit's documents leave open.
+    /// Creates tenants. Permit does not document whether an existing tenant fails the call.
     pub async fn bulk_create_tenants(&self, keys: &[Key]) -> Result<(), Error> {
         let operations = keys.iter().map(tenant).collect();
         self.bulk(Method::POST, "tenants", MAX_BULK_TENANTS, keys.len(), &Operations { operations }).await
     }
 
-    /// Assigns roles. Whether one that is assigned already fails the call, Permit's documents leave open.
+    /// Assigns roles. Permit does not document whether an existing assignment fails the call.
     pub async fn bulk_assign(&self, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
         self.bulk_assignments(Method::POST, assignments).await
     }
 
-    /// Takes role assignments back. Whether one that is not there fails the call, Permit's documents leave
-    /// open.
+    /// Revokes role assignments. Permit does not document whether a missing one fails the call.
     pub async fn bulk_unassign(&self, assignments: &[(UserKey, Grant)]) -> Result<(), Error> {
         self.bulk_assignments(Method::DELETE, assignments).await
     }

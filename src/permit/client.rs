@@ -1,4 +1,4 @@
-//! The handle, and one request on its way: key, pace, attempt, answer, again.
+//! The handle, and one request from start to end: key, pace, attempt, answer, retry.
 
 mod settings;
 
@@ -33,7 +33,7 @@ pub struct Permit {
     pub(super) deadline: Option<Instant>,
     pub(super) pacer: Option<Arc<Pacer>>,
     pub(super) instances: bool,
-    /// A turn that was waited for beforehand.
+    /// A turn that was waited for before the request.
     paid: Option<Arc<Paid>>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) scope: OnceCell<Scope>,
     key: Arc<dyn ApiKey>,
     first_key: OnceLock<SecretString>,
-    /// One pacer a share, so that handles made apart still keep to one pace.
+    /// One pacer for each share, so that all handles with a share keep to one pace.
     pacers: Mutex<Vec<(f64, Arc<Pacer>)>>,
     counters: Counters,
     clock: Clock,
@@ -71,7 +71,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// The longest that Permit is waited for to show what a bulk call wrote.
+/// How long to wait for Permit to show what a bulk call wrote.
 pub const LATE: Duration = Duration::from_secs(90);
 
 /// The pauses between readings of what may be late, [`LATE`] in all.
@@ -92,13 +92,13 @@ pub(super) struct Call {
     pub(super) request: Request,
     pub(super) bulk: bool,
     pub(super) repeat: Repeat,
-    /// Whether a PDP is asked.
+    /// Whether the request goes to a PDP.
     pub(super) by_pdp: bool,
-    /// Whether a 401 means that the key is refused, and not only that it may not do this.
+    /// Whether a 401 means a refused key, and not only a missing permission.
     pub(super) renews_key: bool,
-    /// Its last answer was an error with one of Permit's codes.
+    /// Whether its last answer was an error with one of Permit's codes.
     pub(super) has_code: AtomicBool,
-    /// When its last attempt was sent, its turn waited for.
+    /// When its last attempt was sent, after waiting for its turn.
     pub(super) sent: Mutex<Option<Instant>>,
 }
 
@@ -117,15 +117,14 @@ impl Call {
         }
     }
 
-    /// When its last attempt was sent, its turn waited for.
+    /// When its last attempt was sent, after waiting for its turn.
     pub(super) fn sent(&self) -> Instant {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.unwrap_or_else(Instant::now)
     }
 
-    /// With `body` as JSON.
     pub(super) fn json(mut self, body: &impl Serialize) -> Self {
-        // The bodies are this crate's own: maps with text keys, which always serialise.
+        // Cannot fail: the bodies are this crate's own, maps with text keys.
         let body = serde_json::to_vec(body).unwrap_or_default();
         *self.request.body_mut() = Some(body.into());
         self.request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -139,12 +138,12 @@ impl Call {
 }
 
 impl Permit {
-    /// A handle without a deadline that waits for nothing. Sends no request.
+    /// A handle without a deadline that never waits for the limits. Sends no request.
     pub fn new(settings: Settings, key: Arc<dyn ApiKey>) -> Result<Self, NoClient> {
         let http = tls::client(Peer::Other)?
             .connect_timeout(settings.timeout.min(Duration::from_secs(2)))
-            // Shorter than the minute after which a load balancer drops a connection: a frozen function would
-            // wake up with a dead one, and lose its first write on it.
+            // Shorter than the minute after which a load balancer drops a connection. Otherwise a frozen
+            // function would wake up with a dead connection, and lose its first write on it.
             .pool_idle_timeout(Duration::from_secs(45))
             .gzip(true)
             .build()?;
@@ -164,28 +163,28 @@ impl Permit {
         Ok(Self { shared: Arc::new(shared), deadline: None, pacer: None, instances: false, paid: None })
     }
 
-    /// A handle of which every operation ends by `deadline`: retries, pauses and the read of the key
-    /// included.
+    /// A handle whose operations all end by `deadline`, including retries, pauses and the read of the
+    /// key.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self.clone() }
     }
 
-    /// The same, by `deadline` where this handle has none that is earlier.
+    /// A handle that ends by `deadline`, or by this handle's own deadline if that is earlier.
     #[must_use]
     pub fn not_after(&self, deadline: Instant) -> Self {
         self.until(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)))
     }
 
-    /// Whether this handle goes on after `instant`.
+    /// Whether this handle's deadline is after `instant`.
     pub fn outlasts(&self, instant: Instant) -> bool {
         self.deadline.is_none_or(|deadline| deadline > instant)
     }
 
-    /// Waits until such a request may be sent. The first one of the returned handle, and of its clones, waits
-    /// no more.
+    /// Waits until such a request may be sent. The first such request of the returned handle, and of its
+    /// clones, does not wait again.
     ///
-    /// What rests on a fresh read waits first, and then reads.
+    /// If a request depends on a fresh read, wait first, and then read.
     pub async fn turn(&self, turn: Turn) -> Result<Self, Error> {
         let Some(pacer) = &self.pacer else { return Ok(self.clone()) };
         pacer.pass(turn.class(), self.deadline).await?;
@@ -193,14 +192,14 @@ impl Permit {
         Ok(Self { paid: Some(Arc::new(paid)), ..self.clone() })
     }
 
-    /// About how many reads may be sent within `time`, where nobody else sends any.
+    /// About how many reads may be sent within `time`, if nothing else is sent.
     pub fn reads_within(&self, time: Duration) -> usize {
         self.pacer.as_ref().map_or(usize::MAX, |pacer| pacer.all_within(time))
     }
 
     /// A handle that keeps to `share` of the limits, waits for its turn, and waits out a 429.
     ///
-    /// `share` is between 0 and 1. Without this (sign-in) nothing waits, and a 429 comes back at once.
+    /// `share` is between 0 and 1. Other handles (sign-ins) do not wait, and get a 429 back at once.
     #[must_use]
     pub fn patient(&self, share: f64) -> Self {
         let mut pacers = self.shared.pacers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,19 +212,20 @@ impl Permit {
         Self { pacer: Some(pacer), ..self.clone() }
     }
 
-    /// A handle that reads a user's roles on resource instances too, which is a request more.
+    /// A handle that also reads a user's roles on resource instances, if `sees` is true. This takes one
+    /// more request.
     #[must_use]
     pub fn seeing_instances(&self, sees: bool) -> Self {
         Self { instances: sees, ..self.clone() }
     }
 
-    /// Whether a read may not show yet what a bulk call wrote: Permit shows it up to a minute late.
+    /// Whether a read may miss what a bulk call wrote. Permit shows it up to a minute late.
     pub fn may_be_late(&self) -> bool {
         let latest = *self.shared.latest_bulk.lock().unwrap_or_else(PoisonError::into_inner);
         latest.is_some_and(|latest| latest.elapsed() < LATE)
     }
 
-    /// Waits. A pause that would outlast the handle's deadline is not begun.
+    /// Waits. Fails at once if the pause would outlast the handle's deadline.
     pub async fn pause(&self, pause: Duration) -> Result<(), Error> {
         if !self.outlasts(Instant::now() + pause) {
             return Err(Error::DeadlineExceeded);
@@ -239,18 +239,18 @@ impl Permit {
         self.pacer.as_ref()?.waits()
     }
 
-    /// How far this machine's clock is ahead of Permit's, less than zero where it is behind; zero where the
-    /// two are the same, or Permit has not answered yet.
+    /// How far this machine's clock is ahead of Permit's. Negative if it is behind. Zero if the two are
+    /// the same, or Permit has not answered yet.
     pub fn ahead(&self) -> SignedDuration {
         self.shared.clock.ahead()
     }
 
-    /// What this machine's clock calls `here`, by Permit's.
+    /// The time `here` of this machine's clock, by Permit's clock.
     pub fn time_of(&self, here: Timestamp) -> Timestamp {
         here.checked_sub(self.ahead()).unwrap_or(here)
     }
 
-    /// A time that is later lies in the future, whatever this machine's clock says.
+    /// A later time lies in the future, whatever this machine's clock says.
     pub(super) fn latest(&self) -> Timestamp {
         let now = self.time_of(Timestamp::now());
         now.checked_add(SAME).unwrap_or(now)
@@ -268,14 +268,14 @@ impl Permit {
         self.send(&Call::new(Method::GET, url, Repeat::Always)).await
     }
 
-    /// Sends a call until it is answered or cannot be: the body of the 2xx.
+    /// Sends a call, with retries, and returns the body of the 2xx.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
         // On the heap: many callers wait side by side, each within several others.
         Box::pin(patience.retry(call.repeat, || self.with_key(call))).await
     }
 
-    /// Sends it once, or twice where the key was refused and there is another.
+    /// Sends the call once, or twice if the key was refused and there is another.
     async fn with_key(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let key = self.in_time(self.shared.key.current()).await??;
         self.shared.first_key.get_or_init(|| key.clone());
@@ -328,12 +328,12 @@ impl Permit {
         *request.timeout_mut() = Some(timeout.min(left));
         let bearer = format!("Bearer {}", key.expose_secret().trim());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| ApiKeyError::Invalid {
-            reason: "it has characters that no API key has: store the key alone".to_owned(),
+            reason: "it contains characters that an API key cannot have: store only the key".to_owned(),
         })?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
         if !request.url().query_pairs().any(|(name, _)| name == "per_page") {
-            // One thing is a few hundred bytes: to unpack it costs a sign-in more than it saves.
+            // One object is a few hundred bytes. Unpacking it costs a sign-in more time than it saves.
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
 
@@ -369,13 +369,13 @@ impl Permit {
         }
     }
 
-    /// The API key that the first request was sent with; `None`: there was none yet. What is derived from it
-    /// stays the same under a warm function while the key is rotated.
+    /// The API key of the first request. `None` before that request. It stays the same in a warm function
+    /// while the key is rotated, and so does what is derived from it.
     pub fn first_key(&self) -> Option<&SecretString> {
         self.shared.first_key.get()
     }
 
-    /// The key, as a PDP needs it too.
+    /// The current key, which requests to a PDP need too.
     pub(super) async fn key(&self) -> Result<SecretString, Error> {
         Ok(self.in_time(self.shared.key.current()).await??)
     }

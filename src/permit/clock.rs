@@ -1,25 +1,26 @@
-//! Permit's clock, as its answers tell it.
+//! Permit's clock, as its answers show it.
 //!
-//! The time of evidence is compared across machines. One whose clock is ahead would have its word count as
-//! newer than everybody's after it; to one whose clock is behind, everybody's would lie in the future. Permit
-//! is what all of them ask: so its clock counts.
+//! The time of evidence is compared across machines. If one machine's clock were ahead, its evidence
+//! would count as newer than all later evidence. If its clock were behind, all other evidence would lie
+//! in its future. All machines ask Permit, so Permit's clock counts.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap};
 
-/// Answers take a while, and `Date` has whole seconds: so far apart, two clocks count as one.
+/// Two clocks that differ by no more than this count as the same, because answers take a while and `Date`
+/// has whole seconds.
 pub(super) const SAME: SignedDuration = SignedDuration::from_secs(10);
 
-/// How far this machine's clock is ahead of Permit's; less than zero where it is behind.
+/// How far this machine's clock is ahead of Permit's. Negative if it is behind.
 #[derive(Default)]
 pub(super) struct Clock {
     millis: AtomicI64,
 }
 
 impl Clock {
-    /// Takes in an answer that came at `now`.
+    /// Reads the clock from an answer that arrived at `now`.
     pub(super) fn note(&self, headers: &HeaderMap, now: Timestamp) {
         let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let Some(date) = date.and_then(|date| Timestamp::try_from(date).ok()) else { return };
@@ -28,7 +29,7 @@ impl Clock {
         self.millis.store(i64::try_from(ahead.as_millis()).unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// Zero where the two are the same, or Permit has not answered yet.
+    /// Zero if the two clocks are the same, or Permit has not answered yet.
     pub(super) fn ahead(&self) -> SignedDuration {
         SignedDuration::from_millis(self.millis.load(Ordering::Relaxed))
     }
@@ -62,8 +63,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a machine's clock says, what it takes for Permit's time is that, but for what counts as
-        /// one time.
+        /// Whatever a machine's clock says, it computes Permit's time to within the tolerance `SAME`.
         #[test]
         fn everybody_has_permits_time(permit in 1_700_000_000_i64..2_000_000_000, ahead in -100_000_000_i64..100_000_000) {
             let time = |second| Timestamp::from_second(second).unwrap();

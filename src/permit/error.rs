@@ -1,12 +1,12 @@
-//! Every way in which a request to Permit can end, but for the good one.
+//! Every way in which a request to Permit can fail.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::key::ApiKeyError;
 
-/// Why a request did not do what it was for. Holds no personal data: of Permit's messages, which may quote an
-/// e-mail address, only codes, names of fields, and keys of roles and tenants are kept.
+/// Why a request failed. Holds no personal data: Permit's messages may quote an e-mail address, so only
+/// codes, names of fields, and keys of roles and tenants are kept.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Error {
     /// 401, also with a renewed key.
@@ -14,33 +14,27 @@ pub enum Error {
     Unauthorized,
     /// 403.
     #[error("the API key may not do this: give it access to the environment")]
-    Forbidden {
-        /// Permit's code.
-        code: Option<ErrorCode>,
-    },
+    Forbidden { code: Option<ErrorCode> },
     /// 404.
-    #[error("Permit does not have the user, role, tenant, resource instance or role assignment")]
+    #[error("not found in Permit: the user, role, tenant, resource instance or role assignment")]
     NotFound,
-    /// 409: something with the same key, or the same e-mail, stands already.
-    #[error("Permit has another entity like it{}", in_brackets(code.as_ref()))]
+    /// 409: an object with the same key, or the same e-mail, exists already.
+    #[error("Permit already has an object with the same key or e-mail{}", in_brackets(code.as_ref()))]
     Conflict {
-        /// Permit's code.
         code: Option<ErrorCode>,
-        /// The message speaks of an e-mail.
+        /// Whether the message is about an e-mail.
         about_email: bool,
     },
     /// 429. Nothing was applied.
     #[error("Permit's rate limit is used up")]
     RateLimited {
-        /// How long to wait, where Permit said so.
+        /// How long to wait, if Permit says so.
         retry_after: Option<Duration>,
     },
-    /// Another 4xx: Permit does not take the request as it is.
-    #[error("Permit does not take the request: status {status}{}{}", in_brackets(code.as_ref()), listed(fields))]
+    /// Another 4xx: Permit refuses the request.
+    #[error("Permit refused the request: status {status}{}{}", in_brackets(code.as_ref()), listed(fields))]
     Rejected {
-        /// The HTTP status.
         status: u16,
-        /// Permit's code.
         code: Option<ErrorCode>,
         /// The `loc`s of a 422, such as `body.operations.17.email`.
         fields: Vec<String>,
@@ -48,22 +42,22 @@ pub enum Error {
     /// 5xx, a proxy's page, a refused connection, a failed TLS handshake.
     #[error("Permit cannot be reached or does not work ({})", status.map_or("no connection".to_owned(), |status| format!("status {status}")))]
     Unavailable {
-        /// The HTTP status; `None`: there was no connection.
+        /// The HTTP status. `None` if there was no connection.
         status: Option<u16>,
-        /// Whether the request may have been applied all the same.
+        /// Whether the request may have been applied.
         may_be_applied: bool,
     },
-    /// The connection broke, or the time of one attempt ran out, after the request was sent. It may have been
+    /// The connection broke, or the attempt timed out, after the request was sent. It may have been
     /// applied.
-    #[error("the answer was lost: the request may have been applied")]
+    #[error("the connection to Permit broke or timed out: the request may have been applied")]
     Lost,
-    /// 2xx, and the body is not what the contract says. The request may have been applied.
-    #[error("Permit's answer is not what its contract says: check PERMIT_API_URL")]
+    /// 2xx, but the body does not match the contract. The request may have been applied.
+    #[error("Permit's answer has an unexpected form: check PERMIT_API_URL")]
     Garbled,
-    /// 404, and not Permit's: nothing at this address knows the path.
+    /// A 404 that is not Permit's: nothing at this address knows the path.
     #[error("nothing at this address knows the request's path: check PERMIT_API_URL and PERMIT_PDP_URL")]
     NoSuchPath,
-    /// Permit's answer is about a user, and has something in a form that the contract does not know.
+    /// Part of Permit's answer about a user does not match the contract.
     #[error(
         "Permit's answer about this user is not what its contract says: look at the user's roles and tenants in Permit"
     )]
@@ -77,12 +71,10 @@ pub enum Error {
     Redirected,
     /// The deadline of [`until`](super::Permit::until) has passed, or waiting for the limits would pass it. A
     /// write that was under way may have been applied.
-    #[error("the time for it has run out")]
+    #[error("there was not enough time left for the request to Permit")]
     DeadlineExceeded,
-    /// There is no API key to send.
     #[error(transparent)]
     Key(#[from] ApiKeyError),
-    /// The key is not of one environment, and no environment is set.
     #[error(
         "the API key belongs to a whole {level}: set PERMIT_PROJECT and PERMIT_ENVIRONMENT, or use the key of one environment"
     )]
@@ -93,7 +85,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request, sent later, may do better: the service is at fault, not the request.
+    /// Whether the same request may succeed later: the service is at fault, not the request.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -106,13 +98,13 @@ impl Error {
         )
     }
 
-    /// Whether a record is at fault, and Permit works: it refuses what is in the request, or cannot show the
+    /// Whether one record is at fault, while Permit works: Permit refuses the request, or cannot show the
     /// user.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::NotFound | Self::Unreadable | Self::Conflict { .. } | Self::Rejected { .. })
     }
 
-    /// Whether it is about the e-mail: a 422 that names the field, a 409 that speaks of it.
+    /// Whether the error is about the e-mail: a 422 that names the field, or a 409 that mentions it.
     pub fn names_email(&self) -> bool {
         match self {
             Self::Conflict { about_email, .. } => *about_email,
@@ -123,7 +115,7 @@ impl Error {
         }
     }
 
-    /// A stable code for reports and metrics: Permit's own where it gave one.
+    /// A stable code for reports and metrics. It is Permit's own code, if Permit gave one.
     pub fn code(&self) -> &str {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",
@@ -150,7 +142,7 @@ fn in_brackets(code: Option<&ErrorCode>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
-/// Fields that a message names.
+/// How many fields a message names.
 const NAMED: usize = 20;
 
 fn listed(fields: &[String]) -> String {
@@ -173,7 +165,6 @@ impl ErrorCode {
         (!text.is_empty() && text.len() <= 64 && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
-    /// The code as Permit spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -17,14 +17,13 @@ use crate::domain::identity::UserKey;
 /// The most role assignments on a page.
 const ASSIGNMENTS_PER_PAGE: usize = 1000;
 
-/// Whether Permit has a resource instance.
+/// Whether a resource instance exists in Permit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Existence {
-    /// In this tenant.
+    /// It exists, in this tenant.
     In(Key),
-    /// It has none.
     Missing,
-    /// Permit does not say: an assignment will tell.
+    /// Permit does not say. An assignment will show it.
     Untold,
 }
 
@@ -34,7 +33,6 @@ struct InstanceRead {
 }
 
 impl Permit {
-    /// The roles on resource instances that this user has.
     pub(super) async fn instance_roles_of(&self, key: &UserKey) -> Result<BTreeSet<Grant>, Error> {
         let mut url = self.facts(&["role_assignments"]).await?;
         url.query_pairs_mut().append_pair("user", key.as_str());
@@ -56,13 +54,13 @@ impl Permit {
         let mut before = Vec::new();
         for page in 1_u32.. {
             let body = match self.get(paged(url.clone(), page, ASSIGNMENTS_PER_PAGE)).await {
-                // The user, or the resource, is not there: nobody has a role on it.
+                // The user, or the resource, does not exist: nobody has a role on it.
                 Err(Error::NotFound) => break,
                 body => body?,
             };
             let Page { rows, total: _ } = Page::read(&body)?;
             for row in &rows {
-                // A row that this project cannot have made is none of ours.
+                // Skips a row that this project cannot have made.
                 let made = read::<RoleAssignmentRead>(row.get().as_bytes()).ok();
                 if let Some((key, grant)) = made.and_then(RoleAssignmentRead::into_grant)
                     && grant.instance.is_some()
@@ -70,8 +68,8 @@ impl Permit {
                     roles.entry(key).or_default().insert(grant);
                 }
             }
-            // By user the page may hold roles in tenants alone: only its length tells whether there are more.
-            // A list that is the same on every page ends.
+            // A page for one user may hold only roles in tenants, so only its length shows whether there
+            // are more pages. A page that repeats the one before also ends the list.
             if rows.len() < ASSIGNMENTS_PER_PAGE || body == before {
                 break;
             }
@@ -80,7 +78,6 @@ impl Permit {
         Ok(roles)
     }
 
-    /// Whether Permit has this resource instance.
     pub async fn instance(&self, instance: &Instance) -> Result<Existence, Error> {
         let url = self.facts(&["resource_instances", &instance.to_string()]).await?;
         match self.get(url).await {
@@ -94,7 +91,7 @@ impl Permit {
         }
     }
 
-    /// Makes a resource instance; that it stands already is fine.
+    /// Creates a resource instance. It is fine if it exists already.
     pub async fn create_instance(&self, tenant: &Key, instance: &Instance) -> Result<(), Error> {
         let Instance { resource, key } = instance;
         let body = json!({ "key": key.as_str(), "resource": resource.as_str(), "tenant": tenant.as_str() });
@@ -102,7 +99,7 @@ impl Permit {
         made(self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&body)).await)
     }
 
-    /// The roles that a resource has; `None`: Permit does not say.
+    /// A resource's roles. `None` if Permit does not say.
     pub async fn resource_roles(&self, resource: &Key) -> Result<Option<Roles>, Error> {
         let url = self.schema(&["resources", resource.as_str(), "roles"]).await?;
         match self.listed(url, false).await {

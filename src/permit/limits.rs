@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-/// How many requests Permit takes, in all and of each kind, a minute.
+/// How many requests Permit accepts in a minute, in all and of each kind.
 ///
-/// Written `all=1000,write=300,delete=60,bulk=10`; what is left out is as documented. Bulk calls are
-/// documented as 100 in 10 minutes, so `bulk` is the tenth part of what 10 minutes allow.
+/// Written as `all=1000,write=300,delete=60,bulk=10`. A limit that is left out has its documented value.
+/// Permit documents 100 bulk calls in 10 minutes, so `bulk` is a tenth of what 10 minutes allow.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limits {
     pub(super) all: u32,
@@ -16,20 +16,20 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The documented ones.
+    /// The documented limits.
     fn default() -> Self {
         Self { all: 1000, write: 300, delete: 60, bulk: 10, speed: 1.0 }
     }
 }
 
 impl Limits {
-    /// All requests, and those that write, delete or are bulk calls, a minute.
+    /// The limits a minute: all requests, writes, deletes and bulk calls.
     pub fn per_minute(&self) -> [(&'static str, u32); 4] {
         let Self { all, write, delete, bulk, speed: _ } = *self;
         [("all", all), ("write", write), ("delete", delete), ("bulk", bulk)]
     }
 
-    /// Those that are above the documented ones: each with its name, what it is and what is documented.
+    /// The limits above the documented ones: each with its name, its value and the documented value.
     pub fn above_documented(&self) -> Vec<(&'static str, u32, u32)> {
         let documented = Self::default().per_minute();
         let pairs = self.per_minute().into_iter().zip(documented);
@@ -46,21 +46,17 @@ impl Limits {
     }
 }
 
-/// The text is not a set of limits.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidLimits {
-    /// No `NAME=NUMBER`.
     #[error(
         "`{0}` is not a valid limit: write NAME=REQUESTS A MINUTE, as in all=1000,write=300,delete=60,bulk=10"
     )]
     NotLimit(String),
-    /// Not one of the four.
     #[error("there is no limit `{0}`: the limits are all, write, delete and bulk")]
     UnknownName(String),
-    /// Zero, negative, too large, or no whole number.
+    /// The number is zero, negative, too large or not whole.
     #[error("the limit `{0}` must be a whole number of requests a minute, 1 or more")]
     NotPositive(String),
-    /// One limit, two values.
     #[error("the limit `{0}` is given twice")]
     Twice(String),
 }

@@ -1,16 +1,16 @@
-//! Keeps requests below Permit's limits, so that none comes back refused.
+//! Keeps requests below Permit's limits, so that Permit refuses none.
 //!
-//! How Permit counts is not documented. The strictest way is a log: no more than N requests in any window of
-//! length W. Whatever keeps to that keeps to the others (fixed windows, a token bucket). A limiter that lets
-//! `burst` through at once and then one in each `period` lets `burst + ⌈W / period⌉ - 1` through in some
-//! window, and that must not pass N.
+//! Permit does not document how it counts. The strictest way is a log: no more than N requests in any
+//! window of length W. Requests that keep to that also keep to the other ways (fixed windows, a token
+//! bucket). A limiter that lets `burst` through at once and then one in each `period` lets `burst + ⌈W /
+//! period⌉ - 1` through in some window. That must not exceed N.
 //!
-//! A request falls under several limits and takes its turn at each, the narrowest first. It holds its turn
-//! until it has passed all: one request at most has passed one limit and waits at the next, so nothing
-//! gathers in between.
+//! A request falls under several limits. It takes its turn at each, the narrowest first, and holds its
+//! turns until it has passed all limits. So at most one request has passed a limit and waits at the next,
+//! and requests do not pile up in between.
 //!
-//! Where Permit refuses a request all the same, somebody else uses the limits too: its narrowest limit then
-//! lets nothing through for as long as Permit says, and goes at half the pace for a window.
+//! If Permit still refuses a request, something else uses the limits too. The request's narrowest limit
+//! then lets nothing through for as long as Permit says, and goes at half the pace for a window.
 
 mod brake;
 
@@ -31,7 +31,7 @@ use super::error::Error;
 use super::limits::Limits;
 use super::retry::in_time;
 
-/// What a request is, to the limits.
+/// The kind of a request, as the limits see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Class {
     pub(super) bulk: bool,
@@ -50,12 +50,11 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// Keeps to `share` of `limits`.
     pub(super) fn new(limits: Limits, share: f64) -> Self {
         let Limits { all, write, delete, bulk, speed } = limits;
         let minute = Duration::from_mins(1).div_f64(speed);
         let gate = |name, limit: u32| Gate::new(name, f64::from(limit) * share, minute);
-        // The limit of bulk calls is counted in windows of 10 minutes.
+        // Bulk calls are counted in windows of 10 minutes.
         let bulk = Gate::new("bulk calls", f64::from(bulk) * 10.0 * share, minute * 10);
         let rate = f64::from(all) * share / minute.as_secs_f64();
         Self {
@@ -88,7 +87,7 @@ impl Pacer {
     /// Waits until a request of this class may be sent.
     ///
     /// # Errors
-    /// [`Error::DeadlineExceeded`], at once, where the wait would pass the deadline.
+    /// [`Error::DeadlineExceeded`], at once, if the wait would pass the deadline.
     pub(super) async fn pass(&self, class: Class, deadline: Option<Instant>) -> Result<(), Error> {
         let mut turns = Vec::with_capacity(4);
         for gate in self.gates(class) {
@@ -105,9 +104,9 @@ impl Pacer {
         waiting.find_map(|(name, until)| Some((name, until?)))
     }
 
-    /// Lets no request through the narrowest limit of this class for `pause`, and then fewer: Permit has
-    /// refused one. Which limit was used up it does not say; if it was a wider one, the next refusal is under
-    /// that.
+    /// Handles a refusal by Permit. The narrowest limit of this class lets nothing through for `pause`,
+    /// and then less than before. Permit does not say which limit was used up. If it was a wider one, the
+    /// next refusal falls under that one.
     pub(super) fn refused(&self, class: Class, pause: Duration) {
         if let Some(gate) = self.gates(class).next() {
             gate.brake.lock().unwrap_or_else(PoisonError::into_inner).refused(pause);
@@ -115,11 +114,12 @@ impl Pacer {
     }
 }
 
-/// One limit. Who waits holds the turn, and the others queue behind in the order in which they came.
+/// One limit. The request that waits holds the turn, and the others queue behind it in their order of
+/// arrival.
 struct Gate {
     /// What it counts.
     name: &'static str,
-    /// Until when the next request waits.
+    /// When the wait of the next request ends.
     until: Mutex<Option<Instant>>,
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     turn: tokio::sync::Mutex<()>,
@@ -153,7 +153,7 @@ impl Gate {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    /// How long to wait before asking again; `None`: the request may pass, and has been counted.
+    /// How long to wait before asking again. `None` if the request may pass; it is then counted.
     fn wait(&self) -> Option<Duration> {
         let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
         let pause = brake.holds_until().saturating_duration_since(Instant::now());
@@ -170,8 +170,8 @@ impl Gate {
     }
 }
 
-/// A burst of 4% of the limit, and a rate with which burst and rate together stay 1% below the limit: room
-/// for requests that reach Permit closer together than they were sent.
+/// A burst of 4% of the limit, and a rate that keeps burst and rate together 1% below the limit. That
+/// leaves room for requests that reach Permit closer together than they were sent.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

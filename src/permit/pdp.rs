@@ -1,10 +1,10 @@
 //! The writes of a sign-in through a PDP, which answers when its own permission checks see them.
 //!
-//! Roles are taken back through it too, so that the first check after a demotion knows. What the PDP cannot
-//! do in time, the API does: a PDP that is away, is not up to it (5xx, 404 without the API's code) or has not
-//! seen the write in time (424) is left alone for a while, and the request goes to the API. The write may
-//! stand by then. That is harmless: each of them can be repeated, and a user made twice is a conflict, after
-//! which the caller reads.
+//! Revocations go through it too, so that the first check after a demotion knows. If the PDP cannot do a
+//! write in time, the API does it. This is so if the PDP cannot be reached, cannot do the write (5xx, 404
+//! without the API's code) or has not seen it in time (424). The PDP is then left alone for a while. The
+//! write may have been applied by then. That is harmless: each write can be repeated, and creating a user
+//! twice is a conflict, after which the caller reads.
 
 pub(super) mod state;
 
@@ -31,14 +31,15 @@ use crate::domain::plan::NewUser;
 /// The longest that a PDP is asked to wait, in seconds.
 const LONGEST_WAIT: u64 = 3;
 
-/// What an answer may take beyond the wait itself.
+/// How long an answer may take, beyond the wait itself.
 const ROUND_TRIP: Duration = Duration::from_millis(400);
 
 impl Permit {
-    /// Makes the user through the PDP, and then assigns its roles one by one, since a PDP does not wait for
-    /// role assignments inside a user. `None`: there is no PDP to use, and the API is to do all of it.
+    /// Creates the user through the PDP, and then assigns its roles one by one, since a PDP does not wait
+    /// for role assignments inside a user. `None` if there is no PDP to use, and the API must do all of
+    /// it.
     ///
-    /// The answer of the user's write decides whether the roles follow: where the user stood already, its
+    /// The answer to the user's write decides whether the roles follow. If the user existed already, its
     /// ledger does not name them, and the caller must plan again first.
     pub(super) async fn create_user_through_pdp(&self, user: &NewUser) -> Result<Option<Facts>, Error> {
         let NewUser { user, grants } = user;
@@ -72,7 +73,7 @@ impl Permit {
         }
     }
 
-    /// The answer of the PDP; `None` where the API is to be asked.
+    /// The PDP's answer. `None` if the API must be asked.
     async fn through_pdp(
         &self,
         method: Method,
@@ -98,7 +99,7 @@ impl Permit {
         match self.exchange(&call, &key, Duration::from_secs(wait) + ROUND_TRIP).await {
             Ok(answer) => Some(Ok(answer)),
             Err(error) if is_passed_on(&error) => Some(Err(error)),
-            // Permit itself does not work: the PDP is well, and the API may do better when it is asked again.
+            // Permit itself failed. The PDP works, and asking the API again may help.
             Err(_) if call.has_code.load(Ordering::Relaxed) => None,
             Err(error) => {
                 tracing::warn!(
@@ -112,7 +113,7 @@ impl Permit {
     }
 }
 
-/// What a PDP says that a user may do, and where. Names of roles are in it since PDP 0.8.
+/// What a user may do in one place, as a PDP says. It has the names of roles since PDP 0.8.
 #[derive(Deserialize)]
 struct Place {
     roles: Option<Vec<String>>,
@@ -121,13 +122,13 @@ struct Place {
 /// What a PDP knows of a user's roles.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AtPdp {
-    /// By `__tenant:TENANT` or `RESOURCE:INSTANCE`; `None`: the PDP does not name roles there.
+    /// By `__tenant:TENANT` or `RESOURCE:INSTANCE`. `None` if the PDP does not name roles there.
     places: BTreeMap<String, Option<BTreeSet<String>>>,
 }
 
 impl AtPdp {
     fn read(body: &[u8]) -> Result<Self, Error> {
-        // As the policy engine says it, where a PDP passes that on: Permit's SDKs take both.
+        // The form of the policy engine, which a PDP may pass on. Permit's SDKs accept both forms.
         let answer: Value = read(body)?;
         let places = answer.pointer("/result/permissions").unwrap_or(&answer);
         let places = BTreeMap::<String, Place>::deserialize(places).map_err(|_| Error::Garbled)?;
@@ -135,7 +136,7 @@ impl AtPdp {
         Ok(Self { places: places.into_iter().map(|(place, at)| (place, roles(at))).collect() })
     }
 
-    /// Whether it knows of the role assignment; `None`: it does not tell.
+    /// Whether the PDP knows the role assignment. `None` if it does not say.
     pub fn knows(&self, grant: &Grant) -> Option<bool> {
         let place = match &grant.instance {
             None => format!("__tenant:{}", grant.tenant.as_str()),
@@ -149,13 +150,12 @@ impl AtPdp {
 }
 
 impl Permit {
-    /// Whether there is a PDP.
     pub fn has_pdp(&self) -> bool {
         self.shared.pdp.is_some()
     }
 
-    /// What the PDP knows of a user's roles; `None`: there is no PDP. To Permit this is a check, which makes
-    /// the user one of the month's active ones.
+    /// What the PDP knows about a user's roles. `None` if there is no PDP. For Permit this is a check,
+    /// which makes the user active in this month.
     pub async fn at_pdp(&self, key: &UserKey) -> Result<Option<AtPdp>, Error> {
         let Some(pdp) = &self.shared.pdp else { return Ok(None) };
         let secret = self.key().await?;
@@ -167,7 +167,7 @@ impl Permit {
     }
 }
 
-/// Whether this is what the API says of the request, passed on by the PDP as it came: it has the API's
+/// Whether the PDP passed on the API's own answer to the request. Such an error has the API's
 /// `error_code`, or names the fields at fault. A PDP's own refusals have neither.
 fn is_passed_on(error: &Error) -> bool {
     match error {

@@ -7,33 +7,33 @@ use tokio::time::Instant;
 
 use super::error::Error;
 
-/// What the caller of a request says of sending it twice.
+/// Whether a request may be sent twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Repeat {
-    /// It may have been applied, and then once is all: only what was certainly refused is sent again.
+    /// It may be applied only once: it is sent again only if it was certainly refused.
     Refused,
-    /// It can be sent any number of times with the same end: reads, PUT, DELETE of one thing.
+    /// It has the same result however often it is sent: reads, PUT, DELETE of one object.
     Always,
 }
 
-/// How long an operation goes on: until its deadline, and, where it is patient, through refusals for lack of
-/// budget.
+/// How long an operation goes on: until its deadline and, if it is patient, through refusals by the rate
+/// limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) deadline: Option<Instant>,
     pub(super) patient: bool,
 }
 
-/// The most that a request is sent again after errors other than 429.
+/// How often a request is sent again after errors other than 429.
 const RETRIES: u32 = 3;
 
-/// The most that a request is sent again after a 429: with the growing pauses below, a quarter of an hour,
-/// more than the longest of Permit's windows.
+/// How often a request is sent again after a 429. With the growing pauses below this takes a quarter of
+/// an hour, longer than the longest of Permit's windows.
 const THROTTLES: u32 = 24;
 
 impl Patience {
-    /// Does `operation` until it ends well, cannot, or has been tried enough. An error comes back at once
-    /// where the pause before the next try would pass the deadline.
+    /// Runs `operation` until it succeeds, cannot succeed, or has been tried enough. An error comes back
+    /// at once if the pause before the next try would pass the deadline.
     pub(super) async fn retry<T, F: Future<Output = Result<T, Error>>>(
         self,
         repeat: Repeat,

@@ -11,7 +11,7 @@ use super::retry::Repeat;
 use super::wire::{Listed, Page, Scope, made, read, tenant};
 use crate::domain::grant::Key;
 
-/// The most rows of users, roles or tenants that a page may have.
+/// The most users, roles or tenants on a page.
 pub(super) const PER_PAGE: usize = 100;
 
 /// Monthly active users of the organisation.
@@ -19,16 +19,15 @@ pub(super) const PER_PAGE: usize = 100;
 pub struct Usage {
     /// So far this month. Syncing a user does not make them active; a permission check does.
     pub mau: u64,
-    /// How many the subscription allows; `None`: Permit names no limit.
+    /// How many the subscription allows. `None` if Permit names no limit.
     pub limit: Option<u64>,
 }
 
 /// Roles of the environment, or of a resource.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Roles {
-    /// Their keys.
     pub keys: BTreeSet<Key>,
-    /// Those that permit nothing: what a PDP says of a user does not show them.
+    /// The keys of roles that permit nothing. A PDP's answer about a user does not show them.
     pub powerless: BTreeSet<Key>,
 }
 
@@ -62,11 +61,11 @@ pub(super) fn paged(mut url: Url, page: u32, rows: usize) -> Url {
 }
 
 impl Permit {
-    /// The environment that all operations are in: the one that is set, or else the key's, asked once for all
-    /// clones.
+    /// The environment of all operations: the one in the settings, or else the key's, which is asked once
+    /// for all clones.
     ///
     /// # Errors
-    /// [`Error::KeyScope`] where none is set and the key belongs to more than one environment.
+    /// [`Error::KeyScope`] if none is set and the key belongs to more than one environment.
     pub async fn environment(&self) -> Result<Environment, Error> {
         if let Some(environment) = &self.shared.settings.environment {
             return Ok(environment.clone());
@@ -118,15 +117,14 @@ impl Permit {
         Ok(Roles::of(&self.listed(self.schema(&["roles"]).await?, true).await?))
     }
 
-    /// The keys of all tenants.
     pub async fn tenants(&self) -> Result<BTreeSet<Key>, Error> {
         let rows = self.listed(self.facts(&["tenants"]).await?, true).await?;
         Ok(rows.iter().filter_map(|row| Key::new(&row.key)).collect())
     }
 
-    /// All pages of a list. A page that is not full is the last, unless the count, where it `counts`, says
-    /// otherwise. Also stops at a page with no new rows, so that it cannot loop. A row without a key is
-    /// passed over.
+    /// All pages of a list. A page that is not full is the last, unless the total count says otherwise;
+    /// `counts` asks for that count. A page with no new rows also ends the list, so that it cannot loop.
+    /// Rows without a key are skipped.
     pub(super) async fn listed(&self, url: Url, counts: bool) -> Result<Vec<Listed>, Error> {
         let (mut listed, mut keys, mut rows_read) = (Vec::new(), BTreeSet::new(), 0);
         for page in 1_u32.. {
@@ -151,13 +149,13 @@ impl Permit {
         Ok(listed)
     }
 
-    /// Makes a tenant; that it stands already is fine.
+    /// Creates a tenant. It is fine if it exists already.
     pub async fn create_tenant(&self, key: &Key) -> Result<(), Error> {
         let url = self.facts(&["tenants"]).await?;
         made(self.send(&Call::new(Method::POST, url, Repeat::Refused).json(&tenant(key))).await)
     }
 
-    /// The organisation's usage; `None` where the key may not read it.
+    /// The organisation's usage. `None` if the key may not read it.
     pub async fn usage(&self) -> Result<Option<Usage>, Error> {
         let organization = &self.scope().await?.organization;
         let url = self.shared.settings.api_url.below(["v2", "orgs", organization, "stats"]);

@@ -16,21 +16,20 @@ use crate::domain::plan::{NewUser, UserWrite};
 /// One page of the environment's users.
 #[derive(Debug)]
 pub struct UsersPage {
-    /// Its users.
     pub users: Vec<Facts>,
     /// How many users all pages have together, by Permit's count.
     pub total: u64,
-    /// Users with something in a form that the contract does not know.
+    /// Users with a part that does not match the contract.
     pub unreadable: Vec<UserKey>,
-    /// Rows of this page whose key this project cannot have given, or that have none.
+    /// How many rows of this page have no key, or a key that this project cannot have given.
     pub foreign: u32,
-    /// Rows of this page that match the prefix by something else than their key (Permit searches e-mails
-    /// too).
+    /// How many rows of this page match the prefix by something other than their key (Permit also
+    /// searches e-mails).
     pub others: u32,
 }
 
 impl UsersPage {
-    /// The most rows that a page has. One with fewer is the last.
+    /// The most rows on a page. A page with fewer is the last.
     pub const ROWS: usize = PER_PAGE;
 
     /// The rows that Permit sent.
@@ -43,14 +42,14 @@ impl UsersPage {
 }
 
 impl Permit {
-    /// The user with this key. Roles on resource instances are in it if this handle
-    /// [sees them](Permit::seeing_instances).
+    /// The user with this key, with its roles on resource instances if this handle [sees
+    /// them](Permit::seeing_instances).
     pub async fn user(&self, key: &UserKey) -> Result<Option<Facts>, Error> {
         Ok(self.user_since(key).await?.0)
     }
 
-    /// The user with this key, and a moment since which what is told has been so: when the first request was
-    /// sent.
+    /// The user with this key, and when the first request was sent. The answer is at least as new as
+    /// that.
     pub async fn user_since(&self, key: &UserKey) -> Result<(Option<Facts>, Instant), Error> {
         if !self.instances {
             return self.user_without_instances(key).await;
@@ -103,7 +102,7 @@ impl Permit {
         Ok(UsersPage { users, total, unreadable, foreign, others })
     }
 
-    /// The users who have this address: one, where Permit takes each address once.
+    /// The users with this address. There is at most one, if Permit accepts each address only once.
     pub async fn users_with_email(&self, email: &Email) -> Result<Vec<Facts>, Error> {
         let mut url = paged(self.facts(&["users"]).await?, 1, PER_PAGE);
         url.query_pairs_mut().append_pair("search", email.as_str());
@@ -115,20 +114,20 @@ impl Permit {
         Ok(users.map(|facts| facts.not_after(latest)).filter(has).collect())
     }
 
-    /// Takes a user's address away, and leaves everything else: what is not in the body stays.
+    /// Removes a user's address and leaves everything else: Permit keeps what is not in the body.
     pub async fn clear_email(&self, key: &UserKey) -> Result<(), Error> {
         let call = Call::new(Method::PATCH, self.facts(&["users", key.as_str()]).await?, Repeat::Always);
         acknowledged(&self.send(&call.json(&serde_json::json!({ "email": null }))).await?)
     }
 
-    /// Makes a user with its role assignments, and answers with the user as it stands.
+    /// Creates a user with its role assignments, and returns the user as Permit now has it.
     ///
-    /// Where the user stood already, Permit's documents allow two answers: [`Error::Conflict`], and the user
-    /// as it already was. So the caller holds the answer against what it sent.
+    /// If the user exists already, Permit's documents allow two answers: [`Error::Conflict`], or the
+    /// existing user. So the caller must compare the answer with what it sent.
     ///
     /// # Errors
-    /// After [`Error::Lost`], [`Error::Unavailable`] or [`Error::Garbled`] the user may stand: read, and plan
-    /// again.
+    /// After [`Error::Lost`], [`Error::Unavailable`] or [`Error::Garbled`] the user may exist: read, and
+    /// plan again.
     pub async fn create_user(&self, user: &NewUser) -> Result<Facts, Error> {
         if let Some(facts) = self.create_user_through_pdp(user).await? {
             return Ok(facts);
@@ -138,22 +137,21 @@ impl Permit {
         facts(&self.send(&call).await?)
     }
 
-    /// Replaces a user (makes it, where there is none), with the whole of its attributes; role assignments
-    /// stay as they are.
+    /// Replaces a user and all its attributes, or creates it. Role assignments stay as they are.
     pub async fn replace_user(&self, user: &UserWrite) -> Result<Facts, Error> {
         let body = UserCreate::without_roles(user);
         facts(&self.write(Method::PUT, &["users", user.key.as_str()], Repeat::Always, &body).await?)
     }
 
-    /// Deletes a user; that there is none is fine.
+    /// Deletes a user. It is fine if the user does not exist.
     pub async fn delete_user(&self, key: &UserKey) -> Result<(), Error> {
         let url = self.facts(&["users", key.as_str()]).await?;
         gone(self.send(&Call::new(Method::DELETE, url, Repeat::Always)).await)
     }
 }
 
-/// One user; [`Error::Unreadable`] where it is not in the contract's form, but for an error, or nothing:
-/// these tell of no user.
+/// Reads one user. [`Error::Unreadable`] if the body does not match the contract. An error's body, or an
+/// empty one, says nothing about a user, and is `Error::Garbled`.
 pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
     let facts = read::<UserRead>(body).ok().and_then(UserRead::into_facts);
     facts.ok_or_else(|| match read::<Map<String, Value>>(body) {
@@ -162,7 +160,7 @@ pub(super) fn facts(body: &[u8]) -> Result<Facts, Error> {
     })
 }
 
-/// The key of a user, if it is one that this project could have given.
+/// The key of a user, if this project could have given it.
 fn key(body: &[u8]) -> Option<UserKey> {
     UserKey::new(&read::<Keyed>(body).ok()?.key).ok()
 }

@@ -1,4 +1,5 @@
-//! The bodies of Permit's API. What is sent has no field that the contract lacks; what is read may have more.
+//! The bodies of Permit's API. Bodies that are sent have only fields of the contract; bodies that are
+//! read may have more.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,7 +26,7 @@ pub(super) struct UserCreate<'a> {
     role_assignments: Vec<UserRole<'a>>,
 }
 
-/// A name; `null` takes away the one that is there.
+/// A name. `null` removes the existing one.
 #[derive(Serialize)]
 #[serde(transparent)]
 struct Name<'a>(Option<&'a str>);
@@ -37,7 +38,7 @@ impl<'a> Name<'a> {
 }
 
 impl<'a> UserCreate<'a> {
-    /// The user with the whole of its attributes and no role assignments.
+    /// The user with all its attributes and no role assignments.
     pub(super) fn without_roles(user: &'a UserWrite) -> Self {
         let UserWrite { key, email, first_name, last_name, attributes: _, ledger: _, clears } = user;
         Self {
@@ -50,7 +51,6 @@ impl<'a> UserCreate<'a> {
         }
     }
 
-    /// The user and its role assignments.
     pub(super) fn with_roles(user: &'a NewUser) -> Self {
         let NewUser { user, grants } = user;
         Self { role_assignments: grants.iter().map(UserRole::new).collect(), ..Self::without_roles(user) }
@@ -88,7 +88,7 @@ impl<'a> RoleAssignment<'a> {
     }
 }
 
-/// `TenantCreate`; Permit requires a name, and the key is all that is known.
+/// `TenantCreate`. Permit requires a name, and only the key is known.
 pub(super) fn tenant(key: &Key) -> Value {
     json!({ "key": key.as_str(), "name": key.as_str() })
 }
@@ -99,7 +99,6 @@ pub(super) struct Operations<T> {
     pub(super) operations: Vec<T>,
 }
 
-/// `UserRead`.
 #[derive(Deserialize)]
 pub(super) struct UserRead {
     key: String,
@@ -134,7 +133,7 @@ struct InstanceRole {
 }
 
 impl RoleRead {
-    /// `None` where it is none that this project could have made.
+    /// `None` if this project cannot have made it.
     fn into_grant(self) -> Option<Grant> {
         let Self { role, tenant, resource_instance } = self;
         let grant = Grant::new(&tenant, &role)?;
@@ -146,7 +145,7 @@ impl RoleRead {
 }
 
 impl TenantRoles {
-    /// Those that this project could have made.
+    /// The grants that this project could have made.
     fn into_grants(self) -> impl Iterator<Item = Grant> {
         let Self { tenant, roles, resource_instance_roles } = self;
         let on_tenant = roles.into_iter().map(|role| (role, None));
@@ -161,8 +160,8 @@ impl TenantRoles {
 }
 
 impl UserRead {
-    /// `None` where the key is none that this project could have given. The roles are those of `roles` and of
-    /// `associated_tenants` together: either may be left out or empty beside the other.
+    /// `None` if this project cannot have given the key. The roles are those of `roles` and of
+    /// `associated_tenants` together, because Permit may leave out either, or send it empty.
     pub(super) fn into_facts(self) -> Option<Facts> {
         let Self { key, email, first_name, last_name, attributes, roles, associated_tenants, updated_at } =
             self;
@@ -175,7 +174,6 @@ impl UserRead {
     }
 }
 
-/// `RoleAssignmentRead`.
 #[derive(Deserialize)]
 pub(super) struct RoleAssignmentRead {
     user: String,
@@ -184,7 +182,7 @@ pub(super) struct RoleAssignmentRead {
 }
 
 impl RoleAssignmentRead {
-    /// `None` where it is none that this project could have made.
+    /// `None` if this project cannot have made it.
     pub(super) fn into_grant(self) -> Option<(UserKey, Grant)> {
         Some((UserKey::new(&self.user).ok()?, self.role.into_grant()?))
     }
@@ -205,7 +203,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Whether it is a role that permits nothing, by itself or by another. One that does not say is none.
+    /// Whether the role permits nothing, directly or through another role. False if Permit does not say.
     pub(super) fn permits_nothing(&self) -> bool {
         let is_empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
         self.permissions.as_ref().is_some_and(is_empty) && self.extends.as_ref().is_none_or(is_empty)
@@ -215,7 +213,7 @@ impl Listed {
 /// One page of a list, its rows not yet read.
 pub(super) struct Page<'a> {
     pub(super) rows: Vec<&'a RawValue>,
-    /// How many rows all pages have; `None`: the list came without a count.
+    /// How many rows are on all pages. `None` if the list has no count.
     pub(super) total: Option<u64>,
 }
 
@@ -247,13 +245,13 @@ pub(super) struct Scope {
     pub(super) environment: Option<String>,
 }
 
-/// A body that must be of this type.
+/// Reads a body that must be of this type.
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|_| Error::Garbled)
 }
 
-/// The body of a write whose answer tells nothing: empty or any JSON. A proxy's page is not a success, and
-/// neither is an error, whatever its status.
+/// Checks the answer to a write that returns nothing: it is empty or any JSON. A proxy's page is not a
+/// success. Neither is an error's body, whatever its status.
 pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
     if body.trim_ascii().is_empty() {
         return Ok(());

@@ -1,14 +1,16 @@
-//! The bulk sync: Permit made equal to a whole directory, and the proof that it is.
+//! The bulk sync: makes Permit match a whole directory, and proves that it does.
 //!
-//! It keeps no checkpoint. Stopped anywhere, the next run reads what is still different and goes on. Four
-//! owners work together, each with its own fields:
+//! It keeps no checkpoint. If a run is stopped anywhere, the next run reads what still differs and
+//! continues. Four parts work together, each with its own fields:
 //!
-//! - [`census`] knows: what Permit has, and what the run wants;
-//! - [`planner`] decides about each person that the directory names, [`departures`] about those it does not;
-//! - [`writer`] does: batches, on their way to Permit;
+//! - [`census`] knows what Permit has and what the run wants;
+//! - [`planner`] plans each person that the directory names, [`departures`] each person that it does not
+//!   name;
+//! - [`writer`] sends batches to Permit;
 //! - [`report`] counts ([`tally`]).
 //!
-//! [`Run`] feeds them, and [`proof`] reads back what was changed. In a dry run the applier writes nothing.
+//! [`Run`] feeds them, and [`proof`] reads back what was changed. In a dry run the applier writes
+//! nothing.
 
 mod at_pdp;
 mod census;
@@ -46,7 +48,7 @@ use crate::domain::directory::{Directory, NotWhole, Record, Summary};
 use crate::domain::policy::Policy;
 use crate::permit::{Error, Permit};
 
-/// A chain of people who pass addresses on is followed so far in one run.
+/// How far one run follows a chain of people who pass e-mail addresses on.
 const PASSED_ON: u32 = 8;
 
 /// Records that are read ahead of the planning.
@@ -59,11 +61,9 @@ type Reading<'a> = MaybeDone<BoxFuture<'a, Result<Summary, NotWhole>>>;
 pub struct BulkSync {
     /// A [patient](Permit::patient) handle, which keeps to a share of Permit's limits.
     pub permit: Permit,
-    /// Where the people are.
     pub directory: Arc<dyn Directory>,
-    /// What should be of them.
     pub policy: Arc<Policy>,
-    /// Where the people that a run changes are announced; `None`: there is no queue.
+    /// The queue that second looks go to, if there is one.
     pub looks: Option<Arc<Looks>>,
 }
 
@@ -71,8 +71,9 @@ impl BulkSync {
     /// Does one run.
     ///
     /// # Errors
-    /// Where the directory was not read whole, and where Permit is away or refuses the key. Out of time is
-    /// not an error, and neither is a user who was rejected.
+    /// If the directory was not read whole, or a request to Permit failed for good (Permit is
+    /// unreachable, or refuses the key). Running out of time is not an error, and neither is a rejected
+    /// user.
     pub async fn run(&self, options: Options, observer: &dyn Observer) -> Result<Report, BulkSyncError> {
         let started = Instant::now();
         let permit = match options.deadline {
@@ -82,7 +83,7 @@ impl BulkSync {
         let permit = permit.seeing_instances(!self.policy.resources().is_empty());
         let before = permit.counts();
         let mut run = Run::new(self, permit, options, observer);
-        // Boxed here and below: the whole run is in these futures.
+        // Boxed here and below: these futures hold the whole run.
         let outcome = Box::pin(run.all()).await;
 
         let Run { mut report, permit, .. } = run;
@@ -108,7 +109,6 @@ impl BulkSync {
     }
 }
 
-/// One run on its way.
 struct Run<'a> {
     directory: &'a dyn Directory,
     policy: Arc<Policy>,
@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
             writer.drop_unsent();
         }
         let landed = self.land(&mut writer).await;
-        // Why the reading stopped tells more than that what was in flight did too.
+        // If planning stopped, its reason says more than an error of the batches in flight.
         let whole = read?;
         landed?;
         match &whole {
@@ -175,7 +175,10 @@ impl<'a> Run<'a> {
             if self.options.dry_run { self.report.changes() == 0 } else { self.prove(&applier).await? };
         let unaccounted = self.report.unaccounted();
         if unaccounted > 0 {
-            tracing::error!(unaccounted, "people were read and passed over: this is a fault of this program");
+            tracing::error!(
+                unaccounted,
+                "this run skipped people that it had read: this is a bug in permit-handoff, please report it"
+            );
         }
         self.report.converged = is_proven && unaccounted == 0;
         self.hand_over().await;
@@ -228,10 +231,11 @@ impl<'a> Run<'a> {
             self.observer.progress(Phase::Syncing, self.report.pool.users, None);
             writer.send_full();
             self.go_on()?;
-            // The planning is all computation: let others on this thread run too.
+            // Planning is pure computation: let other tasks on this thread run too.
             tokio::task::yield_now().await;
         }
-        let nothing = || Err(NotWhole("the reading of the directory stopped without a result".into()));
+        let nothing =
+            || Err(NotWhole("the directory was not read: its reader stopped without a result".into()));
         Ok(Pin::new(reading).take_output().unwrap_or_else(nothing))
     }
 
@@ -239,7 +243,7 @@ impl<'a> Run<'a> {
         match record {
             Record::Identity(identity) => self.planner.plan(&identity, &mut self.census, &mut self.report),
             Record::Invalid { user, key, reason } => {
-                // They are there, and keep what they have.
+                // The person is in the directory: mark them as seen, so that they keep what they have.
                 if let Some(key) = key.filter(|key| self.census.place(key).is_some()) {
                     self.census.name(&key);
                 }
@@ -250,7 +254,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether there is time, and nobody has called the run off.
+    /// Fails if time is up or the observer has called the run off.
     fn go_on(&self) -> Result<(), Error> {
         let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
         if is_late || self.observer.calls_off() { Err(Error::DeadlineExceeded) } else { Ok(()) }
@@ -268,7 +272,7 @@ impl<'a> Run<'a> {
         self.go_on()
     }
 
-    /// Plans those who wait for an address again, as long as that lets any of them go.
+    /// Plans people who wait for an address again, until nobody waits or a round helps nobody.
     async fn settle_waiting(&mut self, writer: &mut Writer) -> Result<(), Error> {
         for _ in 0..PASSED_ON {
             let before = self.planner.waiting.len();
@@ -280,7 +284,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// `last`: those who still wait are synced without the address.
+    /// If `last`, nobody waits any longer: they are planned even if another user still has the address.
     async fn write_waiting(&mut self, last: bool, writer: &mut Writer) -> Result<(), Error> {
         let items = self.planner.plan_waiting(last, &mut self.census, &mut self.report);
         self.write(items, writer).await
@@ -291,7 +295,7 @@ impl<'a> Run<'a> {
         self.land(writer).await
     }
 
-    /// Queues a look at people that this run could not settle, for when the other writers have ended.
+    /// Queues a look at people that this run could not settle. The delay lets other writers end first.
     async fn hand_over(&self) {
         let (source, grants) = (self.directory.source(), BTreeSet::new());
         let is_readable = |looks: &&Arc<Looks>| !self.options.dry_run && looks.can_read(source);
@@ -302,7 +306,7 @@ impl<'a> Run<'a> {
             return;
         }
         if let Err(error) = looks.send(&notices, Why::Unsettled, LOOK_DELAY).await {
-            tracing::warn!(%error, "people who are not settled wait for the next run");
+            tracing::warn!(%error, "the queue did not take the people that this run could not settle: the next run tries them again");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The roles and tenants that exist in Permit, asked once and kept for a while.
+//! The roles and tenants that exist in Permit, cached for a minute.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,36 +12,26 @@ use crate::domain::grant::{Grant, Instance, Key};
 use crate::domain::policy::Policy;
 use crate::permit::{Error, Existence, Permit, Roles};
 
-/// How long an answer is good for. A role that an operator has just made is known by then.
+/// How long an answer is used. After that, a role that an operator has just created is known.
 const TTL: Duration = Duration::from_secs(60);
 
 /// What a grant names and Permit lacks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
 pub enum Missing {
-    /// The role.
     #[error("the role `{0}` does not exist in Permit")]
     Role(Key),
-    /// The resource's own role.
     #[error("the resource `{resource}` has no role `{role}` in Permit")]
-    InstanceRole {
-        /// The resource.
-        resource: Key,
-        /// The role.
-        role: Key,
-    },
-    /// The resource instance.
+    InstanceRole { resource: Key, role: Key },
     #[error("the resource instance `{0}` does not exist in Permit")]
     Instance(Instance),
-    /// The resource instance, in the grant's tenant.
+    /// The resource instance is in another tenant than the grant.
     #[error("the resource instance `{0}` is in another tenant in Permit")]
     InstanceInTenant(Instance),
-    /// The tenant.
     #[error("the tenant `{0}` does not exist in Permit")]
     Tenant(Key),
 }
 
 impl Missing {
-    /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Role(_) | Self::InstanceRole { .. } => "create it in Permit, or correct the policy",
@@ -57,16 +47,15 @@ impl Missing {
 pub struct Known {
     /// The tenant roles' keys.
     pub roles: BTreeSet<Key>,
-    /// The tenants' keys.
     pub tenants: BTreeSet<Key>,
-    /// The roles of each resource that was asked for and that Permit told.
+    /// The roles of each resource, if Permit gave them.
     pub resource_roles: BTreeMap<Key, BTreeSet<Key>>,
-    /// Roles that permit nothing, a resource's own with it.
+    /// Roles that permit nothing. A resource's own role comes with its resource.
     pub powerless: BTreeSet<(Option<Key>, Key)>,
 }
 
 impl Known {
-    /// What `grant` names and Permit lacks; the role is told first.
+    /// What `grant` names but Permit lacks. A missing role comes first.
     pub fn missing(&self, grant: &Grant) -> Option<Missing> {
         match &grant.instance {
             None if !self.roles.contains(&grant.role) => return Some(Missing::Role(grant.role.clone())),
@@ -115,7 +104,7 @@ impl Catalog {
         &self.resources
     }
 
-    /// Notes resource instances that somebody has a role on, and so exist.
+    /// Notes resource instances on which somebody has a role: they exist.
     pub fn note_instances<'a>(&self, grants: impl IntoIterator<Item = &'a Grant>) {
         let mut known = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         for Grant { tenant, instance, role: _ } in grants {
@@ -134,7 +123,7 @@ impl Catalog {
         grants: BTreeSet<&Grant>,
         creates: bool,
     ) -> Result<BTreeMap<Grant, Missing>, Error> {
-        // Many people may have a role on one instance: each is asked for once.
+        // Many people may have a role on the same instance: ask for each instance once.
         let mut places: BTreeMap<(Key, Instance), Vec<Grant>> = BTreeMap::new();
         for grant in grants {
             if let Some(instance) = &grant.instance {
@@ -186,7 +175,7 @@ impl Catalog {
         })
     }
 
-    /// What is known already, without asking; `None`: nothing, or it is too old.
+    /// What is known already, without a request. `None` if nothing is known or it is too old.
     pub fn peek(&self) -> Option<Arc<Known>> {
         let guard = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         guard.as_ref().filter(|(asked, _)| asked.elapsed() < TTL).map(|(_, known)| known.clone())

@@ -1,6 +1,6 @@
-//! Two policies, compared on people: what a sync by the new one changes after a sync by the old one.
+//! Compares two policies on people: what a sync by the new policy changes after a sync by the old one.
 //!
-//! Nothing of its own is decided here: the real planner makes the difference.
+//! It decides nothing itself: the real planner makes the difference.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,16 @@ use crate::domain::identity::{Email, Identity};
 use crate::domain::plan::{NewUser, Plan};
 use crate::domain::policy::{Desired, Policy, WhenDisabled};
 
-/// The two policies.
 pub struct Comparison<'a> {
-    /// The one that Permit is taken to be synced by.
+    /// The policy that Permit is assumed to be synced by.
     pub old: &'a Policy,
-    /// The one that is tried.
+    /// The policy to try.
     pub new: &'a Policy,
-    /// What exists in Permit; `None`: every role and tenant is taken to exist.
+    /// What exists in Permit. `None` if every role and tenant is assumed to exist.
     pub known: Option<&'a Known>,
 }
 
-/// Which policy a rule stands in.
+/// Which policy a rule is in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
@@ -33,8 +32,9 @@ pub enum Side {
 }
 
 impl Comparison<'_> {
-    /// What Permit has of this person after a sync by the old policy, and what a sync by the new one does
-    /// then. `None` for `old`: by the old policy's sources nobody can tell who it is, so Permit lacks them.
+    /// What Permit has for this person after a sync by the old policy, and what a sync by the new policy
+    /// then does. `old` is `None` if the old policy's sources cannot tell who the person is: then Permit
+    /// lacks them.
     pub fn of(&self, old: Option<&Identity>, new: &Identity) -> (Option<Facts>, Plan) {
         let facts = old.and_then(|old| self.before(old));
         let plan = Plan::new(&self.wanted(self.new, new), facts.as_ref());
@@ -64,7 +64,7 @@ impl Comparison<'_> {
         desired
     }
 
-    /// The rules by which this person had or has each of these grants: which policy, and the line.
+    /// The lines of the rules in one of the policies that give this person each grant.
     pub fn rules(&self, identity: &Identity, side: Side) -> BTreeMap<Grant, Vec<usize>> {
         let policy = match side {
             Side::Old => self.old,

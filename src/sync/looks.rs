@@ -1,12 +1,12 @@
-//! Looks that a writer sends ahead of its writes, so that somebody sees to what two writers did to each
-//! other.
+//! Looks: messages that a writer sends ahead of its writes, so that a reader repairs what two writers did
+//! to each other.
 //!
-//! Permit has no conditional write. Two writers who both read a user, and then both replace the ledger, lose
-//! one's entry, and a role that it granted stands in no ledger. So a writer announces, before it writes, what
-//! it is about to grant, in a message that nobody is given before every other writer at that user has ended:
-//! see [`LOOK_DELAY`]. The one who takes the message up reads the user, and takes such a role into the ledger
-//! or takes it back ([`Plan::claiming`](crate::domain::plan::Plan::claiming)). The message is sent first, so
-//! a crash in between is seen to too.
+//! Permit has no conditional write. If two writers both read a user and then both replace the ledger, one
+//! entry is lost, and a role that it granted is in no ledger. So a writer announces what it is about to
+//! grant before it writes. The message is delivered only after every other writer at that user has ended:
+//! see [`LOOK_DELAY`]. Its consumer reads the user, and takes such a role into the ledger or takes it
+//! back ([`Plan::claiming`](crate::domain::plan::Plan::claiming)). The message is sent first, so a crash
+//! in between is covered too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,18 +24,19 @@ use crate::domain::policy::Policy;
 /// included.
 pub const WINDOW: Duration = Duration::from_secs(25);
 
-/// How long a look waits. The write that it covers ends within [`WINDOW`] of the look, and another writer who
-/// had read before that write ends within a further one. The rest is for requests that are applied after
-/// their sender gave up.
+/// How long a look waits. The write that it covers ends within [`WINDOW`] of the look. Another writer who
+/// read before that write ends within one more [`WINDOW`]. The rest is for requests that are applied
+/// after their sender gave up.
 pub const LOOK_DELAY: Duration = Duration::from_secs(60);
 
 const _: () = assert!(LOOK_DELAY.as_secs() > 2 * WINDOW.as_secs());
 
-/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds, and somebody who
-/// keeps changing the same person is somebody else: the bulk sync sees to the rest.
+/// How many looks may lead one to another. AWS breaks a loop through SQS after 16 rounds. If a person
+/// still changes after this many looks, another writer keeps changing them, and the bulk sync handles the
+/// rest.
 pub const MOST_LOOKS: u8 = 6;
 
-/// The queue, and which people it can be told of.
+/// The queue, and the people that it can be told about.
 pub struct Looks {
     queue: Arc<dyn Queue>,
     policy: Arc<Policy>,
@@ -43,13 +44,11 @@ pub struct Looks {
     readable: BTreeSet<Source>,
 }
 
-/// Somebody to be looked at.
+/// A person to look at.
 pub struct Notice<'a> {
-    /// Their directory.
     pub source: &'a Source,
-    /// Who.
     pub key: &'a UserKey,
-    /// What a token said of them; `None`: they can be told of by their key alone.
+    /// What a token said about them. `None` if their key is enough.
     pub identity: Option<&'a Identity>,
     /// What is about to be granted.
     pub grants: &'a BTreeSet<Grant>,
@@ -68,21 +67,22 @@ impl Looks {
         self.readable.contains(source)
     }
 
-    /// Has these people looked at, once every writer who is at them now has ended. Whether that is sure: who
-    /// is not told of, for whatever reason, is not.
+    /// Queues a look at these people, for when every writer now at work on them has ended. Returns
+    /// whether a look is sure for all of them.
     pub async fn ahead(&self, notices: &[Notice<'_>]) -> bool {
         let told = |notice: &&Notice<'_>| self.can_read(notice.source) || notice.identity.is_some();
         let all = notices.iter().filter(told).count() == notices.len();
         match self.send(notices, Why::Written, LOOK_DELAY).await {
             Ok(()) => all,
             Err(error) => {
-                tracing::error!(%error, "nobody is asked to look again at what is written now");
+                tracing::error!(%error, "the second look could not be queued: check the queue. If another writer changes these users now, the next bulk sync repairs it");
                 false
             }
         }
     }
 
-    /// Has these people looked at after `delay`. Those who can be told of by nothing are left out.
+    /// Queues a look at these people after `delay`. Leaves out people who cannot be read again and have
+    /// no identity here.
     pub async fn send(&self, notices: &[Notice<'_>], why: Why, delay: Duration) -> Result<(), QueueFailed> {
         let sent_at = Timestamp::now();
         let mut readable: BTreeMap<(&Source, u8), Vec<Lead>> = BTreeMap::new();

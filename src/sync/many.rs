@@ -1,13 +1,14 @@
-//! Many people at once: their plans, carried out by Permit's bulk calls.
+//! Many people at once: carries out their plans with Permit's bulk calls.
 //!
-//! A bulk call stands or falls as a whole, and may fall half applied. So after every call that failed Permit
-//! is read and each plan made anew; then the call is made once more where that changed anything, and
-//! otherwise cut in two, until what Permit refuses stands alone. The one who stands alone goes the way of a
-//! single sign-in ([`Sync`]).
+//! A bulk call succeeds or fails as a whole, but a failed call may be half applied. So after every failed
+//! call the applier reads Permit and makes each plan anew. If that changed anything, it makes the call
+//! once more. Otherwise it cuts the batch in two, until what Permit refuses is alone. A person who is
+//! alone is written as by a single sign-in ([`Sync`]).
 //!
-//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants. And
-//! every call that changes users ends within [`WINDOW`](super::looks::WINDOW) of a read of these very users,
-//! as with a single one: past it they are read and planned again, once the turn for the call has come.
+//! Within a call's users the order of the plan holds: all revocations, then all users, then all grants.
+//! As with a single person, every call that changes users ends within [`WINDOW`](super::looks::WINDOW) of
+//! a read of these very users. After the window, the applier waits for the turn of the call, and then
+//! reads and plans the users again.
 
 mod addresses;
 mod batch;
@@ -43,7 +44,8 @@ use crate::domain::plan::{Change, Plan};
 use crate::domain::policy::Policy;
 use crate::permit::{Error, LATE, LATE_PAUSES, Permit};
 
-/// Fewer users than this go by single calls: of those Permit takes thirty times as many as of bulk calls.
+/// Fewer users than this are written by single calls: Permit allows thirty times as many single calls as
+/// bulk calls.
 const FEW: usize = 5;
 /// How often in a row a call may fail that leaves everything as it was, before it is cut in two or given up.
 const TRIES: u32 = 3;
@@ -60,47 +62,46 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Single calls at a time.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Carries plans out. Shared by everything that writes in one run.
+/// Carries out plans. Everything that writes in one run shares it.
 pub struct Applier {
     pub(in crate::sync) permit: Permit,
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
-    /// Every user that is read back has a key that begins so.
+    /// The prefix of the key of every user that is read back.
     pub(crate) prefix: Option<String>,
     /// About how many users a listing goes through: where many are to be read, that is fewer requests than
     /// reading each alone.
     pub(crate) listed: AtomicU64,
-    /// Whether Permit honours role assignments inside bulk creates; `None`: not yet known.
+    /// Whether Permit honours role assignments inside bulk creates. `None` if not known yet.
     embedded: Mutex<Option<bool>>,
     /// What Permit was found to do with addresses.
     addresses: Addresses,
-    /// Where looks are sent ahead of changes.
+    /// The queue for looks ahead of changes, if there is one.
     pub(crate) looks: Option<Arc<Looks>>,
-    /// What bulk calls wrote a moment ago; `None`: nobody is settled twice.
+    /// What bulk calls wrote a moment ago. `None` if nobody is settled twice.
     pub(crate) recent: Option<Arc<Recent>>,
     /// One batch of changes is read and written at a time.
     changing: Mutex<()>,
     /// Nothing is written: it says of each user what it would have done.
     pub(crate) is_dry: bool,
-    /// The tenants that exist, and those that Permit does not make; `None`: not yet asked.
+    /// The tenants that exist, and those that Permit refuses to create. `None` if not asked yet.
     tenants: Mutex<Option<Tenants>>,
     faults: AtomicU32,
 }
 
-/// What became of one user.
+/// The result for one user.
 pub struct Settled {
-    /// The user, as they were to be.
     pub target: Target,
-    /// What was done; or why Permit takes no part of it.
     pub outcome: Result<Synced, SyncError>,
 }
 
-/// What became of many.
+/// The results for many users.
 #[derive(Default)]
 pub struct Applied {
-    /// Those who are settled, one way or the other.
+    /// The users who are settled, one way or the other.
     pub settled: Vec<Settled>,
-    /// Why the others are not: Permit is away, or time has run out. What was sent of theirs may be applied.
+    /// Why the other users are not settled: Permit is unavailable, or time ran out. What was sent for
+    /// them may be applied.
     pub stopped: Option<Error>,
 }
 
@@ -124,7 +125,7 @@ impl Applier {
         }
     }
 
-    /// Whether what this wrote may be seen late.
+    /// Whether reads may show this applier's writes late.
     pub(in crate::sync) fn may_be_late(&self) -> bool {
         self.permit.may_be_late()
     }
@@ -140,7 +141,7 @@ impl Applier {
     }
 
     async fn settle_into(&self, mut items: Vec<Item>, settled: &mut Vec<Settled>) -> Result<(), Error> {
-        // Before anything is asked for them: they may name thousands of instances.
+        // Check the size before asking Permit about these users: they may name thousands of instances.
         settled.extend(items.extract_if(.., |item| item.is_too_large()).map(Item::too_large));
         if !self.is_dry {
             self.make_tenants(&mut items).await?;
@@ -176,7 +177,7 @@ impl Applier {
         if !later.is_empty() {
             todo.push(Batch::new(later));
         }
-        // Those who read at the same time would read too long.
+        // Batches that are read at the same time would take too long to read.
         let stale = items.iter().any(Item::is_stale);
         let _alone = if stale { Some(self.changing.lock().await) } else { None };
         let permit = &match paid {
@@ -203,15 +204,15 @@ impl Applier {
         }
     }
 
-    /// What follows a call that failed:
+    /// What follows a failed call:
     ///
-    /// | it failed | then |
+    /// | the call failed | then |
     /// | --- | --- |
-    /// | too late after its read | wait for the turn, read, try again; past `WINDOWS` times, halve |
-    /// | and Permit cannot bear more | the run ends with the error |
+    /// | because it came too late after its read | wait for the turn, read, try again; after `WINDOWS` times, halve |
+    /// | and there is no way on, or Permit failed too often in a row | the run ends with the error |
     /// | and Permit has changed since, or the fault may pass | the same batch again, `ROUNDS` and `TRIES` times |
-    /// | for a reason that may pass, and did not | the run ends with the error |
-    /// | for a record's sake | the culprits alone, or halves |
+    /// | for a reason that may pass, but did not | the run ends with the error |
+    /// | because of a record | the culprits alone, or halves |
     #[expect(clippy::too_many_arguments, reason = "the second half of `step`")]
     async fn after_failure(
         &self,
@@ -248,7 +249,7 @@ impl Applier {
         if items.is_empty() {
             return Ok(());
         }
-        // Permit knows more than it did, or the plans are other ones: the call may do as a whole now.
+        // Permit has changed, or the plans have: the call may succeed as a whole now.
         let (tries, rounds) = (if moved { 0 } else { tries }, rounds + 1);
         if rounds < ROUNDS && (moved || (tries < TRIES && error.is_transient())) {
             todo.push(Batch { count: Count { windows: 0, tries, rounds, waited }, ..Batch::new(items) });
@@ -261,7 +262,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Has everybody that these plans change looked at again, unless that is seen to.
+    /// Sends a look for every user that these plans change, unless one is sent already.
     async fn announce(&self, items: &mut [Item], plans: &[Plan]) {
         let Some(looks) = &self.looks else { return };
         let mut told = Vec::new();
@@ -285,7 +286,7 @@ impl Applier {
         }
     }
 
-    /// Whether there is a way on from this error.
+    /// Whether to continue after this error.
     fn bears(&self, error: &Error) -> bool {
         match error {
             error if error.is_refusal() => true,

@@ -21,10 +21,10 @@ use crate::domain::plan::{Change, NewUser, Plan};
 use crate::domain::policy::{Attempt, Desired, Policy, Untold};
 use crate::permit::{Error, Permit, Turn};
 
-/// How often a plan is made anew before the person is left to a later run. Two environments that sign the
-/// same person in at once need two; a missing role and a taken e-mail cost one each.
+/// How many rounds of planning a person gets before they are left to a later run. Two environments that
+/// sign in the same person at once need two; a missing role and a taken e-mail cost one each.
 const ROUNDS: u32 = 6;
-/// So many roles of one person are assigned, or taken back, by a bulk call.
+/// From this many roles of one person on, bulk calls assign them or take them back.
 const MANY: usize = 20;
 /// How often a person is read again because the turn for their writes came too late. Each time brings one
 /// write at least.
@@ -32,36 +32,35 @@ const WINDOWS: u32 = 200;
 
 /// What Permit knew of a user, and since when.
 pub struct Snapshot {
-    /// `None`: no such user.
+    /// `None` if there is no such user.
     pub facts: Option<Facts>,
-    /// A moment since which it has been so.
+    /// When the read began.
     pub taken: Instant,
 }
 
 impl Snapshot {
-    /// A user who is believed not to stand. Making one is refused where that is wrong, so it needs no read.
+    /// A user who is believed not to exist. If that is wrong, Permit refuses to create them, so no read
+    /// is needed.
     pub fn nobody() -> Self {
         Self { facts: None, taken: Instant::now() }
     }
 
-    /// Asks Permit.
     pub async fn read(permit: &Permit, key: &UserKey) -> Result<Self, Error> {
         let (facts, taken) = permit.user_since(key).await?;
         Ok(Self { facts, taken })
     }
 
-    /// When the last write ends that rests on this.
+    /// When the last write that rests on this snapshot must end.
     pub fn good_until(&self) -> Instant {
         self.taken + WINDOW
     }
 }
 
-/// How a person is told of in the queue, so that somebody looks again.
+/// How to announce a person in the queue, so that they are looked at again.
 #[derive(Clone, Copy)]
 pub struct Ahead<'a> {
-    /// The queue.
     pub looks: &'a Looks,
-    /// What their token said; `None`: their key is enough.
+    /// What their token said. `None` if their key is enough.
     pub identity: Option<&'a Identity>,
     /// How many looks led here.
     pub count: u8,
@@ -83,15 +82,17 @@ pub struct Sync<'a> {
     /// How looks are sent ahead of writes.
     pub(super) ahead: Option<Ahead<'a>>,
     announced: Option<Announced>,
-    /// The holder of the address was asked for.
+    /// Whether the holder of the address was looked up.
     asked_for_email: bool,
-    /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
+    /// The roles that no ledger named before the first write: they are not ours. `None` if nothing was
+    /// written yet.
     stood: Option<BTreeSet<Grant>>,
-    /// How the address was tried that was left out since Permit refused to make the user.
+    /// How the address was tried before it was left out, if Permit had refused to create the user.
     withheld: Option<Attempt>,
     /// What the step that ran last has to wait its turn for.
     turn: Turn,
-    /// How often in a row only that was left which Permit has acknowledged: see [`Self::is_shown_late`].
+    /// How often in a row only changes were left that Permit has acknowledged: see
+    /// [`Self::is_shown_late`].
     acknowledged: u8,
     done: Synced,
 }
@@ -99,21 +100,20 @@ pub struct Sync<'a> {
 struct Announced {
     at: Instant,
     grants: BTreeSet<Grant>,
-    /// Somebody will look again.
+    /// Whether it is sure that the person will be looked at again.
     is_sure: bool,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[expect(clippy::large_enum_variant, reason = "there is one of it at a time, and it lives for a moment")]
 enum Step {
     /// Permit knows what it should.
     Done,
-    /// Permit knows this, which is not what the plan was made from: plan again.
+    /// Permit knows this, but the plan was made from something else: plan again.
     Read(Snapshot),
 }
 
 impl<'a> Sync<'a> {
-    /// A person who should be as `desired`.
     pub fn new(permit: &Permit, policy: &'a Policy, catalog: &'a Catalog, desired: Desired) -> Self {
         Self {
             permit: permit.clone(),
@@ -132,13 +132,13 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Returns when Permit knows of the person what it should. `seen` is what Permit is believed to know: a
-    /// sign-up starts from [`Snapshot::nobody`] and costs one request where that is right. Every step may be
-    /// repeated, and may run beside another instance that does the same.
+    /// Returns once Permit knows of the person what it should. `seen` is what Permit is believed to know:
+    /// a sign-up starts from [`Snapshot::nobody`], which costs one request if it is right. Every step may
+    /// be repeated, and may run beside another instance that does the same.
     ///
     /// # Errors
-    /// What Permit answered, where that is not a matter of planning again. What had been done until then
-    /// stands, and a later call goes on from it.
+    /// Permit's answer, if planning again does not help. What was done until then remains, and a later
+    /// call continues from there.
     pub async fn run(mut self, mut seen: Snapshot) -> Result<Synced, SyncError> {
         if self.desired.ledger_size() > Desired::MAX_LEDGER {
             return Err(SyncError::TooManyGrants(self.desired.grants.len()));
@@ -212,9 +212,9 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Whether nothing is left but role assignments that Permit has acknowledged twice as made, or as taken
-    /// back: a bulk call did it a moment ago, and readings do not show it yet. Once could be that somebody
-    /// undid it in between.
+    /// Whether the only changes left are role assignments that Permit has acknowledged twice, as made or
+    /// as taken back: a bulk call did it a moment ago, and reads do not show it yet. After one
+    /// acknowledgement, somebody else may have undone it in between.
     fn is_shown_late(&mut self, Change { key: _, revoke, write, grant }: &Change) -> bool {
         let Synced { revoked, granted, .. } = &self.done;
         let is_same = write.is_none() && revoke.is_subset(revoked) && grant.is_subset(granted);
@@ -223,20 +223,20 @@ impl<'a> Sync<'a> {
     }
 
     async fn create(&mut self, user: NewUser) -> Result<Step, Error> {
-        // One who stands is not replaced: nothing of anybody's is lost. But the directory may have lost them
-        // since.
+        // An existing user is not replaced, so nothing is lost. But the directory may have lost the
+        // person since.
         if self.ahead.is_some_and(|ahead| ahead.looks.can_read(&self.desired.source)) {
             self.announce(&user.grants).await;
         }
         let answer = self.permit.create_user(&user).await?;
-        // Permit may answer with a user that stood there already.
+        // Permit may answer with a user that already existed.
         if answer.ledger.as_ref() == Some(&user.user.ledger) {
             self.done.created = true;
             self.done.changed = true;
             self.done.granted.extend(user.grants);
         }
-        // It may also leave the roles out of its answer: a read tells, and costs no write. A user made by a
-        // bulk call may be shown late.
+        // Permit may also leave the roles out of its answer. A read shows them, and costs no write. Reads
+        // may show a user late who was created by a bulk call.
         if Plan::new(&self.desired, Some(&answer)) == Plan::Unchanged {
             return Ok(Step::Done);
         }
@@ -259,7 +259,7 @@ impl<'a> Sync<'a> {
             permit.replace_user(&user).await?;
             self.done.changed = true;
         }
-        // From here on one of them may stand, and the ledger may be another.
+        // From here on some of these roles may exist, and the ledger may be a different one.
         self.claims.extend(grant.iter().cloned());
         self.send(Roles::Assign, &permit, &grant).await?;
         self.done.changed |= !grant.is_empty();
@@ -270,7 +270,7 @@ impl<'a> Sync<'a> {
         let after = self.read_granted(&grant).await;
         self.done.granted.extend(grant);
         let after = match after {
-            // Somebody looks again, and the time is over: a sign-in does not wait for what is shown late.
+            // A look will follow, and the time is over: a sign-in does not wait for what is shown late.
             Err(Error::DeadlineExceeded) if is_sure => return Ok(Step::Done),
             after => after?,
         };
@@ -286,12 +286,12 @@ impl<'a> Sync<'a> {
         roles.send(permit, &grants, MANY).await.map_err(|(error, _)| error)
     }
 
-    /// What stands in no ledger, as it was before the first write.
+    /// The roles that no ledger named before the first write.
     fn stood(&mut self, seen: &Snapshot) -> &BTreeSet<Grant> {
         self.stood.get_or_insert_with(|| seen.facts.as_ref().map(Facts::all_unowned).unwrap_or_default())
     }
 
-    /// Has the person looked at again when this is over, unless that is seen to.
+    /// Sends a look for the person, unless one is sent already.
     async fn announce(&mut self, grants: &BTreeSet<Grant>) {
         let Some(Ahead { looks, identity, count }) = self.ahead else { return };
         let is_told = |told: &Announced| told.at.elapsed() < WINDOW && grants.is_subset(&told.grants);
@@ -307,9 +307,9 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// Role assignments that came to stand while the ledger of this user was replaced, and that no ledger names:
-/// another writer made them, whose entry the replacing lost. Those that no rule grants are somebody else's.
-/// `stood`: what stood in no ledger before.
+/// Role assignments that appeared while this user's ledger was replaced, and that no ledger names.
+/// Another writer made them, and the replacement lost that writer's entry. Role assignments that no rule
+/// grants are somebody else's. `stood`: the roles that no ledger named before.
 pub fn appeared(policy: &Policy, stood: &BTreeSet<Grant>, after: &Facts) -> BTreeSet<Grant> {
     let is_new = |grant: &Grant| !stood.contains(grant) && policy.could_grant(grant);
     after.all_unowned().into_iter().filter(is_new).collect()
@@ -320,9 +320,9 @@ pub fn may_have(actual: Option<&Facts>) -> impl Fn(&Grant) -> bool {
     move |grant| actual.is_none_or(|facts| facts.roles.contains(grant))
 }
 
-/// Takes out of `desired` the grants that name what Permit lacks and nobody is to create. One that the person
-/// `may_have` all the same stays, if it is ours: then Permit's list was short, and nothing is taken from
-/// anybody for that.
+/// Takes out of `desired` the grants that name something Permit lacks and the policy does not create. If
+/// the person `may_have` such a role and it is ours, they keep it: Permit's list was incomplete, and
+/// nobody loses a role for that.
 pub fn leave_out(
     policy: &Policy,
     known: &Known,

@@ -1,7 +1,8 @@
-//! What is counted. Every metric has the dimension `function`; those with an outcome or a kind have it too.
+//! The metrics. Each has the dimension `function`; those with an outcome or a kind also have that as a
+//! dimension.
 //!
-//! Counters of nothing are not written, and figures that stand (monthly active users) are written once a
-//! reading: CloudWatch then has no figure that nobody measured.
+//! A counter at zero is not written, and a current value (monthly active users) is written once for each
+//! reading. So CloudWatch has no value that nobody measured.
 
 use std::time::Duration;
 
@@ -31,19 +32,18 @@ macro_rules! dimension {
 }
 
 dimension! {
-    /// How a sign-in ended.
     SignInOutcome {
         /// Permit was changed.
         Synced = "synced",
         /// There was nothing to change.
         Unchanged = "unchanged",
-        /// The evidence was too old, or of another directory: Permit was not written to.
+        /// The evidence was too old, or from another directory. Permit was not changed.
         Held = "held",
-        /// It waits in the queue.
+        /// The person waits in the queue.
         Queued = "queued",
-        /// The person was admitted, and nothing was synced or queued: left to the bulk sync.
+        /// The person was admitted, but not synced or queued. The bulk sync will sync them.
         Unsynced = "unsynced",
-        /// The person was admitted, and Permit refuses what is in their record.
+        /// The person was admitted, but Permit refuses their record.
         Rejected = "rejected",
         /// The person was turned away.
         Refused = "refused",
@@ -51,37 +51,34 @@ dimension! {
 }
 
 dimension! {
-    /// How a run of the bulk sync ended.
     BulkSyncOutcome {
-        /// What was read back equals what was wanted.
+        /// The state that was read back is as wanted.
         Converged = "converged",
-        /// Something read back differs.
+        /// The state that was read back differs.
         NotConverged = "not_converged",
         /// Time ran out; the next run goes on.
         Incomplete = "incomplete",
-        /// The run broke off.
         Failed = "failed",
     }
 }
 
 dimension! {
-    /// What became of a change in the directory, as EventBridge told of it.
+    /// What became of a change event from the directory.
     ChangeOutcome {
         /// The person was looked at.
         Looked = "looked",
         /// A bulk sync was started.
         Started = "started",
-        /// It is not of this pool, failed, or changes no fact.
+        /// The change is in another pool, failed, or changes no fact.
         Ignored = "ignored",
-        /// It does not say who was changed.
+        /// The event does not say who was changed.
         Unread = "unread",
-        /// Too many people left: one of them keeps their roles until a bulk sync.
+        /// Too many people left. This person keeps their roles until a bulk sync.
         Refused = "refused",
     }
 }
 
 dimension! {
-    /// What a request to Permit is counted as.
     RequestKind {
         /// Changes nothing.
         Read = "read",
@@ -92,49 +89,46 @@ dimension! {
     }
 }
 
-/// A run of the bulk sync.
 #[derive(Clone, Copy, Debug)]
 pub struct BulkSyncRun {
-    /// How it ended.
     pub outcome: BulkSyncOutcome,
     /// Whether it refused to deprovision.
     pub refused: bool,
     /// Users who could not be synced.
     pub rejected: u64,
-    /// Users who, read back, were not as wanted.
+    /// Users whose state, read back, was not as wanted.
     pub drifted: u64,
-    /// How long it took.
     pub duration: Duration,
 }
 
-/// A sign-in that ended: `SignIns` and `SignInLatency`.
+/// Counts a sign-in that ended: `SignIns` and `SignInLatency`.
 pub fn sign_in(outcome: SignInOutcome, latency: Duration) {
     counter!("SignIns", "outcome" => outcome.as_str()).increment(1);
     histogram!("SignInLatency").record(latency.as_secs_f64() * 1000.0);
 }
 
-/// A token that was refused, and was no sign-in: `TokensRefused`.
+/// Counts a refused token, which is not a sign-in: `TokensRefused`.
 pub fn token_refused() {
     counter!("TokensRefused").increment(1);
 }
 
-/// A trigger event of a user pool that is not `USER_POOL_ID`: `EventsOfOtherPools`.
+/// Counts a trigger event of a user pool other than `USER_POOL_ID`: `EventsOfOtherPools`.
 pub fn other_pool() {
     counter!("EventsOfOtherPools").increment(1);
 }
 
-/// A change in the directory: `Changes`.
+/// Counts a change in the directory: `Changes`.
 pub fn change(outcome: ChangeOutcome) {
     counter!("Changes", "outcome" => outcome.as_str()).increment(1);
 }
 
-/// From a change in the directory to the moment at which Permit knew: `ChangeLag`.
+/// Records the time from a change in the directory until Permit had it: `ChangeLag`.
 pub fn change_lag(lag: SignedDuration) {
-    // Two clocks: less than nothing is nothing.
+    // The times come from two clocks: a negative lag counts as zero.
     histogram!("ChangeLag").record(lag.as_secs_f64().max(0.0));
 }
 
-/// The requests that Permit was sent since `before`, of `now`: `PermitRequests` and `PermitThrottled`.
+/// Counts the requests sent to Permit between `before` and `now`: `PermitRequests` and `PermitThrottled`.
 pub fn permit(before: Counts, now: Counts) {
     let Counts { read, write, bulk, throttled } = now.since(before);
     let kinds = [(RequestKind::Read, read), (RequestKind::Write, write), (RequestKind::Bulk, bulk)];
@@ -144,14 +138,14 @@ pub fn permit(before: Counts, now: Counts) {
     counter!("PermitThrottled").increment(throttled);
 }
 
-/// A run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`,
+/// Records a run of the bulk sync that ended: `BulkSyncRuns`, `BulkSyncRefused`, `BulkSyncRejected`,
 /// `BulkSyncDrifted`, `BulkSyncSeconds`.
 pub fn bulk_sync(run: BulkSyncRun) {
     let BulkSyncRun { outcome, refused, rejected, drifted, duration } = run;
     counter!("BulkSyncRuns", "outcome" => outcome.as_str()).increment(1);
     let has_ended = matches!(outcome, BulkSyncOutcome::Converged | BulkSyncOutcome::NotConverged);
     if refused || has_ended {
-        // A zero too: it is what clears the alarm. A run that broke off says nothing of the pool.
+        // Zero is written too: it clears the alarm. A run that failed says nothing about this.
         histogram!("BulkSyncRefused").record(f64::from(u8::from(refused)));
     }
     counter!("BulkSyncRejected").increment(rejected);
@@ -159,13 +153,13 @@ pub fn bulk_sync(run: BulkSyncRun) {
     histogram!("BulkSyncSeconds").record(duration.as_secs_f64());
 }
 
-/// How long the PDP took to know what a run had changed: `PdpLag`. One that never does is given up after a
+/// Records how long the PDP took to know what a run had changed: `PdpLag`. The wait is given up after a
 /// minute.
 pub fn pdp_lag(seconds: f64) {
     histogram!("PdpLag").record(seconds);
 }
 
-/// Permit's monthly active users, and how many the plan allows: `PermitMau`, `PermitMauLimit`.
+/// Records Permit's monthly active users, and how many the plan allows: `PermitMau`, `PermitMauLimit`.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 people")]
 pub fn permit_mau(mau: u64, limit: Option<u64>) {
     histogram!("PermitMau").record(mau as f64);
@@ -174,18 +168,18 @@ pub fn permit_mau(mau: u64, limit: Option<u64>) {
     }
 }
 
-/// Triggers of the user pool that do not call this deployment: `TriggersMissing`. Zero too: it clears the
-/// alarm.
+/// Records how many triggers of the user pool do not call this deployment: `TriggersMissing`. Zero is
+/// written too: it clears the alarm.
 pub fn triggers_missing(count: usize) {
     histogram!("TriggersMissing").record(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
 }
 
-/// Queued sign-ins that were given up: `ReconcileDeadLettered`.
+/// Counts messages that were moved to the dead-letter queue: `ReconcileDeadLettered`.
 pub fn reconcile_dead_lettered(count: u64) {
     counter!("ReconcileDeadLettered").increment(count);
 }
 
-/// Tells the recorder the units.
+/// Tells the recorder each metric's unit.
 pub(super) fn describe() {
     describe_counter!("SignIns", Unit::Count, "sign-ins");
     describe_histogram!("SignInLatency", Unit::Milliseconds, "how long a sign-in took in the handler");

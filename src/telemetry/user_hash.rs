@@ -1,4 +1,4 @@
-//! A user in a log: the same user, and not who they are.
+//! A user in a log: it shows that two users are the same, but not who they are.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::identity::UserKey;
 
-/// What the hash's key is derived by, so that it is good for nothing else.
+/// The hash's key is derived with this text, so that it serves no other purpose.
 const PURPOSE: &[u8] = b"permit-handoff user hash";
 
 /// Turns users into hashes.
 ///
-/// A `sub` is not a secret: it is in every token, and in Permit. An unkeyed hash, or one keyed by what the
-/// pool's administrators know, could be found by trying every `sub`. So the key comes from the Permit API
-/// key, which only the functions hold; with a new API key the hashes are new too.
+/// A `sub` is not a secret: it is in every token, and in Permit. If the hash had no key, or one that the
+/// pool's administrators know, they could find a user by trying every `sub`. So the key comes from the
+/// Permit API key, which only the functions hold. A new API key gives new hashes.
 pub struct UserHasher(Key);
 
 impl fmt::Debug for UserHasher {
@@ -34,7 +34,6 @@ impl UserHasher {
         Self(Key::new(HMAC_SHA256, sign(&api_key, PURPOSE).as_ref()))
     }
 
-    /// The hash of `user`.
     pub fn hash(&self, user: &UserKey) -> UserHash {
         let tag = sign(&self.0, user.as_str().as_bytes());
         UserHash(tag.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)))

@@ -1,4 +1,4 @@
-//! Calls to a stand-in as AWS's own JSON protocol has them. Neither stand-in checks signatures.
+//! Calls to a stand-in in AWS's JSON protocol. Neither stand-in checks signatures.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// The region that everything here is in.
+/// The region of everything here.
 pub const REGION: &str = "eu-central-1";
 
-/// One AWS service of one stand-in, by the JSON protocol: for what the typed helpers lack.
+/// One AWS service of one stand-in, through the JSON protocol. Use it for calls that have no typed
+/// helper.
 #[derive(Debug, Clone)]
 pub struct AwsApi {
     http: reqwest::Client,
     url: String,
-    /// As in a signature's scope: moto finds the service by it.
+    /// The service's name in a signature's scope, by which moto finds the service.
     service: &'static str,
-    /// As in the header `X-Amz-Target`.
+    /// The prefix of the header `X-Amz-Target`.
     target: &'static str,
 }
 
@@ -49,8 +50,7 @@ impl AwsApi {
         Self { http: reqwest::Client::new(), url: url.to_owned(), service, target }
     }
 
-    /// Calls an operation, `CreateUserPool` for example, with the parameters that AWS's reference gives for
-    /// it.
+    /// Calls an operation, such as `CreateUserPool`, with the parameters in AWS's reference.
     pub async fn call(&self, operation: &str, parameters: Value) -> Result<Value, Error> {
         let Self { http, url, service, target } = self;
         let request = format!("{service}:{operation}");
@@ -75,7 +75,7 @@ impl AwsApi {
         let body = response.bytes().await.map_err(unreachable)?;
         match serde_json::from_slice(&body) {
             Ok(value) if status.is_success() => Ok(value),
-            // SetUserMFAPreference and its like answer with nothing at all.
+            // SetUserMFAPreference and similar calls answer with an empty body.
             Err(_) if status.is_success() && body.is_empty() => Ok(Value::Null),
             _ => Err(refused(request, status, &body)),
         }

@@ -1,4 +1,4 @@
-//! cargo-lambda's local Lambda service, and the built functions attached to it.
+//! cargo-lambda's local Lambda service, with the built functions attached to it.
 
 use std::convert::Infallible;
 use std::fs;
@@ -14,14 +14,14 @@ use crate::aws::refused;
 use crate::process::{folder, serve};
 use crate::{Error, Process, Settings, installed};
 
-/// How long an invocation may take; what waits longer waits for ever.
+/// The timeout of an invocation. What takes longer would never end.
 const ANSWERED_WITHIN: Duration = Duration::from_mins(2);
 
-/// A running `cargo lambda watch` which builds nothing: built functions attach to it.
+/// A running `cargo lambda watch` that builds nothing: built functions attach to it.
 ///
-/// Known of version 1.9: where AWS answers 200 with a header, it answers a handler's error with 500 (so that
-/// an SDK in front of it calls again); function URLs are at `/lambda-url/NAME/PATH`; a call waits for its
-/// function to attach.
+/// Version 1.9 differs from AWS: it answers a handler's error with 500, where AWS answers 200 with a
+/// header (so an SDK in front of it retries); function URLs are at `/lambda-url/NAME/PATH`; a call waits
+/// until its function attaches.
 #[derive(Debug)]
 pub struct CargoLambda {
     process: Process,
@@ -29,16 +29,16 @@ pub struct CargoLambda {
     http: reqwest::Client,
 }
 
-/// What a function answered, as JSON or as its text.
+/// A function's answer, as JSON or as text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation<P = Value> {
     /// Whether the handler succeeded.
     pub succeeded: bool,
-    /// What it gave, or its error (`errorType`, `errorMessage`).
+    /// What the handler returned, or its error (`errorType`, `errorMessage`).
     pub payload: P,
 }
 
-/// A built function, attached. It ends with this handle.
+/// A built function that is attached. It stops when this handle is dropped.
 #[derive(Debug)]
 pub struct Function {
     process: Process,
@@ -47,13 +47,13 @@ pub struct Function {
 }
 
 impl CargoLambda {
-    /// Starts it on a free port for functions of these names, and returns when it takes calls.
+    /// Starts it on a free port for functions with these names, and returns once it takes calls.
     pub async fn start(functions: &[&str]) -> Result<Self, Error> {
         let program = installed::program("venv/bin/cargo-lambda")?;
         let (process, port) = serve("starting Runtime server", |port| {
             let folder = folder("cargo-lambda")?;
-            // It takes calls for the binaries of the package alone that it runs in. This one keeps it from
-            // watching the whole project.
+            // It takes calls only for the binaries of the package in its folder. This small package keeps
+            // it from watching the whole project.
             fs::write(folder.path().join("Cargo.toml"), manifest(functions))
                 .map_err(|source| Error::Spawn { name: "cargo-lambda".to_owned(), source })?;
             let port = port.to_string();
@@ -65,18 +65,18 @@ impl CargoLambda {
         Ok(Self { process, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() })
     }
 
-    /// Its address, a Lambda endpoint for any SDK.
+    /// Its address, which is a Lambda endpoint for any SDK.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where the function `name` is as a function URL: add a path that begins with `/`.
+    /// The function URL of `name`: append a path that begins with `/`.
     pub fn function_url(&self, name: &str) -> String {
         format!("{}/lambda-url/{name}", self.url)
     }
 
-    /// Starts a built function in the environment that Lambda gives, with `settings` besides. Calls may be
-    /// sent at once: they wait until it asks for one.
+    /// Starts a built function in Lambda's environment plus `settings`. Calls may be sent at once: they
+    /// wait until the function asks for one.
     pub fn attach(&self, name: &str, binary: &Path, settings: Settings) -> Result<Function, Error> {
         let lambda = [
             ("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", self.url)),
@@ -109,7 +109,8 @@ fn manifest(functions: &[&str]) -> String {
 }
 
 impl Function {
-    /// Calls the function and waits for its answer. A function that ends instead is an error with its log.
+    /// Calls the function and waits for its answer. If the function exits instead, that is an error with
+    /// its log.
     pub async fn invoke(&mut self, event: &Value) -> Result<Invocation, Error> {
         let (status, body) = self.call(event.to_string()).await?;
         match serde_json::from_str(&body) {
@@ -118,7 +119,7 @@ impl Function {
         }
     }
 
-    /// The same with an event as it is written; the answer is given as it is written too.
+    /// Like `Self::invoke`, with the event and the answer as text.
     pub async fn invoke_text(&mut self, event: &str) -> Result<Invocation<String>, Error> {
         let (status, payload) = self.call(event.to_owned()).await?;
         Ok(Invocation { succeeded: status.is_success(), payload })
@@ -136,8 +137,8 @@ impl Function {
         .await
     }
 
-    /// Waits for something that needs the function, a sign-in that fires it for example. A function that ends
-    /// before is an error with its log; without this, such a call would wait until it times out.
+    /// Waits for `work` that needs the function, such as a sign-in that fires it. If the function exits
+    /// first, that is an error with its log; otherwise such a call would wait until its timeout.
     pub async fn during<T, E: From<Error>>(
         &mut self,
         work: impl Future<Output = Result<T, E>>,

@@ -1,4 +1,4 @@
-//! cognito-local: a user pool to sign in to, which fires triggers.
+//! cognito-local: a user pool that people can sign in to, and that fires triggers.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use crate::process::{folder, serve};
 use crate::user_pool::PASSWORD;
 use crate::{AwsApi, Error, Person, Process, Settings, UserPool, installed};
 
-/// The functions that it calls, by name; `None` calls none.
+/// The functions that it calls, by name. `None` calls no function.
 ///
-/// Known of version 5.3: PostAuthentication fires for USER_PASSWORD_AUTH alone, and a trigger's error does
-/// not fail the sign-in there as Cognito's does.
+/// Version 5.3 differs from Cognito: PostAuthentication fires only for USER_PASSWORD_AUTH, and a
+/// trigger's error does not fail the sign-in.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Triggers<'a> {
     /// Called after each sign-in.
@@ -22,15 +22,15 @@ pub struct Triggers<'a> {
     pub post_confirmation: Option<&'a str>,
 }
 
-/// A running cognito-local, empty at first; its state ends with it. Its lists have no pages: what depends on
-/// them is tested against [`crate::Moto`].
+/// A running cognito-local. It starts empty, and its state is lost when it stops. Its lists have no
+/// pages, so tests that need pages use [`crate::Moto`].
 #[derive(Debug)]
 pub struct CognitoLocal {
     process: Process,
     url: String,
 }
 
-/// What a sign-in gives, as JWTs.
+/// The JWTs of a sign-in.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     /// Says who the person is.
@@ -40,7 +40,7 @@ pub struct Tokens {
 }
 
 impl CognitoLocal {
-    /// Starts it on a free port, and returns when it answers. It calls its triggers at `lambda_url`, as a
+    /// Starts it on a free port, and returns once it answers. It calls its triggers at `lambda_url` with
     /// Lambda's `Invoke`: `POST /2015-03-31/functions/NAME/invocations`.
     pub async fn start(lambda_url: &str, triggers: Triggers<'_>) -> Result<Self, Error> {
         let program = installed::program("npm/node_modules/.bin/cognito-local")?;
@@ -73,23 +73,23 @@ impl CognitoLocal {
         Ok(Self { process, url: format!("http://127.0.0.1:{port}") })
     }
 
-    /// Its address. A pool's tokens have the issuer `URL/POOL_ID`, and its keys are at
-    /// `URL/POOL_ID/.well-known/jwks.json`; its discovery document names another port than its own.
+    /// Its address. The issuer of a pool's tokens is `URL/POOL_ID`, and the keys are at
+    /// `URL/POOL_ID/.well-known/jwks.json`. The discovery document names a wrong port.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The setting that makes a function ask this Cognito, and other services elsewhere.
+    /// The setting that makes a function use this Cognito, and other services elsewhere.
     pub fn settings(&self) -> Settings {
         vec![("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER".to_owned(), self.url.clone())]
     }
 
-    /// Creates a user pool in which people are known by e-mail address.
+    /// Creates a user pool whose users sign in with their e-mail address.
     pub async fn create_pool(&self, name: &str) -> Result<UserPool, Error> {
         UserPool::create(AwsApi::cognito(&self.url), name).await
     }
 
-    /// Creates an app client of a pool and gives its id, the audience of ID tokens.
+    /// Creates an app client of a pool. Returns its id, which is the audience of ID tokens.
     pub async fn create_client(&self, pool: &UserPool) -> Result<String, Error> {
         let client = json!({
             "UserPoolId": pool.id(),
@@ -100,7 +100,7 @@ impl CognitoLocal {
         Ok(text(&created["UserPoolClient"]["ClientId"]))
     }
 
-    /// Gives a person of the pool [`PASSWORD`], and signs in with it (USER_PASSWORD_AUTH). The trigger has
+    /// Sets a user's password to [`PASSWORD`], and signs in with it (USER_PASSWORD_AUTH). The trigger has
     /// answered when this returns.
     pub async fn sign_in(&self, pool: &UserPool, client_id: &str, email: &str) -> Result<Tokens, Error> {
         let password =
@@ -116,8 +116,9 @@ impl CognitoLocal {
         Ok(Tokens { id_token: text(&tokens["IdToken"]), access_token: text(&tokens["AccessToken"]) })
     }
 
-    /// Signs a new person up as an app does, puts them in their groups, and confirms the sign-up as an
-    /// administrator does. The trigger PostConfirmation has answered when this returns. Gives their `sub`.
+    /// Signs a new person up as an app does, adds them to their groups, and confirms the sign-up as an
+    /// administrator does. The trigger PostConfirmation has answered when this returns. Returns their
+    /// `sub`.
     pub async fn sign_up(&self, pool: &UserPool, client_id: &str, person: &Person) -> Result<String, Error> {
         pool.add_groups_of(std::slice::from_ref(person)).await?;
         let sign_up = json!({

@@ -1,45 +1,45 @@
-//! What can go wrong with a stand-in.
+//! Errors of the stand-ins.
 
 use std::io;
 
-/// Why a stand-in did not start, or did not do what it was asked.
+/// Why a stand-in did not start or a call to it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `scripts/install-stand-ins.sh` was not run, or not with the pinned versions of now.
+    /// `scripts/install-stand-ins.sh` was not run, or not since the pinned versions changed.
     #[error("{program} is not installed in .local/: run `make stand-ins`")]
     NotInstalled {
         /// The missing program, as a path in the project.
         program: String,
     },
-    /// `scripts/install-providers.sh` was not run to its end.
+    /// `scripts/install-providers.sh` was not run, or did not complete.
     #[error(
         "the stand-ins of identity providers are not installed in .local/providers: run `make providers`"
     )]
     NoProviders,
-    /// The operating system refused to start it.
+    /// The operating system could not start the process.
     #[error("{name} could not be started: {source}")]
     Spawn {
-        /// What was to be started.
+        /// The process to start.
         name: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It ended by itself.
+    /// The process ended by itself.
     #[error("{name} ended by itself ({status}); the end of its log:\n{log}")]
     Ended {
-        /// Which process.
+        /// The process.
         name: String,
         /// Its exit status.
         status: String,
         /// The last lines that it wrote.
         log: String,
     },
-    /// It runs, and was not ready in time or did not answer in time.
+    /// The process runs, but was not ready or did not answer in time.
     #[error("{name} did not answer within {seconds} s; the end of its log:\n{log}")]
     TimedOut {
-        /// Which process.
+        /// The process.
         name: String,
-        /// How long it was waited for.
+        /// How long this program waited.
         seconds: u64,
         /// The last lines that it wrote.
         log: String,
@@ -49,15 +49,15 @@ pub enum Error {
     Unreachable {
         /// The request, without its body.
         request: String,
-        /// What the HTTP client says.
+        /// The HTTP client's error.
         source: reqwest::Error,
     },
-    /// A request was refused, or answered by something that is not an answer.
+    /// The request was refused, or the answer was not in the expected form.
     #[error("{request} was answered with {status}: {body}")]
     Refused {
         /// The request, without its body.
         request: String,
-        /// HTTP's status code.
+        /// The HTTP status code.
         status: u16,
         /// The answer's body, cut to 500 bytes.
         body: String,

@@ -56,5 +56,5 @@ pub use process::Process;
 pub use provider::Provider;
 pub use user_pool::{PASSWORD, Person, UserPool, people};
 
-/// Settings of a function, as the environment variables that it is started with.
+/// A function's settings: the environment variables that it starts with.
 pub type Settings = Vec<(String, String)>;

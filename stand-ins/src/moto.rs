@@ -6,7 +6,7 @@ use crate::aws::{AwsApi, REGION};
 use crate::process::{folder, serve};
 use crate::{Error, Process, Settings, UserPool, installed};
 
-/// A running moto, empty at first; its state ends with it.
+/// A running moto. It starts empty, and its state is lost when it stops.
 #[derive(Debug)]
 pub struct Moto {
     process: Process,
@@ -14,7 +14,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts it on a free port, and returns when it answers.
+    /// Starts it on a free port, and returns once it answers.
     pub async fn start() -> Result<Self, Error> {
         let program = installed::program("venv/bin/moto_server")?;
         let (process, port) = serve("Running on http://", |port| {
@@ -25,12 +25,12 @@ impl Moto {
         Ok(Self { process, url: format!("http://127.0.0.1:{port}") })
     }
 
-    /// Its address, the `AWS_ENDPOINT_URL` of whatever shall use it.
+    /// Its address: the `AWS_ENDPOINT_URL` for whatever should use it.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The settings that make the AWS SDK of a function use it.
+    /// The settings that make a function's AWS SDK use it.
     pub fn settings(&self) -> Settings {
         let settings = [
             ("AWS_ENDPOINT_URL", self.url.as_str()),
@@ -42,32 +42,32 @@ impl Moto {
         settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
     }
 
-    /// Creates a secret with `value` in Secrets Manager and gives its ARN.
+    /// Creates a secret with `value` in Secrets Manager. Returns its ARN.
     pub async fn create_secret(&self, name: &str, value: &str) -> Result<String, Error> {
         let secret =
             self.secrets().call("CreateSecret", json!({"Name": name, "SecretString": value})).await?;
         Ok(text(&secret["ARN"]))
     }
 
-    /// Gives a secret a new value, as a rotation does.
+    /// Gives a secret a new value, like a rotation.
     pub async fn rotate_secret(&self, name: &str, value: &str) -> Result<(), Error> {
         self.secrets().call("PutSecretValue", json!({"SecretId": name, "SecretString": value})).await?;
         Ok(())
     }
 
-    /// Creates an SQS queue and gives its address.
+    /// Creates an SQS queue. Returns its address.
     pub async fn create_queue(&self, name: &str) -> Result<String, Error> {
         let queue = self.queues().call("CreateQueue", json!({"QueueName": name})).await?;
         Ok(text(&queue["QueueUrl"]))
     }
 
-    /// Creates a user pool in which people are known by e-mail address and have a UUID for a user name, as
-    /// Cognito's own default is.
+    /// Creates a user pool whose users sign in with their e-mail address and have a UUID as user name,
+    /// which is Cognito's default.
     pub async fn create_pool(&self, name: &str) -> Result<UserPool, Error> {
         UserPool::create(self.cognito(), name).await
     }
 
-    /// Cognito, for what [`UserPool`] lacks.
+    /// Cognito, for calls that [`UserPool`] lacks.
     pub fn cognito(&self) -> AwsApi {
         AwsApi::cognito(&self.url)
     }

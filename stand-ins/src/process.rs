@@ -1,4 +1,4 @@
-//! A child process that cannot outlive us.
+//! A child process that cannot outlive this one.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,24 +13,23 @@ use tokio::time::{Instant, sleep};
 
 use crate::{Error, Settings};
 
-/// How long a stand-in may take to be ready. On an idle machine each needs one or two seconds.
+/// How long a stand-in may take to start. On an idle machine each takes one or two seconds.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// How many ports are tried: between our finding a free one and the server's binding it, someone else may
-/// take it.
+/// How many ports to try: another process may take a free port before the server binds it.
 const PORTS_TRIED: usize = 3;
 
-/// What a child sees of our environment: where programs and folders are. An account's credentials stay out of
-/// it.
+/// The environment variables that a child inherits: where programs and folders are. AWS credentials are
+/// not among them.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
 
-/// A running child, with a folder of its own for its log and its files. Dropping it kills the child and all
+/// A running child with its own folder for its log and files. Dropping it kills the child and everything
 /// that the child started.
 ///
-/// The same happens when this process ends without dropping it: by a panic that aborts, Ctrl-C, or `kill -9`.
-/// The child shares a process group with a guard, a shell that only waits for the end of a pipe which this
-/// process holds open. The system closes the pipe whichever way the process ends, and the guard then kills
-/// its whole group. As the group is not the terminal's, Ctrl-C goes to this process alone, and in this order.
+/// The same happens if this process ends without dropping it: by an aborting panic, Ctrl-C, or `kill -9`.
+/// The child shares a process group with a guard, a shell that waits for the end of a pipe that this
+/// process holds open. However this process ends, the system closes the pipe, and the guard kills its
+/// whole group. The group is not the terminal's, so Ctrl-C reaches this process first and alone.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -40,7 +39,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` in an environment of nothing but [`INHERITED`] and `settings`, in `folder`.
+    /// Starts `program` in `folder`, with only [`INHERITED`] and `settings` as its environment.
     pub(crate) fn start(
         name: &str,
         program: &Path,
@@ -90,13 +89,13 @@ impl Process {
         self.child.id()
     }
 
-    /// All that the child wrote so far, both streams in order.
+    /// Everything that the child wrote so far, both streams in order.
     pub fn log(&self) -> String {
         let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// The error to give when the child has ended by itself.
+    /// An error if the child has ended.
     pub(crate) fn still_runs(&mut self) -> Result<(), Error> {
         let status = match self.child.try_wait() {
             Ok(None) => return Ok(()),
@@ -122,14 +121,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Waiting closes the guard's pipe first, so the guard kills the group and itself.
         let _ = self.guard.wait();
-        // Only matters where something else killed the guard before.
+        // Needed only if something else killed the guard first.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts a server on a free loopback port and waits until it says `ready` in its log and takes connections.
-/// The log is asked as well because a connection alone may be to another process that took the port.
+/// Starts a server on a free loopback port, and waits until its log contains `ready` and it takes
+/// connections. A connection alone is not enough: another process may have taken the port.
 pub(crate) async fn serve(
     ready: &str,
     start: impl Fn(u16) -> Result<Process, Error>,
@@ -164,7 +163,7 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A folder for a process: on drop it goes, the log in it included.
+/// A folder for a process. Dropping it deletes it, with the log in it.
 pub(crate) fn folder(name: &str) -> Result<TempDir, Error> {
     let builder = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir();
     builder.map_err(|source| Error::Spawn { name: name.to_owned(), source })

@@ -1,4 +1,4 @@
-//! Identity providers: Okta and Clerk by `emulate`, Firebase by its Auth emulator.
+//! Identity providers: `emulate` stands for Okta and Clerk, Firebase's Auth emulator for Firebase.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::process::{folder, serve};
 use crate::{Error, Process, installed, project_root};
 
-/// A running provider, which ends with its handle.
+/// A running provider. It stops when this handle is dropped.
 #[derive(Debug)]
 pub struct Provider {
     _process: Process,
@@ -19,12 +19,13 @@ fn script() -> String {
 }
 
 impl Provider {
-    /// Okta, or Clerk, with the people of `seed` (as `emulate` takes it, below the service's name).
+    /// Okta or Clerk, with the people of `seed` (in the form that `emulate` reads below the service's
+    /// name).
     pub async fn emulate(service: &str, seed: &Value) -> Result<Self, Error> {
         Self::start(service, &seed.to_string()).await
     }
 
-    /// Firebase's Auth emulator, with the accounts of nobody.
+    /// Firebase's Auth emulator, without accounts.
     pub async fn firebase(project: &str) -> Result<Self, Error> {
         Self::start("firebase", project).await
     }
@@ -45,7 +46,7 @@ impl Provider {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Writes what `firebase auth:export FILE` writes of this emulator's `project`.
+    /// Writes the output of `firebase auth:export FILE` for this emulator's `project`.
     pub async fn firebase_export(&self, project: &str, file: &Path) -> Result<(), Error> {
         let (packages, port, file) = (installed::providers()?, self.port.to_string(), file.to_owned());
         let mut command = tokio::process::Command::new("node");

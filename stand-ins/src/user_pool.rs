@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use crate::moto::text;
 use crate::{AwsApi, Error};
 
-/// The password of everyone who has one.
+/// The password of every person who has one.
 pub const PASSWORD: &str = "Correct-horse-9";
 
-/// Someone to be put into a user pool.
+/// A person to add to a user pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The e-mail address, by which the person signs in. It counts as verified.
+    /// The e-mail address that the person signs in with. It counts as verified.
     pub email: String,
     /// Further attributes by Cognito's names.
     pub attributes: Vec<(String, String)>,
-    /// The groups that the person is in. They need not exist before.
+    /// The person's groups. They are created if needed.
     pub groups: Vec<String>,
     /// Whether the person may sign in.
     pub enabled: bool,
 }
 
 impl Person {
-    /// Someone enabled, without groups or further attributes.
+    /// An enabled person without groups or further attributes.
     pub fn new(email: &str) -> Self {
         Self { email: email.to_owned(), attributes: Vec::new(), groups: Vec::new(), enabled: true }
     }
@@ -43,14 +43,14 @@ impl Person {
         self
     }
 
-    /// Cannot sign in.
+    /// Disables the person, who then cannot sign in.
     #[must_use]
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
     }
 
-    /// As a request has them.
+    /// The attributes in the form of a request.
     pub(crate) fn user_attributes(&self) -> Vec<Value> {
         let always = [("email", self.email.as_str()), ("email_verified", "true")];
         let further = self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -58,8 +58,8 @@ impl Person {
     }
 }
 
-/// So many people, the same ones each time: one in ten an admin, one in three an editor and one in four a
-/// viewer of the tenant `acme` (some are several), one in fifty disabled.
+/// Returns `count` people, the same ones each time: one in ten is an admin, one in three an editor and
+/// one in four a viewer of the tenant `acme` (some are several), and one in fifty is disabled.
 pub fn people(count: usize) -> Vec<Person> {
     let person = |number: usize| {
         let mut person = Person::new(&format!("person-{number:05}@example.com"))
@@ -93,7 +93,7 @@ impl UserPool {
         &self.id
     }
 
-    /// Cognito, for what is missing here.
+    /// Cognito, for calls that are missing here.
     pub fn api(&self) -> &AwsApi {
         &self.api
     }
@@ -104,17 +104,17 @@ impl UserPool {
         Ok(())
     }
 
-    /// Puts one person in, their groups first, and gives their `sub`.
+    /// Adds one person, their groups first. Returns their `sub`.
     pub async fn add(&self, person: &Person) -> Result<String, Error> {
         let subs = self.add_all(std::slice::from_ref(person)).await?;
         Ok(subs.into_iter().next().unwrap_or_default())
     }
 
-    /// Puts people in, their groups first, and gives each one's `sub` in the same order. Groups that are
-    /// there already are left as they are.
+    /// Adds people, their groups first. Returns each person's `sub`, in the same order. Existing groups
+    /// stay as they are.
     ///
-    /// One after the other: moto works on one request at a time anyway, about 5 ms each, and now and then
-    /// fails a write that meets another.
+    /// One person at a time: moto handles one request at a time anyway, about 5 ms each, and sometimes
+    /// fails concurrent writes.
     pub async fn add_all(&self, people: &[Person]) -> Result<Vec<String>, Error> {
         self.add_groups_of(people).await?;
         let mut subs = Vec::with_capacity(people.len());
@@ -136,8 +136,8 @@ impl UserPool {
         Ok(())
     }
 
-    /// By the user name as Cognito gives it: cognito-local keeps memberships by the name as it is given here,
-    /// and looks them up by this one.
+    /// Adds a user to groups, by the user name that Cognito returned: cognito-local stores memberships by
+    /// the name that it is given, and looks them up by this one.
     pub(crate) async fn join(&self, username: &str, groups: &[String]) -> Result<(), Error> {
         for group in groups {
             let membership = json!({"UserPoolId": self.id, "Username": username, "GroupName": group});

@@ -1,4 +1,4 @@
-//! The script that installs the stand-ins, run where they are installed.
+//! Tests the script that installs the stand-ins, in the folder where they are installed.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! No process outlives its handle, or the program that started it, however that ends.
+//! No process outlives its handle or the program that started it, however that program ends.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -17,7 +17,7 @@ fn group_of(pid: u32) -> (String, Vec<String>) {
     (group, members)
 }
 
-/// What runs in a process group. What has ended and only waits to be collected by PID 1 does not run.
+/// The running processes of a group. A process that ended and waits for PID 1 to reap it does not count.
 fn members(group: &str) -> Vec<String> {
     let all = Command::new("ps").args(["-A", "-o", "pgid=,stat=,args="]).output().unwrap();
     let all = String::from_utf8(all.stdout).unwrap();
@@ -76,11 +76,11 @@ async fn what_a_function_started_ends_with_it() {
         running = members(&group);
     }
     drop(function);
-    // Those that are not our own children are collected by PID 1.
+    // PID 1 reaps the processes that are not our own children.
     eventually_empty(&group);
 }
 
-/// This test runs itself as the parent that is killed.
+/// The test starts itself again as the parent to kill.
 #[tokio::test]
 async fn a_parent_that_is_killed_leaves_nothing() {
     const PARENT: &str = "STAND_INS_TEST_PARENT";

@@ -1,4 +1,5 @@
-//! A program that the system cannot start. In a file of its own: it counts the guards of its own process.
+//! A program that the system cannot start. This test has its own file because it counts the guards of its
+//! own process.
 
 use std::path::Path;
 use std::process::Command;

@@ -110,7 +110,7 @@ async fn a_sign_in_fires_the_trigger() {
     assert_eq!(event["request"]["userAttributes"]["sub"], sub.as_str());
     assert_eq!(event["request"]["userAttributes"]["email"], "jane@example.com");
 
-    // What the trigger asks, by the name that the event gives it.
+    // The request that the trigger makes, with the user name in the event.
     let groups = json!({"UserPoolId": pool.id(), "Username": event["userName"]});
     let groups = pool.api().call("AdminListGroupsForUser", groups).await.unwrap();
     assert_eq!(groups["Groups"][0]["GroupName"], "admins");

@@ -1,6 +1,6 @@
-//! Each alarm of `template.yaml` on made-up series: it rings when it should, keeps its state through silence
-//! where it should, and clears when it should. Reads what the alarms use of CloudWatch's metric math, and no
-//! more.
+//! Each alarm of `template.yaml` on made-up series: it goes off when it should, keeps its state through
+//! silence where it should, and clears when it should. Implements only the part of CloudWatch's metric
+//! math that the alarms use.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
 
@@ -10,20 +10,20 @@ use serde_json::Value;
 
 use crate::template::template;
 
-/// One period's figures, by the alarm's ids of metrics (`""` where it has one metric alone). What is not
+/// One period's figures, by the alarm's metric ids (`""` if it has only one metric). A metric that is not
 /// named has no data point.
 type Figures<'a> = &'a [(&'a str, f64)];
 
-/// What an alarm should do.
+/// The expected behaviour of an alarm.
 struct Expected<'a> {
     alarm: &'a str,
-    /// Each of them makes it ring, held for as many periods as it looks at.
+    /// Each of these sets it off, if it lasts for as many periods as the alarm looks at.
     trouble: &'a [Figures<'a>],
-    /// Each of them, held as long, does not; and turns an alarm that is on off.
+    /// Each of these, if it lasts as long, does not set it off, and clears an alarm that is on.
     well: &'a [Figures<'a>],
-    /// Whether it stays on when nothing is reported any more.
+    /// Whether it stays on when no more data arrives.
     stays: bool,
-    /// What says nothing of the matter, and leaves an alarm as it is.
+    /// Figures that say nothing about the problem, and leave the alarm's state as it is.
     neutral: &'a [Figures<'a>],
 }
 
@@ -113,7 +113,7 @@ const ALARMS: &[Expected<'_>] = &[
         ],
         well: &[&[("well", 1.0)], &[("failed", 0.0), ("late", 0.0), ("well", 2.0)]],
         stays: true,
-        // Whether AWS reports zeros beside the silence is not told.
+        // AWS does not document whether it reports zeros along with the silence.
         neutral: &[&[("failed", 0.0)], &[("failed", 0.0), ("late", 0.0), ("well", 0.0)]],
     },
     Expected {
@@ -215,7 +215,7 @@ enum Missing {
 }
 
 struct Alarm {
-    /// Of the one expression, or of the one metric `""`.
+    /// The one expression, or the one metric `""`.
     expression: Expression,
     periods: usize,
     threshold: f64,
@@ -258,7 +258,7 @@ impl Alarm {
         }
     }
 
-    /// The state after as many periods of the same figures as the alarm looks at.
+    /// The state after these figures have lasted for as many periods as the alarm looks at.
     fn hold(&self, state: State, figures: Figures<'_>) -> State {
         self.run(state, &vec![figures; self.periods])
     }
@@ -296,7 +296,7 @@ enum Expression {
 }
 
 impl Expression {
-    /// The value of one period. A missing operand gives no value, and neither does a division by zero.
+    /// The value of one period. `None` for a missing operand or a division by zero.
     fn value(&self, figures: &BTreeMap<&str, f64>) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),

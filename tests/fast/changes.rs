@@ -1,4 +1,4 @@
-//! Changes in the directory, as EventBridge brings them to `reconcile`, against the sandbox.
+//! Changes in the directory, as EventBridge delivers them to `reconcile`, against the sandbox.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -53,7 +53,7 @@ impl Lookup for Pool {
     }
 }
 
-/// A state machine that counts, or fails.
+/// A state machine that counts its executions, or fails.
 #[derive(Clone, Default)]
 struct Machine(Arc<AtomicUsize>, bool);
 
@@ -68,7 +68,7 @@ impl Runs for Machine {
     }
 }
 
-/// An execution environment of the function.
+/// One execution environment of the function.
 fn environment(sandbox: &Sandbox, pool: &Pool, deprovision: &str) -> Reconcile {
     let policy: Policy = format!("{POLICY}\n[deprovision]\n{deprovision}").parse().unwrap();
     Reconcile::new(permit(sandbox), policy, vec![Arc::new(pool.clone())], None, None)
@@ -94,13 +94,13 @@ impl World {
         Self { sandbox, pool, machine, reconcile }
     }
 
-    /// The same, and from here on another environment is at it.
+    /// The same world, which continues in another execution environment.
     fn in_another(self, deprovision: &str) -> Self {
         let reconcile = environment(&self.sandbox, &self.pool, deprovision);
         Self { reconcile, ..self }
     }
 
-    /// The ids of the messages that stay queued.
+    /// Runs the events. Returns the ids of the messages that stay queued.
     async fn run(&self, events: &[Value]) -> Vec<String> {
         let record =
             |(n, event): (usize, &Value)| json!({"messageId": n.to_string(), "body": event.to_string()});
@@ -132,7 +132,7 @@ const UNASSIGN: &str = "missing = \"unassign\"\ngrace_hours = 24\nmax_percent = 
 async fn what_an_event_names_is_read_in_the_pool_and_what_it_says_does_not_matter() {
     let world = World::start(UNASSIGN).await;
     world.pool.put("u1", &["acme/editor"]);
-    // Whatever the call was: the person is as the pool has them.
+    // Whatever the call was, the user ends up as the pool has them.
     for name in OF_ONE {
         assert!(world.run(&[event(name, "u1")]).await.is_empty());
         assert_eq!(world.roles("u1"), ["acme/editor", "default/viewer"], "{name}");
@@ -157,14 +157,14 @@ async fn who_is_deleted_loses_their_roles_once_the_pool_says_so_too() {
         world.run(&[event(name, "u1")]).await;
         assert_eq!(world.roles("u1").len(), 2, "the pool still has them");
         world.pool.remove("u1");
-        // Nobody says that they were deleted: the grace period holds.
+        // No event says that the user was deleted, so the grace period applies.
         world.run(&[event("AdminUpdateUserAttributes", "u1")]).await;
         assert_eq!(world.roles("u1").len(), 2);
         world.run(&[event(name, "u1")]).await;
         assert!(world.roles("u1").is_empty(), "{name}");
         assert!(world.sandbox.user("u1").is_some(), "deleting them is left to the bulk sync");
     }
-    // Where the policy keeps missing people, they are kept.
+    // If the policy keeps missing people, they keep their roles.
     let world = World::start("missing = \"keep\"").await;
     world.pool.put("u1", &["acme/editor"]);
     world.run(&[event("AdminCreateUser", "u1")]).await;
@@ -201,13 +201,13 @@ async fn too_many_deletions_in_an_hour_wait_for_a_bulk_sync() {
     let held = || keys.iter().filter(|key| !world.roles(key).is_empty()).count();
     assert_eq!(held(), 12);
     keys.iter().for_each(|key| world.pool.remove(key));
-    // In one batch and in many, and the messages are done with.
+    // In one batch and in many. No message stays queued.
     assert!(world.run(&all("AdminDeleteUser")[..4]).await.is_empty());
     for event in &all("DeleteUser")[4..] {
         assert!(world.run(std::slice::from_ref(event)).await.is_empty());
     }
     assert_eq!(held(), 7, "five pass whatever the share is");
-    // Present people are not departures.
+    // People who are in the pool are not departures.
     world.pool.put("u11", &["acme/editor"]);
     world.run(&[event("AdminAddUserToGroup", "u11")]).await;
     assert_eq!(world.roles("u11").len(), 2);
@@ -228,8 +228,8 @@ async fn environments_count_departures_together() {
     assert_eq!(keys.iter().filter(|key| !world.roles(key).is_empty()).count(), 7, "five pass");
 }
 
-/// Who keeps their roles for the breaker's sake loses all the same what a writer left in no ledger: nobody
-/// would look again.
+/// A user whose roles the breaker keeps still loses a role that no ledger names: no later look would find
+/// it.
 #[tokio::test]
 async fn a_role_without_an_owner_is_taken_back_from_those_too_whom_the_breaker_keeps() {
     let world = World::start("missing = \"unassign\"\ngrace_hours = 0\nmax_percent = 0").await;

@@ -1,4 +1,5 @@
-//! A user pool behind Cognito's API, in memory: for the built programs, which find AWS by their environment.
+//! An in-memory user pool behind Cognito's API, for the built programs, which find AWS through their
+//! environment.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(crate) const POOL: &str = "eu-west-1_AbCdEfGhI";
 
-/// Somebody in the pool.
+/// A user of the pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) username: String,
@@ -54,7 +55,7 @@ impl Member {
     }
 }
 
-/// Serves the pool until the test ends; its address.
+/// Serves the pool until the test ends. Returns its address.
 pub(crate) async fn serve(members: Vec<Member>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -63,7 +64,7 @@ pub(crate) async fn serve(members: Vec<Member>) -> String {
     url
 }
 
-/// The settings of somebody who reads this pool.
+/// Sets the variables for a program that reads this pool.
 pub(crate) fn configure<'a>(command: &'a mut Command, url: &str) -> &'a mut Command {
     command.env("USER_POOL_ID", POOL).env("AWS_ENDPOINT_URL", url).env("AWS_REGION", "eu-west-1");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test")
@@ -82,7 +83,7 @@ async fn answer(State(members): State<Arc<Vec<Member>>>, headers: HeaderMap, bod
         }
         "ListUsers" => {
             let filter = text("Filter");
-            // `sub = "..."`; no other form is asked for here.
+            // The only form that is used here is `sub = "..."`.
             let wanted = filter.split_once(" = ").map(|(name, value)| (name, value.trim_matches('"')));
             users(&mut members.iter().filter(|one| wanted.is_none_or(|(name, value)| one.is(name, value))))
         }

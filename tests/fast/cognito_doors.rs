@@ -1,5 +1,5 @@
-//! One person of a user pool by every door: the list, a shard of it, a look and a change event say the same
-//! of them.
+//! One person of a user pool through every door. The list, a shard of it, a look and a change event give
+//! the same identity.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::support::permit;
 
 const POOL: &str = "eu-west-1_AbCdEfGhI";
 
-/// Groups in an attribute, a status of one's own, keys with a prefix.
+/// Groups in an attribute, a custom status, keys with a prefix.
 const POLICY: &str = r#"
 [user]
 attributes = ["custom:plan"]
@@ -126,7 +126,7 @@ async fn a_key_with_a_prefix_leads_to_its_sub_and_back() {
     assert_eq!(shard.keys().map(UserKey::as_str).collect::<Vec<_>>(), [first.as_str()]);
 }
 
-/// Somebody who left, of the part of the pool in which `sub(0)` is: a part without anybody is rather a fault.
+/// A person who left, in the same part of the pool as `sub(0)`: an empty part looks like a fault.
 fn left() -> String {
     (9..1_000).map(sub).find(|one| one[..1] == sub(0)[..1]).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Trigger events: the two that are handled, the ones that are not, and what is not an event.
+//! Trigger events: the ones that are handled, the ones that are not, and input that is not an event.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
@@ -71,7 +71,8 @@ fn other_triggers_are_nothing_to_do() {
     }
 }
 
-/// Versions 1, 2 and 3 of the event differ in `version`, in what surrounds this and in the response.
+/// Versions 1, 2 and 3 of the event differ in `version`, in what surrounds the groups, and in the
+/// response.
 #[test]
 fn an_event_of_token_generation_tells_the_groups() {
     for version in ["1", "2", "3"] {
@@ -93,7 +94,7 @@ fn an_event_of_token_generation_tells_the_groups() {
         parse(&event).unwrap().groups
     };
     assert_eq!(groups(json!({"groupsToOverride": []})), Some([].into()));
-    // What does not tell is not the same as none.
+    // An unclear value is not the same as no groups.
     for odd in [
         json!(null),
         json!({}),
@@ -105,7 +106,7 @@ fn an_event_of_token_generation_tells_the_groups() {
     ] {
         assert_eq!(groups(odd.clone()), None, "{odd}");
     }
-    // Other events have no groups, whatever somebody puts there.
+    // Other events contain no groups, even if someone puts them there.
     let mut event = event("PostAuthentication_Authentication", &json!({"sub": "u"}));
     event["request"]["groupConfiguration"] = json!({"groupsToOverride": ["admins"]});
     assert_eq!(parse(&event).unwrap().groups, None);
@@ -162,7 +163,7 @@ fn a_person_without_a_usable_sub_is_none() {
     }
 }
 
-/// The pool as it is read where the policy has nothing to say of it.
+/// The pool's source if the policy does not mention it.
 fn the_source() -> std::sync::Arc<SourceConfig> {
     Sources::default().of_user_pool("eu-west-1_AbCdEfGhI")
 }

@@ -1,4 +1,4 @@
-//! The user pool behind the SDK: what is asked, and what each answer means.
+//! The user pool behind the SDK: what it requests, and what each answer means.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use permit_handoff::aws::pool::{PoolError, UserPool};
 use permit_handoff::aws::sdk::CognitoPool;
 use serde_json::{Value, json};
 
-/// Answers every request in one way, and keeps what was asked.
+/// Answers every request the same way, and records the requests.
 struct Cognito {
     status: u16,
     answer: String,
@@ -73,7 +73,7 @@ async fn users_are_asked_for_by_pages_and_prefix() {
     assert_eq!(page.next.as_deref(), Some("t2"));
     let [user] = page.items.as_slice() else { panic!("not one user") };
     assert_eq!((user.username.as_str(), user.sub(), user.enabled), ("google_117", Some("3f1c"), false));
-    // The status by the name that trigger events give it.
+    // The status, under the name that trigger events use.
     let attributes = [("sub", "3f1c"), ("cognito:user_status", "CONFIRMED")];
     assert_eq!(user.attributes, attributes.map(|(name, value)| (name.to_owned(), value.to_owned())));
     pool.users(None, None).await.unwrap();
@@ -125,7 +125,7 @@ async fn each_error_is_told_from_the_others() {
     let action = "ListUsers";
     let rejected = |code: &str| PoolError::Rejected { action, code: format!("400 {code}") };
     let unavailable = |reason: &str| PoolError::Unavailable { action, reason: reason.to_owned() };
-    // What Cognito answers, to a request with or without a filter and a token, and what that means.
+    // Cognito's answers, to requests with and without a filter and a token, and what each means.
     let cases = [
         (400, "TooManyRequestsException", None, None, PoolError::Throttled { action }),
         (429, "Whatever", None, None, PoolError::Throttled { action }),

@@ -1,4 +1,4 @@
-//! Reading a whole user pool, against a pool in memory that pages, fails and filters as it is told.
+//! Reading a whole user pool, against an in-memory pool that pages, fails and filters as the test says.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,23 +19,23 @@ use permit_handoff::domain::source::Sources;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// What the pool makes of a filter.
+/// How the pool treats a filter.
 #[derive(Clone, Copy, PartialEq)]
 enum Filter {
     Honoured,
     Refused,
     Ignored,
-    /// The pool gives nobody for a filter of one digit, as one that compares in another way might.
+    /// The pool returns nobody for a filter of one digit, as a pool that compares differently might.
     Misunderstood,
 }
 
 pub(crate) struct Pool {
     pub(crate) users: Vec<PoolUser>,
-    /// By group, indices of users.
+    /// Indices of users, by group.
     pub(crate) groups: BTreeMap<String, Vec<usize>>,
     filter: Filter,
     page: usize,
-    /// What the next requests of a kind get instead of their page.
+    /// The errors that the next requests of a kind get instead of a page.
     faults: Mutex<HashMap<&'static str, Vec<PoolError>>>,
     asked: Mutex<HashMap<&'static str, usize>>,
 }
@@ -74,10 +74,10 @@ impl Pool {
         self.asked.lock().unwrap().get(action).copied().unwrap_or_default()
     }
 
-    /// A page of `all`, whose token is the place that it starts at.
+    /// A page of `all`. Its token is the position that it starts at.
     fn page<T>(&self, action: &'static str, all: Vec<T>, token: Option<&str>) -> Result<Page<T>, PoolError> {
         *self.asked.lock().unwrap().entry(action).or_default() += 1;
-        // A token cannot have expired where there was none.
+        // Only a request with a token can find the token expired.
         let fits = |fault: &PoolError| token.is_some() || !matches!(fault, PoolError::TokenExpired { .. });
         let fault = self.faults.lock().unwrap().get_mut(action).and_then(|faults| faults.pop_if(|f| fits(f)));
         if let Some(fault) = fault {
@@ -130,7 +130,7 @@ const FAST: Pace =
     Pace { users: NonZeroU32::new(100_000).unwrap(), groups: NonZeroU32::new(100_000).unwrap() };
 const PATIENCE: Patience = Patience { attempts: 5, first_pause: Duration::from_millis(1) };
 
-/// What came out: the people by their key, how many records there were, who was invalid.
+/// The result: people by key, the number of records, and the invalid ones.
 #[derive(Default)]
 struct Reading {
     people: BTreeMap<String, Identity>,
@@ -150,7 +150,7 @@ async fn read_matching(
     let reader = PoolReader::new(Arc::clone(pool) as _, Sources::default().of_user_pool("p"), FAST, PATIENCE);
     let (sender, mut receiver) = mpsc::channel(8);
     let prefix: Option<SubPrefix> = prefix.map(|prefix| prefix.parse().unwrap());
-    // Spawned, as the bulk sync does.
+    // In a task of its own, as in the bulk sync.
     let task = tokio::spawn(async move { reader.read(prefix.as_ref(), matters, &sender).await });
     let mut reading = Reading::default();
     while let Some(record) = receiver.recv().await {
@@ -165,7 +165,7 @@ async fn read_matching(
     (task.await.unwrap(), reading)
 }
 
-/// The reading is whole: each user under `prefix` came, and the count is theirs.
+/// Checks that the read was complete: every user under `prefix` arrived, and the count is right.
 #[track_caller]
 fn assert_whole(pool: &Pool, prefix: &str, result: &Result<Summary, ReadError>, reading: &Reading) {
     let expected: BTreeSet<&str> =
@@ -194,7 +194,7 @@ async fn a_large_pool_is_read_in_lanes_with_groups_and_disabled_people() {
     assert_eq!((groups(1999).as_str(), groups(1998).as_str()), ("admins", ""));
     assert_eq!(reading.people.values().filter(|person| !person.enabled).count(), 200);
     assert_eq!(reading.people[&sub(7)].source.as_str(), "p");
-    // Whole lanes of 125 users or so: three pages each, and the first page of all.
+    // Lanes of about 125 users: three pages each, plus the first page of the whole list.
     assert!(pool.asked("ListUsers") <= 1 + 16 * 4, "{}", pool.asked("ListUsers"));
     assert_eq!(pool.asked("ListUsersInGroup"), 3 + 1 + 1);
 }
@@ -221,7 +221,8 @@ async fn where_the_filter_does_not_work_one_lane_reads_all() {
         let (result, reading) = read(&pool, None).await;
         assert_whole(&pool, "", &result, &reading);
         assert!(reading.records <= 660, "the lanes multiplied the users: {}", reading.records);
-        // The first page of all, the first of each lane, and the ten of the one lane.
+        // The first page of the whole list, the first page of each lane, and the ten pages of the one
+        // lane.
         assert!(pool.asked("ListUsers") <= 1 + 16 + 10, "the lanes read on: {}", pool.asked("ListUsers"));
     }
 }
@@ -328,7 +329,7 @@ async fn one_bad_record_is_one_bad_record() {
     assert_eq!((reading.people.len(), reading.records), (17, 18));
 }
 
-/// Cognito knows no such users; a pool that does is not cut into lanes that they would fall between.
+/// Cognito has no such users. A pool that has them is not split into lanes, which would miss them.
 #[tokio::test]
 async fn people_whose_sub_is_no_uuid_are_not_lost() {
     let mut pool = pool(600);
@@ -427,7 +428,7 @@ async fn the_pace_is_held() {
     reader.read(None, |_| true, &sender).await.unwrap();
     drop(sender);
     taker.await.unwrap();
-    // Sixty pages and more at 50 a second, of which a handful may go at once.
+    // At least sixty pages at 50 a second, of which a few may go at once.
     assert!(pool.asked("ListUsers") >= 60 && start.elapsed() >= Duration::from_secs(1));
 }
 

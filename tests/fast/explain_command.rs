@@ -1,4 +1,4 @@
-//! `explain` of the built command line: why, why not, and what is lost for which reason.
+//! `explain` of the built command line: why a person has a role, why not, and why they lose one.
 
 use std::path::Path;
 use std::process::Command;
@@ -82,7 +82,7 @@ async fn somebody_of_a_file_is_explained_too() {
     );
     let of_file = ["--file", "people.csv", "--source", "crm"];
     let explain = |more: &[&'static str]| [&["explain"], more, &of_file[..]].concat();
-    // By the key, the address in any case, and the user name.
+    // By key, by e-mail address in any case, and by user name.
     for name in ["p-1", "jane@example.com", "jane"] {
         let (exit, text) = desk.run(&explain(&["--user", name]), false).await;
         assert!(exit == 1 && text.starts_with("Jane@Example.com is\n"), "{name}: {text}");
@@ -101,14 +101,14 @@ async fn somebody_of_a_file_is_explained_too() {
     let (exit, text) = desk.run(&explain(&["--offline", "--user", "p-1"]), false).await;
     assert!(exit == 0 && text.contains("not asked"), "{text}");
 
-    // What cannot be: nobody is named, or the file is not what is looked at.
+    // Invalid combinations: no person is named, or the file would not be used.
     let (exit, text) = desk.run(&explain(&["--event", "x.json"]), false).await;
     assert!(exit == 2 && text.contains("--user"), "{text}");
     let (exit, text) = desk.run(&["explain", "--user", "p-1", "--offline"], false).await;
     assert!(exit == 2 && text.contains("leave --offline out"), "{text}");
 }
 
-/// Disabled, gone, and still there: each loses for a reason of their own, and every screen says which.
+/// Disabled, gone, and still there: each loses roles for a different reason, and every screen names it.
 #[tokio::test]
 async fn a_loss_is_told_by_its_reason_on_every_screen() {
     let member =
@@ -144,7 +144,7 @@ async fn a_loss_is_told_by_its_reason_on_every_screen() {
         let (_, text) = desk.run(&["explain", "--user", name, "--role", "acme/editor"], true).await;
         assert!(text.starts_with("No. "), "{text}");
     }
-    // Once the grace period is over they lose it.
+    // After the grace period they lose it.
     desk.write("policy.toml", &POLICY.replace("grace_hours = 48", "grace_hours = 0"));
     let (_, text) = desk.run(&["explain", "--user", "0a-gone"], true).await;
     assert!(text.contains("- acme/editor  because the person is not in the directory any more"), "{text}");

@@ -1,8 +1,8 @@
-//! `sync --file` with the exports of every provider, and with odd ones: the built program against the
+//! `sync --file` with the exports of every provider and with odd files: the built program against the
 //! sandbox.
 //!
-//! Each folder of `tests/fixtures/files` has the files, and `cases.toml`, which says what is in Permit
-//! afterwards.
+//! Each folder of `tests/fixtures/files` has the files and `cases.toml`, which lists what Permit should
+//! have afterwards.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ struct Folder {
 #[serde(deny_unknown_fields)]
 struct Case {
     shows: String,
-    /// Synced before.
+    /// The file to sync first.
     first: Option<String>,
     file: String,
     source: String,
     #[serde(default)]
     arguments: Vec<String>,
     exit: i32,
-    /// Everybody in Permit afterwards, with their roles.
+    /// All users in Permit afterwards, with their roles.
     users: BTreeMap<String, Vec<String>>,
-    /// More of some of them.
+    /// Further fields of some users.
     #[serde(default)]
     has: BTreeMap<String, BTreeMap<String, String>>,
-    /// What the program says.
+    /// What the program prints.
     #[serde(default)]
     text: Vec<String>,
 }
@@ -43,7 +43,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/files")
 }
 
-/// What the program printed, both streams, and how it ended.
+/// The exit code, and what the program printed on both streams.
 async fn sync(sandbox: &Sandbox, policy: &str, file: &Path, source: &str, more: &[String]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
     command.args(["sync", "--file"]).arg(file).args(["--source", source, "--all"]).args(more);
@@ -52,7 +52,7 @@ async fn sync(sandbox: &Sandbox, policy: &str, file: &Path, source: &str, more: 
     command.env("HANDOFF_POLICY", policy).env("HOME", "/nonexistent");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    // A line is broken where the terminal ends.
+    // Ignore where lines wrap.
     (output.status.code().unwrap(), text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -67,7 +67,7 @@ fn has(user: &UserState, name: &str) -> String {
     }
 }
 
-/// What is wrong with the outcome of a case.
+/// How the result differs from the case.
 async fn faults(folder: &Path, policy: &str, case: &Case) -> Vec<String> {
     let mut sandbox = Sandbox::builder().tenant("acme").tenant("beta");
     for role in ["member", "staff"] {

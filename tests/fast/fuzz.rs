@@ -1,4 +1,4 @@
-//! What the fuzz targets check (`fuzz/checks`), on their corpus and on what chance makes of it: without
+//! The checks of the fuzz targets (`fuzz/checks`), on their corpus and on random changes of it. Needs no
 //! nightly Rust.
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ mod token_parser;
 #[path = "../../fuzz/checks/token_verifier.rs"]
 mod token_verifier;
 
-/// Changed inputs for each of the corpus.
+/// How many changed inputs to try per corpus file.
 const CHANGED: usize = 150;
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -69,7 +69,7 @@ fn change(random: &mut fastrand::Rng, input: &[u8], other: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Runs `check` on the corpus, and on what comes of changing it. A failure prints the input.
+/// Runs `check` on the corpus and on changes of it. A failure prints the input.
 fn run(name: &str, check: fn(&[u8])) {
     let inputs = corpus(name);
     assert!(inputs.len() >= 2, "{name} has no corpus");
@@ -95,7 +95,7 @@ macro_rules! targets {
             }
         )+
 
-        /// A target is its check and nothing more, so that what is tried here is what is fuzzed.
+        /// A target contains only its check, so this file tests exactly what is fuzzed.
         #[test]
         fn every_target_is_a_check_that_is_tried_here() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");

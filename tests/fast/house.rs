@@ -1,13 +1,14 @@
-//! The rules of the house that a lint does not know: ARCHITECTURE.md names files that exist, files can be
-//! read at one sitting, and no two files need each other.
+//! The project's rules that no lint checks: ARCHITECTURE.md names files that exist, files are short
+//! enough to read, and no two files depend on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of a file without its tests.
+/// The most lines of a file, without its tests.
 const MOST_LINES: usize = 400;
-/// Characters of a line of comment, as rustfmt's `max_width`, which leaves comments alone.
+/// The most characters of a comment line. It equals rustfmt's `max_width`, which rustfmt does not apply
+/// to comments.
 const MOST_CHARACTERS: usize = 110;
 
 fn root() -> PathBuf {
@@ -56,7 +57,7 @@ fn a_comment_fits_where_code_does() {
             for (number, line) in (1..).zip(text.lines()) {
                 let comment =
                     line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!', ' ']));
-                // A table's row and a line of code cannot be broken.
+                // Rows of tables and lines of code cannot be wrapped.
                 let is_prose = comment.is_some_and(|comment| {
                     !comment.starts_with(['|', '"', '`']) && !comment.starts_with("let ")
                 });
@@ -168,7 +169,7 @@ fn spread(prefix: &str, tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// What a module's code names of its crate, as paths.
+/// The paths in the crate that a module's code names.
 fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for statement in code.split(';') {
@@ -208,8 +209,8 @@ fn target(modules: &BTreeMap<Module, String>, from: &Module, path: &str) -> Opti
     modules.contains_key(&place).then_some(place)
 }
 
-/// A child may name its parent, and the parent its child. Any other two files that need each other, by
-/// whatever detour, are one file in two places.
+/// A child may name its parent, and a parent its child. Any other two files that depend on each other,
+/// even indirectly, belong together.
 #[test]
 fn no_two_files_need_each_other() {
     let mut circles = Vec::new();
@@ -262,7 +263,7 @@ fn a_use_of_many_names_is_read_as_each() {
     }
 }
 
-/// docs/permit.md has a row for each switch of the sandbox, and the tests that it names are there.
+/// docs/permit.md has a row for each switch of the sandbox, and the tests that it names exist.
 #[test]
 fn each_open_question_has_a_row_a_switch_and_a_test() {
     let text = fs::read_to_string(root().join("docs/permit.md")).unwrap();

@@ -1,4 +1,4 @@
-//! The HTTP handoff point: the real handler, against the sandbox and an OpenID provider on this machine.
+//! The HTTP handoff point: the real handler, against the sandbox and a local OpenID provider.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use permit_handoff::sync::one::sign_in::SignIn;
 use permit_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// What is not as usual.
+/// How a world differs from the default.
 struct With {
     policy: &'static str,
     on_failure: OnFailure,
@@ -54,7 +54,7 @@ impl Default for With {
     }
 }
 
-/// One execution environment of the function, and who it talks to.
+/// One execution environment of the function, with the provider and the sandbox that it talks to.
 struct World {
     provider: Provider,
     signer: Signer,
@@ -85,7 +85,7 @@ impl World {
         Self { provider, signer, sandbox, clock, endpoint }
     }
 
-    /// A token with other claims than the usual ones.
+    /// A token with these changes to the usual claims.
     fn token(&self, changes: &Value) -> String {
         let mut claims = claims_with(changes);
         if changes.get("iss").is_none() {
@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-/// The event `events/NAME.json` with that token.
+/// The event `events/NAME.json` with this token.
 fn fixture(name: &str, token: &str) -> Value {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let event = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -163,7 +163,7 @@ impl Http {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Checks that it is a problem of this status and code, and that it tells nothing else.
+    /// Checks that it is a problem with this status and code, and contains nothing else.
     #[track_caller]
     fn is_problem(&self, status: u64, code: &str) {
         let title = match status {

@@ -184,7 +184,7 @@ async fn a_thousand_instances_of_one_person_and_a_bound() {
     let report = sync(&sandbox, &directory, false).await;
     assert!(report.converged && report.unassigned == 990, "{report:?}");
 
-    // Ten thousand do not fit into a ledger: nothing of theirs is touched, and the others are synced.
+    // Ten thousand do not fit into a ledger: that user stays untouched, and the others are synced.
     directory.set([of(6_000, "-and-a-long-name"), vec![person("ffffffff-u")]].concat());
     let report = sync(&sandbox, &directory, false).await;
     let codes: Vec<&str> = report.rejected.iter().map(|rejected| rejected.code.as_str()).collect();
@@ -204,7 +204,7 @@ async fn a_user_that_cannot_be_read_is_one_bad_record() {
             report.rejected.iter().map(|rejected| (rejected.user.as_str(), rejected.code.as_str())).collect();
         assert_eq!(rejected, [("00000003-u", "UNREADABLE_USER")], "{name}");
         assert!(report.converged && report.created == 9, "{name}: {report:?}");
-        // Gone from the directory, they are not deprovisioned either.
+        // When they leave the directory, they are not deprovisioned either.
         directory.set(people(3));
         sync(&sandbox, &directory, false).await;
         assert_eq!(sandbox.user("00000003-u").as_ref(), Some(&odd), "{name}");
@@ -226,7 +226,7 @@ async fn what_is_seen_late_is_waited_for_and_written_once() {
     }
 }
 
-/// People who each gain a role on an instance, and lose another.
+/// People who each gain a role on an instance and lose another.
 async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = builder(semantics).start().await.unwrap();
     let with =
@@ -250,7 +250,7 @@ async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
         assert!(report.converged && report.rejected.is_empty(), "{name}: {report:?}");
         let (expected, requests) = (whole.snapshot(), whole.counts().all);
         for applied in [false, true] {
-            // Where bulk calls are seen late, each run waits for a second or two.
+            // If bulk calls show late, each run waits for a second or two.
             for n in (1..=requests).step_by(if name == "default" { 2 } else { 6 }) {
                 let (sandbox, directory) = torn(semantics).await;
                 let fault = if applied { Fault::hang_after() } else { Fault::hang() };
@@ -274,8 +274,8 @@ async fn killed_at_a_request_the_next_run_ends_as_one_run_does() {
     }
 }
 
-/// More than twenty roles of one person go by a bulk call, which may be seen late: it is waited for, and not
-/// made again.
+/// More than twenty roles of one person go in a bulk call, which may show late: the sign-in waits for it
+/// and does not send it again.
 #[tokio::test(start_paused = true)]
 async fn many_roles_of_one_person_are_assigned_once() {
     for (name, semantics) in Semantics::each() {
@@ -291,8 +291,8 @@ async fn many_roles_of_one_person_are_assigned_once() {
     }
 }
 
-/// A dry run asks which instances exist, and makes none: what a plan calls blocked is what the sync then
-/// rejects.
+/// A dry run checks which instances exist and creates none. What a plan reports as blocked is what the
+/// sync then rejects.
 #[tokio::test(start_paused = true)]
 async fn a_plan_says_blocked_where_an_instance_is_missing() {
     for create in [false, true] {

@@ -1,7 +1,8 @@
-//! Random interleavings of the real handlers: sign-ins, old tokens, bulk syncs and the queue's consumer at
-//! one person, while the directory changes, answers are late and anybody may be cut off at any moment.
+//! Random interleavings of the real handlers: sign-ins, old tokens, bulk syncs and the queue's consumer
+//! work on one user, while the directory changes, answers are late, and anything may be cut off at any
+//! moment.
 //!
-//! `INTERLEAVINGS=2000` runs so many rounds.
+//! `INTERLEAVINGS=2000` sets the number of rounds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ use crate::support::{MemoryQueue, permit, person, policy};
 const KEY: &str = "u1";
 const GROUPS: [&[&str]; 4] = [&[], &["admins"], &["acme/editor"], &["admins", "acme/editor"]];
 
-/// A user pool of one, of which each reading has a time of its own.
+/// A user pool of one person, in which every read has its own time.
 struct Pool {
     source: Source,
     groups: Mutex<&'static [&'static str]>,
@@ -129,7 +130,7 @@ impl World<'_> {
         .boxed_local()
     }
 
-    /// Hands over what waits now. Some of it twice, and what was not settled stays.
+    /// Delivers the waiting messages, some of them twice. Messages that were not settled stay.
     fn reconcile(&self) -> LocalBoxFuture<'static, ()> {
         let mut bodies = std::mem::take(&mut *self.queue.messages.lock().unwrap());
         fastrand::shuffle(&mut bodies);
@@ -160,7 +161,7 @@ impl World<'_> {
         .boxed_local()
     }
 
-    /// Roles that were granted and that no ledger names.
+    /// Roles that were granted but that no ledger names.
     fn orphans(&self) -> Vec<String> {
         let Some(user) = self.sandbox.user(KEY) else { return Vec::new() };
         let named = user.attributes.get("handoff").and_then(|ledger| ledger["grants"].as_array().cloned());
@@ -170,7 +171,7 @@ impl World<'_> {
     }
 }
 
-/// Messages on their way through a consumer: what it has not settled when it ends is handed over again.
+/// Messages that a consumer is handling. Those that it has not settled when it ends are delivered again.
 struct Kept {
     bodies: Vec<String>,
     queue: MemoryQueue,
@@ -182,7 +183,7 @@ impl Drop for Kept {
     }
 }
 
-/// Begins a little later, and may be cut off.
+/// Starts `work` a little later, and may cut it off.
 async fn at_random(work: LocalBoxFuture<'static, ()>) {
     sleep(Duration::from_millis(fastrand::u64(0..25))).await;
     let cut = if fastrand::u8(..3) == 0 { fastrand::u64(1..60) } else { 60_000 };
@@ -191,13 +192,14 @@ async fn at_random(work: LocalBoxFuture<'static, ()>) {
 
 async fn round(sandbox: &Sandbox) {
     sandbox.reset().unwrap();
-    // Every answer is late, and some much more so.
+    // Every answer is late, and some are much later.
     sandbox.inject(Fault::latency(3));
     sandbox.inject(Fault::latency(12).chance(0.3));
     let (pool, queue) = (Arc::new(Pool::new()), MemoryQueue::default());
     let world = World { sandbox, permit: permit(sandbox), pool, queue };
     let old = world.pool.read();
-    // All of a wave has ended when the next begins: so no look comes before the writers that it waits for.
+    // Each wave ends before the next begins, so no look comes before the writers that it waits for have
+    // ended.
     for wave in 0..4 {
         let mut work = vec![world.reconcile()];
         work.extend((0..fastrand::usize(1..4)).map(|_| world.sign_in(world.pool.read())));
@@ -210,7 +212,7 @@ async fn round(sandbox: &Sandbox) {
             work.push(async move { pool.change() }.boxed_local());
         }
         join_all(work.into_iter().map(at_random)).await;
-        // What was on its way when somebody was cut off arrives all the same.
+        // Requests that were under way when their sender was cut off still arrive.
         sleep(Duration::from_millis(30)).await;
     }
     let mut waves = 0;
@@ -236,8 +238,8 @@ async fn round(sandbox: &Sandbox) {
     assert_eq!(world.orphans(), [""; 0]);
 }
 
-/// The clock is paused: it goes on when everybody waits, so that a round takes as long as its work, and a
-/// seed gives the same order again.
+/// The clock is paused and advances only when everything waits. So a round takes only as long as its
+/// work, and a seed repeats its order.
 #[tokio::test(start_paused = true)]
 async fn no_interleaving_leaves_a_role_without_an_owner() {
     let rounds = std::env::var("INTERLEAVINGS").map_or(100, |rounds| rounds.parse().unwrap());

@@ -1,4 +1,4 @@
-//! What the built programs log at the lowest level that there is, with Lambda's runtime API on this machine.
+//! What the built programs log at the lowest level, with a local Lambda runtime API.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::provider::{Answer, Provider};
 use crate::signer::{AUDIENCE, Signer, claims_with};
 use crate::support::POLICY;
 
-/// The runtime API: gives each event once, and keeps the answers.
+/// The runtime API: delivers each event once, and keeps the answers.
 #[derive(Default)]
 struct Runtime {
     events: Mutex<VecDeque<String>>,
@@ -51,7 +51,7 @@ async fn answered(
     StatusCode::ACCEPTED
 }
 
-/// Runs a program on these events. Its answers, and all that it wrote.
+/// Runs a program on these events. Returns its answers and everything that it wrote.
 async fn run(program: &str, settings: &[(&str, &str)], events: &[String]) -> (Vec<String>, String) {
     let runtime = Arc::new(Runtime::default());
     runtime.events.lock().unwrap().extend(events.iter().cloned());
@@ -87,7 +87,8 @@ async fn run(program: &str, settings: &[(&str, &str)], events: &[String]) -> (Ve
     (answers, log)
 }
 
-/// No part of a token, of a person or of a key, and yet the program's own lines.
+/// Checks that the log has no part of a token, of personal data or of a key, but does have the program's
+/// own lines.
 fn is_quiet(log: &str, private: &[&str]) {
     for word in private {
         assert!(

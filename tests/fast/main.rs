@@ -1,4 +1,4 @@
-//! Tests against the sandbox and local servers: nothing to install. `make quick` runs them.
+//! Tests against the sandbox and local servers. They need no installation. `make quick` runs them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

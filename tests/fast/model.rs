@@ -1,4 +1,4 @@
-//! The write protocol, searched whole in small worlds; `tests/slow` has larger ones.
+//! An exhaustive search of the write protocol in small worlds; `tests/slow` has larger ones.
 
 #[path = "../model/planner.rs"]
 mod planner;
@@ -7,7 +7,7 @@ use protocol_model::{A, B};
 
 use self::planner::{Rules, SMALL, fails, holds};
 
-/// A world that is searched in a moment: nobody is cut off, and nobody reads back, so that the looks alone
+/// A world that takes a moment to search: nothing is cut off and nothing is read back, so only the looks
 /// repair.
 const QUIET: Rules = Rules { crashes: 0, read_back: false, ..SMALL };
 
@@ -34,8 +34,8 @@ fn a_look_must_wait_for_twice_the_window() {
     fails("a look after one window", Rules { delay: 1, ..QUIET }, "");
 }
 
-/// The same where both sign-ins read back, and anybody is cut off: `tests/slow` has that this holds with the
-/// protocol whole.
+/// The same, but both sign-ins read back and anything may be cut off. `tests/slow` shows that this is
+/// correct with the whole protocol.
 #[test]
 fn reading_back_does_not_stand_in_for_a_look() {
     const ALL: Rules = Rules { window: 0, delay: 1, ..SMALL };

@@ -1,7 +1,6 @@
-//! Tokens: the examples of the RFCs, the attacks, the rules, the settings, and the key store against a
-//! provider on this machine.
+//! Tokens: the examples of the RFCs, attacks, rules, settings, and the key store with a local provider.
 
-// `allow-unwrap-in-tests` covers the tests themselves and not what they share.
+// `allow-unwrap-in-tests` covers the tests, but not their shared code.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

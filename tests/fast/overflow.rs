@@ -1,4 +1,4 @@
-//! Sign-ins while Permit fails: they are answered within the budget, and none is lost.
+//! Sign-ins while Permit fails: each is answered within the budget, and none is lost.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -36,8 +36,8 @@ fn faults() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-/// How much longer than the budget an answer may take on a busy machine before the test fails. What it takes
-/// on a free one is measured by `make bench`.
+/// How much longer than the budget an answer may take on a busy machine before the test fails. `make
+/// bench` measures it on a free machine.
 const SLACK: Duration = Duration::from_millis(1500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,7 @@ async fn whatever_permit_does_the_person_passes_in_time_and_waits_in_the_queue()
         let sandbox = Sandbox::builder().fault(fault).start().await.unwrap();
         let queue = MemoryQueue::default();
         let arrivals = (0..20).map(|n| {
-            // Each in an environment of its own, so that no breaker helps.
+            // Each sign-in has its own environment, so that no breaker helps.
             let sign_in = impatient(&sandbox, &queue, 1000);
             async move {
                 let jane = person(&format!("u{n}"), &[("email", "jane@example.com")], &["admins"]);
@@ -66,7 +66,7 @@ async fn whatever_permit_does_the_person_passes_in_time_and_waits_in_the_queue()
     }
 }
 
-/// What `SLACK` hides is printed: run it with `--no-capture` on a machine that does nothing else.
+/// Prints what `SLACK` hides: run it with `--no-capture` on an idle machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_thousand_sign_ins_none_takes_longer_than_the_budget_and_a_little() {
     let budget = Duration::from_millis(1500);
@@ -78,7 +78,7 @@ async fn of_a_thousand_sign_ins_none_takes_longer_than_the_budget_and_a_little()
         for hundred in 0..10 {
             let arrivals = (0..100).map(|n| {
                 let settings = settings(1500, OnFailure::Admit);
-                // Each in an environment of its own, so that no breaker helps.
+                // Each sign-in has its own environment, so that no breaker helps.
                 let sign_in = SignIn::new(permit.clone(), policy(), settings, Some(Box::new(queue.clone())));
                 async move {
                     let jane = person(&format!("u{hundred}-{n}"), &[], &["admins"]);

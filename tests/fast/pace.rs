@@ -1,6 +1,6 @@
-//! What people decide themselves, how often they come and with which of their tokens, costs Permit little:
-//! one change a person in ten seconds, and a token that is too old leads to one look at the person in the
-//! directory.
+//! What users control themselves, such as how often they sign in and with which token, costs Permit
+//! little: one change per person in ten seconds. A token that is too old leads to one look at the person
+//! in the directory.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::support::{permit, person, policy};
 
-/// Keeps what it is given, and after which delay it may be handed over.
+/// A queue that keeps its messages with their delays.
 #[derive(Clone, Default)]
 struct Timed(Arc<Mutex<Vec<(String, Duration)>>>);
 
@@ -34,14 +34,14 @@ impl Queue for Timed {
 }
 
 impl Timed {
-    /// What has come since.
+    /// Takes the messages that arrived since the last call.
     fn take(&self) -> Vec<(Message, Duration)> {
         let taken = std::mem::take(&mut *self.0.lock().unwrap());
         taken.into_iter().map(|(body, delay)| (Message::from_body(&body).unwrap(), delay)).collect()
     }
 }
 
-/// Sign-ins of an environment that remembers nothing of who was unchanged.
+/// Sign-ins of an environment with an empty cache.
 fn sign_ins(sandbox: &Sandbox, queue: &Timed, is_readable: bool) -> SignIn {
     let readable: BTreeSet<Source> = is_readable.then(|| Source::named("local_pool")).into_iter().collect();
     let (budget, cache_ttl) = (Duration::from_secs(60), Duration::ZERO);
@@ -84,7 +84,7 @@ async fn a_person_who_flips_an_attribute_costs_one_write_in_ten_seconds() {
         }
     }
     assert_eq!(sandbox.counts().writes(), 1, "in whichever environment");
-    // What came too soon is not lost: the person is looked at when the pause is over.
+    // A sign-in that came too soon is not lost: a look follows when the pause is over.
     let looks = queue.take();
     let of = |wanted: Why| {
         let is =
@@ -96,7 +96,7 @@ async fn a_person_who_flips_an_attribute_costs_one_write_in_ten_seconds() {
     assert!(looks.len() > 3);
 }
 
-/// Tokens that somebody has kept, each newer than the one before, so that each may change something.
+/// Tokens that someone kept, each newer than the one before, so that each could change something.
 #[tokio::test]
 async fn tokens_that_were_kept_are_no_way_around_the_pause() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -106,7 +106,7 @@ async fn tokens_that_were_kept_are_no_way_around_the_pause() {
         let groups: &[&str] = if n % 2 == 0 { &["admins"] } else { &[] };
         arrive(&sign_in, by_token(groups, seconds_ago(500 - 20 * n))).await;
     }
-    // One makes the person, and one changes them: their ledger, and a role.
+    // One creates the user, and one changes their ledger and a role.
     let counts = sandbox.counts();
     assert!(counts.writes() <= 3, "{counts:?}");
 }
@@ -134,7 +134,7 @@ async fn an_old_token_leads_to_one_look_where_the_directory_can_be_read() {
         let before = sandbox.snapshot();
         queue.take();
 
-        // Older than what stands, older than anything may be, and without a time.
+        // Older than the ledger's evidence, older than allowed, and without a time.
         let tokens = [
             (by_token(&["admins"], seconds_ago(60)), Refused::Older),
             (by_token(&["admins"], seconds_ago(700)), Refused::Older),

@@ -1,5 +1,5 @@
-//! The Permit client against the sandbox, which is as strict as Permit's contract and can be told to
-//! misbehave.
+//! The Permit client against the sandbox, which is as strict as Permit's contract and can misbehave on
+//! request.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, and what they share")]
 

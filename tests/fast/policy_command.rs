@@ -32,7 +32,7 @@ fn check_says_every_fault_with_its_line() {
     assert!(exit == 2 && text.contains("bad.toml:1: ") || text.contains("bad.toml:4: "), "{text}");
     let (exit, text) = run(folder.path(), &["policy", "check", "old.toml"]);
     assert_eq!((exit, text.as_str()), (0, "Good. old.toml has 2 rules.\n"));
-    // What is wrong with issuers too: no program would start with it.
+    // Faults of issuers are reported too: no program would start with them.
     let source =
         "[[source]]\nissuer = \"http://issuer.example\"\naudiences = [\"a\"]\nalgorithms = [\"HS256\"]\n";
     std::fs::write(folder.path().join("issuer.toml"), source).unwrap();
@@ -76,7 +76,7 @@ fn diff_says_who_loses_what_by_which_line() {
     assert!(exit == 2 && text.contains("USER_POOL_ID"), "{text}");
 }
 
-/// The cases that are shipped hold for the policy that is shipped.
+/// The shipped cases hold for the shipped policy.
 #[test]
 fn the_shipped_cases_hold() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -147,7 +147,7 @@ fn policy_test_says_who_differs_and_why() {
     assert_eq!((exit, &json["people"], &json["failed"]), (1, &6.into(), &5.into()), "{json}");
     assert_eq!(json["cases"][1]["missing"][0]["grant"], "acme/editor", "{json}");
 
-    // The flag goes before the setting, and the setting before the file beside the cases.
+    // The flag takes precedence over the setting, and the setting over the file beside the cases.
     let (exit, text) = run(folder.path(), &["policy", "test", "cases.toml", "--policy-file", "new.toml"]);
     assert!(exit == 1 && text.contains("by new.toml"), "{text}");
     write("bad-cases.toml", "[[person]]\ngrant = []\n");

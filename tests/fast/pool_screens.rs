@@ -1,4 +1,5 @@
-//! The built command line on a user pool: what people are called, and a policy compared over it.
+//! The built command line on a user pool: the names that people are shown by, and a comparison of
+//! policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,7 +20,7 @@ async fn run(folder: &Path, sandbox: &Sandbox, pool: &str, arguments: &[&str]) -
     (output.status.code().unwrap(), text)
 }
 
-/// An address; without one the user name; and where that is the key again, the key.
+/// By the e-mail address, else by the user name, or by the key if the user name is the key.
 #[tokio::test]
 async fn people_of_a_pool_are_called_by_address_or_user_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +48,7 @@ async fn people_of_a_pool_are_called_by_address_or_user_name() {
     }
 }
 
-/// What the two sources of a policy may say of the pool; the other one is of a file.
+/// What the policies' sources may say about the pool; the other source is for a file.
 const SOURCES: [&str; 4] = [
     "[[source]]\nname = \"customers\"\nprovider = \"cognito\"\nuser_pool = \"POOL\"\n[[source]]\nname = \"crm\"\n",
     "[[source]]\nname = \"crm\"\n[source.lists]\ngroups = \",\"\n[[source]]\nname = \"customers\"\nprovider = \"cognito\"\nuser_pool = \"POOL\"\n\
@@ -64,7 +65,7 @@ fn roles(sandbox: &Sandbox) -> Roles {
     sandbox.snapshot().users.into_iter().map(|(key, user)| (key, user.roles.into_iter().collect())).collect()
 }
 
-/// What each person loses and gains from one sync to the next.
+/// Each person's losses and gains from one sync to the next.
 fn differ(before: &Roles, after: &Roles) -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let none = BTreeSet::new();
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

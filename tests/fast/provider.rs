@@ -1,4 +1,4 @@
-//! An OpenID provider on this machine that can be told to misbehave, and counts what it is asked.
+//! A local OpenID provider that can misbehave on request, and counts its requests.
 
 use std::{
     net::SocketAddr,
@@ -32,11 +32,11 @@ pub(crate) enum Answer {
     Html,
     Status(StatusCode),
     RedirectTo(String),
-    /// Goes on for ever, as fast as it is read
+    /// Never ends, and goes as fast as it is read.
     Endless,
-    /// Takes the request and never answers
+    /// Accepts the request and never answers.
     Hang,
-    /// Starts an answer and never ends it
+    /// Starts an answer and never ends it.
     HangInBody,
 }
 
@@ -90,7 +90,7 @@ impl Provider {
         *self.shared.discovery.lock().unwrap() = answer;
     }
 
-    /// How often the key set was asked for.
+    /// How often the key set was requested.
     pub(crate) fn fetches(&self) -> usize {
         self.shared.fetches.load(SeqCst)
     }
@@ -99,12 +99,12 @@ impl Provider {
         self.shared.discoveries.load(SeqCst)
     }
 
-    /// How many bytes were read of an endless answer.
+    /// How many bytes of an endless answer were read.
     pub(crate) fn sent(&self) -> usize {
         self.shared.sent.load(SeqCst)
     }
 
-    /// A verifier that trusts this provider alone, with more settings.
+    /// A verifier that trusts only this provider, with more settings.
     pub(crate) fn verifier_with(&self, settings: &Value) -> (Verifier, Arc<TestClock>) {
         let mut setting = json!({"issuer": self.issuer, "audiences": [AUDIENCE]});
         setting.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
@@ -122,7 +122,7 @@ impl Provider {
         signer.sign(&claims_with(&json!({"iss": self.issuer, "exp": NOW + 1_000_000})))
     }
 
-    /// A token of this provider that names a key which it never had.
+    /// A token of this provider that names a key which does not exist.
     pub(crate) fn made_up_token(&self, signer: &Signer, number: usize) -> String {
         let header = json!({"alg": signer.algorithm.name(), "kid": format!("made-up-{number}")});
         signer.sign_with(&header, &claims_with(&json!({"iss": self.issuer})))
@@ -154,8 +154,8 @@ impl Clock for TestClock {
     }
 }
 
-/// Lets that time pass at once for everything that waits on Tokio's clock. It runs again afterwards, as the
-/// sockets need it to.
+/// Lets this time pass at once for everything that waits on tokio's clock. Then the clock runs again,
+/// which sockets need.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

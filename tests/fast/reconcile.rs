@@ -1,4 +1,4 @@
-//! The overflow queue, drained against the sandbox.
+//! Drains the overflow queue against the sandbox.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ impl DeadLetters for Dead {
     }
 }
 
-/// A reconcile that cannot read any directory, as where there are tokens alone.
+/// A reconcile that cannot read any directory, as in a deployment with only tokens.
 fn reconcile(permit: &Permit, dead: &Dead) -> Reconcile {
     Reconcile::new(permit.clone(), policy(), vec![], None, Some(Box::new(dead.clone())))
 }
@@ -38,7 +38,7 @@ fn looking(permit: &Permit, pool: &Pool, dead: &Dead) -> Reconcile {
     Reconcile::new(permit.clone(), policy(), readable, None, Some(Box::new(dead.clone())))
 }
 
-/// A message that names somebody, and what its sender was about to grant.
+/// A message that names a user, and what its sender was about to grant.
 fn look(key: &str, grants: &[&str]) -> String {
     let grants = grants.iter().map(|grant| grant.parse().unwrap()).collect();
     let lead = Lead { key: UserKey::new(key).unwrap(), grants };
@@ -64,7 +64,7 @@ fn kept(answer: &Answer) -> Vec<String> {
     kept
 }
 
-/// A message of somebody whose token was issued `seconds` from now.
+/// A message for a person whose token was issued `seconds` from now.
 fn message(identity: Identity, seconds: i64) -> String {
     let issued_at = Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     let identity = identity.on(Evidence::token(Some(issued_at), Timestamp::now(), false, 600));
@@ -72,7 +72,7 @@ fn message(identity: Identity, seconds: i64) -> String {
     Message::Identity(Waiting { identity, grants, why: Why::SignIn, count: 0, sent_at }).to_body(&policy())
 }
 
-/// What Permit knows, without the time of the evidence.
+/// What Permit has, without the time of the evidence.
 fn facts(sandbox: &Sandbox) -> permit_sandbox::Snapshot {
     let mut snapshot = sandbox.snapshot();
     for user in snapshot.users.values_mut() {
@@ -138,11 +138,11 @@ async fn the_newest_state_of_a_person_wins_in_a_batch_and_across() {
     assert_eq!(sandbox.user("u1").unwrap().first_name.as_deref(), Some("New"));
 }
 
-/// A sign-in that was cut off behind its ledger left a ledger as of the very token that its message has. What
-/// is missing are roles that the ledger names.
+/// A sign-in was cut off after it wrote its ledger, so the ledger's evidence is the token in the message.
+/// Only roles that the ledger names are missing.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_sign_in_that_was_cut_off_is_not_taken_for_old() {
-    // A token's second counts to its end.
+    // A token counts until the end of its second.
     let as_of = Timestamp::now().as_second() - 60;
     let as_of = Timestamp::from_millisecond(as_of * 1_000 + 999).unwrap().to_string();
     let ledger =
@@ -211,7 +211,7 @@ async fn while_permit_is_down_everything_stays_queued() {
     assert!(dead.0.lock().unwrap().is_empty());
 }
 
-/// 10,000 people waited; Permit has its documented limits, in windows sixty times as short.
+/// 10,000 people wait. Permit has its documented limits, in windows that are sixty times shorter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_drains_without_a_429() {
     const SPEED: f64 = 60.0;
@@ -242,7 +242,7 @@ async fn a_look_asks_the_directory_and_not_the_message() {
     run(&reconcile, &patient, &[look("u1", &[])]).await;
     assert_eq!(roles(&sandbox, "u1"), ["default/admin", "default/viewer"]);
 
-    // A message with what the person was is a hint too, where the directory can be read.
+    // If the directory can be read, a message with an identity is only a hint too.
     pool.put(person("u1", &[("given_name", "Jane")], &[]));
     let promoted = message(person("u1", &[("given_name", "June")], &["admins", "acme/editor"]), 0);
     run(&reconcile, &patient, &[promoted]).await;
@@ -279,7 +279,8 @@ async fn one_message_may_name_many_people_and_many_messages_one() {
     assert_eq!(sandbox.snapshot().users.len(), 30);
 }
 
-/// Two writers replaced each other's ledger: one of their roles is in none. The look of its maker names it.
+/// Two writers replaced each other's ledger, and no ledger names one of their roles. The look of the
+/// writer that granted it names it.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_its_maker_announced_is_taken_into_the_ledger_or_taken_back() {
     for (groups, owned) in [(&["admins"][..], true), (&[][..], false)] {
@@ -312,7 +313,8 @@ async fn a_token_that_waited_too_long_creates_nobody() {
     assert!(sandbox.snapshot().users.is_empty());
 }
 
-/// Only the policy's own sources count, whatever a message says; and for a pool that is read, the pool alone.
+/// Only the policy's own sources count, whatever a message says. For a pool that can be read, only the
+/// pool counts.
 #[tokio::test(start_paused = true)]
 async fn what_a_message_says_of_a_source_that_nobody_configured_counts_for_nothing() {
     let customers = "[[source]]\nname = \"customers\"\nprovider = \"auth0\"\nissuer = \"https://login.example.com/\"\naudiences = [\"app\"]\n\

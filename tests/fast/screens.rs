@@ -1,4 +1,4 @@
-//! The screens of the built command line, at 80 and at 40 columns, with colours and without.
+//! The screens of the built command line, at 80 and 40 columns, with and without colours.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ grace_hours = 0
 max_percent = 20
 "#;
 
-/// The command with the settings of an operator. `address`: Permit's.
+/// The command with an operator's settings. `address` is Permit's.
 fn command(address: &str, sandbox: &Sandbox, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
     command.args(arguments).env_clear();
@@ -35,7 +35,8 @@ fn command(address: &str, sandbox: &Sandbox, arguments: &[&str]) -> Command {
     command
 }
 
-/// What the command prints, both streams, and how it ends. What differs from run to run is masked.
+/// What the command prints on both streams, and its exit code. Values that differ between runs are
+/// masked.
 async fn printed(mut command: Command, columns: usize, colours: bool) -> (i32, String) {
     command.env("COLUMNS", columns.to_string()).args(["--color", if colours { "always" } else { "never" }]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -43,7 +44,7 @@ async fn printed(mut command: Command, columns: usize, colours: bool) -> (i32, S
     (output.status.code().unwrap(), masked(&text))
 }
 
-/// The figures that a clock makes.
+/// Masks the figures that depend on the clock.
 fn masked(text: &str) -> String {
     let lines = text.lines().map(|line| match line.split_once("It took ") {
         Some((before, after)) => {
@@ -55,7 +56,7 @@ fn masked(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// 40 people: 12 of them in a group whose tenant or role does not exist.
+/// 40 people, 12 of them in a group whose tenant or role does not exist.
 fn forty(path: &Path) {
     let mut lines = vec!["sub,email,groups,department".to_owned()];
     for n in 0..40 {
@@ -74,7 +75,7 @@ async fn sandbox() -> Sandbox {
     Sandbox::builder().tenant("acme").start().await.unwrap()
 }
 
-/// Each look of one screen, and that none is wider than its terminal.
+/// Renders one screen in every form, and checks that none is wider than its terminal.
 async fn looks(name: &str, exit: i32, command: impl Fn() -> Command) -> String {
     let mut plain = String::new();
     for columns in [80, 40] {
@@ -120,7 +121,7 @@ async fn forty_people_with_problems() {
     });
     looks("nothing_but_problems", 1, || run(&["plan", "--file", "people.csv", "--source", "crm"])).await;
 
-    // Half of them leave: more than may.
+    // Half of them leave: more than allowed.
     let text = std::fs::read_to_string(folder.path().join("people.csv")).unwrap();
     let left: Vec<&str> =
         text.lines().enumerate().filter(|(n, _)| *n == 0 || *n > 20).map(|(_, line)| line).collect();
@@ -129,8 +130,8 @@ async fn forty_people_with_problems() {
     assert!(refused.contains("--approve-deprovision"), "{refused}");
 }
 
-/// People who stay in the directory and are to lose roles count too: they keep them, and the screen and the
-/// page say so.
+/// People who stay in the directory but would lose roles count too. They keep their roles, and the screen
+/// and the page say so.
 #[tokio::test]
 async fn present_people_who_would_lose_too_much() {
     let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
@@ -165,7 +166,7 @@ fn command_in(folder: &Path, sandbox: &Sandbox, arguments: &[&str]) -> Command {
     command
 }
 
-/// Somebody without an address is shown by the user name; two of one name by their keys too.
+/// A person without an address is shown by user name; two with the same name are shown with their keys.
 #[tokio::test]
 async fn people_are_called_by_their_names() {
     let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
@@ -181,7 +182,7 @@ async fn people_are_called_by_their_names() {
     assert_eq!(names, expected.map(|name| format!("  + {name}  +default/viewer")));
 }
 
-/// What Cognito answers where there is no such pool.
+/// Cognito's answer if the pool does not exist.
 fn no_pool() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -189,7 +190,7 @@ fn no_pool() -> String {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let (mut request, mut buffer) = (Vec::<u8>::new(), [0_u8; 4096]);
-            // The body of each of these requests is shorter than one read.
+            // Each of these requests has a body that fits one read.
             while !request.windows(4).any(|end| end == b"\r\n\r\n") {
                 match stream.read(&mut buffer) {
                     Ok(read) if read > 0 => request.extend(&buffer[..read]),
@@ -225,7 +226,7 @@ async fn a_wrong_pool() {
     assert!(text.contains("eu-west-1_WrOnGpOoL") && text.contains("Nothing was written"), "{text}");
 }
 
-/// Ctrl-C while the run reads what Permit has.
+/// Ctrl-C while the run reads Permit's users.
 #[tokio::test]
 async fn an_interrupted_run() {
     let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
@@ -260,7 +261,8 @@ async fn an_interrupted_run() {
     assert_eq!(sandbox.user_count(), 0);
 }
 
-/// What a person at a terminal sees who types `answer`, and how it ends. `script` is a part of every Debian.
+/// What a person sees at a terminal after typing `answer`, and the exit code. `script` is part of every
+/// Debian.
 async fn at_a_terminal(command: Command, answer: &'static str) -> (i32, String) {
     let mut words = vec![command.get_program().to_str().unwrap().to_owned()];
     words.extend(command.get_args().map(|argument| argument.to_str().unwrap().to_owned()));
@@ -306,7 +308,7 @@ async fn at_a_terminal_sync_asks_before_it_takes_anything_away() {
             &[&["sync", "--file", "people.csv", "--source", "crm"], more].concat(),
         )
     };
-    // Nobody loses anything: nobody is asked.
+    // No one loses anything, so the command asks nothing.
     let (exit, text) = at_a_terminal(sync(&[]), "").await;
     assert!(exit == 0 && text.contains("Done, and proven.") && !text.contains("[y/N]"), "{text}");
 
@@ -327,7 +329,7 @@ async fn at_a_terminal_sync_asks_before_it_takes_anything_away() {
     std::fs::write(&file, format!("sub,email,groups\n{fewer}")).unwrap();
     let (exit, text) = at_a_terminal(sync(&["--yes"]), "").await;
     assert!(exit == 0 && text.contains("1 role taken back") && !text.contains("[y/N]"), "{text}");
-    // Scripts are not asked.
+    // Without a terminal the command asks nothing.
     let fewer = fewer.replace("u5@example.com,acme/editor", "u5@example.com,");
     std::fs::write(&file, format!("sub,email,groups\n{fewer}")).unwrap();
     let (exit, text) = printed(sync(&[]), 80, false).await;
@@ -353,7 +355,7 @@ async fn nothing_to_do() {
 async fn an_unreachable_permit() {
     let (sandbox, folder) = (sandbox().await, tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("people.csv"), "sub,email\nu1,u1@example.com\n").unwrap();
-    // Nobody listens on port 9 of this machine.
+    // Nothing listens on local port 9.
     let text = looks("unreachable", 3, || {
         let mut command =
             command("http://127.0.0.1:9", &sandbox, &["sync", "--file", "people.csv", "--source", "crm"]);
@@ -367,7 +369,7 @@ async fn an_unreachable_permit() {
     );
 }
 
-/// A role on something that does not exist is blocked, and no gain.
+/// A role on something that does not exist is blocked, and is not a gain.
 #[tokio::test]
 async fn a_role_on_a_missing_instance_is_blocked_and_not_a_change() {
     let sandbox = Sandbox::builder().tenant("acme").resource_role("project", "reader");

@@ -1,4 +1,4 @@
-//! The API key in Secrets Manager, against a server that speaks as Secrets Manager does.
+//! The API key in Secrets Manager, against a server that behaves like Secrets Manager.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::VecDeque;
@@ -19,13 +19,13 @@ use permit_handoff::aws::secrets::{SecretError, SecretsManagerKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-/// What the server answers, in turn; the last answer stays.
+/// The server's answers, in order; the last one repeats.
 #[derive(Clone)]
 enum Answer {
     Text(&'static str),
     Binary,
     Error(u16, &'static str),
-    /// As AWS answers for a secret that was made without a value.
+    /// AWS's answer for a secret without a value.
     NoValue,
     Never,
 }
@@ -135,7 +135,7 @@ async fn each_wrong_secret_has_its_own_error_without_its_value() {
         let message = error.to_string();
         assert!(message.contains("permit/api-key") && !message.contains("hush"), "{message}");
         assert!(!format!("{error:?}{key:?}").contains("hush"));
-        // It is not asked for again at each sign-in.
+        // A later sign-in does not request it again.
         assert_eq!(key.current().await.unwrap_err(), error);
         assert_eq!(server.asked(), 1);
     }

@@ -1,4 +1,4 @@
-//! The settings: each fault, all faults at once, and nothing of a secret in what is printed.
+//! The settings: each fault, all faults at once, and no secret in what is printed.
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ const RIGHT: [(&str, &str); 3] = [
     ("USER_POOL_ID", "eu-west-1_AbCdEfGhI"),
 ];
 
-/// The right settings, but for `changes`; an empty value stands for one that is not set.
+/// The right settings, except for `changes`; an empty value means that it is not set.
 fn with<'a>(changes: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
     move |name| {
         let mut settings = changes.iter().chain(&RIGHT);
@@ -81,7 +81,8 @@ fn every_setting_is_read() {
     assert!((BulkSync::new(with(&[("BULK_SHARE", "1")])).unwrap().share - 1.0).abs() < f64::EPSILON);
 }
 
-/// Each row is one fault: what is set, the setting that must be named and a word of what is said.
+/// Each row is one fault: the settings, the setting that the message must name, and a word of the
+/// message.
 #[test]
 fn each_fault_names_its_setting() {
     let cases: &[(&str, &str, &str)] = &[
@@ -115,7 +116,7 @@ fn each_fault_names_its_setting() {
         ),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com, *", "every site"),
         ("HANDOFF_ALLOWED_ORIGINS", "https://app.example.com/login", "path"),
-        ("HANDOFF_ALLOWED_ORIGINS", "http://app.example.com", "in the clear"),
+        ("HANDOFF_ALLOWED_ORIGINS", "http://app.example.com", "is not encrypted"),
     ];
     for (name, value, word) in cases {
         let found = faults(Handoff::new(with(&[(name, value)])));
@@ -191,7 +192,7 @@ fn all_faults_are_in_one_message() {
         _ => None,
     });
     insta::assert_snapshot!(found.unwrap_err().to_string(), @r#"
-    the settings (environment variables) are wrong; set these right and start again:
+    some settings (environment variables) are wrong; correct them and start again:
     - PERMIT_API_URL: it is not a valid URL: write it as https://HOST
     - PERMIT_API_KEY_SECRET_ID: neither this nor PERMIT_API_KEY is set: set PERMIT_API_KEY_SECRET_ID to the name of the secret that holds Permit's API key (or PERMIT_API_KEY to the key itself, for local use)
     - PERMIT_PROJECT, PERMIT_ENVIRONMENT: only one is set: set both, or neither, and the API key's own environment is used

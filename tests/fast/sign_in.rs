@@ -1,4 +1,4 @@
-//! Sign-ins against the sandbox: what they cost, and what Permit knows afterwards.
+//! Sign-ins against the sandbox: their cost, and what Permit has afterwards.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -179,8 +179,8 @@ async fn a_captured_tenant_is_created_where_the_policy_says_so() {
     }
 }
 
-/// The connection is cut at each request in turn, before it is applied and after; then the person signs in
-/// again. Wherever it was cut, no role of ours stands outside the ledger, and the end is the same.
+/// The connection is cut at each request in turn, before and after it is applied; then the person signs
+/// in again. Wherever it was cut, the ledger names every role of ours, and the result is the same.
 #[tokio::test(start_paused = true)]
 async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
     let before = || person("u1", &[("given_name", "Jane")], &["admins", "acme/viewer"]);
@@ -205,8 +205,8 @@ async fn cut_off_at_any_request_the_next_sign_in_ends_in_the_same_place() {
                 let fault = if applied { Fault::reset_after() } else { Fault::reset_before() };
                 sandbox.inject(fault.from(cut));
                 let outcome = arrive(&impatient(&sandbox, queue, 600), after(), false).await;
-                // Before the reading back all was written, and a look is on its way: the person may count as
-                // synced.
+                // Before the read-back everything was written, and a look is on its way: the person may
+                // count as synced.
                 let is_told = matches!(outcome, Outcome::Queued(_))
                     || cut == requests && matches!(outcome, Outcome::Synced(_));
                 assert!(is_told, "{name}, cut at {cut}: {outcome:?}");
@@ -243,8 +243,7 @@ async fn many_environments_sign_the_same_new_person_in_at_once() {
     }
 }
 
-/// A bulk call has given the role a moment ago, and readings do not show it yet: Permit says that it is
-/// assigned.
+/// A bulk call gave the role a moment ago, and reads do not show it yet. Permit says that it is assigned.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_is_shown_late_keeps_nobody_waiting() {
     let late = Semantics { bulk_seen: BulkSeen::Late, ..Semantics::default() };

@@ -1,4 +1,5 @@
-//! Keys made for one test, and tokens signed with them: also ones that no honest signer would make.
+//! Keys made for one test, and tokens signed with them, including tokens that no honest signer would
+//! make.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 pub(crate) const ISSUER: &str = "https://issuer.example/pool";
 pub(crate) const AUDIENCE: &str = "https://api.example";
-/// The time of the tests, in seconds since 1970.
+/// The tests' time, in seconds since 1970.
 pub(crate) const NOW: u64 = 1_700_000_000;
 
 pub(crate) struct Signer {
@@ -45,7 +46,7 @@ impl Signer {
         Self { kid, algorithm, pair }
     }
 
-    /// The same key under another algorithm.
+    /// The same key for another algorithm.
     pub(crate) fn with_algorithm(self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self }
     }
@@ -103,22 +104,22 @@ impl Signer {
         json!({"alg": self.algorithm.name(), "kid": self.kid, "typ": "JWT"})
     }
 
-    /// A token of those claims.
+    /// A token with these claims.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_with(&self.header(), claims)
     }
 
-    /// A token of that header and those claims.
+    /// A token with this header and these claims.
     pub(crate) fn sign_with(&self, header: &Value, claims: &Value) -> String {
         self.sign_texts(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
-    /// A token of those bytes, JSON or not.
+    /// A token of these bytes, JSON or not.
     pub(crate) fn sign_texts(&self, header: &[u8], payload: &[u8]) -> String {
         self.sign_parts(&encode(header), &encode(payload))
     }
 
-    /// A token of those parts, base64 or not.
+    /// A token of these parts, base64 or not.
     pub(crate) fn sign_parts(&self, header: &str, payload: &str) -> String {
         let input = format!("{header}.{payload}");
         let signature = encode(self.signature(input.as_bytes()));
@@ -130,12 +131,12 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Claims that hold for [`ISSUER`] and [`AUDIENCE`] at [`NOW`].
+/// Claims that are valid for [`ISSUER`] and [`AUDIENCE`] at [`NOW`].
 pub(crate) fn good_claims() -> Value {
     json!({"iss": ISSUER, "sub": "person-1", "aud": AUDIENCE, "exp": NOW + 3600, "iat": NOW - 60, "nbf": NOW - 60})
 }
 
-/// Good claims with some set to something else; `null` takes one away.
+/// Good claims with these changes; `null` removes a claim.
 pub(crate) fn claims_with(changes: &Value) -> Value {
     let mut claims = good_claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -152,8 +153,7 @@ pub(crate) fn key_set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
 }
 
-/// The sources of a policy, from a list of objects with a source's fields; `claims` are its
-/// `[source.claims]`.
+/// A policy's sources, from a list of objects with a source's fields; `claims` is its `[source.claims]`.
 pub(crate) fn sources(settings: &Value) -> String {
     let mut policy = String::new();
     for source in settings.as_array().unwrap() {
@@ -161,7 +161,7 @@ pub(crate) fn sources(settings: &Value) -> String {
         let (claims, fields): (Vec<_>, Vec<_>) =
             source.as_object().unwrap().iter().partition(|(name, _)| *name == "claims");
         for (name, value) in fields {
-            // A key set is JSON in a text. JSON's texts, numbers and arrays of them are TOML's.
+            // A key set is JSON in a string. JSON strings, numbers and arrays of them are also TOML.
             let value = if value.is_object() { Value::String(value.to_string()) } else { value.clone() };
             policy.extend([name, " = ", &value.to_string(), "\n"]);
         }

@@ -1,4 +1,4 @@
-//! What tests of the use cases share: a Permit client on a sandbox, people, a queue in memory.
+//! Shared by the tests of the use cases: a Permit client for a sandbox, people, an in-memory queue.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ pub fn policy() -> Policy {
     POLICY.parse().unwrap()
 }
 
-/// A client that is told the environment, so that it asks for nothing but what is tested.
+/// A client with a configured environment, so that it makes only the requests under test.
 pub fn permit(sandbox: &Sandbox) -> Permit {
     let mut settings = permit::Settings::new(sandbox.url().parse().unwrap());
     settings.environment =
@@ -45,12 +45,12 @@ pub fn permit(sandbox: &Sandbox) -> Permit {
     Permit::new(settings, Arc::new(StaticKey::new(sandbox.api_key().to_owned().into()))).unwrap()
 }
 
-/// The one moment of which all identities are, where a test does not say otherwise.
+/// The time of all identities, unless a test says otherwise.
 pub fn as_of() -> Timestamp {
     "2026-11-24T08:00:00Z".parse().unwrap()
 }
 
-/// The pool of everybody, which the policy does not name.
+/// The tests' user pool, which the policy does not name.
 static POOL: LazyLock<Arc<SourceConfig>> = LazyLock::new(|| Sources::default().of_user_pool("local_pool"));
 
 pub fn person(key: &str, attributes: &[(&str, &str)], groups: &[&str]) -> Identity {
@@ -61,7 +61,7 @@ pub fn person(key: &str, attributes: &[(&str, &str)], groups: &[&str]) -> Identi
     identity.unwrap().on(Evidence::read_at(as_of()))
 }
 
-/// Keeps what it is given; fails where it is told to.
+/// Keeps its messages, or fails if told to.
 #[derive(Clone, Default)]
 pub struct MemoryQueue {
     pub messages: Arc<Mutex<Vec<String>>>,
@@ -84,13 +84,13 @@ pub fn settings(budget_ms: u64, on_failure: OnFailure) -> Settings {
     Settings { budget, cache_ttl, on_failure, readable: BTreeSet::new(), write_pause: Duration::ZERO }
 }
 
-/// Sign-ins with a queue, as one execution environment of the function has them; with time enough for a busy
+/// Sign-ins with a queue, as in one execution environment of the function, with enough time for a busy
 /// machine.
 pub fn sign_ins(sandbox: &Sandbox, queue: &MemoryQueue) -> SignIn {
     impatient(sandbox, queue, 60_000)
 }
 
-/// The same with another budget, so that what fails fails soon.
+/// Like `sign_ins`, with another budget, so that failures come soon.
 pub fn impatient(sandbox: &Sandbox, queue: &MemoryQueue, budget_ms: u64) -> SignIn {
     SignIn::new(
         permit(sandbox),
@@ -100,7 +100,7 @@ pub fn impatient(sandbox: &Sandbox, queue: &MemoryQueue, budget_ms: u64) -> Sign
     )
 }
 
-/// Somebody signs in (`is_new`: up); their groups are looked up beside the first request.
+/// A person signs in, or signs up if `is_new`. Their groups are looked up during the first request.
 pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outcome {
     let groups: Option<BTreeSet<String>> = identity.groups.clone();
     let identity = Identity { groups: None, ..identity };
@@ -111,7 +111,7 @@ pub async fn arrive(sign_in: &SignIn, identity: Identity, is_new: bool) -> Outco
         .await
 }
 
-/// A user pool in memory.
+/// An in-memory user pool.
 #[derive(Clone, Default)]
 pub struct Pool(pub Arc<Mutex<BTreeMap<String, Identity>>>);
 

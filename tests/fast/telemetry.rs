@@ -1,4 +1,4 @@
-//! The metrics as CloudWatch gets them, and the logs. One test: both are set up once in a process.
+//! The metrics in CloudWatch's form, and the logs. One test, because both are set up once per process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,7 +30,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     let wrong =
         init("post-authentication", Format::Json, |name| (name == "RUST_LOG").then(|| "a=b=c".to_owned()));
     let message = wrong.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(message.contains("RUST_LOG: no log filter"), "{message}");
+    assert!(message.contains("RUST_LOG: not a log filter"), "{message}");
 
     let metrics = init("post-authentication", Format::Human, |_| None).unwrap();
     assert!(init("post-authentication", Format::Human, |_| None).is_err(), "it was set up twice");
@@ -49,7 +49,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     };
     bulk_sync(run);
     bulk_sync(BulkSyncRun { refused: false, ..run });
-    // A run that broke off says nothing of the pool: it may not clear the alarm.
+    // A failed run says nothing about the pool, so it must not clear the alarm.
     bulk_sync(BulkSyncRun { refused: false, outcome: BulkSyncOutcome::Failed, ..run });
     permit_mau(7, None);
     reconcile_dead_lettered(1);
@@ -104,7 +104,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     });
     assert_eq!(json!(found), expected);
 
-    // A panic is told by its place, and not by its message.
+    // A panic is logged by its location, without its message.
     let log = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&log);
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || Log(Arc::clone(&writer))).finish();
@@ -115,7 +115,7 @@ fn metrics_are_in_the_embedded_format_and_panics_are_logged_without_their_messag
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("tests/fast/telemetry.rs:") && !log.contains("jane"), "{log}");
 
-    // What was written is not written again.
+    // Metrics are written only once.
     let mut text = Vec::new();
     metrics.flush_to(&mut text);
     assert!(text.is_empty(), "{}", String::from_utf8_lossy(&text));

@@ -1,5 +1,5 @@
-//! Holds `template.yaml` against what the code needs: the permissions (`permissions.toml`), the settings, and
-//! how the queue, the schedule, the state machine and the alarms are wired.
+//! Compares `template.yaml` with what the code needs: the permissions (`permissions.toml`), the settings,
+//! and the wiring of the queue, the schedule, the state machine and the alarms.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
 
@@ -12,7 +12,7 @@ use std::{
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// The settings that docs/settings.md documents, with the functions that read them.
+/// The settings in docs/settings.md, with the functions that read them.
 const SETTINGS: &[(&str, &[&str])] = &[
     ("PERMIT_API_URL", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
     ("PERMIT_API_KEY_SECRET_ID", &["post-authentication", "handoff", "reconcile", "bulk-sync"]),
@@ -36,7 +36,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("CHANGE_EVENTS", &["bulk-sync"]),
 ];
 
-/// The project's own metrics, each with the dimension that it has beside `function`, and that one's values.
+/// The project's own metrics, each with its dimension besides `function`, and that dimension's values.
 const METRICS: &[(&str, &str, &[&str])] = &[
     ("SignIns", "outcome", &["synced", "unchanged", "held", "queued", "unsynced", "refused", "rejected"]),
     ("SignInLatency", "", &[]),
@@ -143,7 +143,7 @@ fn no_right_comes_from_elsewhere() {
                 assert!(!properties["Role"].is_null(), "{name}: SAM would make a wider role");
                 assert!(properties["Policies"].is_null(), "{name}: its role has the policies");
             }
-            // The queue policy only denies, but for the rule that brings changes.
+            // The queue policy only denies, except for the rule that delivers changes.
             "AWS::SQS::QueuePolicy" => {
                 let statements = properties["PolicyDocument"]["Statement"].as_array().unwrap();
                 let [denied, changes] = statements.as_slice() else { panic!("{name}") };
@@ -254,7 +254,7 @@ fn what_was_queued_is_drained_tried_again_and_then_set_aside() {
     assert_eq!(source["Type"], "SQS");
     assert_eq!(source["Properties"]["Queue"], get_att("OverflowQueue", "Arn"));
     assert_eq!(source["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
-    // The breaker of departures counts on two: `AT_ONCE` in src/entry/reconcile/breaker.rs.
+    // The breaker for departures relies on two: `AT_ONCE` in src/entry/reconcile/breaker.rs.
     assert_eq!(source["Properties"]["ScalingConfig"], json!({"MaximumConcurrency": 2}));
 
     let queue = &resources["OverflowQueue"]["Properties"];
@@ -279,7 +279,7 @@ fn the_schedule_starts_the_state_machine_and_the_state_machine_the_function() {
 
     let machine = &resources["BulkSyncStateMachine"]["Properties"];
     assert_eq!(machine["Role"], get_att("BulkSyncStateMachineRole", "Arn"));
-    // The role names the state machine by this name.
+    // The role refers to the state machine by this name.
     assert_eq!(machine["Name"], json!({"Fn::Sub": "${AWS::StackName}-bulk-sync"}));
     let definition = read(machine["DefinitionUri"].as_str().unwrap());
     let substitutions = machine["DefinitionSubstitutions"].as_object().unwrap();
@@ -294,7 +294,7 @@ fn the_schedule_starts_the_state_machine_and_the_state_machine_the_function() {
     let sync = &definition["States"]["Each part"]["ItemProcessor"]["States"]["Sync"];
     let timeout = resources["BulkSyncFunction"]["Properties"]["Timeout"].as_u64().unwrap();
     assert!(sync["TimeoutSeconds"].as_u64().unwrap() > timeout, "the function stops first, and reports");
-    // Every number of parts that a parameter can ask for has a state; 1 is the default.
+    // Every number of parts that the parameter allows has a state; 1 is the default.
     let asked = template["Parameters"]["Shards"]["AllowedValues"].as_array().unwrap();
     let known = definition["States"]["Alone?"]["Choices"]
         .as_array()
@@ -401,7 +401,7 @@ fn the_table_of_metrics_is_what_the_code_counts() {
 fn the_dashboard_shows_metrics_that_exist() {
     let template = template();
     let body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"].as_str().unwrap();
-    // A number, so that the one placeholder outside of a string stays JSON.
+    // A number, so that the one placeholder outside a string stays valid JSON.
     let mut plain = body.to_owned();
     for placeholder in placeholders(body) {
         plain = plain.replace(&format!("${{{placeholder}}}"), "3500");
@@ -429,8 +429,8 @@ fn the_dashboard_shows_metrics_that_exist() {
     assert_eq!(unseen, ["ReconcileDeadLettered"], "the dead-letter queue's own depth shows this one");
 }
 
-/// A metric of a dashboard written out: "..." repeats what the one before it began with, "." the value at its
-/// place.
+/// Expands a dashboard's metric: "..." repeats the beginning of the one before it, "." the value at its
+/// position.
 fn expand(metric: &Value, previous: &[String]) -> Vec<String> {
     let own = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
     let (kept, own) = match own.split_first() {
@@ -493,7 +493,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What a role allows, by the words of `permissions.toml`: resource to actions.
+/// A role's permissions, in the terms of `permissions.toml`: resource to actions.
 fn permissions(role: &Value, part: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut permissions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for policy in role["Properties"]["Policies"].as_array().unwrap() {
@@ -558,8 +558,7 @@ fn resources(template: &Value) -> impl Iterator<Item = (&str, &Value)> {
     template["Resources"].as_object().unwrap().iter().map(|(name, resource)| (name.as_str(), resource))
 }
 
-/// What a setting is when every parameter keeps its default: the value itself, where that takes no
-/// deployment.
+/// The default of the parameter that a setting refers to; otherwise `"given"`.
 fn default_of(template: &Value, value: &Value) -> Value {
     match value["Ref"].as_str() {
         None => json!("given"),
@@ -588,15 +587,15 @@ pub(crate) fn template() -> Value {
     yaml(&read("template.yaml"))
 }
 
-/// The one document that `text` is.
+/// Parses `text`, which must be one document.
 pub(crate) fn yaml(text: &str) -> Value {
     let documents = Yaml::load_from_str(text).unwrap();
     assert_eq!(documents.len(), 1);
     to_json(&documents[0])
 }
 
-/// YAML as JSON, with CloudFormation's short tags as the functions that they stand for: `!Ref X` is
-/// `{"Ref": "X"}`.
+/// Converts YAML to JSON, with CloudFormation's short tags in their long form: `!Ref X` is `{"Ref":
+/// "X"}`.
 fn to_json(node: &Yaml<'_>) -> Value {
     match node {
         Yaml::Value(Scalar::Null) => Value::Null,

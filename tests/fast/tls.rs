@@ -1,5 +1,5 @@
-//! The built `post-authentication` over TLS: who it trusts, what its connections cost, and what becomes of
-//! them while Lambda has it frozen.
+//! The built `post-authentication` over TLS: whom it trusts, what its connections cost, and what happens
+//! to them while Lambda freezes it.
 
 mod front;
 mod runtime;
@@ -16,7 +16,7 @@ use serde_json::json;
 use self::front::{Authority, Front, Goodbye};
 use self::runtime::Runtime;
 
-/// The most that the setting takes.
+/// The largest value of the setting.
 const BUDGET: Duration = Duration::from_millis(4500);
 
 struct Function(Child);
@@ -52,7 +52,7 @@ impl Function {
         Self(command.spawn().unwrap())
     }
 
-    /// As Lambda does between two invocations.
+    /// Sends a signal, to freeze the function as Lambda does between two invocations.
     fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -123,7 +123,7 @@ async fn aws_and_permit_may_each_have_an_authority_of_their_own() {
         let trusted = bundle == of_aws.file();
         assert_eq!(sandbox.user(&user).is_some(), trusted, "with the bundle of {bundle:?}");
     }
-    // One handshake a peer: the refused ones are not connections.
+    // One handshake per peer: refused ones are not connections.
     assert_eq!((aws.connections(), permit.connections()), (1, 1));
 }
 

@@ -1,4 +1,4 @@
-//! The trigger's handler against the sandbox: whose events it serves, and where groups come from.
+//! The trigger's handler against the sandbox: which events it handles, and where groups come from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -79,7 +79,7 @@ async fn groups_come_with_the_tokens_and_a_refresh_costs_nothing() {
     }
     assert_eq!(sandbox.counts().all, 0, "unchanged, and seen a moment ago");
 
-    // A refresh brings a change; what it does not tell, it does not take away.
+    // A refresh can add a change. It does not revoke what its event does not show.
     tokens("RefreshTokens", &in_groups(&["acme/editor"])).await;
     assert_eq!(roles(&sandbox), ["acme/editor", "default/viewer"]);
     for untold in [json!(null), json!({}), json!({"groupsToOverride": [7]})] {
@@ -90,7 +90,7 @@ async fn groups_come_with_the_tokens_and_a_refresh_costs_nothing() {
     assert_eq!(roles(&sandbox), ["default/viewer"]);
 }
 
-/// Counts how often it is asked for groups.
+/// Counts how often the groups are requested.
 struct Counting(Arc<AtomicUsize>);
 
 #[async_trait]
@@ -147,8 +147,8 @@ async fn a_refresh_is_never_turned_away() {
     }
 }
 
-/// AWS spells a pool's issuer in two ways. Both are the pool: its people have one ledger, whichever door they
-/// come by.
+/// AWS spells a pool's issuer in two ways. Both mean the pool: its users have one ledger, whichever door
+/// they use.
 #[tokio::test]
 async fn both_issuers_of_a_pool_are_the_pool() {
     for host in ["cognito-idp", "issuer-cognito-idp"] {

@@ -1,6 +1,6 @@
-//! A write that replaces a ledger, and a deletion, follow a read of that very user by 25 seconds at most.
-//! Past it the user is read again: somebody may have been there. Here the answer to the reading takes longer
-//! than that, and somebody was.
+//! A write that replaces a ledger, and a deletion, come at most 25 seconds after a read of that user.
+//! After that the user is read again, because another writer may have changed them. In these tests the
+//! answer to the read takes longer, and another writer did change them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::bulk_sync::support::{MemoryDirectory, bulk_sync, options, people, permit_within, policy_with};
 use crate::support::{Pool, person, policy};
 
-/// People whose ledger names one role.
+/// Users whose ledger names one role.
 async fn start(count: usize) -> (Sandbox, Vec<String>) {
     let ledger =
         json!({"source": "local_pool", "grants": ["default/viewer"], "as_of": "2026-11-01T08:00:00Z"});
@@ -30,8 +30,8 @@ async fn start(count: usize) -> (Sandbox, Vec<String>) {
     (sandbox, keys)
 }
 
-/// Somebody else grants `acme/member`, and its ledger names that, while the answer to a reading is under way;
-/// and it is under way longer than a window.
+/// While the answer to a read is held for longer than a window, another writer grants `acme/member` and
+/// names it in the ledger.
 async fn meanwhile(sandbox: &Sandbox, keys: &[String], mut held: Held, as_of: Option<Timestamp>) {
     assert!(held.reached().await);
     for key in keys {
@@ -51,7 +51,7 @@ async fn meanwhile(sandbox: &Sandbox, keys: &[String], mut held: Held, as_of: Op
     held.release();
 }
 
-/// The answer to the `n`-th request of this kind is held up.
+/// Holds the answer to the `n`-th request of this kind.
 fn answer_to(sandbox: &Sandbox, endpoint: &'static str, n: usize) -> Held {
     let mut came = 0;
     sandbox.hold(Moment::After, move |request: &Request| {
@@ -67,7 +67,7 @@ fn named(sandbox: &Sandbox, key: &str) -> Value {
     json!(named)
 }
 
-/// Every role that stands is named, and those of the other writer are.
+/// Checks that each ledger names exactly the user's roles, so those of the other writer too.
 #[track_caller]
 fn assert_nothing_lost(sandbox: &Sandbox, keys: &[String]) {
     for key in keys {
@@ -77,7 +77,7 @@ fn assert_nothing_lost(sandbox: &Sandbox, keys: &[String]) {
     }
 }
 
-/// Looks at all of them, by single calls or by bulk calls.
+/// Looks at all users, by single calls or by bulk calls.
 async fn looked_at(count: usize) {
     let (sandbox, keys) = start(count).await;
     let permit = permit_within(&sandbox, Duration::from_mins(5));
@@ -116,7 +116,7 @@ async fn a_bulk_sync_reads_again_before_a_bulk_call_that_comes_late() {
     directory.state.lock().unwrap().as_of = Some(Timestamp::now());
     let mut sync = bulk_sync(&sandbox, &directory, policy());
     sync.permit = permit_within(&sandbox, Duration::from_mins(5));
-    // The first listing is the census, and the next one is what the writes rest on.
+    // The first listing is the census. The writes depend on the second.
     let held = answer_to(&sandbox, "GET users", 2);
     let (report, ()) = tokio::join!(sync.run(options(), &Nobody), meanwhile(&sandbox, &keys, held, None));
     assert!(report.unwrap().converged);
@@ -124,7 +124,7 @@ async fn a_bulk_sync_reads_again_before_a_bulk_call_that_comes_late() {
     assert_eq!(named(&sandbox, &keys[7]), json!(["acme/member", "default/admin", "default/viewer"]));
 }
 
-/// A policy that deletes people who left, at once.
+/// A policy that deletes people at once when they leave.
 fn deleting() -> Policy {
     policy_with(&[
         ("missing = \"unassign\"", "missing = \"delete\""),
@@ -132,7 +132,8 @@ fn deleting() -> Policy {
     ])
 }
 
-/// They came back, and somebody else gave them a role, after they were read and before they are deleted.
+/// They come back, and another writer grants them a role, after they are read and before they are
+/// deleted.
 #[tokio::test]
 async fn who_came_back_since_they_were_read_is_not_deleted() {
     for leaving in [1, 8] {
@@ -142,7 +143,7 @@ async fn who_came_back_since_they_were_read_is_not_deleted() {
         let mut sync = bulk_sync(&sandbox, &directory, policy);
         sync.permit = permit_within(&sandbox, Duration::from_mins(5));
         let options = Options { now: Timestamp::now(), ..options() };
-        // They are read once to decide, and once more when the turn of the deletion comes.
+        // They are read once to decide, and again when the deletion's turn comes.
         let (endpoint, nth) = if leaving == 1 { ("GET users/{user_id}", 2) } else { ("GET users", 3) };
         let held = answer_to(&sandbox, endpoint, nth);
         let back = Some(Timestamp::now());
@@ -155,8 +156,8 @@ async fn who_came_back_since_they_were_read_is_not_deleted() {
     }
 }
 
-/// An administrator gave them a role after they were read and before they are deleted: they stay, and lose
-/// what is ours in the same run.
+/// An administrator gives them a role after they are read and before they are deleted: they stay, and
+/// lose what is ours in the same run.
 #[tokio::test]
 async fn who_is_given_a_role_since_they_were_read_is_not_deleted_and_loses_what_is_ours() {
     for leaving in [1, 8] {

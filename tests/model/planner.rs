@@ -1,5 +1,5 @@
-//! The real planner, on real ledgers, as the model of the write protocol asks it; and the worlds that are
-//! searched.
+//! Connects the real planner, on real ledgers, to the model of the write protocol; and defines the worlds
+//! to search.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -44,7 +44,7 @@ fn written(user: &UserWrite) -> (Roles, u8) {
     (roles(&user.ledger.grants), second(user.ledger.as_of))
 }
 
-/// Who should have these roles.
+/// A person who should have these roles.
 fn person(wanted: Roles) -> Identity {
     static PEOPLE: LazyLock<Vec<Identity>> = LazyLock::new(|| {
         let source = Sources::default().of_user_pool("pool");
@@ -94,7 +94,7 @@ fn searched(rules: Rules) -> Found {
     search(rules, &mut |question| plan(&policy, question))
 }
 
-/// What the project does, in the smallest world that has everything.
+/// The project's rules, in the smallest world that has everything.
 pub(crate) const SMALL: Rules = Rules {
     looks: true,
     read_back: true,

@@ -1,4 +1,4 @@
-//! The built command line, on moto and the sandbox: a file a command.
+//! The built command line, on moto and the sandbox: one file per command.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod attach;
@@ -46,7 +46,7 @@ impl World {
         Self { sandbox, moto, pool }
     }
 
-    /// The command with the settings of an operator.
+    /// The command with an operator's settings.
     fn command(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
         command.args(arguments).current_dir(project_root());
@@ -59,8 +59,8 @@ impl World {
         command
     }
 
-    /// What the command printed, both streams, and how it ended. Runs beside the sandbox, which is in this
-    /// process.
+    /// What the command printed on both streams, and its exit code. Runs concurrently with the sandbox,
+    /// which is in this process.
     async fn run(&self, policy: &str, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(policy, more, arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -162,9 +162,9 @@ async fn an_explanation_says_which_rule_and_whose_role() {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("needs custom:tier to be `pro`, and it is not set"), "{text}");
     let (_, text) = world.run(POLICY, &[], &role("default/admin")).await;
-    assert!(text.contains("somebody else assigned it"), "{text}");
+    assert!(text.contains("an administrator or another program assigned it"), "{text}");
 
-    // A tenant that does not exist is not promised.
+    // The plan does not promise a tenant that does not exist.
     let lost = Person::new("lost@example.com").in_group("nosuch/editor");
     world.pool.add(&lost).await.unwrap();
     let (exit, text) = world.run(POLICY, &[], &["explain", "--user", "lost@example.com"]).await;
@@ -237,7 +237,7 @@ async fn people_come_from_a_file_too() {
     assert!(users["auth0|2"].roles.contains("default/editor"));
     assert_eq!(users["auth0|1"].attributes["handoff"]["source"], "https://a.example.com/");
 
-    // The one who is missing is not taken away while a line is broken: it may be theirs.
+    // The missing user loses nothing while a line is broken: the line may be theirs.
     let lines = "{\"localId\": \"auth0|1\", \"email\": \"one@example.com\"}\n\n{broken\n";
     let lines = write("users.jsonl", lines.as_bytes());
     let mut approved = from(&lines);

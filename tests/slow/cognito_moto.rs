@@ -1,4 +1,4 @@
-//! Reading a user pool of moto, which pages and filters as Cognito does.
+//! Reads a user pool of moto, which pages and filters as Cognito does.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet};

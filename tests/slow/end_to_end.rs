@@ -1,6 +1,5 @@
 //! The built binaries, end to end: cargo-lambda as the runtime, moto as AWS, cognito-local as the user pool.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-#![allow(missing_docs, reason = "tests")]
 
 mod bad_deployment;
 mod bulk_sync;

@@ -1,4 +1,5 @@
-//! Tests that start what stands for AWS (moto, cognito-local, cargo-lambda), a browser or the built programs.
+//! Tests that start stand-ins for AWS (moto, cognito-local, cargo-lambda), a browser or the built
+//! programs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,12 +1,12 @@
-//! The write protocol, searched whole in larger worlds: `tests/fast` has the small ones, and what is needed
-//! of the protocol.
+//! An exhaustive search of the write protocol in larger worlds: `tests/fast` has the small ones, and
+//! shows which parts of the protocol are needed.
 
 #[path = "../model/planner.rs"]
 mod planner;
 
 use self::planner::{Rules, SMALL, holds};
 
-/// Nobody reads back, so that the looks alone repair.
+/// Nothing is read back, so only the looks repair.
 const LOOKS_ALONE: Rules = Rules { read_back: false, ..SMALL };
 
 #[test]
@@ -27,10 +27,10 @@ fn a_bulk_sync_beside_two_sign_ins() {
     holds("two sign-ins", Rules { bulk_syncs: 1, crashes: 0, read_back: false, ..ALL });
 }
 
-/// All that the protocol has: both read back, anybody is cut off anywhere, and looks repair. A writer has one
-/// tick here, and a look comes in a later one: the same order of things with fewer times. (By the times of
-/// the other worlds, and with the change in the directory over before they begin, it is 15 million states:
-/// searched once, without a fault.)
+/// The whole protocol: both sign-ins read back, anything may be cut off anywhere, and looks repair. A
+/// writer has one tick here, and a look comes in a later one: the same order of events with fewer times.
+/// (With the times of the other worlds, and with the directory's change before they begin, it is 15
+/// million states: searched once, without a fault.)
 const ALL: Rules = Rules { window: 0, delay: 1, ..SMALL };
 
 #[test]

@@ -1,5 +1,5 @@
-//! Tokens and lists of providers that run here: Okta and Clerk (emulate), Firebase (its Auth emulator and its
-//! exporter).
+//! Tokens and user lists of providers that run locally: Okta and Clerk (emulate), Firebase (its Auth
+//! emulator and its exporter).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use reqwest::{Client, redirect};
 use serde_json::{Map, Value, json};
 use stand_ins::Provider;
 
-/// A person of a policy's one source, by a token of the provider, with its keys fetched from there.
+/// The identity from a provider's token, by the policy's one source. The keys are fetched from the
+/// provider.
 async fn by_token(policy: &str, token: &str) -> (Policy, Identity) {
     let (policy, issuers) = config::policy(policy).unwrap();
     let verifier = Verifier::new(issuers).unwrap();
@@ -26,7 +27,7 @@ async fn by_token(policy: &str, token: &str) -> (Policy, Identity) {
     (policy, claims.identity(Timestamp::now()).unwrap())
 }
 
-/// The people of a file, and what was wrong with others.
+/// The people of a file, and the faults of its other records.
 async fn by_file(policy: &Policy, path: &Path) -> (Vec<Identity>, Vec<String>) {
     let source = Arc::clone(policy.sources.iter().next().unwrap());
     let directory = FileDirectory::open(path, &source, &Reading::default(), policy).unwrap();
@@ -116,7 +117,7 @@ async fn an_okta_login_and_the_users_api_are_one_person() {
     assert_eq!(of("00uann").groups, None, "the API's list of users shows no groups");
 }
 
-/// A form's fields; nothing of theirs needs more than this.
+/// Encodes a form's fields. The providers need no more escaping than this.
 fn encoded(fields: &[(String, String)]) -> String {
     let escape = |text: &str| -> String {
         let bytes = text.bytes().map(|byte| match byte {
@@ -147,8 +148,8 @@ async fn a_clerk_session_shows_its_organization_and_the_users_api_the_addresses(
     let token = post(format!("/v1/sessions/{}/tokens", session["id"].as_str().unwrap()), json!({})).await;
     let token = token["jwt"].as_str().unwrap();
 
-    // The emulator's session tokens are of version 1, and have no `azp`: they are read as they are, once
-    // their signature is checked.
+    // The emulator's session tokens are of version 1 and have no `azp`. After the signature check they
+    // are read unchanged.
     let policy = format!(
         "[[source]]\nname = \"customers\"\nprovider = \"clerk\"\nissuer = \"{url}\"\njwks_uri = \"{url}/v1/jwks\"\nclient_ids = [\"https://app.example.com\"]\n\
          [[grant]]\nwhen = {{ group = \"org:{{role}}\", attribute = \"org_slug\", equals = \"{{tenant}}\" }}\n"
@@ -175,7 +176,7 @@ async fn a_clerk_session_shows_its_organization_and_the_users_api_the_addresses(
     );
 }
 
-/// The claims of a token, as they stand in it.
+/// The claims of a token, unchanged.
 fn payload(token: &str) -> Map<String, Value> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     serde_json::from_slice(&payload).unwrap()
@@ -194,7 +195,7 @@ async fn a_firebase_account_is_one_person_by_its_token_and_by_both_exports() {
         assert!(answer.get("error").is_none(), "{answer}");
         answer
     };
-    // Somebody with rights; somebody disabled; and somebody whose name is a line of the file.
+    // A person with rights, a disabled person, and a person whose name looks like a line of the file.
     let attack = "M\nevil,ceo@acme.com,true,,,x\",\"y";
     let mut keys = Vec::new();
     for (email, name) in
@@ -220,7 +221,7 @@ async fn a_firebase_account_is_one_person_by_its_token_and_by_both_exports() {
         [[grant]]\nwhen = { email_domain = \"acme.com\" }\ntenant = \"acme\"\nrole = \"member\"\n"
         .parse()
         .unwrap();
-    // The emulator's tokens are not signed; what they say is what Firebase's say.
+    // The emulator's tokens are unsigned, but have the same claims as Firebase's.
     let source = policy.sources.iter().next().unwrap();
     let claims = payload(signed_in["idToken"].as_str().unwrap());
     let ann = source.identity(&Door::Token(TokenKind::Id), claims, Timestamp::now()).unwrap();

@@ -1,4 +1,5 @@
-//! A change of many starts the state machine in moto: once for all of five minutes, after the last of them.
+//! A change that affects many people starts the state machine in moto: one execution per five minutes,
+//! after the last change.
 
 use std::time::Duration;
 

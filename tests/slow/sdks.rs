@@ -1,5 +1,5 @@
-//! Permit's own SDKs against the sandbox: what they send is accepted, and what they expect holds. So the
-//! sandbox is held to what others believe of Permit's API, and not to what its authors do.
+//! Permit's own SDKs against the sandbox: it accepts what they send, and answers what they expect. So the
+//! sandbox matches what others believe of Permit's API, and not only what its authors do.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +19,7 @@ async fn flows(program: PathBuf, folder: PathBuf, flow: &str) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{flow} through the {through}:\n{said}\n{}", sandbox.counts());
         let by_pdp = sandbox.requests().iter().filter(|request| request.path.starts_with("/facts/")).count();
-        // The Node SDK asks a PDP by the API's own paths.
+        // The Node SDK uses the API's paths at a PDP too.
         let expected = through == "pdp" && flow == "flow.py";
         assert_eq!(by_pdp > 20, expected, "{flow}: {by_pdp} requests went to the paths of a PDP");
     }

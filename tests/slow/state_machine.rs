@@ -1,5 +1,5 @@
-//! Executes the state machine of the bulk sync with a local engine, against a Lambda Invoke API that answers
-//! as the function would: `state-machine/run.mjs` runs it, `scripts/lint-template.sh install` fetches the
+//! Runs the bulk sync's state machine with a local engine, against a Lambda Invoke API that answers as
+//! the function would. `state-machine/run.mjs` runs it; `scripts/lint-template.sh install` fetches the
 //! engine.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may, and its helpers are part of it
@@ -24,7 +24,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
-/// What Lambda answers to the call with this number, counted from 0, and this request.
+/// Lambda's answer to the call with this number, counted from 0, and this request.
 type Answers = Arc<dyn Fn(usize, &Value) -> Answer + Send + Sync>;
 
 enum Answer {
@@ -42,7 +42,7 @@ async fn a_pool_in_step_takes_one_run() {
     assert_eq!(execution.requests, [json!({})]);
 }
 
-/// `reconcile` starts it so: see `src/aws/runs.rs`.
+/// `reconcile` starts it like this: see `src/aws/runs.rs`.
 #[tokio::test]
 async fn a_run_because_of_changes_waits_for_its_moment() {
     let after = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
@@ -64,7 +64,8 @@ async fn a_run_that_ran_out_of_time_goes_on_in_the_next() {
 
 #[tokio::test]
 async fn any_write_counts_as_headway() {
-    // The first parts each write in another way, run out of time, and are in step the second time.
+    // The first parts each write in a different way and run out of time. The second time they are in
+    // step.
     let fields = ["created", "updated", "assigned", "unassigned", "deleted", "tombstoned"];
     let seen = Mutex::new(BTreeSet::new());
     let answers = move |_, request: &Value| {
@@ -206,7 +207,7 @@ fn report() -> Value {
     })
 }
 
-/// The report of a run whose time was up after so many users were created.
+/// The report of a run that ran out of time after it had created this many users.
 fn incomplete(created: u64) -> Value {
     let mut report = report();
     report["complete"] = json!(false);
@@ -221,7 +222,7 @@ struct Execution {
     error: String,
     cause: String,
     requests: Vec<Value>,
-    /// What the step "Run failed" gave.
+    /// What the step "Run failed" returned.
     failed: Vec<Value>,
 }
 

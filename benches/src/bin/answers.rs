@@ -1,10 +1,10 @@
-//! What a bulk sync asks of Permit where Permit answers as its documents leave open: bulk calls that are seen
-//! late, and addresses that are refused.
+//! What a bulk sync asks of Permit in two cases that Permit's documents leave open: bulk calls whose
+//! effect shows late, and addresses that are refused.
 //!
-//! `answers SANDBOX_URL` prints Markdown. "Before" is what the first version sent, which tried each night
-//! again.
+//! `answers SANDBOX_URL` prints Markdown. "Before" is what the first version sent, which tried again
+//! every night.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 const PEOPLE: usize = 150;
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
 
-/// People; the last `odd` have an address of a domain that is not the Internet's.
+/// People; the last `odd` of them have an address in a domain that does not exist on the Internet.
 struct People {
     pool: Arc<SourceConfig>,
     odd: usize,

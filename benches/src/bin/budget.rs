@@ -1,11 +1,11 @@
-//! How long a sign-in keeps a person waiting while Permit fails: 1,000 sign-ins a fault, against a
+//! How long a sign-in makes a person wait while Permit fails: 1,000 sign-ins per fault, against a
 //! `permit-sandbox` in another process.
 //!
-//! `budget SANDBOX_URL` prints Markdown. The whole handler is measured, from the event's text to the answer,
-//! each sign-in in an execution environment of its own, so that no breaker helps; 100 go at a time. The API
-//! key is at hand.
+//! `budget SANDBOX_URL` prints Markdown. It measures the whole handler, from the event's text to the
+//! answer. Each sign-in has its own execution environment, so that no breaker helps; 100 run at a time.
+//! The API key is already cached.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,11 +25,11 @@ use tokio::time::Instant;
 const BUDGET: Duration = Duration::from_millis(3500);
 const SIGN_INS: usize = 1000;
 const SIDE_BY_SIDE: usize = 100;
-/// The aim: an answer no later than this after the budget.
+/// The target: an answer at most this long after the budget.
 const ALLOWED: Duration = Duration::from_millis(100);
 const POLICY: &str = "[[grant]]\ntenant = \"default\"\nrole = \"viewer\"\n";
 
-/// Counts what it is given, or never answers.
+/// A queue that counts its messages, or never answers.
 struct Counting {
     taken: Arc<AtomicU32>,
     answers: bool,
@@ -64,7 +64,7 @@ async fn main() {
         let taken = Arc::new(AtomicU32::new(0));
         let mut took = Vec::with_capacity(SIGN_INS);
         while took.len() < SIGN_INS {
-            // A cold start is over before the event comes, and is not a part of the budget.
+            // A cold start ends before the event arrives, and is not part of the budget.
             let triggers: Vec<Trigger> =
                 (0..SIDE_BY_SIDE).map(|_| trigger(&url, taken.clone(), queue_answers)).collect();
             let sign_ins = triggers.iter().zip(took.len()..).map(|(trigger, n)| async move {

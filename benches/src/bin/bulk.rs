@@ -1,17 +1,16 @@
-//! The bulk sync of a great many people: a generator stands for the pool, `permit-sandbox` (another process,
-//! so that memory is measured apart) for Permit.
+//! The bulk sync of very many people. A generator stands for the pool and `permit-sandbox` for Permit;
+//! the sandbox is another process, so that memory is measured separately.
 //!
-//! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown: for each number of people a first import, a run
-//! without a change, and those with 0.1% and 1% changed; with several numbers, in ascending order, how the
-//! costs grow as well. LIMITS are those that it keeps to: `none`, or `documented`. CPU and peak memory are
-//! those of this process.
+//! `bulk SANDBOX_URL LIMITS PEOPLE...` prints Markdown. For each number of people it makes a first
+//! import, a run without changes, and runs with 0.1% and 1% changed. With several numbers, in ascending
+//! order, it also prints how the costs grow. LIMITS are the limits that the sync keeps to: `none` or
+//! `documented`. CPU and peak memory are those of this process.
 
 #![allow(
     clippy::cast_precision_loss,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    missing_docs,
     reason = "a benchmark"
 )]
 
@@ -33,7 +32,8 @@ use tokio::sync::mpsc;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a run is, and that one in so many people has another name than in the run before; 0: nobody.
+/// The runs. In each, one person in this many has a different name than in the run before; 0 means
+/// nobody.
 const RUNS: [(&str, u32); 4] =
     [("first import", 0), ("no change", 0), ("0.1% changed", 1000), ("1% changed", 100)];
 /// Users on a page of Permit's list.
@@ -53,7 +53,7 @@ role = "admin"
 struct Generator {
     pool: Arc<SourceConfig>,
     people: u32,
-    /// One in so many people has another name than before; 0: nobody.
+    /// One person in this many has a different name than before; 0 means nobody.
     one_in: AtomicU32,
 }
 
@@ -101,7 +101,7 @@ async fn main() {
     let (url, limits) = (arguments.next().unwrap(), arguments.next().unwrap());
     let (limits, share) = match limits.as_str() {
         "none" => ("all=1000000,write=1000000,delete=1000000,bulk=1000000", 1.0),
-        // What a function has where nobody sets PERMIT_LIMITS and BULK_SHARE.
+        // The defaults of PERMIT_LIMITS and BULK_SHARE.
         "documented" => ("", 0.7),
         other => panic!("none or documented, not {other}"),
     };
@@ -154,8 +154,8 @@ async fn main() {
     growth(&costs);
 }
 
-/// What the largest run costs, held against the smallest: each cost grows at most as the number of people
-/// does.
+/// Compares the costs of the largest run with the smallest. Each cost should grow at most as fast as the
+/// number of people.
 fn growth(costs: &[(u32, f64, f64)]) {
     let (smallest, largest) = (&costs[..RUNS.len()], &costs[costs.len() - RUNS.len()..]);
     if smallest[0].0 == largest[0].0 {
@@ -170,20 +170,22 @@ fn growth(costs: &[(u32, f64, f64)]) {
     }
 }
 
-/// How long Permit's documented limits make so many requests take: 1,000 of any kind a minute, 300 writes,
-/// and 100 bulk calls in ten minutes. Bulk calls are held to count as writes too: the stricter reading.
+/// How long this many requests take under Permit's documented limits: 1,000 of any kind a minute, 300
+/// writes a minute, and 100 bulk calls in ten minutes. Bulk calls count as writes too, which is the
+/// stricter reading.
 fn minutes_under_limits(read: u64, write: u64, bulk: u64) -> f64 {
     let per_minute = |requests: u64, limit: f64| requests as f64 / limit;
     per_minute(read + write + bulk, 1000.0).max(per_minute(write + bulk, 300.0)).max(per_minute(bulk, 10.0))
 }
 
-/// Time on a processor of this thread, which does all the work (`/proc/thread-self/schedstat`, nanoseconds).
+/// The processor time of this thread, which does all the work (`/proc/thread-self/schedstat`,
+/// nanoseconds).
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
-/// The most memory that this process ever had (`VmHWM`).
+/// The peak memory of this process (`VmHWM`).
 fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();

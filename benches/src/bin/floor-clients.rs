@@ -1,6 +1,4 @@
-//! The least Lambda with the clients of `post-authentication`: it builds them, and uses none.
-
-#![allow(missing_docs, reason = "a benchmark")]
+//! A minimal Lambda with the clients of `post-authentication`: it builds them and uses none.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
-//! The least that a Lambda in Rust can be: it gives back what it was given. What ours cost more is ours.
-
-#![allow(missing_docs, reason = "a benchmark")]
+//! A minimal Lambda in Rust: it returns its event. Whatever our functions cost beyond that is our own
+//! cost.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;

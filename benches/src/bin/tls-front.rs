@@ -1,10 +1,10 @@
-//! TLS in front of servers of this machine, so that sign-ins can be measured as they are in the cloud.
+//! TLS in front of local servers, so that sign-ins can be measured as in the cloud.
 //!
-//! `tls-front FOLDER UPSTREAM...` makes a certificate authority, writes `FOLDER/ca.pem`, and prints a port
-//! for each upstream (`127.0.0.1:8765`). Then it takes a word a line: `count` prints how many handshakes each
-//! port had since it was asked last, `close` ends all connections first.
+//! `tls-front FOLDER UPSTREAM...` creates a certificate authority, writes `FOLDER/ca.pem`, and prints one
+//! port per upstream (`127.0.0.1:8765`). Then it reads one word per line: `count` prints each port's
+//! handshakes since the last `count`; `close` closes all connections first.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
-/// Of one upstream.
+/// The connections of one upstream.
 #[derive(Default)]
 struct Connections {
     handshakes: AtomicUsize,
@@ -58,7 +58,8 @@ async fn main() {
 fn acceptor(folder: &Path) -> TlsAcceptor {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Another name than the certificate that it signs, which would else look as if it had signed itself.
+    // The authority needs another name than the certificate that it signs, which would otherwise look
+    // self-signed.
     params.distinguished_name.push(DnType::CommonName, "benchmark authority");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
@@ -98,7 +99,7 @@ async fn pass_on(mut stream: TlsStream<TcpStream>, upstream: SocketAddr, mut clo
     let mut server = TcpStream::connect(upstream).await.unwrap();
     server.set_nodelay(true).unwrap();
     tokio::select! {
-        // A client that is killed breaks its connection.
+        // A killed client breaks its connection.
         _ = tokio::io::copy_bidirectional(&mut stream, &mut server) => {}
         _ = closed.changed() => drop(stream.shutdown().await),
     }

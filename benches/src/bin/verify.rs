@@ -1,7 +1,7 @@
-//! Verified tokens a second of processor time. `verify TOKENS.json` prints one number for each algorithm;
-//! `benches/verify.py` makes the file and measures the others.
+//! Verified tokens per second of processor time. `verify TOKENS.json` prints one number per algorithm;
+//! `benches/verify.py` makes the file and measures the other libraries.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ async fn main() {
     }
 }
 
-/// Time on a processor of this thread, the only one (`/proc/thread-self/schedstat`, nanoseconds).
+/// The processor time of this thread, the only one (`/proc/thread-self/schedstat`, nanoseconds).
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::rows::Page;
 use crate::world::{Assignment, Size, Target, World};
 
-/// `UserRoleCreate`, `UserRoleRemove`: a role, of a user that the path names.
+/// `UserRoleCreate`, `UserRoleRemove`: a role. The path names the user.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserRole {
     role: String,
@@ -55,12 +55,12 @@ impl RoleAssignment {
 }
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
-    // A filter that names what is not there finds nothing: it is not an error.
+    // A filter with an unknown key finds nothing; it is not an error.
     let serials = |name: &str, find: &dyn Fn(&str) -> Result<u32, ApiError>| {
         call.list(name).map(|keys| keys.into_iter().filter_map(|key| find(key).ok()).collect::<Vec<u32>>())
     };
     let users = serials("user", &|key| world.users.find(key));
-    // A role's key may be that of several: the environment's own, and resources'.
+    // Several roles can share a key: the environment's own role, and roles of resources.
     let roles = call.list("role").map(|keys| {
         let found = world.roles.iter().filter(|(_, role)| keys.contains(&role.key.as_str()));
         found.map(|(serial, _)| serial).collect::<Vec<u32>>()
@@ -80,7 +80,7 @@ pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError
     };
     let order = world.semantics.list_order;
     let found = if let Some(users) = &users {
-        // By user the user's own list answers, without a walk through all.
+        // With a user filter, read those users' own lists instead of all assignments.
         let of_users = users.iter().filter_map(|&user| world.users.get(user));
         let mut at: Vec<u32> = of_users.flat_map(|user| user.assignments.iter().copied()).collect();
         at.retain(|&at| world.assignments.get(at).is_some_and(matches));

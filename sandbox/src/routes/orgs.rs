@@ -1,4 +1,4 @@
-//! What is above environments: the scope of a key, and the organization's usage.
+//! Above environments: a key's scope, and the organization's usage.
 
 use serde_json::json;
 

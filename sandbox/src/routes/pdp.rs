@@ -8,8 +8,8 @@ use crate::call::{Call, Reply};
 use crate::error::ApiError;
 use crate::world::World;
 
-/// What a user may do, by all that the PDP knows: an entry a tenant and a resource instance. A role that
-/// permits nothing is not in it.
+/// A user's permissions as far as the PDP knows, with an entry per tenant and resource instance. A role
+/// without permissions is left out.
 pub(super) fn user_permissions(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let mut answer: BTreeMap<String, (Vec<Value>, Vec<&str>)> = BTreeMap::new();
     let user = call.body["user"]["key"].as_str().unwrap_or_default();

@@ -12,7 +12,6 @@ pub(super) fn list_roles(world: &mut World, call: &mut Call) -> Result<Reply, Ap
     Ok(Reply::list(call, &found, |serial| world.role_read(serial)))
 }
 
-/// The roles of one resource.
 pub(super) fn list_resource_roles(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let resource = call.param("resource_id");
     let matches = |role: &Role| role.resource.as_deref() == Some(resource);

@@ -38,7 +38,7 @@ pub(super) fn delete(world: &mut World, call: &mut Call) -> Result<Reply, ApiErr
     })
 }
 
-/// `tenants/{tenant_id}/users`: who has a role there, with the roles there.
+/// `tenants/{tenant_id}/users`: the users with a role in the tenant, and those roles.
 pub(super) fn list_users(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
     let tenant = world.tenants.find(call.param("tenant_id"))?;
     let matches = |user: &User| {

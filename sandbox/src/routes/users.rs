@@ -1,4 +1,4 @@
-//! `users`: one at a time.
+//! `users`: single users.
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::error::ApiError;
 use crate::semantics::{PostExistingUser, PutRoleAssignments, PutWithoutAttributes};
 use crate::world::{Profile, Size, Target, User, World};
 
-/// `UserCreate`.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserCreate {
     pub(super) key: String,
@@ -23,7 +22,7 @@ pub(super) struct UserCreate {
 
 /// `UserUpdate`.
 ///
-/// The outer `None`: left out; the inner: `null`, which clears.
+/// The outer `None` means absent; the inner `None` is `null`, which clears the field.
 #[expect(clippy::option_option, reason = "left out and null are two things")]
 #[derive(Debug, Deserialize)]
 struct UserUpdate {
@@ -42,7 +41,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opt
 }
 
 impl UserUpdate {
-    /// The profile; what is left out is as it was.
+    /// The updated profile. Absent fields keep their value.
     fn onto(self, was: Profile) -> Profile {
         let Self { email, first_name, last_name, attributes } = self;
         Profile {

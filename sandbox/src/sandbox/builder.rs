@@ -1,4 +1,4 @@
-//! What a sandbox is to be, and its start.
+//! The settings of a sandbox, and its start.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,30 +24,22 @@ use crate::settings::{KeyScope, Pdp, Settings, Stats};
 use crate::snapshot::{SeedError, Snapshot, UserState};
 use crate::world::World;
 
-/// The key of environment level that a sandbox knows unless told another.
+/// The API key of the sandbox's environment, unless another is set.
 pub const API_KEY: &str = "permit_key_sandbox";
 
-/// A sandbox that could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The port.
     #[error("cannot listen on 127.0.0.1:{port}: choose another port, or 0 for any that is free")]
-    Listen {
-        /// The port that was asked for.
-        port: u16,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The seed.
-    #[error("the seed does not fit")]
+    Listen { port: u16, source: io::Error },
+    #[error("the seed is invalid")]
     Seed(#[from] SeedError),
     /// A mistake in the sandbox itself.
     #[error("the sandbox is broken: its contract.json cannot be used: {0}")]
     Contract(String),
 }
 
-/// What a sandbox is to be.
+/// The settings of a sandbox that has not started.
 #[derive(Debug, Clone)]
 pub struct Builder {
     port: u16,
@@ -86,28 +78,27 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The port on 127.0.0.1; 0, the default, is any that is free.
+    /// The port on 127.0.0.1. The default, 0, is any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// The key of environment level, instead of [`API_KEY`].
+    /// The API key of the environment, instead of [`API_KEY`].
     #[must_use]
     pub fn api_key(mut self, key: &str) -> Self {
         key.clone_into(&mut self.api_key);
         self
     }
 
-    /// One more key, of any scope.
+    /// Adds an API key of any scope.
     #[must_use]
     pub fn key(mut self, key: &str, scope: KeyScope) -> Self {
         self.settings.keys.insert(key.to_owned(), scope);
         self
     }
 
-    /// See [`Semantics`].
     #[must_use]
     pub fn semantics(mut self, semantics: Semantics) -> Self {
         self.semantics = semantics;
@@ -121,71 +112,66 @@ impl Builder {
         self
     }
 
-    /// How much faster than the clock the windows of the limits pass: 60 makes a minute a second. Must be
-    /// above 0.
+    /// Shortens the windows of the limits: 60 makes a minute a second. Must be above 0.
     #[must_use]
     pub fn speedup(mut self, factor: f64) -> Self {
         self.speedup = if factor > 0.0 { factor } else { 1.0 };
         self
     }
 
-    /// What a 429 of the limits says.
     #[must_use]
     pub fn retry_after(mut self, retry_after: RetryAfter) -> Self {
         self.settings.retry_after = retry_after;
         self
     }
 
-    /// How long reads do not see a bulk call, where [`crate::BulkSeen::Late`] is set. The default is 300 ms.
+    /// How long reads miss a bulk call, under [`crate::BulkSeen::Late`]. The default is 300 ms.
     #[must_use]
     pub fn bulk_lag(mut self, lag: Duration) -> Self {
         self.settings.bulk_lag = lag;
         self
     }
 
-    /// A fault from the start.
+    /// Injects a fault from the start.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
     }
 
-    /// One more role.
     #[must_use]
     pub fn role(mut self, key: &str) -> Self {
         self.seed.roles.insert(key.to_owned());
         self
     }
 
-    /// One more tenant.
     #[must_use]
     pub fn tenant(mut self, key: &str) -> Self {
         self.seed.tenants.insert(key.to_owned());
         self
     }
 
-    /// One more role of a resource, which is made if there is none.
+    /// Adds a role of a resource, and the resource if it is new.
     #[must_use]
     pub fn resource_role(mut self, resource: &str, role: &str) -> Self {
         self.seed.resources.entry(resource.to_owned()).or_default().insert(role.to_owned());
         self
     }
 
-    /// One more resource instance, `tenant/resource:instance`.
+    /// Adds a resource instance, `tenant/resource:instance`.
     #[must_use]
     pub fn instance(mut self, instance: &str) -> Self {
         self.seed.instances.insert(instance.to_owned());
         self
     }
 
-    /// One more user.
     #[must_use]
     pub fn user(mut self, key: &str, user: UserState) -> Self {
         self.seed.users.insert(key.to_owned(), user);
         self
     }
 
-    /// All that is in `seed`, beside what is there.
+    /// Adds everything in `seed` to the seed so far.
     #[must_use]
     pub fn seed(mut self, seed: Snapshot) -> Self {
         let Snapshot { roles, resources, tenants, instances, users } = seed;
@@ -197,7 +183,7 @@ impl Builder {
         self
     }
 
-    /// Starts it on the current tokio runtime.
+    /// Starts the sandbox on the current tokio runtime.
     pub async fn start(self) -> Result<Sandbox, StartError> {
         let Self { port, api_key, mut settings, semantics, limits, speedup, faults: first_faults, seed } =
             self;

@@ -1,4 +1,4 @@
-//! Role assignments: a user has a role in a tenant, or on a resource instance of it, once.
+//! Role assignments. A user has each role at most once per tenant or resource instance.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ pub(crate) struct Assignment {
     pub(crate) user: u32,
     pub(crate) target: Target,
     pub(crate) created_ms: i64,
-    /// From when on a PDP knows of it.
+    /// When a PDP starts to know of it.
     pub(crate) visible_ms: i64,
 }
 
-/// What a role assignment gives, no matter who has it.
+/// The content of a role assignment, without the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) role: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) instance: Option<u32>,
 }
 
-/// A resource instance: made by the first assignment that names it with a tenant.
+/// A resource instance. The first assignment that names it with a tenant creates it.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     /// `type:key`.
@@ -52,17 +52,17 @@ impl Row for Instance {
     }
 }
 
-/// A role assignment that was taken back.
+/// A role assignment that was removed.
 #[derive(Debug, Clone)]
 pub(crate) struct Gone {
     user: u32,
     target: Target,
-    /// From when on a PDP knows of it.
+    /// When a PDP learns of the removal.
     known_ms: i64,
 }
 
 impl World {
-    /// What `role`, `tenant` and `resource_instance` of a request name, each by key or id.
+    /// Resolves the `role`, `tenant` and `resource_instance` of a request, each a key or an id.
     pub(crate) fn target(
         &mut self,
         role: &str,
@@ -91,7 +91,7 @@ impl World {
         Ok(Target { role, tenant: home, instance: Some(serial) })
     }
 
-    /// What the PDP believes that a user has.
+    /// The roles that the PDP believes the user has.
     pub(crate) fn known_to_pdp(&self, user: u32) -> Vec<Target> {
         let now = self.frozen_ms.unwrap_or(i64::MAX).min(now_ms());
         if user % 100 >= u32::from(self.pdp.part_percent) {
@@ -104,7 +104,7 @@ impl World {
         standing.map(|assignment| assignment.target).chain(gone.map(|gone| gone.target)).collect()
     }
 
-    /// The assignment of a target to a user, where there is one.
+    /// The serial of the user's assignment to `target`, if there is one.
     pub(crate) fn assigned(&self, user: u32, target: Target) -> Option<u32> {
         let serials = &self.users.get(user)?.assignments;
         serials.iter().copied().find(|&serial| {
@@ -112,8 +112,8 @@ impl World {
         })
     }
 
-    /// Gives a user a role. A PDP knows of it in `visible_in_ms`; `None`: as soon as it knows of what went to
-    /// the API. It must not be assigned.
+    /// Assigns a role to a user who does not have it. A PDP knows of it after `visible_in_ms`. `None` is
+    /// the PDP's lag for writes to the API.
     pub(crate) fn assign(
         &mut self,
         user: u32,
@@ -136,8 +136,8 @@ impl World {
         Ok(serial)
     }
 
-    /// Takes a role back. A PDP knows of it in `known_in_ms`; `None`: as soon as it knows of what went to the
-    /// API.
+    /// Removes a role assignment. A PDP knows of it after `known_in_ms`. `None` is the PDP's lag for
+    /// writes to the API.
     pub(crate) fn unassign(&mut self, serial: u32, known_in_ms: Option<i64>) {
         let Some(&Assignment { user, target, .. }) = self.assignments.get(serial) else { return };
         self.assignments.remove(serial);
@@ -153,7 +153,8 @@ impl World {
         });
     }
 
-    /// When a PDP knows of what is written now: not while it is frozen, even if it froze in this millisecond.
+    /// When a PDP knows of a write made now. A frozen PDP never does, even if it froze in this
+    /// millisecond.
     fn known_from(&self, in_ms: i64) -> i64 {
         (now_ms() + in_ms).max(self.frozen_ms.map_or(i64::MIN, |frozen| frozen + 1))
     }

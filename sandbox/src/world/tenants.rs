@@ -32,14 +32,14 @@ impl Row for Tenant {
     }
 }
 
-/// A role of tenants, or of one resource.
+/// A role of the environment, or of one resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Role {
     pub(crate) resource: Option<String>,
     pub(crate) key: String,
     /// `key`, or `resource#key`: no key has a `#`.
     name: Arc<str>,
-    /// The rest of what it was made with, as the contract's `RoleRead` has it.
+    /// All other fields from its creation, as in the contract's `RoleRead`.
     pub(crate) fields: Map<String, Value>,
     pub(crate) created_ms: i64,
 }
@@ -84,7 +84,7 @@ impl World {
         self.tenants.get(serial).map_or("", |tenant| &tenant.key)
     }
 
-    /// Makes a tenant; what becomes of one that stands, the semantics say.
+    /// Creates a tenant. The semantics decide what happens if it exists.
     pub(crate) fn add_tenant(&mut self, tenant: Tenant) -> Result<u32, ApiError> {
         match self.tenants.find(&tenant.key) {
             Ok(serial) if self.semantics.post_existing_tenant == PostExistingTenant::ReturnExisting => {

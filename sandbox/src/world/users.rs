@@ -20,17 +20,17 @@ pub(crate) struct User {
     pub(crate) updated_ms: i64,
     /// Serials in [`World::assignments`], ascending.
     pub(crate) assignments: Vec<u32>,
-    /// It is answered in a form that the contract does not know.
+    /// The API answers this user in a form that the contract does not allow.
     pub(crate) unreadable: bool,
 }
 
-/// What a write can change in a user.
+/// The fields of a user that a write can change.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Profile {
     pub(crate) email: Option<Arc<str>>,
     pub(crate) first_name: Option<Box<str>>,
     pub(crate) last_name: Option<Box<str>>,
-    /// Kept as text: a million parsed trees would not fit where a million texts do.
+    /// Kept as text: a million parsed trees would not fit in memory, a million texts do.
     pub(crate) attributes: Option<Box<RawValue>>,
 }
 
@@ -97,7 +97,7 @@ impl World {
         if issues.is_empty() { Ok(()) } else { Err(ApiError::Invalid(issues)) }
     }
 
-    /// The profile with its e-mail as it is kept.
+    /// The profile with its e-mail in the stored form.
     fn as_kept(&self, mut profile: Profile) -> Profile {
         if self.semantics.email_form == EmailForm::AsGiven {
             return profile;

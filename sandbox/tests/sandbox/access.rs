@@ -1,4 +1,4 @@
-//! Who may ask, and for what environment.
+//! Which keys reach which environment.
 
 use permit_sandbox::{KeyScope, Sandbox, Stats};
 use serde_json::{Value, json};

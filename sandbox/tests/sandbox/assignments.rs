@@ -1,4 +1,4 @@
-//! Role assignments, one at a time, and their lists.
+//! Single role assignments, and their lists.
 
 use permit_sandbox::{PostExistingTenant, Sandbox, Semantics, UserState};
 use serde_json::json;
@@ -73,7 +73,7 @@ async fn lists_take_repeated_filters_and_both_shapes() {
     assert_eq!(page["data"].as_array().unwrap().len(), 1);
     let (_, page) = asker.get("role_assignments?user=a&include_total_count=true&per_page=1&page=2").await;
     assert_eq!((&page["total_count"], page["data"].as_array().unwrap().len()), (&json!(2), 1));
-    // Ids do for keys.
+    // An id works in place of a key.
     let (_, user) = asker.get("users/b").await;
     let (_, list) = asker.get(&format!("role_assignments?user={}", user["id"].as_str().unwrap())).await;
     assert_eq!(list[0]["user"], "b");

@@ -1,4 +1,4 @@
-//! Bulk calls that go wrong.
+//! Bulk calls that fail.
 
 use permit_sandbox::{Sandbox, UserState};
 use serde_json::json;
@@ -49,7 +49,7 @@ async fn a_failed_call_restores_what_it_had_changed() {
         assert!(status == 404 || status == 409, "{method} {path}: {status}");
         assert_eq!(asker.sandbox.snapshot(), before, "{method} {path}");
     }
-    // Not only the same users: the same pages, ids, times and addresses.
+    // Compare more than the users: pages, ids, times and addresses are unchanged too.
     assert_eq!(asker.get("users").await.1, pages_before);
     assert_eq!(asker.post("users", json!({"key": "c", "email": "a@example.com"})).await.0, 409);
     assert_eq!(asker.post("users", json!({"key": "c", "email": "new@example.com"})).await.0, 200);

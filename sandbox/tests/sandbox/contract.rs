@@ -1,4 +1,5 @@
-//! The sandbox's requests and answers against the contract, by a validator that shares nothing with it.
+//! Checks the sandbox's requests and answers against the contract, with a validator that shares no code
+//! with the sandbox.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,7 +12,7 @@ use crate::Asker;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(CONTRACT).unwrap());
 
-/// Validators by method, template and status, made when they are first needed; status 0 is the request.
+/// Validators by method, template and status, compiled on first use. Status 0 is the request.
 static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<Arc<Validator>>>>> = LazyLock::new(Mutex::default);
 
 type Key = (String, String, u16);
@@ -32,10 +33,10 @@ fn validator(method: &str, template: &str, status: u16) -> Option<Arc<Validator>
     VALIDATORS.lock().unwrap().entry(key).or_insert_with(build).clone()
 }
 
-/// What was asked and answered in this process.
+/// All requests and answers seen in this process.
 static SEEN: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
 
-/// Fails unless the answer is one that the contract knows, and an accepted request one that it allows.
+/// Fails if the contract does not have this answer, or does not allow an accepted request.
 pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answer: &Value) {
     let Some(template) = template(method, path) else {
         assert!([404, 405].contains(&status), "{method} {path} is no operation, and was answered {status}");
@@ -67,7 +68,7 @@ pub(crate) fn check(method: &str, path: &str, request: &Value, status: u16, answ
     SEEN.lock().unwrap().insert((method.to_owned(), template.to_owned(), status));
 }
 
-/// Permit takes `null` for what may be left out, which no document says.
+/// Permit accepts `null` for optional fields, which no document says.
 fn without_nulls(request: &Value) -> Value {
     let Value::Object(members) = request else { return request.clone() };
     members
@@ -85,7 +86,7 @@ fn operation<'a>(method: &str, template: &str) -> &'a Value {
         .unwrap()
 }
 
-/// The template of the contract that a path fits; literal segments go before parameters.
+/// The contract's template that `path` matches. Literal segments take precedence over parameters.
 fn template(method: &str, path: &str) -> Option<&'static str> {
     let segments: Vec<&str> = path.split('/').collect();
     let mut fitting: Vec<&str> = DOCUMENT["operations"]
@@ -103,7 +104,7 @@ fn template(method: &str, path: &str) -> Option<&'static str> {
     fitting.first().copied()
 }
 
-/// Asks for every answer below 300 that the contract has, and holds each against it.
+/// Provokes every answer below 300 in the contract, and checks each against it.
 #[expect(clippy::too_many_lines, reason = "a table, an operation after the other")]
 #[tokio::test]
 async fn every_operation_answers_as_the_contract_says() {
@@ -203,7 +204,7 @@ async fn every_operation_answers_as_the_contract_says() {
     }
 }
 
-/// The validator is not one that lets everything pass.
+/// Shows that the validator does not accept everything.
 #[test]
 #[should_panic(expected = "roles")]
 fn an_answer_that_is_off_is_noticed() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Asker;
 
-/// Asks for control: without a key.
+/// A request to the control paths, without a key.
 async fn control(url: &str, method: &str, path: &str, body: Value) -> (u16, String) {
     let client = reqwest::Client::new();
     let request = client.request(method.parse().unwrap(), format!("{url}/_sandbox/{path}"));
@@ -108,7 +108,7 @@ async fn answers_are_compressed_for_who_takes_it() {
     }
 }
 
-/// Ends the program, whatever the test did.
+/// Ends the program even if the test fails.
 struct Program(Child);
 
 impl Drop for Program {

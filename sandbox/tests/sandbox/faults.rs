@@ -110,7 +110,7 @@ async fn a_connection_is_cut_before_or_after_the_request_is_applied() {
         let reset = format!("{error:?}").contains("ConnectionReset");
         assert_eq!(reset, matches!(fault.action, Action::Reset { .. }), "{error:?}");
         assert_eq!(asker.sandbox.requests()[0].status, None);
-        // The next one goes by a new connection.
+        // The next request uses a new connection.
         assert_eq!(user(&asker, "v").await.unwrap().status(), 200);
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that are held up, and writes that are watched.
+//! Requests that a test holds, and writes that a test watches.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! The documented limits, a window of them sped up.
+//! The documented limits, with shortened windows.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::Asker;
 
-/// How many of the requests pass before one is answered 429.
+/// The number of requests that pass before the first 429.
 async fn passing(limits: Limits, method: &str, path: &str, most: usize) -> usize {
-    // So slow that nothing leaves a window while the test asks.
+    // So slow that no request leaves a window during the test.
     let asker = Asker::new(Sandbox::builder().limits(limits).speedup(0.01)).await;
     for passed in 0..most {
         let status = asker.request(method, path).json(&json!([])).send().await.unwrap().status();
@@ -50,7 +50,7 @@ async fn a_429_is_in_permits_form_and_applies_nothing() {
     assert_eq!(status, 429);
     assert!(error["message"].as_str().unwrap().contains("'write'"));
     assert_eq!(asker.sandbox.user_count(), 1);
-    // Reads pass; a wrong key is not counted.
+    // Reads pass, and a request with a wrong key is not counted.
     assert_eq!(asker.get("users").await.0, 200);
     asker.sandbox.set_limits(Limits::none());
     assert_eq!(asker.post("users", json!({"key": "b"})).await.0, 200);
@@ -58,7 +58,7 @@ async fn a_429_is_in_permits_form_and_applies_nothing() {
 
 #[tokio::test]
 async fn who_waits_as_long_as_told_passes() {
-    // A minute in a second.
+    // A minute takes one second.
     let limits = Limits { all: Some(2), ..Limits::none() };
     for form in [RetryAfter::Seconds, RetryAfter::Date] {
         let asker = Asker::new(Sandbox::builder().limits(limits).speedup(60.0).retry_after(form)).await;

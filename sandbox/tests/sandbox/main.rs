@@ -1,4 +1,4 @@
-//! The sandbox, asked over HTTP as a client asks it.
+//! Tests of the sandbox over HTTP, as a client uses it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -36,7 +36,7 @@ impl Asker {
         Self::new(Sandbox::builder()).await
     }
 
-    /// The request, not sent. A path without a slash is one of the environment's facts.
+    /// Builds a request without sending it. A path without a slash is one of the environment's facts.
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let path = match path {
             absolute if absolute.starts_with('/') => absolute.to_owned(),
@@ -48,7 +48,7 @@ impl Asker {
         self.client.request(method, url).bearer_auth(self.sandbox.api_key())
     }
 
-    /// Asks, and holds what was sent and what was answered against the contract.
+    /// Sends a request, and checks request and answer against the contract.
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = self.request(method, path);
         let request = if body.is_null() { request } else { request.json(&body) };

@@ -81,8 +81,7 @@ async fn a_pdp_is_as_strict_as_the_api() {
     assert_eq!(response.send().await.unwrap().status(), 401);
 }
 
-/// What went through it, it knows of first, whatever it lags behind the API; unless it takes nothing in any
-/// more.
+/// A PDP learns of writes through it first, however much it lags behind the API, unless it is frozen.
 #[tokio::test]
 async fn a_pdp_that_lags_knows_of_what_went_through_it() {
     let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;
@@ -96,7 +95,7 @@ async fn a_pdp_that_lags_knows_of_what_went_through_it() {
     assert_eq!(believed(&asker).await, json!(["editor"]));
 }
 
-/// It is asked what somebody may do, and so does not show a role that permits nothing.
+/// A PDP answers what a user may do, so it leaves out a role without permissions.
 #[tokio::test]
 async fn a_pdp_does_not_show_a_role_that_permits_nothing() {
     let asker = Asker::new(Sandbox::builder().user("u", UserState::new().role("default/viewer"))).await;

@@ -1,4 +1,4 @@
-//! Each switch, both ways.
+//! Each switch, in both positions.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ async fn put_without_attributes_keeps_or_clears() {
             assert_eq!(!state.attributes.is_empty(), kept, "{choice:?}");
             assert_eq!(state.email.is_some(), kept, "{choice:?}");
         }
-        // What is sent is always set, and never merged.
+        // Attributes in the body replace the old ones and are never merged.
         asker.put("users/u", json!({"key": "u", "attributes": {"y": 2}})).await;
         assert_eq!(json!(asker.sandbox.user("u").unwrap().attributes), json!({"y": 2}));
     }
@@ -67,7 +67,7 @@ async fn put_role_assignments_adds_replaces_or_ignores() {
             }
             assert_eq!(roles(&asker, "u"), set(wanted), "{choice:?}, bulk: {bulk}");
             assert_eq!(roles(&asker, "new"), set(&["default/admin"]), "{choice:?}, bulk: {bulk}");
-            // Left out, nothing changes under any choice.
+            // Without `role_assignments`, nothing changes under any choice.
             asker.put("users/u", json!({"key": "u"})).await;
             assert_eq!(roles(&asker, "u"), set(wanted));
         }
@@ -166,7 +166,7 @@ async fn a_failed_bulk_call_rolls_back_or_stays_in_part() {
         assert_eq!(roles(&asker, "u").contains("default/editor"), stays, "{choice:?}");
         assert_eq!((asker.sandbox.user("bad"), asker.sandbox.user("b")), (None, None), "{choice:?}");
         assert!(!roles(&asker, "u").contains("default/admin"));
-        // A single write is whole under any choice.
+        // A single write applies completely or not at all, under any choice.
         asker.post("users", users["operations"][1].clone()).await;
         assert_eq!(asker.sandbox.user("bad"), None);
     }
@@ -181,7 +181,7 @@ async fn email_addresses_are_compared_exactly_or_without_case() {
             status,
             "{choice:?}"
         );
-        // One's own is never taken.
+        // The user's own address does not conflict.
         assert_eq!(asker.ask("PATCH", "users/u", json!({"email": "U@EXAMPLE.com"})).await.0, 200);
         assert_eq!(asker.delete("users/u", json!(null)).await.0, 204);
         assert_eq!(asker.post("users", json!({"key": "w", "email": "u@EXAMPLE.com"})).await.0, 200);
@@ -236,7 +236,7 @@ async fn an_address_is_unique_or_shared_and_kept_or_made_normal() {
         [(EmailForm::AsGiven, "A@XN--bcher-kva.Example", 200), (EmailForm::Normal, "A@bücher.example", 422)]
     {
         let asker = with(Semantics { email_form: choice, ..Semantics::default() }).await;
-        // The contract's own `email` is without letters beyond ASCII.
+        // The contract's `email` format allows ASCII only.
         let body = json!({"key": "a", "email": "A@XN--bcher-kva.Example"});
         assert_eq!(asker.request("POST", "users").json(&body).send().await.unwrap().status(), 200);
         assert_eq!(asker.sandbox.user("a").unwrap().email.as_deref(), Some(email), "{choice:?}");
@@ -318,7 +318,7 @@ async fn an_instance_is_made_by_an_assignment_or_must_be_there() {
         let body = json!({"role": "reader", "tenant": "default", "resource_instance": "doc:2"});
         assert_eq!(asker.post("users/u/roles", body).await.0, 200);
         assert!(roles(&asker, "u").contains("default/doc:2#reader"));
-        // The role of the environment is another.
+        // The environment's role of the same key is a different role.
         let body = json!({"role": "viewer", "tenant": "default", "resource_instance": "doc:2"});
         assert_eq!(asker.post("users/u/roles", body).await.0, 404);
     }

@@ -1,4 +1,4 @@
-//! What does not fit the contract is refused, in FastAPI's form.
+//! Requests that do not fit the contract are refused in FastAPI's form.
 
 use permit_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn keys_and_addresses_have_a_form() {
         let (status, answer) = asker.post("users", json!({"key": key, "email": email})).await;
         assert_eq!(status, 200, "{answer}");
     }
-    // Keys know case.
+    // Keys are case-sensitive.
     assert_eq!(asker.post("users", json!({"key": "AUTH0|1"})).await.0, 200);
 }
 

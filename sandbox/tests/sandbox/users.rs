@@ -1,4 +1,4 @@
-//! Users: made, replaced, changed, found and deleted, one at a time.
+//! Single users: created, replaced, updated, found and deleted.
 
 use permit_sandbox::{Sandbox, UserState};
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn put_makes_and_replaces_patch_changes_delete_removes() {
     assert_eq!(asker.delete("users/u", json!(null)).await.0, 204);
     assert_eq!(asker.delete("users/u", json!(null)).await.0, 404);
     assert_eq!(asker.get("users/u").await.0, 404);
-    // Its e-mail is free again.
+    // The deleted user's e-mail is free again.
     assert_eq!(asker.post("users", json!({"key": "w", "email": "u@example.com"})).await.0, 200);
 }
 

@@ -23,25 +23,25 @@ pub(crate) struct View<'r> {
     pub(crate) records: &'r mpsc::Sender<Record>,
 }
 
-/// Where the users of one reading go.
+/// Turns the users of one read into records, and sends them.
 pub(super) struct Sink<'r> {
     views: &'r [View<'r>],
     evidence: Evidence,
     memberships: &'r Memberships,
-    /// The first page's users, until each has come through a lane.
+    /// The first page's users that no lane has returned yet.
     awaited: Mutex<HashSet<String>>,
 }
 
-/// One run of pages.
+/// One list of users, read page by page.
 #[derive(Clone)]
 struct Lane {
-    /// What the pool is asked to filter by.
+    /// The prefix that the pool filters by.
     filter: Option<SubPrefix>,
-    /// Whose users count.
+    /// The prefix of the users that count.
     part: Option<SubPrefix>,
 }
 
-/// How a run of pages ended early.
+/// Why a list ended early.
 enum Stopped {
     /// The pool refuses the filter, or ignores it.
     Unfiltered,
@@ -65,7 +65,7 @@ impl Lane {
 }
 
 impl PoolReader {
-    /// Sends the users under `prefix`, and says how many there are.
+    /// Sends the users whose `sub` starts with `prefix`, and returns how many there are.
     pub(super) async fn users(
         &self,
         prefix: Option<&SubPrefix>,
@@ -108,8 +108,9 @@ impl PoolReader {
         Ok(counts.into_iter().sum())
     }
 
-    /// The lanes hold every user, unless the pool filters differently from what it documents: so those that
-    /// its first page, which was not cut into lanes, has shown must have come again, or be gone by now.
+    /// Checks the lanes against the first page, which was not split into lanes. The lanes hold every
+    /// user, unless the pool filters differently from its documentation. So each user of the first page
+    /// must have come again in a lane, or be gone by now.
     async fn check_nobody_was_missed(&self, whole: &Lane, sink: &Sink<'_>) -> Result<(), Stopped> {
         let missed = std::mem::take(&mut *sink.awaited());
         for sub in &missed {
@@ -170,7 +171,7 @@ impl<'r> Sink<'r> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends those of `users` who are under `part`, and says how many they are.
+    /// Sends those of `users` whose `sub` starts with `part`, and returns how many they are.
     async fn send(&self, users: Vec<PoolUser>, part: Option<&SubPrefix>) -> Result<usize, ReadError> {
         let mut count = 0;
         for user in users.into_iter().filter(|user| Lane::has(part, user)) {

@@ -1,4 +1,5 @@
-//! Who manages the pool beside us, by its tags: their next deployment takes the triggers away.
+//! Which other tool manages the pool, by the pool's tags. That tool's next deployment removes the
+//! triggers.
 
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 
@@ -7,7 +8,7 @@ pub(super) fn by(pool: &UserPoolType) -> Option<String> {
     let tags = pool.user_pool_tags.as_ref()?;
     let says = |word: &str| {
         tags.iter().any(|(name, value)| {
-            // Our own stack's name, say, is not a tool's.
+            // Other tags may contain a tool's name by chance, such as the name of our own stack.
             let is_about_a_tool = ["manage", "tool", "iac", "provision", "created", "deploy", word]
                 .iter()
                 .any(|part| name.to_lowercase().contains(part));
@@ -15,7 +16,7 @@ pub(super) fn by(pool: &UserPoolType) -> Option<String> {
         })
     };
     let manager = match tags.get("aws:cloudformation:stack-name") {
-        // Amplify's are CloudFormation stacks too. Its tools call them amplify-....
+        // Amplify deploys CloudFormation stacks too. Its tools name them `amplify-...`.
         stack if says("amplify") || stack.is_some_and(|stack| stack.starts_with("amplify-")) => "Amplify",
         // SAM and CDK, too.
         Some(stack) => return Some(format!("the CloudFormation stack {stack}")),

@@ -1,4 +1,4 @@
-//! The settings of a user pool beside its triggers, from DescribeUserPool back into UpdateUserPool.
+//! Copies a user pool's settings, except its triggers, from DescribeUserPool into UpdateUserPool.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,16 @@ use aws_sdk_cognitoidentityprovider::operation::update_user_pool::builders::Upda
 use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerificationMessageTemplateType as Template};
 use serde_json::Value;
 
-/// Gives the update every setting of `pool` but its triggers.
+/// Puts every setting of `pool` except its triggers into the update.
 ///
-/// What DescribeUserPool tells twice is given once, since UpdateUserPool takes no two words for one thing:
+/// DescribeUserPool returns some settings twice, and UpdateUserPool refuses two values for one setting,
+/// so each is sent once:
 ///
-/// - the verification messages are in their template as well;
-/// - `UnusedAccountValidityDays` is the old name of the password policy's `TemporaryPasswordValidityDays`.
+/// - the verification messages are also in their template;
+/// - `UnusedAccountValidityDays` is the old name of the password policy's
+///   `TemporaryPasswordValidityDays`.
 ///
-/// Tags of AWS's own (`aws:cloudformation:...`) cannot be given, and are kept without.
+/// AWS's own tags (`aws:cloudformation:...`) cannot be sent. AWS keeps them without that.
 pub(super) fn repeat(call: UpdateUserPoolFluentBuilder, pool: &UserPoolType) -> UpdateUserPoolFluentBuilder {
     let pool = without_old_name(pool);
     let template = pool.verification_message_template.clone();
@@ -48,7 +50,7 @@ pub(super) fn repeat(call: UpdateUserPoolFluentBuilder, pool: &UserPoolType) -> 
     .set_acr_configuration(pool.acr_configuration)
 }
 
-/// The pool, without `UnusedAccountValidityDays` where the password policy has the new name.
+/// The pool, without `UnusedAccountValidityDays` if the password policy uses the new name.
 fn without_old_name(pool: &UserPoolType) -> UserPoolType {
     let mut pool = pool.clone();
     let password_policy = pool.policies.as_ref().and_then(|policies| policies.password_policy.as_ref());
@@ -62,8 +64,8 @@ fn without_old_name(pool: &UserPoolType) -> UserPoolType {
     pool
 }
 
-/// Takes the days that are zero out of an update's body: what is not set is a zero to the SDK, and it sends
-/// that zero, which contradicts the other name of the same days.
+/// Removes day counts of zero from an update's body. The SDK sends an unset count as zero, which
+/// contradicts the other name of the same setting.
 pub(super) fn without_unset_days(body: &[u8]) -> Option<Vec<u8>> {
     let mut body: Value = serde_json::from_slice(body).ok()?;
     let days = [
@@ -84,7 +86,7 @@ fn own_tags(pool: &UserPoolType) -> Option<HashMap<String, String>> {
     Some(tags.into_iter().filter(|(name, _)| !name.starts_with("aws:")).collect())
 }
 
-/// The settings beside the triggers that differ, by AWS's names.
+/// The settings other than triggers that differ, by AWS's names.
 pub(super) fn differences(before: &UserPoolType, after: &UserPoolType) -> Vec<&'static str> {
     let (before, after) = (&without_old_name(before), &without_old_name(after));
     let pairs = [

@@ -1,4 +1,4 @@
-//! The triggers that call the function, and the others that a pool may have.
+//! The triggers that can call the function, and the other triggers of a pool.
 #![expect(
     clippy::redundant_closure_for_method_calls,
     reason = "the methods' paths are longer than what they say"
@@ -13,22 +13,23 @@ use serde::Serialize;
 use super::Action;
 use crate::cli::screen::Line;
 
-/// What the function is called for.
+/// A trigger that can call the function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Event {
-    /// After each sign-in but the first.
+    /// After each sign-in except the first.
     PostAuthentication,
-    /// After the sign-up was confirmed: there may be no other sign-in for weeks.
+    /// After a sign-up is confirmed. The next sign-in may be weeks away.
     PostConfirmation,
-    /// Before tokens are made, at nearly every way to sign in. Other programs want this one too.
+    /// Before tokens are issued, at nearly every way to sign in. Other programs often use this trigger
+    /// too.
     PreTokenGeneration,
 }
 
 impl Event {
-    /// Those that every pool needs.
+    /// The triggers that every pool needs.
     pub const NEEDED: [Self; 2] = [Self::PostAuthentication, Self::PostConfirmation];
 
-    /// The function that the pool calls for it.
+    /// The function that the pool calls for this trigger.
     pub fn function(self, config: Option<&LambdaConfigType>) -> Option<&str> {
         let config = config?;
         match self {
@@ -49,10 +50,10 @@ impl fmt::Display for Event {
     }
 }
 
-/// Those that can call the function.
+/// All triggers that can call the function.
 const EVERY: [Event; 3] = [Event::PostAuthentication, Event::PostConfirmation, Event::PreTokenGeneration];
 
-/// The triggers beside the three, with their functions.
+/// The pool's other triggers, with their functions.
 pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
     let Some(config) = config else { return Vec::new() };
     let all = [
@@ -70,7 +71,7 @@ pub fn others(config: Option<&LambdaConfigType>) -> Vec<(&str, &str)> {
     all.into_iter().filter_map(|(event, function)| Some((event, function?))).collect()
 }
 
-/// What becomes of one of them.
+/// A trigger's function before and after the change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Trigger {
     pub(super) event: Event,
@@ -78,7 +79,7 @@ pub(super) struct Trigger {
     pub(super) after: Option<String>,
 }
 
-/// What becomes of all.
+/// The change to all triggers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Change {
     action: Action,
@@ -90,7 +91,7 @@ impl Change {
         let trigger = |event: Event| {
             let before = event.function(config).map(str::to_owned);
             let after = match action {
-                // A slot of somebody else's is never taken, and one that nobody asked for is left.
+                // PreTokenGeneration changes only if the operator asks for it.
                 Action::Attach { tokens, .. } if event == Event::PreTokenGeneration && !tokens => {
                     before.clone()
                 }
@@ -102,7 +103,7 @@ impl Change {
         Self { action, triggers: EVERY.map(trigger).to_vec() }
     }
 
-    /// Triggers that would take the place of another function, which nobody has allowed.
+    /// Triggers where the change would replace another function without permission.
     pub(super) fn refused(&self) -> impl Iterator<Item = &Trigger> {
         let (attaches, replaces) = match self.action {
             Action::Attach { replace, .. } => (true, replace),
@@ -122,7 +123,7 @@ impl Change {
         matches!(self.action, Action::Attach { .. }) && self.changes()
     }
 
-    /// The pool's triggers with this change, and all others as they are.
+    /// The pool's triggers with this change; other triggers stay as they are.
     pub(super) fn apply(&self, config: Option<&LambdaConfigType>) -> LambdaConfigType {
         let mut config = config.cloned().unwrap_or_else(|| LambdaConfigType::builder().build());
         for Trigger { event, before, after } in &self.triggers {
@@ -139,7 +140,7 @@ impl Change {
         config
     }
 
-    /// A line for each, for people.
+    /// One line per trigger, for the operator.
     pub(super) fn lines(&self) -> Vec<Line> {
         let line = |Trigger { event, before, after }: &Trigger| {
             let function =

@@ -1,5 +1,5 @@
-//! What brings changes in the pool in seconds: a trail that logs management events, and the rule that sends
-//! them to the queue.
+//! Checks what delivers changes in the pool within seconds: a trail that logs management events, and the
+//! rule that sends them to the queue.
 
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
@@ -15,10 +15,11 @@ const CLOUDTRAIL: Service = Service {
 };
 const EVENTBRIDGE: Service = Service { name: "events", target: "AWSEvents", version: "1.1" };
 
-const WHY: &str = "without it a change in the pool waits for the person's next sign-in, or the bulk sync";
+const WHY: &str =
+    "without it, a change in the pool has no effect until the person's next sign-in or the next bulk sync";
 
-/// Looks for the rule that sends Cognito's events to the queue at `url`, and for a trail of the region. Who
-/// has switched the rule off is told so; who has it and no trail, is warned.
+/// Looks for the rule that sends Cognito's events to the queue at `url`, and for a trail in the region. A
+/// missing trail is a warning if the rule is on, otherwise a note.
 pub(super) async fn look(aws: &SdkConfig, url: &str) -> Vec<Finding> {
     let Some(queue) = queue_arn(url) else { return Vec::new() };
     let (rule, trail) = tokio::join!(rule(aws, &queue), trail(aws));
@@ -29,7 +30,7 @@ pub(super) async fn look(aws: &SdkConfig, url: &str) -> Vec<Finding> {
             Ok(Some(arn)) => Check::ChangeEvents.good(format!("the trail {arn} logs management events")),
             Ok(None) => {
                 let what = "no trail logs management events in this region";
-                let why = format!("EventBridge is told of Cognito's calls by such a trail alone; {WHY}");
+                let why = format!("EventBridge receives Cognito's calls only through such a trail; {WHY}");
                 let remedy = "create a trail for management events: the first copy of them is free";
                 if has_rule {
                     Check::ChangeEvents.warning(what, why, remedy)
@@ -42,7 +43,8 @@ pub(super) async fn look(aws: &SdkConfig, url: &str) -> Vec<Finding> {
     ]
 }
 
-/// The ARN of a queue, from its address: `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or a stand-in's.
+/// The account and the name of a queue, from its address:
+/// `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or a stand-in's.
 fn queue_arn(url: &str) -> Option<(String, String)> {
     let mut parts = url.rsplit('/');
     let (name, account) = (parts.next()?, parts.next()?);
@@ -59,7 +61,7 @@ fn unreadable(service: &str, error: &CallError) -> Finding {
     Check::ChangeEvents.note(format!("{service} was not looked at: {error}"), WHY, remedy)
 }
 
-/// The ARN of a trail that logs management events here.
+/// The ARN of a trail that logs management events in this region.
 async fn trail(aws: &SdkConfig) -> Result<Option<String>, CallError> {
     let api = api(aws, CLOUDTRAIL)?;
     let answer = api.call("DescribeTrails", &json!({"includeShadowTrails": true})).await?;
@@ -77,7 +79,7 @@ async fn trail(aws: &SdkConfig) -> Result<Option<String>, CallError> {
     Ok(None)
 }
 
-/// Whether a trail's selectors, of either kind, let the management events of writes through.
+/// Whether a trail's selectors, simple or advanced, include the management events of writes.
 fn logs_writes(selectors: &Value) -> bool {
     let simple = selectors["EventSelectors"].as_array().into_iter().flatten().any(|selector| {
         selector["IncludeManagementEvents"] != false && selector["ReadWriteType"] != "ReadOnly"

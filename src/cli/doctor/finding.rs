@@ -1,4 +1,4 @@
-//! What a check says, and how it is shown.
+//! A check's result, and how it is shown.
 
 use anstyle::AnsiColor;
 use clap::ValueEnum;
@@ -9,17 +9,16 @@ use serde_json::json;
 use crate::cli::screen::{Line, counted};
 use crate::cli::{Failed, Terminal};
 
-/// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
-    /// As it should be.
+    /// Nothing is wrong.
     Good,
-    /// Good to know, or not looked at.
+    /// Information, or a check that could not run.
     Note,
-    /// It works, and somebody may be surprised.
+    /// It works, but may surprise someone.
     Warning,
-    /// It does not work, somebody could grant themselves a role, or it cannot be told.
+    /// It does not work, a user could grant themselves a role, or the check could not tell.
     Error,
 }
 
@@ -116,12 +115,12 @@ impl Check {
         Finding { check: self, severity, what, why, remedy, accepted: false, command: None }
     }
 
-    /// As `--accept` takes it.
+    /// The name that `--accept` takes.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// A command that mends it, or looks closer, whatever it is that the check has found.
+    /// The check's default command: it repairs the problem or shows more, whatever the check found.
     fn command(self, severity: Severity) -> Option<String> {
         let command = match self {
             Self::Credentials => "aws sso login",
@@ -148,9 +147,9 @@ impl Check {
             Self::DeadLetters => {
                 "aws sqs get-queue-attributes --queue-url \"$DEAD_LETTER_QUEUE_URL\" --attribute-names All"
             }
-            // What helps depends on what was found.
+            // The remedy depends on the finding.
             Self::Settings | Self::ApiKey => return None,
-            // Who may do what is for somebody to decide; the answer is then kept.
+            // Whether this access is right is the operator's decision; `--accept` then records it.
             _ if severity == Severity::Warning => {
                 return Some(format!("permit-handoff doctor --accept {}", self.name()));
             }
@@ -160,28 +159,28 @@ impl Check {
     }
 }
 
-/// One thing that was seen.
+/// One result of a check.
 #[derive(PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) check: Check,
     pub(super) severity: Severity,
     pub(super) what: String,
-    /// Why it matters; empty where it is as it should be.
+    /// Why it matters; empty if nothing is wrong.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) why: String,
-    /// What to do; empty where there is nothing to do.
+    /// What to do; empty if there is nothing to do.
     #[serde(rename = "do", skip_serializing_if = "String::is_empty")]
     pub(super) remedy: String,
-    /// A warning that somebody has looked at and lives with (`--accept`).
+    /// Whether this is a warning that the operator accepts (`--accept`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) accepted: bool,
-    /// The command that mends it; `None`: the check's own.
+    /// The command that repairs it. `None` if the check's own command applies.
     #[serde(skip)]
     command: Option<&'static str>,
 }
 
 impl Finding {
-    /// With the command that mends it.
+    /// Sets the command that repairs it.
     pub(super) fn typing(self, command: &'static str) -> Self {
         Self { command: Some(command), ..self }
     }
@@ -218,11 +217,11 @@ impl Finding {
     }
 }
 
-/// All that was seen, in the order in which it is shown.
+/// All findings, in the order in which they are shown.
 pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Warnings of the `accepted` checks do not count; errors always do.
+    /// Warnings of the `accepted` checks do not count. Errors always count.
     pub(super) fn new(mut findings: Vec<Finding>, accepted: &[Check]) -> Self {
         for finding in &mut findings {
             finding.accepted = finding.severity == Severity::Warning && accepted.contains(&finding.check);
@@ -234,7 +233,7 @@ impl Findings {
         self.0.iter().filter(|finding| finding.counts_as(severity)).count()
     }
 
-    /// Whether there is anything to look at.
+    /// Whether there is no error and no warning.
     pub(super) fn are_good(&self) -> bool {
         self.count(Severity::Error) + self.count(Severity::Warning) == 0
     }
@@ -250,8 +249,7 @@ impl Findings {
         Ok(self.lines(all).iter().try_for_each(|line| terminal.show(line))?)
     }
 
-    /// The verdict, then the errors, the warnings and the rest. What is good is one line, unless `all` is
-    /// wanted.
+    /// The verdict, then errors, warnings and notes. Good findings are one line, unless `all` is set.
     fn lines(&self, all: bool) -> Vec<Line> {
         let mut lines = vec![self.verdict()];
         for severity in [Severity::Error, Severity::Warning, Severity::Note] {

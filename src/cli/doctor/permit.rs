@@ -11,21 +11,21 @@ use crate::domain::policy::{Policy, Rule};
 use crate::permit::{Environment, Error, Limits, Permit, Reach, Usage, UsersPage};
 use crate::sync::bulk::report::Unowned;
 
-/// From this percentage of the monthly active users on, somebody should know.
+/// Warn from this percentage of the plan's monthly active users on.
 const NEARLY_PERCENT: u128 = 80;
 
-/// Pages of users that are looked at: 2,000 users.
+/// How many pages of users to check: 2,000 users.
 const PAGES: u32 = 20;
 
-/// What Permit said.
+/// What Permit answered.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) findings: Vec<Finding>,
-    /// The roles; `None`: not told.
+    /// The roles. `None` if Permit did not return them.
     pub(super) roles: Option<BTreeSet<Key>>,
 }
 
-/// Asks Permit. Reads only.
+/// Checks Permit. Reads only.
 pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     let mut findings = Vec::new();
     let Environment { project, environment } = match permit.environment().await {
@@ -73,16 +73,16 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
     findings.push(match permit.usage().await {
         Ok(usage) => active_users(usage),
         Err(error) => Check::Usage.warning(
-            format!("the usage could not be read: {error}"),
-            "nobody hears of it when the monthly active users run out",
+            format!("Permit's usage figures could not be read; the run is not affected: {error}"),
+            "nobody will be warned when the plan's monthly active users are used up",
             "try again later",
         ),
     });
     Seen { findings, roles: Some(roles.keys) }
 }
 
-/// Roles of users that a ledger is about, which a rule could give, and which no ledger names. They are in a
-/// bulk sync's report too, which looks at everybody.
+/// Roles of users with a ledger that a rule could grant but no ledger names. A bulk sync's report has
+/// them too, for all users.
 async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
     let mut unowned = Unowned::default();
     let (mut looked_at, mut total) = (0, 0);
@@ -112,15 +112,15 @@ async fn unowned(permit: &Permit, policy: &Policy) -> Option<Finding> {
             first.user,
             first.roles.join(", ")
         ),
-        "somebody gave them by hand, and then that is as it should be; or a writer was cut off, and then nothing ever takes them back",
+        "if an administrator granted them, they are right; if a writer was cut off, nothing will ever revoke them",
         "look at them with `permit-handoff plan --json` (report.unowned); take those that nobody gave by hand away in Permit: where the \
          policy grants them, the next sync gives them again",
     ))
 }
 
-/// The key is of more than one environment, and none is set.
+/// An error if the key covers more than one environment and none is set.
 fn without_environment(reach: &Reach) -> Option<Finding> {
-    let why = "which environment people are synced to is not known, so that nothing is synced";
+    let why = "nothing is synced, because the environment to sync to is not known";
     let better = "or, better, store the key of one environment (Permit: Settings, API Keys)";
     let (level, remedy) = match reach {
         Reach::Organization => (
@@ -142,7 +142,7 @@ fn without_environment(reach: &Reach) -> Option<Finding> {
     )
 }
 
-/// The key is of more than one environment, though one is enough.
+/// A warning if the key covers more than one environment: one is enough.
 fn too_far(reach: &Reach) -> Option<Finding> {
     let (level, more) = match reach {
         Reach::Organization => ("organization", "every project"),
@@ -160,7 +160,7 @@ fn too_far(reach: &Reach) -> Option<Finding> {
     )
 }
 
-/// Stores another key.
+/// The command that stores another API key.
 const STORE: &str =
     "aws secretsmanager put-secret-value --secret-id \"$PERMIT_API_KEY_SECRET_ID\" --secret-string KEY";
 
@@ -179,7 +179,7 @@ fn refused(of_what: &str, error: &Error) -> Finding {
     };
     let finding = Check::ApiKey.error(
         format!("Permit did not return {of_what}: {error}"),
-        "no sign-in and no bulk sync reaches Permit while this is so",
+        "until this is fixed, no sign-in and no bulk sync can reach Permit",
         remedy,
     );
     match error {
@@ -194,16 +194,18 @@ fn refused(of_what: &str, error: &Error) -> Finding {
     }
 }
 
-/// The environment's role that the rule names; a role on a resource instance is one of the resource's own.
+/// The environment's role that the rule names. `None` for a rule on a resource, which names one of the
+/// resource's own roles.
 fn tenant_role(rule: &Rule) -> Option<&Key> {
     rule.role.as_ref().filter(|_| rule.resource.is_none())
 }
 
-/// The resource's own roles that rules name.
+/// Checks the resource's own roles that rules name.
 async fn resource_roles(permit: &Permit, policy: &Policy, resource: &Key) -> Vec<Finding> {
     let known = match permit.resource_roles(resource).await {
         Ok(Some(known)) => known.keys,
-        // Permit does not tell: what is missing is found when it is granted.
+        // Permit does not say which roles the resource has. A sync finds a missing role when it grants
+        // it.
         Ok(None) => return Vec::new(),
         Err(error) => return vec![refused(&format!("the roles of the resource {resource}"), &error)],
     };
@@ -221,7 +223,8 @@ fn role_of<'p>(rule: &'p Rule, resource: &Key) -> Option<&'p Key> {
     rule.role.as_ref().filter(|_| rule.resource.as_ref().is_some_and(|of| of.resource == *resource))
 }
 
-/// What the policy names by itself; what it captures is known only when somebody arrives.
+/// Checks that Permit has what the policy names literally. Captured names are known only when a user
+/// signs in or is synced.
 fn named<'p>(
     check: Check,
     kind: &str,
@@ -243,14 +246,14 @@ fn named<'p>(
         let lines: Vec<String> = lines.map(|rule| format!("line {}", rule.line)).collect();
         check.error(
             format!("the policy names the {kind} {key} ({}), which Permit lacks", lines.join(", ")),
-            "nobody is granted it: it is left out of each sync, and reported",
+            "nobody gets it: each sync leaves it out and reports it",
             format!("create the {kind} {key} in Permit, or correct the policy"),
         )
     };
     missing.into_iter().map(finding).collect()
 }
 
-/// What is set, against what Permit documents.
+/// Compares the configured limits with Permit's documented ones.
 pub(super) fn limits(limits: &Limits) -> Finding {
     let higher: Vec<String> = limits
         .above_documented()
@@ -262,7 +265,7 @@ pub(super) fn limits(limits: &Limits) -> Finding {
     }
     Check::Limits.warning(
         format!("PERMIT_LIMITS are above what Permit documents: {}", higher.join(", ")),
-        "unless Permit raised them for you it answers 429, and sign-ins wait in the queue",
+        "unless Permit raised your limits, it answers 429, and sign-ins wait in the queue",
         "set them to your plan's, or leave them out",
     )
 }

@@ -14,10 +14,11 @@ use crate::aws::sdk::{CognitoPool, IdentityProvider};
 use crate::cli::attach::Event;
 use crate::domain::policy::{Condition, Policy, Rule};
 
-/// Nobody's `sub` and user name, and no group's name: a caller without the right is refused all the same.
+/// A `sub`, user name and group name that does not exist. Cognito still refuses a caller who lacks the
+/// right.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
-/// The standard attributes, and `identities` beside them.
+/// The standard attributes and `identities`.
 const STANDARD: [&str; 21] = [
     "address",
     "birthdate",
@@ -42,13 +43,14 @@ const STANDARD: [&str; 21] = [
     "zoneinfo",
 ];
 
-/// What the pool said.
+/// What the pool answered.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) findings: Vec<Finding>,
-    /// Its settings; `None`: not told.
+    /// Its settings. `None` if the pool did not return them.
     pub(super) settings: Option<UserPoolType>,
-    /// Its app clients; `None`: not told, or not asked, since nothing is granted from an attribute.
+    /// Its app clients. `None` if they could not be read, or were not asked for because no rule grants
+    /// from an attribute.
     pub(super) clients: Option<Vec<UserPoolClientType>>,
     /// Its identity providers; none where they are not told, or not asked, since they cannot matter.
     pub(super) providers: Vec<IdentityProvider>,
@@ -58,7 +60,7 @@ pub(super) struct Seen {
     pub(super) users: Vec<PoolUser>,
 }
 
-/// No pool is set.
+/// The finding if no pool is set.
 pub(super) fn none(policy: Option<&Policy>) -> Finding {
     let what = "no user pool was looked at: USER_POOL_ID is not set";
     let why = "its triggers, and whether users could grant themselves a role, are not known";
@@ -70,11 +72,11 @@ pub(super) fn none(policy: Option<&Policy>) -> Finding {
         .typing("permit-handoff doctor --user-pool-id REGION_ID")
 }
 
-/// Asks the pool: each call that the functions make, once, about nobody; then its settings and app clients.
-/// Reads only.
+/// Makes each call that the functions make once, about a user who does not exist, then reads the pool's
+/// settings and app clients. Reads only.
 pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Policy>) -> Seen {
     let mut seen = Seen::default();
-    // From its own region, so that a wrong AWS_REGION hides nothing else.
+    // Use the pool's own region, so that a wrong AWS_REGION does not hide other findings.
     let region = Region::new(id.region().to_owned());
     let is_local = id.region() == "local";
     let aws_there = if is_local { aws.clone() } else { aws.to_builder().region(region).build() };
@@ -98,9 +100,10 @@ pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Polic
     let mut errors = Vec::new();
     seen.groups = told(groups, &mut errors).map(|page| page.items).unwrap_or_default();
     errors.extend(found.err().filter(|error| *error != PoolError::FilterRefused));
-    // That it may not be asked is said by the one before it.
+    // `contains` needs the same right as `users`, so its error already reports a missing one.
     seen.users = users.map(|page| page.items).unwrap_or_default();
-    // There is no such group; a caller without the right is not told so.
+    // The group does not exist, which reads as `NoSuchPool`. A caller without the right gets another
+    // error.
     errors.extend(members.err().filter(|error| !matches!(error, PoolError::NoSuchPool(_))));
     errors.extend(groups_of.err().filter(|error| *error != PoolError::NoSuchUser));
     let settings = told(settings, &mut errors);
@@ -208,8 +211,8 @@ fn triggers(id: &UserPoolId, config: Option<&LambdaConfigType>) -> Vec<Finding> 
         .collect()
 }
 
-/// AWS lists no PostAuthentication for local users who sign in at managed login; PreTokenGeneration fires
-/// there.
+/// Checks for PreTokenGeneration if the pool has managed login. AWS does not list PostAuthentication for
+/// local users who sign in there; PreTokenGeneration does fire.
 fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
     let domain =
         [pool.custom_domain(), pool.domain()].into_iter().flatten().find(|domain| !domain.is_empty())?;
@@ -228,11 +231,11 @@ fn managed_login(id: &UserPoolId, pool: &UserPoolType) -> Option<Finding> {
     })
 }
 
-/// Whether users of the pool can have the attribute. Every pool has the standard ones, whatever its schema
-/// lists.
+/// Whether users of the pool can have the attribute. Every pool has the standard attributes, whatever its
+/// schema lists.
 pub(super) fn has_attribute(pool: &UserPoolType, name: &str) -> bool {
     STANDARD.contains(&name)
-        // Cognito's own, which stand in no schema.
+        // Cognito's own attributes, which no schema lists.
         || name.starts_with("cognito:")
         || pool.schema_attributes().iter().any(|attribute| attribute.name() == Some(name))
 }
@@ -247,7 +250,8 @@ pub(super) fn granting_attributes(policy: &Policy) -> BTreeSet<&str> {
     names.collect()
 }
 
-/// Whether an identity provider could make the rule hold: by what it writes, or by the group of its people.
+/// Whether an identity provider could make the rule apply, by what it writes or by the group of its
+/// users.
 fn depends_on_providers(rule: &Rule) -> bool {
     rule.conditions.iter().any(|condition| match condition {
         Condition::Group(pattern) => pattern.has_captures(),
@@ -255,7 +259,7 @@ fn depends_on_providers(rule: &Rule) -> bool {
     })
 }
 
-/// Attributes that the policy names, and that nobody of the pool can have.
+/// Attributes that the policy names and no user of the pool can have.
 fn lacking(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
     let granting = granting_attributes(policy);
     let copied = policy.attributes.iter().map(|attribute| attribute.from.as_str());
@@ -264,7 +268,7 @@ fn lacking(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
     missing
         .map(|name| {
             let why = if granting.contains(name) {
-                "a rule that grants from it grants nobody of this pool anything"
+                "a rule that depends on it grants nothing to the users of this pool"
             } else {
                 "nobody of this pool has it, so that it is never copied"
             };

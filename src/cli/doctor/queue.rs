@@ -14,7 +14,7 @@ use crate::cli::screen::counted;
 
 type Attributes = HashMap<QueueAttributeName, String>;
 
-/// Asks the queues that are set. Reads no message.
+/// Checks the configured queues. Reads no messages.
 pub(super) async fn look(
     aws: &SdkConfig,
     overflow: Option<&str>,

@@ -11,7 +11,7 @@ use crate::cli::screen::counted;
 use crate::domain::policy::{Condition, Kind, Policy};
 use crate::domain::source::{Door, POOL_GROUPS, SourceConfig, TokenKind, could_be_a_list};
 
-/// Claims and columns that people change, or that an administrator gives to another person.
+/// Claims and columns that users can change, or that may later belong to someone else.
 const CHANGEABLE: [&str; 21] = [
     "email",
     "mail",
@@ -36,7 +36,7 @@ const CHANGEABLE: [&str; 21] = [
     "profile.email",
 ];
 
-/// What is to be said of the sources, the pool's own among them. `users`: some of its people.
+/// Checks the policy's sources and the pool's own source. `users` is a sample of the pool's users.
 pub(super) fn look(policy: &Policy, pool: Option<&UserPoolId>, users: &[PoolUser]) -> Vec<Finding> {
     let of_pool = pool.map(|id| policy.sources.of_user_pool(id.as_str()));
     let undeclared = of_pool.iter().filter(|source| source.line == 0);
@@ -48,7 +48,7 @@ pub(super) fn look(policy: &Policy, pool: Option<&UserPoolId>, users: &[PoolUser
     findings
 }
 
-/// Keys that lead to another Permit user once the person changes them.
+/// A warning about keys that users can change: a user with a changed key becomes a different Permit user.
 fn keys(source: &SourceConfig) -> Option<Finding> {
     let paths = source.forms.claims.key.iter();
     let changeable: Vec<&str> = paths
@@ -72,7 +72,7 @@ fn keys(source: &SourceConfig) -> Option<Finding> {
     ))
 }
 
-/// The doors of a source that can be known without looking through them, as people call them.
+/// The source's doors that are known from the policy alone, with names for the operator.
 fn doors_of(source: &SourceConfig) -> Vec<(&'static str, Door)> {
     let mut doors = Vec::new();
     if source.user_pool.is_some() {
@@ -81,7 +81,7 @@ fn doors_of(source: &SourceConfig) -> Vec<(&'static str, Door)> {
     }
     if source.tokens.is_some() {
         doors.push(match kind_of_tokens(source) {
-            // What is to be done about tokens that may be either is said once: see `tokens_unsaid`.
+            // Tokens that may be of either kind are reported once: see `tokens_unsaid`.
             None | Some(TokenKind::Id) => ("ID tokens", Door::Token(TokenKind::Id)),
             Some(TokenKind::Access) => ("access tokens", Door::Token(TokenKind::Access)),
         });
@@ -89,13 +89,13 @@ fn doors_of(source: &SourceConfig) -> Vec<(&'static str, Door)> {
     doors
 }
 
-/// What the source's tokens are; `None`: it has none, or each tells by itself.
+/// The kind of the source's tokens. `None` if it has none, or if each token states its kind.
 fn kind_of_tokens(source: &SourceConfig) -> Option<TokenKind> {
     let tokens = source.tokens.as_ref()?;
     tokens.kind.or(tokens.token_use).or(source.forms.kind)
 }
 
-/// Sources that do not say what their tokens are, although something hangs on it.
+/// A note about sources that do not state their tokens' kind, although a rule depends on it.
 fn tokens_unsaid(policy: &Policy, sources: &[&SourceConfig]) -> Option<Finding> {
     let hangs_on_it = |source: &&&SourceConfig| {
         let mut conditions = policy.rules.iter().flat_map(|rule| &rule.conditions);
@@ -122,10 +122,10 @@ fn tokens_unsaid(policy: &Policy, sources: &[&SourceConfig]) -> Option<Finding> 
     ))
 }
 
-/// Whether silence at this door says that the condition does not hold.
+/// Whether a missing claim at this door means that the condition does not hold.
 fn tells(source: &SourceConfig, door: &Door, condition: &Condition) -> bool {
     let told = source.told(door);
-    // They are looked up at a sign-in.
+    // At a sign-in the trigger looks up the groups.
     let told = if *door == Door::Trigger { told.and([POOL_GROUPS.to_owned()]) } else { told };
     let claims = &source.forms.claims;
     match condition {
@@ -149,7 +149,7 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
         let telling = doors.iter().filter(|(_, door)| rule.conditions.iter().all(|c| tells(source, door, c)));
         let telling: Vec<&str> = telling.map(|(name, _)| *name).collect();
         if telling.is_empty() || (telling.len() == 1 && doors.len() > 1) {
-            // Where it stands and what it grants; its conditions are in the policy.
+            // The rule's line and what it grants, without its conditions, which are in the policy.
             let rule = rule.to_string();
             let name = rule.split_once(" when ").map_or(rule.as_str(), |(name, _)| name);
             by_doors.entry(telling).or_default().push(name.to_owned());
@@ -160,7 +160,7 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
         match telling.first() {
             Some(door) => Check::Doors.note(
                 format!("of the source {name}, only {door} can tell: {rules}"),
-                "by its other doors this is granted where they show it, and never taken back",
+                "its other doors can grant this, but never revoke it",
                 "see that people come by that door too, or that a bulk sync or a file does",
             ),
             None => Check::Doors.note(
@@ -173,7 +173,7 @@ fn doors(policy: &Policy, source: &SourceConfig) -> Vec<Finding> {
     by_doors.into_iter().map(finding).collect()
 }
 
-/// Attributes of people that look like lists, that the policy would use and that nobody has declared.
+/// Attributes that the policy uses, that look like lists and that are not declared as lists.
 fn lists(policy: &Policy, source: &SourceConfig, users: &[PoolUser]) -> Vec<Finding> {
     let copied = policy.attributes.iter().filter(|attribute| attribute.kind == Some(Kind::List));
     let mut names = granting_attributes(policy);

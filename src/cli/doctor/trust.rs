@@ -1,4 +1,5 @@
-//! Who could grant themselves a role: what the policy grants from, and who may change that. Asks nobody.
+//! Who could grant themselves a role: what the policy grants from, and who can change that. Makes no
+//! requests.
 
 mod attributes;
 mod email;
@@ -16,10 +17,10 @@ use crate::domain::grant::Key;
 use crate::domain::policy::{Condition, Policy, Rule};
 use crate::domain::source::Sources;
 
-/// Parts of the names of roles that nobody gives to everyone.
+/// Parts of role names that should not go to everyone.
 const STRONG: [&str; 5] = ["admin", "owner", "root", "superuser", "operator"];
 
-/// Looks at a policy, with what is known of the pool and of Permit's roles.
+/// Checks a policy against what is known of the pool and of Permit's roles.
 pub(super) fn look(
     policy: &Policy,
     pool: Option<(&UserPoolId, &pool::Seen)>,
@@ -46,7 +47,7 @@ pub(super) fn look(
     findings
 }
 
-/// Rules that give everyone a role whose name is one of the strong.
+/// Warnings about rules that give everyone a role with a strong name.
 fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
     let why = match pool.map(admins_alone_create) {
         Some(true) => "every person of the pool has it",
@@ -64,11 +65,11 @@ fn everyone(policy: &Policy, pool: Option<&UserPoolType>) -> Vec<Finding> {
     rules.filter_map(finding).collect()
 }
 
-/// Several directories, whose keys are one key space.
+/// A warning if several directories share one key space.
 pub(super) fn sources(sources: &Sources, pool: Option<&UserPoolId>) -> Option<Finding> {
     let pool = pool.map(|pool| sources.of_user_pool(pool.as_str()));
     let with_doors = sources.iter().filter(|source| source.user_pool.is_some() || source.tokens.is_some());
-    // A prefix makes a key space of one's own.
+    // A source with a prefix has its own key space.
     let shared = with_doors.cloned().chain(pool).filter(|source| source.forms.claims.key_prefix.is_empty());
     let sources: BTreeSet<String> = shared.map(|source| source.name.to_string()).collect();
     let sources: Vec<String> = sources.into_iter().collect();
@@ -80,8 +81,8 @@ pub(super) fn sources(sources: &Sources, pool: Option<&UserPoolId>) -> Option<Fi
             sources.len(),
             sources.join(", ")
         ),
-        "anybody who can choose their `sub` in one can come as a person of another, and gets that person's user in Permit",
-        "trust only directories whose `sub`s nobody chooses and that cannot be alike (UUIDs, or with a prefix), or give each a `key_prefix` in [source.claims]",
+        "anybody who can choose their `sub` in one directory can sign in as a person of another, and takes over that person's user in Permit",
+        "give each source its own `key_prefix` in [source.claims], or trust only directories that choose unique `sub`s themselves (UUIDs, or with a prefix)",
     ))
 }
 
@@ -89,7 +90,7 @@ fn admins_alone_create(pool: &UserPoolType) -> bool {
     pool.admin_create_user_config().is_some_and(AdminCreateUserConfigType::allow_admin_create_user_only)
 }
 
-/// The rules that have such a condition, for people.
+/// The rules that have such a condition, as text. `None` if there are none.
 fn rules(policy: &Policy, has: impl Fn(&Condition) -> bool) -> Option<String> {
     let rules = policy.rules.iter().filter(|rule| rule.conditions.iter().any(&has));
     let rules: Vec<String> = rules.map(Rule::to_string).collect();

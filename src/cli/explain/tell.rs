@@ -1,4 +1,4 @@
-//! What there is to say of a person: the answer first, then the rules, what Permit has, and what comes next
+//! The output for one person: the answer first, then the rules, what Permit has, and what comes next
 //! (`next`).
 
 mod json;
@@ -21,33 +21,32 @@ use crate::domain::policy::{Policy, Rule, Verdict};
 use crate::domain::told::Told;
 use crate::sync::catalog::{Known, Missing};
 
-/// Who says who the person is.
+/// Where the identity comes from.
 pub(super) enum Origin {
     Event,
-    /// Nobody has checked the signature. `is_trusted`: whether a source of the policy has the issuer.
+    /// The signature is not checked. `is_trusted` says whether a source of the policy has the issuer.
     Token {
         issuer: String,
         is_trusted: bool,
     },
     Pool,
     File,
-    /// Nobody has them.
+    /// No directory has the person. The directory that was asked, if any.
     Nowhere(Option<Directory>),
 }
 
-/// A directory that was asked for somebody, and has nobody.
+/// A directory that was searched and does not have the person.
 pub(super) struct Directory {
-    /// Who vouches for its people.
     pub(super) source: Source,
-    /// As in `the user pool`.
+    /// The name that is shown, such as `the user pool`.
     pub(super) name: String,
 }
 
 pub(super) struct Person {
     pub(super) origin: Origin,
-    /// How they were asked for.
+    /// The key or search text that the operator gave.
     pub(super) asked: String,
-    /// `None`: what was given can be no user's key.
+    /// `None` if the text cannot be a user's key.
     pub(super) key: Option<UserKey>,
     pub(super) identity: Option<Identity>,
 }
@@ -58,7 +57,7 @@ impl Person {
         Self { origin, asked, key: Some(identity.key.clone()), identity: Some(identity) }
     }
 
-    /// Somebody that the directory has not. `None`: none was asked.
+    /// A person whom `directory` does not have. `None` if no directory was searched.
     pub(super) fn nobody(asked: &str, directory: Option<Directory>) -> Self {
         let (origin, key) = (Origin::Nowhere(directory), UserKey::new(asked).ok());
         Self { origin, asked: asked.to_owned(), key, identity: None }
@@ -70,7 +69,7 @@ impl Person {
     }
 }
 
-/// What Permit said.
+/// What Permit answered.
 pub(super) struct Asked {
     pub(super) actual: Option<Facts>,
     pub(super) known: Arc<Known>,
@@ -78,13 +77,13 @@ pub(super) struct Asked {
     pub(super) lacking: BTreeMap<Grant, Missing>,
 }
 
-/// All that is known, and what was asked.
+/// Everything that is known, and what the operator asked.
 pub(super) struct Explained<'a> {
     pub(super) policy: &'a Policy,
-    /// The policy's file.
+    /// The path of the policy, if it is a file.
     pub(super) file: Option<String>,
     pub(super) person: &'a Person,
-    /// `None`: Permit was not asked.
+    /// `None` if Permit was not asked.
     pub(super) permit: Option<Asked>,
     pub(super) role: Option<Grant>,
     pub(super) all: bool,
@@ -116,15 +115,15 @@ impl Explained<'_> {
         self.permit.as_ref().and_then(|asked| asked.actual.as_ref())
     }
 
-    /// A rule and its place in the policy.
+    /// A rule and its position in the policy.
     fn placed(&self, rule: &Rule) -> String {
         let text = rule.to_string();
-        // The line stands in the place.
+        // The position already contains the line.
         let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
         format!("{} ({text})", self.place(rule))
     }
 
-    /// A place in the policy, as an editor opens it.
+    /// A position in the policy, in the form that editors open.
     fn place(&self, rule: &Rule) -> String {
         match &self.file {
             Some(file) => format!("{file}:{}", rule.line),
@@ -200,7 +199,7 @@ impl Explained<'_> {
         lines
     }
 
-    /// Why the person is, or is not, this.
+    /// Why the person has, or does not have, this role.
     fn answer_for(&self, role: &Grant, identity: &Identity, next: Option<&Next>) -> Vec<Line> {
         let name = self.person.name();
         let spoken = spoken(role);
@@ -242,19 +241,19 @@ impl Explained<'_> {
         lines.extend(match (has, is_ours) {
             (false, _) => None,
             (true, false) => Some(
-                line.text("Permit has it all the same: somebody else assigned it, and it is never touched."),
+                line.text("Permit has it anyway: an administrator or another program assigned it, so no sync changes it."),
             ),
             (true, true) if next.is_some_and(|next| next.takes(role)) => {
                 Some(line.colour(Red, "Permit still has it, from us: the next sync takes it back."))
             }
             (true, true) => {
-                Some(line.colour(Yellow, "Permit has it, from us, and the next sync leaves it: see below."))
+                Some(line.colour(Yellow, "Permit has it, and permit-handoff granted it. The next sync leaves it: see below."))
             }
         });
         lines
     }
 
-    /// What should be known before the answer is believed.
+    /// Warnings that the operator should read before relying on the answer.
     fn warnings(&self) -> Vec<Line> {
         let mut notes = Vec::new();
         if let Origin::Token { issuer, is_trusted } = &self.person.origin {
@@ -271,12 +270,12 @@ impl Explained<'_> {
         if let Some(identity) = &self.person.identity
             && identity.told == Told::nothing()
         {
-            notes.push("An access token tells a part only: missing data removes nothing.".to_owned());
+            notes.push("An access token contains only part of the person's data: what is missing from it revokes nothing.".to_owned());
         }
         notes.into_iter().map(|note| Line::new(2).colour(Yellow, note)).collect()
     }
 
-    /// Rules that cannot be told, and with `all` those that do not hold.
+    /// Rules that cannot be told; with `all`, also those that do and do not hold.
     fn rules(&self) -> Vec<Line> {
         let Some(identity) = &self.person.identity else { return Vec::new() };
         let mut lines = Vec::new();
@@ -284,7 +283,7 @@ impl Explained<'_> {
         for (rule, verdict) in self.policy.explain(identity) {
             let told = match verdict {
                 Verdict::Grants(grants) if self.all => Some((Green, format!("grants {}", listed(&grants)))),
-                Verdict::Untold(condition) => Some((Yellow, format!("cannot be told: is {condition}?"))),
+                Verdict::Untold(condition) => Some((Yellow, format!("unknown here: whether {condition}"))),
                 Verdict::Denies(Some(condition)) if self.all => {
                     Some((BrightBlack, format!("does not hold: {condition}")))
                 }
@@ -292,7 +291,7 @@ impl Explained<'_> {
                     Some((BrightBlack, "does not determine one tenant and role".to_owned()))
                 }
                 Verdict::GrantsSome(_, condition) => {
-                    Some((Yellow, format!("may grant more; it cannot be told: is {condition}?")))
+                    Some((Yellow, format!("may grant more: it is unknown here whether {condition}")))
                 }
                 Verdict::Grants(_) => None,
                 Verdict::Denies(_) => {
@@ -313,7 +312,7 @@ impl Explained<'_> {
         section("Other rules", lines)
     }
 
-    /// What Permit has, and whose it is.
+    /// What Permit has, and who granted it.
     fn standing(&self) -> Vec<Line> {
         let Some(asked) = &self.permit else { return section("Permit", vec![Line::plain("  not asked")]) };
         let Some(facts) = &asked.actual else {

@@ -1,4 +1,4 @@
-//! What a plan tells of its person.
+//! What a plan says about its person.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use crate::domain::plan::{Change, Diff, NewUser, Plan};
 use crate::domain::policy::{Policy, Rule, Verdict, WhenDisabled};
 use crate::sync::bulk::Planned;
 
-/// The rules that grant the person anything.
+/// The rules that grant the person roles.
 pub(super) fn reasons(policy: &Policy, identity: &Identity) -> Vec<Why> {
-    // A disabled person has no role by any rule, unless the policy keeps disabled people's.
+    // No rule grants a disabled person a role, unless the policy keeps disabled people's roles.
     if !identity.enabled && policy.deprovision.disabled != WhenDisabled::Keep {
         return Vec::new();
     }

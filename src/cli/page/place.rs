@@ -1,19 +1,21 @@
-//! Where a page is written to: a new file, for its owner's eyes, that takes its place when it is whole.
+//! Where a page is written: to a new file that only its owner can read, which replaces the old file once
+//! it is complete.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file that is to be. It is beside its place until it is written, and gone if it never is.
+/// A page that is not written yet. Its temporary file is beside the final path, and is deleted if the
+/// page is never written.
 pub(in crate::cli) struct Place {
     path: PathBuf,
     file: NamedTempFile,
 }
 
 impl Place {
-    /// Looks whether a page can be written to `path`. A link, a pipe or a device there is refused: what
-    /// stands behind it is not this program's to replace.
+    /// Checks that a page can be written to `path`. Refuses a link, a pipe or a device: this program must
+    /// not replace those.
     pub(in crate::cli) fn new(path: &Path) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         match std::fs::symlink_metadata(path) {
@@ -26,12 +28,12 @@ impl Place {
             Err(error) => return Err(failed(error)),
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // It is made for its owner alone.
+        // Only its owner can read the file.
         let file = tempfile::Builder::new().prefix(".report-").tempfile_in(folder).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Writes the page, and puts it in its place.
+    /// Writes the page and moves it to its path.
     pub(in crate::cli) fn write(mut self, page: &str) -> std::io::Result<()> {
         self.file.write_all(page.as_bytes())?;
         self.file.as_file().sync_all()?;
@@ -55,7 +57,7 @@ mod tests {
             Place::new(&path).unwrap().write("page").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "page");
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            // Somebody opens it to everybody; the next page is for its owner again.
+            // Even if someone makes the page readable for everyone, the next page is for its owner alone.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         }
         drop(Place::new(&path).unwrap());
@@ -75,7 +77,7 @@ mod tests {
         for path in [link.as_path(), &dangling, &pipe, folder.path()] {
             assert!(Place::new(path).is_err(), "{}", path.display());
         }
-        // A link that is put there meanwhile is replaced, and not followed.
+        // A link that appears in the meantime is replaced, not followed.
         let late = folder.path().join("late");
         let place = Place::new(&late).unwrap();
         symlink(&target, &late).unwrap();

@@ -1,4 +1,4 @@
-//! The requests of a run, held against Permit's limits over its time.
+//! Charts of a run's requests over time, against Permit's limits.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::cli::screen::figure;
 use crate::cli::watch::Sample;
 use crate::permit::{Counts, Limits};
 
-/// Points of a line: more than a phone has room for are not drawn.
+/// The most points of a line: a phone has no room for more.
 const POINTS: usize = 200;
-/// The drawing's own measures; the page scales it.
+/// The size of the drawing; the page scales it.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 100.0;
 
-/// One limit: so many requests in any window of this length.
+/// One limit: at most this many requests in any window of this length.
 struct Limit {
     name: &'static str,
     window: Duration,
@@ -20,17 +20,17 @@ struct Limit {
     of: fn(&Counts) -> u64,
 }
 
-/// A drawing: a limit, and a line of what was used of it.
+/// A chart of one limit and how much of it was used.
 pub(super) struct Chart {
     pub(super) caption: String,
     pub(super) is_over: bool,
     pub(super) seconds: String,
-    /// The height of the limit.
+    /// The y coordinate of the limit.
     pub(super) limit: String,
     pub(super) points: String,
 }
 
-/// A drawing for each limit; none where there is nothing to draw.
+/// One chart per limit; empty if there is nothing to draw.
 pub(super) fn charts(limits: &Limits, samples: &[Sample]) -> Vec<Chart> {
     let minute = Duration::from_mins(1);
     let all = limits.per_minute().into_iter().filter_map(|(name, most)| match name {
@@ -53,7 +53,7 @@ pub(super) fn charts(limits: &Limits, samples: &[Sample]) -> Vec<Chart> {
             most: most * 10,
             of: |counts| counts.bulk,
         }),
-        // Deletions are counted among the writes.
+        // Deletions count as writes.
         _ => None,
     });
     all.filter_map(|limit| chart(&limit, samples)).collect()
@@ -87,7 +87,7 @@ fn chart(limit: &Limit, samples: &[Sample]) -> Option<Chart> {
     })
 }
 
-/// For each sample, the requests in the window that ends with it.
+/// For each sample, the number of requests in the window that ends with it.
 fn in_windows(samples: &[Sample], window: Duration, of: fn(&Counts) -> u64) -> Vec<u64> {
     let mut first = 0;
     let mut used = Vec::with_capacity(samples.len());
@@ -96,7 +96,7 @@ fn in_windows(samples: &[Sample], window: Duration, of: fn(&Counts) -> u64) -> V
         while samples.get(first + 1).is_some_and(|(next, _)| *next <= start) {
             first += 1;
         }
-        // Before the first sample nothing had been sent.
+        // No request was sent before the first sample.
         let before = samples.get(first).filter(|(at, _)| *at <= start && !start.is_zero());
         used.push(of(counts) - before.map_or(0, |(_, counts)| of(counts)));
     }

@@ -1,5 +1,5 @@
-//! `cases.toml`: people, and what a policy is expected to grant them. Every fault at once, each with its
-//! line.
+//! Reads `cases.toml`: people, and what a policy should grant them. Reports all faults at once, each with
+//! its line.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,12 @@ use crate::domain::grant::{Grant, Key};
 use crate::domain::policy::Fault;
 use crate::domain::table::{Faults, Table, Text, did_you_mean, one_or_many};
 
-/// By which door a person comes.
+/// The door that a person comes through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DoorName {
-    /// A user pool's list.
     Pool,
-    /// A trigger event.
     Trigger,
-    /// A token.
     Token,
-    /// A record of a file.
     File,
 }
 
@@ -32,29 +28,29 @@ const DOORS: [(&str, DoorName); 4] = [
 ];
 
 impl DoorName {
-    /// As the cases name it.
+    /// The name in the cases file.
     pub(super) fn name(self) -> &'static str {
         DOORS.iter().find(|(_, door)| *door == self).map_or("", |(name, _)| name)
     }
 }
 
-/// One person, and what is expected.
+/// One person, and what the policy should grant them.
 pub(super) struct Case {
-    /// Where it stands.
     pub(super) line: usize,
-    /// What it is called; `None`: by its address or key.
+    /// The case's name. `None` if it goes by the person's address or key.
     pub(super) name: Option<String>,
-    /// The source by its name; `None`: the policy's only one with this door.
+    /// The source's name. `None` for the policy's only source with this door.
     pub(super) source: Option<String>,
     pub(super) door: DoorName,
-    /// Attributes of a pool or a trigger, claims of a token, columns of a file.
+    /// A pool's or trigger's attributes, a token's claims, or a file's columns.
     pub(super) claims: Map<String, Value>,
-    /// `None`: in a pool no group; at the other doors, not told beside the claims.
+    /// `None` means no groups for a pool. For other doors it means that only the claims can contain
+    /// groups.
     pub(super) groups: Option<BTreeSet<String>>,
-    /// Whether the pool lets them sign in.
+    /// Whether the person may sign in to the pool.
     pub(super) enabled: bool,
     pub(super) grants: BTreeSet<Grant>,
-    /// What cannot be told at this door; `None`: it does not matter.
+    /// Grants that this door cannot tell. `None` if the case does not check them.
     pub(super) unknown: Option<Vec<GrantPattern>>,
 }
 
@@ -63,7 +59,7 @@ pub(super) struct Case {
 pub(super) struct GrantPattern(pub(super) String);
 
 impl GrantPattern {
-    /// `None`: it is not one.
+    /// `None` if the text is not a pattern.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let pattern = Self(text.to_owned());
         let has_whole_keys = pattern.keys().all(|key| key == "*" || !key.contains('*'));
@@ -76,17 +72,17 @@ impl GrantPattern {
         self.0.split(['/', ':', '#'])
     }
 
-    /// Whether all of it is in this tenant.
+    /// Whether it matches only grants in this tenant.
     pub(super) fn is_in(&self, tenant: &Key) -> bool {
         self.keys().next() == Some(tenant.as_str())
     }
 
-    /// Whether it has every grant that `other` has.
+    /// Whether it matches every grant that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.compare(other, |mine, theirs| mine == "*" || mine == theirs)
     }
 
-    /// Whether there may be a grant that both have.
+    /// Whether a grant could match both.
     pub(super) fn meets(&self, other: &Self) -> bool {
         self.compare(other, |mine, theirs| mine == "*" || theirs == "*" || mine == theirs)
     }
@@ -97,10 +93,10 @@ impl GrantPattern {
     }
 }
 
-/// The cases of a file.
+/// Parses the cases of a file.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// All faults of the file.
 pub(super) fn parse(text: &str) -> Result<Vec<Case>, Vec<Fault>> {
     let faults = Faults::of(text);
     let document = match DeTable::parse(text) {
@@ -132,7 +128,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Case>, Vec<Fault>> {
     if faults.is_empty() { Ok(cases) } else { Err(faults) }
 }
 
-/// `None`: something is wrong with it, and is noted.
+/// `None` if the case has a fault, which is recorded.
 fn case(mut table: Table<'_, '_>) -> Option<Case> {
     let (at, faults) = (table.at.clone(), table.faults);
     let owned = |text: Option<Text<'_>>| text.map(|(text, _)| text.to_owned());
@@ -227,7 +223,7 @@ fn unknown(table: &mut Table<'_, '_>) -> Option<Vec<GrantPattern>> {
     Some(patterns)
 }
 
-/// The value as JSON. A date is a text, as in tokens.
+/// The value as JSON. A date becomes text, as in tokens.
 fn json(value: &Spanned<DeValue<'_>>) -> Value {
     match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),

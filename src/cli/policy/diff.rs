@@ -1,4 +1,5 @@
-//! `policy diff`: who gains and who loses what, by which line. Streams: a person is compared and forgotten.
+//! `policy diff`: who gains and who loses what, and by which line. It streams: each person is compared
+//! and then dropped.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -38,7 +39,7 @@ It is the difference between a bulk sync by OLD and one by NEW. Where Permit's s
 looked up in Permit; without them, each is taken to exist. Departures are left out: they do not depend on rules. Exits \
 with 1 if more than --max-losses people lose a role.";
 
-/// One request to Permit.
+/// The timeout of one request to Permit.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Arguments of `policy diff`.
@@ -65,7 +66,7 @@ pub(super) struct Args {
     file: FileArgs,
 }
 
-/// What a rule moves.
+/// How many people each rule moves, by policy, line and role.
 type Moved = BTreeMap<(Side, usize, String), u64>;
 
 impl Args {
@@ -95,9 +96,7 @@ impl Args {
         let comparison = Comparison { old: &old, new: &new, known: known.as_deref() };
         let mut found = Found::new(self.shown, terminal.json, new.deprovision.disabled);
         let read = people.read(&mut |old, new| found.compare(&comparison, old, new)).await;
-        read.map_err(|error| {
-            Failed::failed(format!("{error}. Nothing was compared to its end: run it again"))
-        })?;
+        read.map_err(|error| Failed::failed(format!("{error}. The comparison is incomplete: run it again")))?;
         found.tell(terminal, &people.name, new.deprovision.max_percent, &self)?;
         let losing = found.overview.totals.losing;
         Ok(if self.max_losses.is_some_and(|most| losing > most) { Exit::Look } else { Exit::Done })
@@ -109,9 +108,9 @@ struct Found {
     overview: Overview,
     moved: Moved,
     read: u64,
-    /// People that Permit has after a sync by the old policy.
+    /// How many people Permit has after a sync by the old policy.
     has_any: u64,
-    /// Who was read, as hashes: the first record of a person counts.
+    /// Hashes of the people who were read: only a person's first record counts.
     seen: HashSet<u64>,
     hasher: RandomState,
 }
@@ -134,7 +133,7 @@ impl Found {
         };
         match new {
             Some(Record::Identity(new)) => self.compare_person(comparison, old, new),
-            // By the new policy nobody can tell who they are: they keep what they have.
+            // The new policy cannot identify the person, so they keep what they have.
             Some(Record::Invalid { reason, .. }) => {
                 self.overview.rejected(
                     who,
@@ -226,7 +225,7 @@ impl Found {
         Ok(())
     }
 
-    /// A line a rule and role, losses first.
+    /// One line per rule and role, losses first.
     fn rules(&self, args: &Args) -> Section {
         let mut moved: Vec<_> = self.moved.iter().collect();
         moved.sort_by_key(|((side, line, _), count)| (*side, std::cmp::Reverse(**count), *line));

@@ -1,4 +1,4 @@
-//! `policy test`: people, and whether the policy grants them what is expected.
+//! `policy test`: checks that the policy grants people what the cases expect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -53,18 +53,18 @@ pub(super) struct Args {
     policy_file: Option<PathBuf>,
 }
 
-/// How a person differs from what is expected.
+/// How the result for a person differs from what the case expects.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Difference {
-    /// Why there is no such person.
+    /// Why the person was rejected.
     rejected: Option<String>,
-    /// What is expected and not granted, and why.
+    /// Expected but not granted, and why.
     missing: Vec<(String, String)>,
-    /// What is granted and not expected, and why.
+    /// Granted but not expected, and why.
     unexpected: Vec<(String, String)>,
-    /// What is expected to be unknown, and is told.
+    /// Expected to be unknown, but the door tells it.
     told: Vec<String>,
-    /// What is unknown, and is not expected to be.
+    /// Unknown, but not expected to be.
     untold: Vec<String>,
 }
 
@@ -113,7 +113,7 @@ impl Args {
         Ok(exit)
     }
 
-    /// The policy's file.
+    /// The path of the policy to test.
     fn policy(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, Failed> {
         let set = self.policy_file.clone().or_else(|| {
             variable("HANDOFF_POLICY_FILE").filter(|file| !file.trim().is_empty()).map(PathBuf::from)
@@ -127,7 +127,7 @@ impl Args {
     }
 }
 
-/// What the person is called, and how they differ.
+/// The person's name, and how the result differs.
 fn differs(policy: &Policy, case: &Case, place: &dyn Fn(usize) -> String) -> (String, Difference) {
     let identity = source_of(policy, case).and_then(|source| identity_of(&source, case));
     let identity = match identity {
@@ -175,7 +175,7 @@ fn differs(policy: &Policy, case: &Case, place: &dyn Fn(usize) -> String) -> (St
     (called, difference)
 }
 
-/// What is expected to be unknown and is told, and what is unknown and is not expected to be.
+/// The patterns that should be unknown but are not, and the unknown grants that no pattern expects.
 fn unknown(expected: Option<&[GrantPattern]>, untold: &[Untold]) -> (Vec<String>, Vec<String>) {
     let Some(expected) = expected else { return Default::default() };
     let pattern =
@@ -239,13 +239,13 @@ fn source_of(policy: &Policy, case: &Case) -> Result<Arc<SourceConfig>, String> 
     }
 }
 
-/// The person, as their door shows them.
+/// The person, as the case's door shows them.
 fn identity_of(source: &Arc<SourceConfig>, case: &Case) -> Result<Identity, String> {
     let now = Timestamp::now();
     let mut claims = case.claims.clone();
     let is_file = case.door == DoorName::File;
     let at = if is_file { &source.forms.file.claims } else { &source.forms.claims };
-    // A rule does not ask for the key: a case need not make one up.
+    // No rule depends on the key, so a case may leave it out.
     if let Some(path) = at.key.first().filter(|_| !at.key.iter().any(|path| claims.contains_key(path)))
         && !path.contains(['.', '['])
     {
@@ -263,7 +263,7 @@ fn identity_of(source: &Arc<SourceConfig>, case: &Case) -> Result<Identity, Stri
         }
         DoorName::Token => {
             put_groups(&mut claims, &at.groups, groups)?;
-            // What the verifier asks of every token.
+            // The verifier requires `sub` in every token.
             claims.entry("sub").or_insert_with(|| Value::String(format!("person-of-line-{}", case.line)));
             let read = assumed_identity(claims, source).map_err(|rejection| rejection.to_string())?;
             read.map_err(|rejected| rejected.to_string())
@@ -276,7 +276,7 @@ fn identity_of(source: &Arc<SourceConfig>, case: &Case) -> Result<Identity, Stri
     }
 }
 
-/// The groups at the claim where the source has them.
+/// Puts the groups into the claim that the source reads them from.
 fn put_groups(
     claims: &mut Map<String, Value>,
     paths: &[String],
@@ -292,12 +292,12 @@ fn put_groups(
     if claims.contains_key(path) {
         return Err(format!("the groups stand in `groups` and in the claim `{path}`: leave one out"));
     }
-    // A path is tried as a name first.
+    // The reader tries a path as a plain name first.
     claims.insert(path.clone(), groups.into_iter().collect());
     Ok(())
 }
 
-/// A value as a user pool has it.
+/// The value as a user pool stores it.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

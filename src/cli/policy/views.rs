@@ -15,12 +15,12 @@ use crate::domain::policy::Policy;
 use crate::domain::source::{Claims, SourceConfig};
 use crate::file::FileDirectory;
 
-/// Records that are read ahead.
+/// How many records to read ahead.
 const RECORDS: usize = 1_024;
 
-/// People of a pool or of a file.
+/// The people of a pool or of a file.
 pub(super) struct Views {
-    /// `user pool company (eu-west-1_AbC)`.
+    /// The name that is shown, such as `user pool company (eu-west-1_AbC)`.
     pub(super) name: String,
     read: Read,
 }
@@ -31,14 +31,14 @@ enum Read {
 }
 
 impl Views {
-    /// The file's people, or those of the pool `pool`.
+    /// Opens the file, or else the user pool `pool`.
     pub(super) async fn open(
         file: &FileArgs,
         pool: Option<String>,
         (old, new): (&Policy, &Policy),
         aws: &SdkConfig,
     ) -> Result<Self, Failed> {
-        // What one of them asks for is read for both: a column, a group.
+        // Read what either policy needs for both: a column, a group.
         let (old, new) = (asking_too(old, new), asking_too(new, old));
         if file.file.is_some() {
             let (old_source, new_source) = (file.source_by(&old)?, file.source_by(&new)?);
@@ -57,10 +57,10 @@ impl Views {
         Ok(Self { name, read: Read::Pool(directory, new_source) })
     }
 
-    /// Calls `each` with every person as the old policy's source sees them, and as the new one's does.
+    /// Calls `each` for every person with their record by the old policy's source and by the new one's.
     ///
     /// # Errors
-    /// Where not all were read.
+    /// If not everybody could be read.
     pub(super) async fn read(
         &self,
         each: &mut (dyn FnMut(Option<&Record>, Option<&Record>) + Send),
@@ -81,7 +81,7 @@ impl Views {
     }
 }
 
-/// The policy with the other's rules and attributes too, and its own sources.
+/// The policy with the other policy's rules and attributes added, but its own sources.
 fn asking_too(policy: &Policy, other: &Policy) -> Policy {
     let mut both = policy.clone();
     both.rules.extend(other.rules.iter().cloned());
@@ -89,7 +89,7 @@ fn asking_too(policy: &Policy, other: &Policy) -> Policy {
     both
 }
 
-/// Whether a person is the same Permit user by both.
+/// Returns an error unless both sources give people the same keys.
 fn same_keys(
     old: &SourceConfig,
     new: &SourceConfig,
@@ -109,7 +109,8 @@ fn same_keys(
     )))
 }
 
-/// Joins the records of two readings. They come in about the same order, so few wait for the other.
+/// Joins the records of two reads. Both come in about the same order, so few records wait for their
+/// match.
 async fn pair(
     mut old: mpsc::Receiver<Record>,
     mut new: mpsc::Receiver<Record>,
@@ -133,7 +134,7 @@ async fn pair(
     news.values().for_each(|record| each(None, Some(record)));
 }
 
-/// Whose record it is.
+/// The key or name that identifies the record's person.
 pub(super) fn who(record: &Record) -> &str {
     match record {
         Record::Identity(identity) => identity.key.as_str(),

@@ -1,5 +1,5 @@
-//! The two calls to AWS Lambda that `--stack` needs, signed here: the SDK's own crate for it is as large as
-//! all the others.
+//! The two calls to AWS Lambda that `--stack` needs. They are signed here, because the SDK's Lambda crate
+//! is as large as all the others together.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
@@ -14,33 +14,32 @@ use crate::aws::signature::{NO_REGION, signed};
 use crate::tls::{self, NoClient, Peer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A policy is text that somebody wrote. Lambda lets a layer be 250 MB.
+/// The largest policy that is read. A person writes a policy, but a layer may be 250 MB.
 const LONGEST_POLICY: u64 = 4 << 20;
 
-/// Why Lambda did not tell.
+/// Why a call to Lambda failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// There is no such function or layer.
+    /// The function or layer does not exist.
     #[error("it does not exist")]
     NotFound,
-    /// The caller may not.
     #[error("{action} is not allowed: the caller needs the right lambda:{action}")]
     NotAllowed {
-        /// The call, and the right.
+        /// The name of the call, which is also the right's name.
         action: &'static str,
     },
-    /// No credentials, or no region.
+    /// There are no credentials or no region.
     #[error("{0}")]
     Setup(String),
-    /// Lambda could not be reached, or is not well.
+    /// Lambda could not be reached, or failed.
     #[error("Lambda did not answer as it should: {0}")]
     Unavailable(String),
-    /// What it gave cannot be read.
+    /// Lambda's answer could not be read.
     #[error("{0}")]
     Unreadable(String),
 }
 
-/// A function, as it is deployed.
+/// A deployed function's configuration.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Configuration {
@@ -72,7 +71,7 @@ pub(super) struct LambdaApi<'a> {
 }
 
 impl<'a> LambdaApi<'a> {
-    /// With the region and the credentials of `aws`.
+    /// A client with the region and credentials of `aws`.
     pub(super) fn new(aws: &'a SdkConfig) -> Result<Self, ApiError> {
         let http = || -> Result<_, NoClient> { Ok(tls::client(Peer::Aws)?.timeout(TIMEOUT).build()?) };
         let http = http().map_err(|error| ApiError::Setup(error.to_string()))?;
@@ -85,19 +84,19 @@ impl<'a> LambdaApi<'a> {
         Ok(Self { http, endpoint, aws })
     }
 
-    /// GetFunctionConfiguration.
+    /// Calls GetFunctionConfiguration.
     pub(super) async fn configuration(&self, function: &str) -> Result<Configuration, ApiError> {
         let path = ["2015-03-31", "functions", function, "configuration"];
         self.get("GetFunctionConfiguration", &path, &[]).await
     }
 
-    /// GetLayerVersionByArn, and what it points to: the layer's zip.
+    /// Calls GetLayerVersionByArn and downloads the layer's zip.
     pub(super) async fn layer(&self, arn: &str) -> Result<Vec<u8>, ApiError> {
         let query = [("find", "LayerVersion"), ("Arn", arn)];
         let answer: Value = self.get("GetLayerVersion", &["2018-10-31", "layers"], &query).await?;
         let location = answer["Content"]["Location"].as_str();
         let location = location.ok_or_else(|| ApiError::Unreadable("the layer has no address".to_owned()))?;
-        // The address is signed: it may not be in a message.
+        // The address is signed, so it must not appear in a message.
         let unavailable =
             |error: reqwest::Error| ApiError::Unavailable(format!("the layer: {}", error.without_url()));
         let answer = self.http.get(location).send().await.map_err(unavailable)?;
@@ -133,7 +132,7 @@ impl<'a> LambdaApi<'a> {
     }
 }
 
-/// The text of a file in a zip; `None`: it is not in it.
+/// The text of a file in a zip. `None` if the zip does not have it.
 pub(super) fn file_in(zip: &[u8], path: &str) -> Result<Option<String>, ApiError> {
     let unreadable =
         |error: &dyn std::fmt::Display| ApiError::Unreadable(format!("the layer's zip: {error}"));

@@ -10,10 +10,10 @@ use crate::cli::reasons::Loss;
 use crate::cli::screen::{Line, clipped};
 use crate::cli::summary::Shown;
 
-/// People who are looked at for one screen: more than it ever has room for.
+/// How many people to prepare for one screen: more than ever fit.
 pub(in crate::cli) const ON_A_SCREEN: usize = 30;
 
-/// The columns that a name has.
+/// The width of a name, in columns.
 const NAME: usize = 50;
 
 pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize) -> Section {
@@ -22,7 +22,7 @@ pub(in crate::cli) fn section(overview: &Overview, shown: Shown, columns: usize)
     let people: Vec<&Person> = overview.people().take(most).collect();
     let mut named: HashMap<&str, usize> = HashMap::new();
     people.iter().for_each(|person| *named.entry(person.name()).or_default() += 1);
-    // Two people of one name are told apart by their keys.
+    // Keys tell apart two people who have the same name.
     let entries: Vec<Vec<Line>> =
         people.iter().map(|person| entry(person, named[person.name()] > 1, shown, columns)).collect();
     let more = overview.totals.touched().saturating_sub(entries.len() as u64);
@@ -37,7 +37,7 @@ fn entry(person: &Person, shares_name: bool, shown: Shown, columns: usize) -> Ve
     };
     let key =
         if shares_name && person.name() != person.key { format!("({}) ", person.key) } else { String::new() };
-    // With everything shown, every name is whole, and so is every role.
+    // With `--all` or `--details`, names and lists of roles are not shortened.
     let Shown { all, details } = shown;
     let name =
         if all || details { person.name().to_owned() } else { clipped(person.name(), NAME.min(columns)) };
@@ -52,7 +52,7 @@ fn entry(person: &Person, shares_name: bool, shown: Shown, columns: usize) -> Ve
     lines
 }
 
-/// What becomes of a person, the worst first.
+/// A person's changes, the worst first.
 fn pieces(person: &Person) -> Vec<(String, Option<AnsiColor>)> {
     let state = match person.change {
         Kind::New if person.gained.is_empty() => "new",

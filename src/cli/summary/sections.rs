@@ -1,4 +1,4 @@
-//! The parts of the screen, and how much of each there is room for.
+//! The parts of the screen, and how many lines of each fit.
 
 use anstyle::AnsiColor::{Green, Red, Yellow};
 
@@ -6,7 +6,7 @@ use crate::cli::overview::{Moves, Overview};
 use crate::cli::screen::{Line, clipped, counted, figure};
 use crate::sync::bulk::problems::Problem;
 
-/// People that a problem names, and the columns that a name has.
+/// How many people a problem names, and the width of a name in columns.
 const NAMED: usize = 3;
 const NAME: usize = 50;
 
@@ -14,7 +14,7 @@ const NAME: usize = 50;
 pub(in crate::cli) struct Section {
     pub(in crate::cli) heading: Vec<Line>,
     pub(in crate::cli) entries: Vec<Vec<Line>>,
-    /// Entries that are not in `entries`.
+    /// How many entries are not in `entries`.
     pub(in crate::cli) more: u64,
     /// What an entry is, and what several are.
     pub(in crate::cli) names: (&'static str, &'static str),
@@ -75,7 +75,7 @@ pub(in crate::cli) fn fitted(mut sections: Vec<Section>, room: usize, columns: u
     lines
 }
 
-/// Problems by cause, those that most people have first.
+/// Problems by cause, those of the most people first.
 pub(in crate::cli) fn problems(overview: &Overview, all: bool) -> Section {
     let sorted = overview.problems.sorted();
     let blocked = counted(overview.totals.blocked, "person", "people");
@@ -110,7 +110,7 @@ pub(in crate::cli) fn named(problem: &Problem, most: usize, name: impl Fn(&Strin
     if more > 0 { format!("{named} and {} more", figure(more)) } else { named }
 }
 
-/// A line a role, losses first.
+/// One line per role, losses first.
 pub(in crate::cli) fn roles(overview: &Overview, all: bool) -> Section {
     let mut roles = overview.sorted_roles();
     roles.retain(|(_, moves)| all || moves.lost + moves.gained > 0);

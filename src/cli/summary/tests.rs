@@ -1,4 +1,4 @@
-//! Screens that no small run makes: a million people, and whatever else there may be.
+//! Tests of screens that no small run produces, such as for a million people.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ fn place() -> Place {
     }
 }
 
-/// A million people, seen one by one as a run shows them: 20,000 change, 1,600 lack one tenant, 300 left.
+/// A million people, added one by one as in a run: 20,000 change, 1,600 lack one tenant, 300 left.
 fn million() -> Overview {
     let mut overview = Overview::new(ON_A_SCREEN, false, WhenDisabled::Unassign);
     let roles = ["acme/editor".to_owned(), "default/viewer".to_owned()];
@@ -103,7 +103,7 @@ fn a_million_people_are_one_screen() {
     assert!(rendered(&view, 80, false).len() <= LINES);
     snapshots("million", &view);
 
-    // Cut off by Ctrl-C after a part was written: what was planned is not what was done.
+    // Stopped by Ctrl-C after part was written: the plan is not what was done.
     let report = Report {
         dry_run: false,
         complete: false,
@@ -130,7 +130,7 @@ fn a_million_people_are_one_screen() {
     snapshots("million_interrupted", &view);
 }
 
-/// What the PDP said, where it was asked.
+/// The screen shows the PDP's answer if the PDP was asked.
 #[test]
 fn the_proof_at_the_pdp_is_told() {
     let (place, overview) = (place(), Overview::new(ON_A_SCREEN, false, WhenDisabled::Unassign));
@@ -159,7 +159,7 @@ fn the_proof_at_the_pdp_is_told() {
     }
 }
 
-/// What may come of a person.
+/// A made-up person and their result.
 #[derive(Clone, Debug)]
 struct Some {
     key: String,

@@ -1,12 +1,13 @@
-//! Values as they come: which are clean, and what of a text counts.
+//! Which values are clean, and which part of a text counts.
 
 use serde_json::Value;
 
-/// Whether the value has no control character, nor another that nobody sees (NUL, which Permit's store cannot
-/// hold, is one). Line breaks and tabs are allowed between other characters, as in a postal address.
+/// Whether the value has no control character and no other invisible character (Permit's store cannot
+/// hold NUL, for example). Line breaks and tabs are allowed between other characters, as in a postal
+/// address.
 ///
-/// What a value with one means is unsure: without the character it is another value, and perhaps one that
-/// grants. So it grants nothing, takes nothing away and is not copied.
+/// The meaning of an unclean value is unsure: without the invisible character it is another value,
+/// perhaps one that grants something. So it grants nothing, takes nothing away and is not copied.
 pub fn is_clean(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
@@ -16,8 +17,8 @@ pub fn is_clean(value: &Value) -> bool {
     }
 }
 
-/// Whether nobody sees the character: a control character, or one that only directs how others are shown.
-/// Those that join letters (as in Persian, or in emoji) are a part of what is written.
+/// Whether the character is invisible: a control character, or one that only changes how others are
+/// displayed. Characters that join letters (as in Persian, or in emoji) are part of the text.
 pub(in crate::domain) fn is_unseen(c: char) -> bool {
     let directs = |c| matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || directs(c)
@@ -31,8 +32,8 @@ fn is_clean_text(text: &str) -> bool {
         && !inner.ends_with(is_break)
 }
 
-/// The value without blanks around its texts; `None` where nothing is left. One that is not clean stays as it
-/// is.
+/// The value without blanks around its texts. `None` if nothing is left. A value that is not clean stays
+/// unchanged.
 pub(in crate::domain) fn trimmed(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
@@ -49,7 +50,7 @@ pub(in crate::domain) fn trimmed(value: Value) -> Option<Value> {
     }
 }
 
-/// A name as people read it: it decides over nothing, so control characters may just go.
+/// A name for people to read. It decides nothing, so control characters are simply removed.
 pub(in crate::domain) fn readable(name: &str) -> Option<String> {
     let name = name.replace(is_unseen, "");
     let name = name.trim();

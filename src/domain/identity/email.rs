@@ -14,7 +14,8 @@ impl Email {
     /// The longest address that a mail server must take (RFC 5321, with the errata).
     const MAX: usize = 254;
 
-    /// `None` where `text` has no e-mail's form; the person is then synced without one.
+    /// `None` if `text` does not have the form of an e-mail address. The person is then synced without
+    /// one.
     pub fn new(text: &str) -> Option<Self> {
         if text.contains(is_unseen) {
             return None;
@@ -32,7 +33,7 @@ impl Email {
         well_formed.then(|| Self(text.into()))
     }
 
-    /// What Permit returned, whatever its form.
+    /// The address that Permit returned, whatever its form.
     pub(crate) fn as_returned(text: &str) -> Self {
         Self(text.into())
     }
@@ -42,14 +43,14 @@ impl Email {
         &self.0
     }
 
-    /// In lower case.
+    /// The address in lower case.
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
     }
 
-    /// What two spellings of one address share. Permit's documents leave open whether it keeps the case; and
-    /// it may give a domain back as people read it (`bücher.example`) that was written for machines
-    /// (`xn--bcher-kva.example`).
+    /// A normal form that all spellings of one address share. Permit's documents do not say whether it
+    /// keeps the case. It may also return a domain in readable form (`bücher.example`) that was written
+    /// for machines (`xn--bcher-kva.example`).
     pub fn normal(&self) -> String {
         match self.0.rsplit_once('@') {
             Some((local, domain)) if self.is_international() => {
@@ -63,7 +64,7 @@ impl Email {
         !self.0.is_ascii() || self.0.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"xn--"))
     }
 
-    /// Whether the domain is none of the Internet's (RFC 6761): those Permit may refuse.
+    /// Whether the domain is reserved for special use (RFC 6761). Permit may refuse such addresses.
     pub fn is_special_use(&self) -> bool {
         let domain = self.0.rsplit('.').next().unwrap_or_default();
         ["arpa", "invalid", "local", "localhost", "onion", "test"]
@@ -98,7 +99,7 @@ impl VerifiedEmail {
         Self(email)
     }
 
-    /// The address in one spelling.
+    /// The address in lower case.
     pub fn folded(&self) -> String {
         self.0.folded()
     }

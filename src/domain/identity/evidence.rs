@@ -1,36 +1,37 @@
-//! Since when something is so, and how far that reaches.
+//! When a directory said something, and what that allows.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What an identity rests on: since when it is so, and what it may do on its own word.
+/// What an identity rests on: when the directory said so, and what that allows.
 ///
-/// An identity that nobody has given evidence is undated, and changes nothing: see [`Identity::on`].
+/// An identity without evidence is undated and changes nothing: see [`Identity::on`].
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The directory said so at this time, or a moment later; `None`: nobody knows when.
+    /// The directory said so at this time, or a moment later. `None` if the time is unknown.
     pub as_of: Option<Timestamp>,
-    /// Whether it may take on a Permit user that no ledger names.
+    /// Whether it may adopt a Permit user who has no ledger.
     pub adopts: bool,
-    /// Whether it may make a user that Permit lacks.
+    /// Whether it may create a user that Permit lacks.
     pub creates: bool,
-    /// After so many seconds it creates nobody and grants nothing; 0: it does so at any age.
+    /// The age in seconds after which it creates no user and grants nothing. 0 means no limit.
     pub fresh_seconds: u32,
-    /// The time is of this machine's clock: nobody else has told it.
+    /// Whether the time comes from this machine's clock.
     #[serde(default)]
     pub own_clock: bool,
 }
 
 impl Evidence {
-    /// The directory itself, read from this time on: a user pool, a file, a trigger event.
+    /// Evidence from the directory itself, read from `time` on: a user pool, a file, a trigger event.
     pub fn read_at(time: Timestamp) -> Self {
         Self { as_of: whole_millis(time), adopts: true, creates: true, fresh_seconds: 0, own_clock: true }
     }
 
-    /// A token that was issued in the second `iat`, seen at `now`; the others are the source's settings.
+    /// A token that was issued in the second `iat` and seen at `now`. The other arguments are the
+    /// source's settings.
     ///
-    /// The whole second counts as the time of issue: a trigger event of the same sign-in is some milliseconds
-    /// older than its token, and must not count as newer.
+    /// The end of that second counts as the time of issue. A trigger event of the same sign-in is some
+    /// milliseconds older than its token, and must not count as newer.
     pub fn token(iat: Option<Timestamp>, now: Timestamp, adopts: bool, fresh_seconds: u32) -> Self {
         let end = |iat: Timestamp| Timestamp::from_millisecond(iat.as_second() * 1_000 + 999).unwrap_or(iat);
         Self {
@@ -42,8 +43,8 @@ impl Evidence {
         }
     }
 
-    /// The same by Permit's clock, which this machine's is so far ahead of (or behind, if less than zero), at
-    /// the time `now` by this machine's.
+    /// The same evidence, with its time by Permit's clock. This machine's clock shows `now`, and is
+    /// `ahead` of Permit's (behind it if `ahead` is negative).
     #[must_use]
     pub fn by_permits_clock(self, ahead: SignedDuration, now: Timestamp) -> Self {
         if ahead.is_zero() {
@@ -55,18 +56,19 @@ impl Evidence {
             Some(as_of) => back(now).map(|now| as_of.min(now)),
             None => None,
         };
-        // Set right once.
+        // The time is corrected only once.
         Self { as_of: as_of.and_then(whole_millis), own_clock: false, ..self }
     }
 
-    /// Whether it is too old at the time `now`. What has no time is older than anything.
+    /// Whether the evidence is too old at the time `now`. Evidence without a time is older than any
+    /// limit.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         let most = SignedDuration::from_secs(self.fresh_seconds.into());
         !most.is_zero() && self.as_of.is_none_or(|as_of| now.duration_since(as_of) > most)
     }
 }
 
-/// The ledger has milliseconds, so that a time is the same when it is read back.
+/// Cuts the time to milliseconds, as the ledger has it, so that it is the same when it is read back.
 fn whole_millis(time: Timestamp) -> Option<Timestamp> {
     Timestamp::from_millisecond(time.as_millisecond()).ok()
 }

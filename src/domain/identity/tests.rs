@@ -147,8 +147,8 @@ fn a_token_counts_from_the_end_of_its_second_and_never_from_the_future() {
 }
 
 proptest::proptest! {
-    /// Machines with clocks of their own, each ahead of Permit's or behind it: what is read later counts as
-    /// newer, but for what counts as one time, and nothing is of a later time than Permit's.
+    /// The clocks of several machines are ahead of Permit's or behind it. After the correction, what is
+    /// read later counts as newer (or as the same time), and no evidence is later than Permit's own time.
     #[test]
     fn evidence_of_any_machine_is_in_permits_order(
         reads in proptest::collection::vec((0_i64..1_000_000, -1_000_000_i64..1_000_000, 0_i64..600), 2..8),
@@ -162,8 +162,8 @@ proptest::proptest! {
             proptest::prop_assert_eq!(read.by_permits_clock(ahead, here(at + took)).as_of.min(Some(time(at))), read.as_of, "once");
             let token = Evidence::token(Some(time(at)), here(at), false, 600).by_permits_clock(ahead, here(at + took));
             let late = token.as_of.unwrap().duration_since(time(at));
-            // To a machine that is behind it lies in the future, and counts from that machine's own time:
-            // older than it is, never newer.
+            // On a machine whose clock is behind, the token's time lies in the future. The machine's own
+            // time counts instead, which makes the token older, never newer.
             let is_kept = late >= SignedDuration::ZERO || ahead.is_negative();
             proptest::prop_assert!(is_kept && late < SignedDuration::from_secs(1), "an issuer's time stays");
             let early = Evidence::token(Some(here(at)), here(at), false, 600).by_permits_clock(ahead, here(at + took));

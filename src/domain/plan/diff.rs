@@ -1,4 +1,4 @@
-//! A plan as a person reads it.
+//! Prints a plan for people.
 
 use std::fmt;
 
@@ -12,9 +12,8 @@ use crate::domain::facts::Facts;
 /// never log it.
 #[derive(Clone, Copy)]
 pub struct Diff<'a> {
-    /// What is to be done.
     pub plan: &'a Plan,
-    /// What Permit knows; `None`: no such user.
+    /// What Permit knows. `None` if Permit has no such user.
     pub actual: Option<&'a Facts>,
 }
 
@@ -43,16 +42,15 @@ impl fmt::Display for Diff<'_> {
 /// A field of a user, before and after.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FieldChange {
-    /// `email`, or `attributes.` and the name.
+    /// `email`, `first_name`, `last_name`, or `attributes.` and the name.
     pub name: String,
-    /// What Permit has; `None`: nothing.
+    /// Permit's value. `None` for none.
     pub was: Option<Value>,
-    /// What it is to have; `None`: nothing.
+    /// The wanted value. `None` for none.
     pub is: Option<Value>,
 }
 
 impl Diff<'_> {
-    /// What the plan writes.
     fn write(&self) -> Option<&UserWrite> {
         match self.plan {
             Plan::Unchanged | Plan::Refused(_) => None,
@@ -61,7 +59,7 @@ impl Diff<'_> {
         }
     }
 
-    /// The fields of the user that differ, the ledger apart.
+    /// The fields that differ, without the ledger.
     pub fn fields(&self) -> Vec<FieldChange> {
         let Some(user) = self.write() else { return Vec::new() };
         let UserWrite { key: _, email, first_name, last_name, attributes, ledger: _, clears: _ } = user;

@@ -38,7 +38,7 @@ fn person(key: &str, attributes: &[(&str, &str)], groups: Option<&[&str]>) -> Id
     identity.unwrap().on(Evidence::read_at(time(10)))
 }
 
-/// So many seconds into a day.
+/// This many seconds after a fixed start.
 fn time(seconds: i64) -> Timestamp {
     "2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
@@ -47,7 +47,7 @@ fn set(grants: &[&str]) -> BTreeSet<Grant> {
     grants.iter().map(|grant| grant.parse().unwrap()).collect()
 }
 
-/// Permit, as far as a plan can tell: users and their role assignments.
+/// A model of Permit: users and their role assignments.
 #[derive(Clone, Default)]
 struct World(BTreeMap<UserKey, Facts>);
 
@@ -102,7 +102,7 @@ impl World {
                 );
             }
             Request::Unassign(key, grant) => {
-                // A role on an instance is taken back unseen: a 404 is fine.
+                // A role on an instance is revoked even if it was not seen, so a 404 is fine.
                 let stood = self.0.get_mut(&key).unwrap().roles.remove(&grant);
                 assert!(stood || grant.instance.is_some(), "was not assigned: Permit answers 404");
             }
@@ -195,7 +195,7 @@ fn groups_that_nobody_looked_up_revoke_nothing() {
     world.sync(&person("u1", &[("custom:tier", "pro")], Some(&["acme/editor"])));
     let untold = person("u1", &[], None);
     world.sync(&untold);
-    // A group might have been captured as any of these.
+    // A group that is not known could grant any of these.
     assert_eq!(world.0[&untold.key].roles, set(&["acme/editor", "default/editor", "default/viewer"]));
     assert_eq!(world.plan(&untold), Plan::Unchanged);
 }
@@ -248,8 +248,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A user as anything may have left it: with or without a ledger, which may name roles that do not
-    /// stand, beside roles that it does not name.
+    /// A user in any state, with or without a ledger. The ledger may name roles that the user does not
+    /// have, and the user may have roles that it does not name.
     fn any_facts()(
         ledger in prop::option::of((any_grants(), prop::bool::ANY, prop::sample::select(vec!["pool", "pool", "other"]), prop::option::of(9..12_i64))),
         refused in prop::option::of((prop::sample::select(vec![WhyRefused::Taken, WhyRefused::Form]), prop::sample::select(vec!["x@example.com", "y@example.com"]))),
@@ -286,7 +286,8 @@ prop_compose! {
     }
 }
 
-/// What is not ours of a user: attributes that the policy does not name, roles that the ledger does not.
+/// The part of a user that is not ours: attributes that the policy does not name, and roles that the
+/// ledger does not name.
 fn foreign(facts: &Facts) -> (BTreeMap<String, Value>, BTreeSet<Grant>) {
     let ours = facts.ledger.as_ref().map(|ledger| ledger.grants.clone()).unwrap_or_default();
     let attributes = facts.attributes.iter().filter(|(name, _)| name.starts_with("foreign_"));
@@ -297,8 +298,8 @@ fn foreign(facts: &Facts) -> (BTreeMap<String, Value>, BTreeSet<Grant>) {
 }
 
 proptest! {
-    /// What Permit refused is not written again, and what it says of another value is not held against this
-    /// one.
+    /// An address that Permit refused is not written again. The refusal does not keep another address
+    /// from being written.
     #[test]
     fn a_refused_address_is_left_out_until_it_changes(mut world in any_world(), jane in any_identity(), why in prop::sample::select(vec![WhyRefused::Taken, WhyRefused::Form])) {
         let mut desired = policy().evaluate(&jane);
@@ -341,8 +342,8 @@ proptest! {
         }
     }
 
-    /// In whatever order evidence comes and is repeated, the newest that was ever given stands, if all speak
-    /// for the user.
+    /// In whatever order evidence comes and is repeated, the newest one decides in the end, if all of it
+    /// may speak for the user.
     #[test]
     fn the_newest_evidence_stands_in_the_end(
         people in prop::collection::vec(any_identity(), 1..5), order in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
@@ -350,7 +351,7 @@ proptest! {
         let key = people[0].key.clone();
         let people: Vec<Identity> = people.into_iter().enumerate().map(|(n, person)| {
             let evidence = Evidence::read_at(time(i64::try_from(n).unwrap()));
-            // Everything is told, so that no earlier state shows through.
+            // The groups are always known, so that no earlier state shows through.
             let groups = Some(person.groups.unwrap_or_default());
             Identity { key: key.clone(), groups, email: None, first_name: None, last_name: None, ..person }.on(evidence)
         }).collect();
@@ -367,8 +368,8 @@ proptest! {
         prop_assert_eq!(grants(is), grants(wanted));
     }
 
-    /// What was announced and stands is in the ledger afterwards, or gone; what nobody announced is where it
-    /// was.
+    /// A role that was announced and exists is in the ledger afterwards, or gone. A role that was not
+    /// announced stays where it was.
     #[test]
     fn claims_end_in_the_ledger_or_are_taken_back(mut world in any_world(), jane in any_identity(), claims in any_grants()) {
         let before = world.0.get(&jane.key).cloned();
@@ -423,8 +424,8 @@ proptest! {
         prop_assert!(forth.0 == other.0);
     }
 
-    /// A crash between any two requests, and then another run: the same end, and at no moment a role of
-    /// ours that no ledger names.
+    /// After a crash between any two requests, another run reaches the same end. At no moment does a role
+    /// of ours exist that no ledger names.
     #[test]
     fn a_plan_may_be_cut_off_anywhere(world in any_world(), jane in any_identity(), cut in 0usize..12) {
         let mut whole = world.clone();

@@ -1,4 +1,5 @@
-//! `[user] attributes`: what is copied to the Permit user, under which name and as what.
+//! `[user] attributes`: which attributes are copied to the Permit user, under which name and as what
+//! type.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use crate::domain::path;
 use crate::domain::source::{could_be_a_list, flag};
 use crate::domain::strict_json::{self, is_exact};
 
-/// The deepest JSON that is copied.
+/// The deepest nesting of JSON that is copied.
 const DEEPEST: usize = 32;
 
 /// An attribute that is copied to the Permit user.
@@ -19,22 +20,18 @@ pub struct CopiedAttribute {
     pub from: String,
     /// Permit's name, `department`.
     pub to: String,
-    /// What it is copied as; `None`: as it is.
+    /// The type to copy it as. If `None`, it is copied unchanged.
     pub kind: Option<Kind>,
 }
 
-/// What an attribute is in Permit.
+/// The type of an attribute in Permit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
-    /// One text.
     Text,
-    /// A number.
     Number,
-    /// Yes or no.
     Bool,
-    /// Whatever the JSON in the text is.
+    /// The JSON that the text contains.
     Json,
-    /// A list.
     List,
 }
 
@@ -48,7 +45,8 @@ impl Kind {
         ("list", Self::List),
     ];
 
-    /// `value` as this; `None`: it cannot be read so. `is_plain`: a text is declared to be one value.
+    /// `value` as this type. `None` if it cannot be read so. `is_plain`: the text is declared to be a
+    /// single value.
     fn read(self, value: &Value, is_plain: bool) -> Option<Value> {
         match (self, value) {
             // Keycloak writes one value as a list of one.
@@ -84,8 +82,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The number that `text` is in JSON's writing. One that no 64 bits hold exactly is none: it would be another
-/// one.
+/// The number that `text` spells in JSON. `None` for a whole number too large for 64 bits: it would
+/// become another number.
 fn number(text: &str) -> Option<Number> {
     let text = text.trim();
     let number: Number = serde_json::from_str(text).ok()?;
@@ -93,13 +91,13 @@ fn number(text: &str) -> Option<Number> {
     (!is_whole || !number.is_f64()).then_some(number)
 }
 
-/// What becomes of an attribute of one person.
+/// What happens to an attribute of one person.
 pub(super) enum Copy {
-    /// It is this; `None`: they do not have it.
+    /// Copy this. `None` if the person has no such attribute.
     Is(Option<Value>),
-    /// Nobody can tell: what Permit has stays.
+    /// The value is unknown: what Permit has stays.
     Untold,
-    /// It is not of its type: what Permit has stays, and it is reported.
+    /// The value does not have its declared type: what Permit has stays, and this is reported.
     NotOfItsType(Kind),
 }
 
@@ -129,7 +127,7 @@ mod tests {
     use crate::domain::identity::{Source, UserKey};
     use crate::domain::told::Told;
 
-    /// Whether it is copied to Permit.
+    /// Whether the value is copied to Permit.
     fn is_written(kind: Kind, value: &Value) -> bool {
         let attributes = [("x".to_owned(), value.clone())];
         let key = UserKey::new("u").unwrap();

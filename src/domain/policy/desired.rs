@@ -1,4 +1,4 @@
-//! What should be of one person.
+//! What one person should have in Permit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,60 +13,57 @@ use crate::domain::identity::{Email, Evidence, Source, UserKey};
 use crate::domain::names::Names;
 use crate::domain::redacted_debug;
 
-/// What should be of one person: the identity, put through the policy.
+/// What one person should have in Permit: their identity, put through the policy.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Desired {
-    /// The user's key.
     pub key: UserKey,
-    /// Who vouches for them.
+    /// The directory that vouches for them.
     pub source: Source,
-    /// Since when, and how far.
+    /// When the directory said so, and what that allows.
     pub evidence: Evidence,
-    /// The directory that they come from, where they are taken over from another.
+    /// The directory that they are taken over from, if any.
     pub takes_over: Option<Source>,
-    /// `None`: what Permit has is left.
+    /// The address. If `None`, Permit's address stays.
     pub email: Option<Email>,
-    /// Whether the directory has verified the address; `None`: the view does not tell.
+    /// Whether the directory has verified the address. `None` if the view does not show it.
     pub email_verified: Option<bool>,
-    /// Whether the address is written.
     pub attempt: Attempt,
-    /// `None`: what Permit has is left, unless it is lacking.
+    /// The first name. If `None`, Permit's name stays, unless it is in `lacks`.
     pub first_name: Option<String>,
-    /// `None`: what Permit has is left, unless it is lacking.
+    /// The last name. If `None`, Permit's name stays, unless it is in `lacks`.
     pub last_name: Option<String>,
-    /// Names that do not exist, and should not stand in Permit either where they are ours.
+    /// The names that the person does not have. Permit's are cleared if we wrote them.
     pub lacks: Names,
-    /// Every attribute that the policy names, by Permit's name; `None`: it should not be there. One that
-    /// is not told is missing here, and is left as it is.
+    /// The attributes that the policy names, by Permit's name. `None` if it should not exist. An
+    /// attribute with an unknown value is not in the map and stays as it is.
     #[serde(with = "as_text")]
     pub attributes: BTreeMap<String, Option<Value>>,
-    /// The role assignments that they should have.
     pub grants: BTreeSet<Grant>,
-    /// Grants that could not be told: one of ours that fits any of these stays.
+    /// Grants that the view cannot decide. A grant of ours that fits one of them stays.
     pub untold: Vec<Untold>,
 }
 
 redacted_debug!(Desired);
 
-/// Whether an address is written, which Permit may refuse.
+/// Whether to write an address. Permit may refuse it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub enum Attempt {
-    /// It is, unless the ledger says that Permit refused this very one.
+    /// Write it, unless the ledger says that Permit refused this very address.
     #[default]
     First,
-    /// It is, whatever the ledger says: what stood against it is gone.
+    /// Write it, whatever the ledger says: the obstacle is gone.
     Again,
-    /// It is not: Permit refused it just now, and the ledger is to say so.
+    /// Do not write it: Permit refused it just now, and the ledger should say so.
     Refused(WhyRefused),
 }
 
 impl Desired {
-    /// The most that the grants of one person may take in the ledger, in bytes: an answer of 100 such users
-    /// is still one that can be read, and so is a bulk call that writes a batch of them. Some 2,000 roles on
-    /// instances.
+    /// The most bytes that the grants of one person may take in the ledger: about 2,000 roles on
+    /// instances. A response with 100 such users can then still be read, and so can a bulk call that
+    /// writes a batch of them.
     pub const MAX_LEDGER: usize = 128 * 1024;
 
-    /// What the grants take in the ledger, in bytes: each with its quotes and comma.
+    /// How many bytes the grants take in the ledger, with the quotes and the comma of each.
     pub fn ledger_size(&self) -> usize {
         let key = |key: &Key| key.as_str().len() + 1;
         let size = |Grant { tenant, instance, role }: &Grant| {
@@ -76,7 +73,8 @@ impl Desired {
         self.grants.iter().map(size).sum()
     }
 
-    /// Why the address is not written, to a user with this ledger; `None`: it is, if there is one.
+    /// Why the address is not written to a user with this ledger. `None` if it is written, or if there is
+    /// no address.
     pub fn refused_email(&self, ledger: Option<&Ledger>) -> Option<WhyRefused> {
         let email = self.email.as_ref()?;
         match self.attempt {
@@ -85,21 +83,23 @@ impl Desired {
             Attempt::First => {
                 let ledger = ledger?;
                 let refused = ledger.refused_email.as_ref().filter(|refused| refused.is(email));
-                // It was not verified then, and is now: it may be taken from a user who has it unverified.
+                // The address was unverified then and is verified now. It may be taken from a user who
+                // has it unverified.
                 let is_newly_theirs = ledger.email_unverified && self.email_verified == Some(true);
                 refused.map(|refused| refused.why).filter(|why| *why != WhyRefused::Taken || !is_newly_theirs)
             }
         }
     }
 
-    /// The address, where it is written to a user of which Permit knows `actual`, and is not theirs already.
+    /// The address to write to a user that Permit knows as `actual`. `None` if they have it already, or
+    /// if it is not written.
     pub fn new_email(&self, actual: Option<&Facts>) -> Option<&Email> {
         let has = actual.and_then(|facts| facts.email.as_ref());
         let ledger = actual.and_then(|facts| facts.ledger.as_ref());
         self.email.as_ref().filter(|email| Some(*email) != has && self.refused_email(ledger).is_none())
     }
 
-    /// The same, and they keep what they have by us.
+    /// The same, but the user keeps the roles that they have from us.
     #[must_use]
     pub fn keeping(mut self, actual: &Facts) -> Self {
         let ours = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
@@ -108,36 +108,36 @@ impl Desired {
     }
 }
 
-/// The grants that a rule might make, could its conditions be told.
+/// The grants that a rule might make if its unknown conditions held.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Untold {
     tenant: Option<Key>,
     resource: Option<RuleResource>,
     role: Option<Key>,
-    /// The one tenant in which it is told: the view shows one organization of several, and it is this.
+    /// The one excepted tenant: the verdict there is known, because the view shows its organization
+    /// alone.
     told_in: Option<Key>,
 }
 
 impl Untold {
-    /// Whatever `rule` can grant, but for the tenant `told_in`.
+    /// Everything that `rule` can grant, except in the tenant `told_in`.
     pub(super) fn of(rule: &Rule, told_in: Option<Key>) -> Self {
         let Rule { line: _, conditions: _, tenant, resource, role } = rule.clone();
         Self { tenant, resource, role, told_in }
     }
 
-    /// This grant and no other.
     pub fn exactly(grant: &Grant) -> Self {
         let Grant { tenant, instance, role } = grant.clone();
         let resource = instance.map(|Instance { resource, key }| RuleResource { resource, key: Some(key) });
         Self { tenant: Some(tenant), resource, role: Some(role), told_in: None }
     }
 
-    /// The one tenant in which it is told.
+    /// The one tenant in which the verdict is known, if any.
     pub fn told_in(&self) -> Option<&Key> {
         self.told_in.as_ref()
     }
 
-    /// Whether the rule might grant this.
+    /// Whether the rule might make this grant.
     pub fn fits(&self, grant: &Grant) -> bool {
         let is_on = match (&self.resource, &grant.instance) {
             (None, None) => true,
@@ -153,7 +153,7 @@ impl Untold {
     }
 }
 
-/// As in `acme/*` or `default/project:*#viewer`.
+/// For example `acme/*` or `default/project:*#viewer`.
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let any = |key: &Option<Key>| key.as_ref().map_or("*", Key::as_str).to_owned();

@@ -1,5 +1,5 @@
-//! What is wrong with a person's attributes, as far as the policy would use them: told to the operator,
-//! person by person.
+//! Faults in the attributes of a person that the policy would use. The operator gets them person by
+//! person.
 
 use std::collections::BTreeSet;
 
@@ -7,27 +7,23 @@ use super::Policy;
 use super::attribute::{CopiedAttribute, Copy, Kind};
 use crate::domain::identity::Identity;
 
-/// A part of a person that decides over nothing. No value is in it.
+/// A part of a person that cannot decide anything. It contains no value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum Flaw {
-    /// An attribute whose value has control characters.
     #[error(
         "the attribute {0} has control characters: it is not copied, and no role is granted or taken away by it; \
          correct it in the directory"
     )]
     Unclean(String),
-    /// An attribute that cannot be read as what it is declared to be.
     #[error(
         "the attribute {name} is not of the type {kind}: it is not copied, and what Permit has stays; correct it in the \
          directory, or its `type` in [user] of the policy"
     )]
     NotOfItsType {
-        /// The directory's name of it.
+        /// The directory's name for the attribute.
         name: String,
-        /// What it is declared to be.
         kind: Kind,
     },
-    /// A text that may hold several values.
     #[error(
         "{0} may hold several values in one text: no role is granted or taken away by what a part of it says; say how they \
          are written, as in [source.lists] \"{0}\" = \"brackets\" or \",\", or that it is one text, \"{0}\" = \"text\""

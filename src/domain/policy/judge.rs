@@ -1,8 +1,8 @@
 //! Whether a rule's conditions hold for a person, and what that grants.
 //!
-//! A condition that cannot be told (groups that nobody looked up, a token without a profile, a value with
-//! control characters, a number that no double holds) neither grants nor revokes. Of a view that shows one
-//! organization of several, what it shows is so; what the person is in the others is not told.
+//! A condition that cannot be decided (groups that nobody looked up, a token without a profile, a value
+//! with control characters, a number that no double holds) neither grants nor revokes. If a view shows
+//! one organization of several, what it shows is known. The person's place in the others is unknown.
 
 use std::collections::BTreeSet;
 
@@ -19,13 +19,13 @@ use crate::domain::strict_json::is_exact;
 /// What a rule says of a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict<'p> {
-    /// All conditions hold. Never empty.
+    /// All conditions hold. The set is never empty.
     Grants(BTreeSet<Grant>),
-    /// They hold for these, and maybe for more: this condition cannot be told whole.
+    /// The conditions hold for these grants, and maybe for more: this condition is only partly known.
     GrantsSome(BTreeSet<Grant>, &'p Condition),
-    /// This condition does not hold, or together they capture no one tenant and role.
+    /// This condition does not hold, or the conditions together do not capture one tenant and role.
     Denies(Option<&'p Condition>),
-    /// This condition cannot be told.
+    /// This condition cannot be decided.
     Untold(&'p Condition),
 }
 
@@ -39,24 +39,23 @@ impl Verdict<'_> {
     }
 }
 
-/// A verdict, and where it is whole although it is untold elsewhere.
+/// A verdict, and the tenant in which it is known although it is open elsewhere.
 pub(super) struct Judged<'p> {
     pub(super) verdict: Verdict<'p>,
-    /// The tenant in which the verdict is whole.
     pub(super) told_in: Option<Key>,
 }
 
 /// What a condition says of a person.
 struct Holds {
-    /// The ways in which it is known to hold.
+    /// The captures with which it is known to hold.
     ways: Vec<Captures>,
-    /// Whether there may be others.
+    /// Whether it may hold in other ways too.
     unsure: bool,
-    /// Whether there may be others in an organization that the view does not show.
+    /// Whether it may hold in other ways in an organization that the view does not show.
     elsewhere: bool,
 }
 
-/// What of a rule the organization decides that a view shows.
+/// How much of a rule is decided by the organization that a view shows.
 enum Shown {
     /// All of it: in another organization the rule grants nothing.
     All,
@@ -67,14 +66,14 @@ enum Shown {
 }
 
 impl Rule {
-    /// What this rule says of `identity`.
     pub fn verdict(&self, identity: &Identity) -> Verdict<'_> {
         self.judge(identity).verdict
     }
 
     pub(super) fn judge(&self, identity: &Identity) -> Judged<'_> {
         let mut ways = vec![Captures::default()];
-        // What the fully told conditions allow together. If that is nothing, no other condition changes it.
+        // What the fully known conditions allow together. If that is nothing, no other condition changes
+        // it.
         let mut sure = ways.clone();
         let (mut untold, mut elsewhere) = (None, None);
         for condition in &self.conditions {
@@ -111,7 +110,8 @@ impl Rule {
         Judged { verdict, told_in }
     }
 
-    /// What the organization decides whose name the view shows: in every other one, the name is another.
+    /// How much of the rule is decided by the organization whose name the view shows. Every other
+    /// organization has another name.
     fn shown(&self, identity: &Identity) -> Shown {
         let mut shown = Shown::Nothing;
         for condition in &self.conditions {
@@ -123,8 +123,8 @@ impl Rule {
             let [Value::String(text)] = values.as_slice() else { continue };
             match equals.matches(text) {
                 Some(_) if !equals.has_captures() => return Shown::All,
-                // One name, one tenant: with a second capture beside it, two names could lead to the same
-                // tenant.
+                // One name leads to one tenant. With a second capture beside it, two names could lead to
+                // the same tenant.
                 Some(Captures { tenant: Some(tenant), role: None, instance: None })
                     if equals.captures(Capture::Tenant) && self.tenant.is_none() =>
                 {
@@ -136,7 +136,8 @@ impl Rule {
         shown
     }
 
-    /// What the rule grants where its conditions captured this; `None` where that leaves something open.
+    /// The grant that the rule makes with these captures. `None` if they leave the tenant, the instance
+    /// or the role open.
     fn grant(&self, captured: Captures) -> Option<Grant> {
         let Captures { tenant, role, instance } = captured;
         let (tenant, role) = (self.tenant.clone().or(tenant)?, self.role.clone().or(role)?);
@@ -176,7 +177,8 @@ impl Condition {
                 for value in values {
                     match value {
                         value if !is_clean(value) || !is_exact(value) => holds.unsure = true,
-                        // Blanks alone make no list of an attribute: it may be a department's name.
+                        // Blanks alone do not make an attribute a list: it may be the name of a
+                        // department.
                         Value::String(text) if could_be_a_list(text) && !identity.plain.contains(name) => {
                             holds.read(equals, text);
                         }
@@ -191,7 +193,7 @@ impl Condition {
         }
     }
 
-    /// The claims whose texts may be lists that nobody has declared, and for which it matters.
+    /// The claims whose texts may be undeclared lists, if that makes a difference to this condition.
     pub(super) fn undeclared_lists<'i>(&'i self, identity: &'i Identity) -> Vec<&'i str> {
         let matters = |pattern: &Pattern, text: &str| {
             pattern.matches(text).is_none() && list_readings(text).any(|part| pattern.matches(part).is_some())
@@ -214,9 +216,9 @@ impl Condition {
 }
 
 impl Holds {
-    /// Holds `pattern` against a text that may be a list of a form that nobody has declared. As a whole it
-    /// matches where the pattern has the list's own marks in it; where a part of it would match, nothing is
-    /// known.
+    /// Matches `pattern` against a text that may be a list of an undeclared form. The whole text matches
+    /// only if the pattern contains the list's own marks. If a part of the text would match, the result
+    /// is unknown.
     fn read(&mut self, pattern: &Pattern, text: &str) {
         match pattern.matches(text) {
             Some(way) => self.ways.push(way),
@@ -225,7 +227,7 @@ impl Holds {
     }
 }
 
-/// The texts that an attribute's value is compared by: its own, or each item's of a list.
+/// The texts that an attribute's value is compared by: its own text, or that of each item of a list.
 fn scalars(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],

@@ -1,4 +1,4 @@
-//! The policy's TOML, checked: every fault at once, each with its line.
+//! Reads and checks the policy's TOML. Reports every fault at once, each with its line.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,13 +17,12 @@ use crate::domain::source::Sources;
 pub use crate::domain::table::Fault;
 use crate::domain::table::{Faults, Table, Text, one_or_many};
 
-/// The name that Permit takes for no attribute.
+/// The name that no attribute in Permit can have.
 const RESERVED: &str = "type";
 
 /// The longest grace: ten years.
 const MAX_GRACE_HOURS: u32 = 10 * 365 * 24;
 
-/// What is wrong with a policy: all of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvalidPolicy(pub Vec<Fault>);
 
@@ -47,11 +46,11 @@ impl FromStr for Policy {
 }
 
 impl Policy {
-    /// The policy `text`, and what is wrong with it in `faults`: where there is any, the policy is not a
-    /// whole one.
+    /// Reads the policy `text`, and adds what is wrong with it to `faults`. If there is a fault, the
+    /// policy is incomplete.
     pub(crate) fn read(text: &str, faults: &Faults<'_>) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
-        // What follows on the first slip of TOML's own may be a consequence of it.
+        // Only the first TOML error counts: the others may be a consequence of it.
         if let Some(error) = errors.first() {
             faults.add(&error.span().unwrap_or_default(), error.message());
             return Self::default();
@@ -109,7 +108,10 @@ fn attribute(value: &Spanned<DeValue<'_>>, faults: &Faults<'_>) -> Option<(Copie
             let kind = table.word("type", &Kind::NAMES);
             table.finish();
             let Some((from, _)) = from else {
-                faults.add(&value.span(), "the attribute has no `from`: which of the directory's it is");
+                faults.add(
+                    &value.span(),
+                    "the attribute has no `from`: set it to the directory's name for the attribute",
+                );
                 return None;
             };
             let (to, at) =
@@ -138,8 +140,8 @@ fn rule(mut table: Table<'_, '_>) -> Option<Rule> {
     let conditions = table.table("when", "`when`").map(conditions).unwrap_or_default();
     let (tenant, resource, role) = (table.text("tenant"), table.text("resource"), table.text("role"));
     table.finish();
-    // What a faulty `when` captures is not known, nor what a misspelt field would have said: so neither is
-    // what is missing.
+    // Nobody knows what a faulty `when` captures, or what a misspelt field would have said. So do not
+    // report what is missing.
     if faults.count() > before {
         return None;
     }
@@ -194,7 +196,7 @@ fn resource(
     }
 }
 
-/// A tenant or role: given as a key, or captured; not both, not neither.
+/// A tenant or a role. It must be given as a key or captured, not both.
 fn slot(
     faults: &Faults<'_>,
     rule: &Range<usize>,
@@ -219,7 +221,7 @@ fn slot(
         faults.add(&at, message);
     } else if key.is_none() {
         let message = format!(
-            "`{text}` is not a valid Permit {name}: it has letters, digits, - and _ alone, 128 of them at most"
+            "`{text}` is not a valid Permit {name}: it may contain only letters, digits, - and _, at most 128 of them"
         );
         faults.add(&at, message);
     } else if captured {
@@ -256,7 +258,7 @@ fn conditions(mut table: Table<'_, '_>) -> Vec<Condition> {
         }
         (Some((_, at)), None) => faults.add(&at, "`attribute` needs `equals` beside it"),
         (None, Some((_, at))) => faults.add(&at, "`equals` needs `attribute` beside it"),
-        // A field that does not exist is said already.
+        // An unknown field is already reported.
         (None, None) if is_empty && faults.count() == before => {
             faults.add(&at, "`when` has no condition: leave it out to grant to everyone");
         }

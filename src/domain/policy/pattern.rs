@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::domain::grant::Key;
 
-/// What a pattern captured.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct Captures {
     /// What `{tenant}` stood for.
@@ -16,7 +15,7 @@ pub struct Captures {
 }
 
 impl Captures {
-    /// Both together; `None` where they say different things of the same name.
+    /// Both together. `None` if they have different values for the same name.
     pub fn join(&self, other: &Self) -> Option<Self> {
         let one = |a: &Option<Key>, b: &Option<Key>| match (a, b) {
             (Some(a), Some(b)) if a != b => None,
@@ -39,14 +38,10 @@ impl Captures {
     }
 }
 
-/// What a pattern can capture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Capture {
-    /// `{tenant}`
     Tenant,
-    /// `{role}`
     Role,
-    /// `{instance}`
     Instance,
 }
 
@@ -69,7 +64,7 @@ impl Capture {
     }
 }
 
-/// A pattern matches the whole value; a capture, only what can be a Permit key.
+/// Matches a whole value. A capture matches only a valid Permit key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
     prefix: String,
@@ -77,28 +72,23 @@ pub struct Pattern {
     captures: Vec<(Capture, String)>,
 }
 
-/// Why a text is not a pattern.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidPattern {
-    /// Nothing would ever match it.
     #[error("is empty: no identity could match it")]
     Empty,
-    /// `{` without `}` or the reverse.
     #[error("has a brace without its partner; captures are {{tenant}}, {{role}} and {{instance}}")]
     Brace,
-    /// A name of nothing that can be captured.
     #[error("captures `{{{0}}}`; only {{tenant}}, {{role}} and {{instance}} can be captured")]
     UnknownCapture(String),
-    /// The same one twice.
     #[error("captures {0} twice")]
     Twice(&'static str),
-    /// Nothing tells where the first ends.
+    /// Two side by side: it is unclear where the first one ends.
     #[error("has two captures side by side; put a text between them, as in {{tenant}}/{{role}}")]
     Adjacent,
 }
 
 impl Pattern {
-    /// Reads `{tenant}`, `{role}` and `{instance}` as captures and the rest as it stands.
+    /// Reads `{tenant}`, `{role}` and `{instance}` as captures, and the rest literally.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         if text.is_empty() {
             return Err(InvalidPattern::Empty);
@@ -130,23 +120,20 @@ impl Pattern {
         Self { prefix: self.prefix.to_lowercase(), captures }
     }
 
-    /// Whether it captures anything.
     pub fn has_captures(&self) -> bool {
         !self.captures.is_empty()
     }
 
-    /// Whether it captures this.
     pub fn captures(&self, what: Capture) -> bool {
         self.captures.iter().any(|(capture, _)| *capture == what)
     }
 
-    /// The literal text, without the captures.
     pub fn literals(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.prefix.as_str()).chain(self.captures.iter().map(|(_, text)| text.as_str()))
     }
 
-    /// What `value` captures; `None` where it does not match, and also where it matches in two ways
-    /// (`a-b-c` as `{tenant}-{role}`): which tenant a person belongs to is never a guess.
+    /// What `value` captures. `None` if it does not match, or if it matches in two ways (`a-b-c` as
+    /// `{tenant}-{role}`): a person's tenant is never guessed.
     pub fn matches(&self, value: &str) -> Option<Captures> {
         let rest = value.strip_prefix(self.prefix.as_str())?;
         let mut ways = Vec::new();
@@ -155,7 +142,8 @@ impl Pattern {
     }
 }
 
-/// Adds to `ways` those in which `captures` fill `value`; two are enough to know that it is not one.
+/// Adds to `ways` each way in which `captures` match `value`. Stops after two, because the match is then
+/// ambiguous.
 fn ways_to_match(captures: &[(Capture, String)], value: &str, so_far: Captures, ways: &mut Vec<Captures>) {
     match captures {
         [] if value.is_empty() => ways.push(so_far),

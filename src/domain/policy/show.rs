@@ -1,4 +1,4 @@
-//! Rules and conditions, for people.
+//! Prints rules and conditions for people.
 
 use std::fmt;
 

@@ -362,7 +362,7 @@ fn faults_are_all_told_at_once_with_their_lines() {
     assert_eq!(lines, [1, 2, 7, 10, 11], "{faults:?}");
 }
 
-/// Each fixture breaks one rule; its first line says which line is at fault and what must be said of it.
+/// Each fixture breaks one rule. Its first line names the line at fault and what the message must say.
 #[test]
 fn each_broken_fixture_is_refused_at_its_line() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/policy");
@@ -494,7 +494,7 @@ fn an_instance_is_made_where_a_capture_names_it_and_the_policy_lets_it() {
     assert!(!keeping.creates_instance(&instance("project:apollo")));
 }
 
-/// The kind: a value that would grant, or did, with a character in it that nobody sees.
+/// Values that would grant something, or did, with an invisible character in them.
 mod unclean {
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -505,15 +505,15 @@ mod unclean {
     use crate::domain::plan::{Change, Plan};
     use crate::domain::told::Told;
 
-    /// Control characters, anywhere in a text.
+    /// The text with a control character somewhere in it.
     fn spoiled(text: &'static str) -> impl Strategy<Value = String> {
         let control = vec![
             '\u{0}', '\u{1}', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}', '\u{200b}', '\u{202e}', '\u{feff}',
             '\t', '\n', '\r',
         ];
         (0..=text.len(), select(control)).prop_map(move |(at, c)| {
-            // A line break between other characters is one more of them: the value is another one, and not
-            // unsure.
+            // A line break between other characters is allowed. The value is then another one, but not
+            // unsure, so put it at the start.
             let at = if c.is_ascii_whitespace() && at < text.len() { 0 } else { at };
             format!("{}{c}{}", &text[..at], &text[at..])
         })
@@ -536,7 +536,7 @@ mod unclean {
             prop_assert_eq!(grants(&policy, &identity), ["default/viewer"]);
             prop_assert!(!desired.attributes.contains_key("locale") && desired.email.is_none());
 
-            // What they had stays, until the value is one that can be read.
+            // The person keeps what they had until the value can be read.
             let held = ["acme/member", "default/editor", "default/viewer"];
             let ledger = json!({"handoff": {"source": "p", "grants": held}, "locale": "en"});
             let Value::Object(ledger) = ledger else { unreachable!() };

@@ -1,39 +1,40 @@
-//! What an exporter writes into a cell. A cell of another form is not the exporter's: somebody's text has
-//! moved the cells behind it.
+//! What an exporter writes into a cell. If a cell has another form, a person's text has shifted the cells
+//! after it.
 
 use serde::Deserialize;
 
 use crate::domain::strict_json;
 
-/// The form of a cell. An empty one is of every form.
+/// The form of a cell. An empty cell fits every form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cell {
     /// `true` or `false`.
     Flag,
-    /// Digits alone, as a time in milliseconds.
+    /// Digits only, for example a time in milliseconds.
     Digits,
     /// Base64 of either alphabet.
     Base64,
     /// A plus sign and digits.
     Phone,
-    /// Something with an `@`, and no blanks.
+    /// A text with an `@` and without blanks.
     Address,
     /// A JSON object.
     Object,
-    /// What people write, and the exporter puts into no quotes: what would end the cell is not in it.
+    /// Text that people write and the exporter does not quote. It contains nothing that would end the
+    /// cell.
     Bare,
-    /// What people write, and the exporter may put into quotes: no line of it is another record.
+    /// Text that people write and the exporter may quote. None of its lines looks like another record.
     Text,
 }
 
-/// Commas of a line that is rather a record than a part of a name.
+/// A line with this many commas is probably a record, not part of a name.
 const OF_A_RECORD: usize = 20;
 
 impl Cell {
     /// Whether the exporter may have written `text` here.
     pub fn fits(self, text: &str) -> bool {
-        /// No value of an exporter is nested deeper.
+        /// No exporter nests a value deeper.
         const DEEPEST: usize = 32;
 
         let all = |text: &str, is_good: fn(char) -> bool| text.chars().all(is_good);

@@ -1,4 +1,4 @@
-//! The columns of a file: its lists, and the names by which the tokens call them.
+//! The columns of a file: its lists, and the names that the tokens have for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use super::{Cell, FileForms, Forms, ListForm};
 use crate::domain::identity::trimmed;
 use crate::domain::path::{self, values};
 
-/// Puts the values in the place of the text at `path`; takes out a text that is not of this form.
+/// Replaces the text at `path` with its values. Removes a text of another form, and adds `path` to
+/// `hidden`.
 pub(super) fn split(
     claims: &mut Map<String, Value>,
     path: &str,
@@ -22,7 +23,7 @@ pub(super) fn split(
     path::change(claims, path, &mut |value| {
         let text = match (value, form) {
             (Value::String(text), _) => text,
-            // Names in full, each an item of its own.
+            // Each item is a full distinguished name.
             (Value::Array(items), ListForm::DistinguishedNames) => {
                 let names = items.iter().map(|item| form.read(item.as_str()?)?.as_array().cloned());
                 let names: Option<Vec<Vec<Value>>> = names.collect();
@@ -41,15 +42,15 @@ pub(super) fn split(
 }
 
 impl FileForms {
-    /// What the exporter writes into this column. `*.photoUrl` stands for all that end so.
+    /// What the exporter writes into this column. `*.photoUrl` matches every column that ends so.
     pub fn cell(&self, column: &str) -> Option<Cell> {
         let ends_so = |name: &String| name.strip_prefix('*').is_some_and(|end| column.ends_with(end));
         let of_all = || self.cells.iter().find(|(name, _)| ends_so(name)).map(|(_, cell)| *cell);
         self.cells.get(column).copied().or_else(of_all)
     }
 
-    /// A list of groups with an entry that has no name: left out, it would look as if the person had left
-    /// that group.
+    /// The path of a group list with an entry that has no name. Without the entry, it would look as if
+    /// the person had left that group.
     pub(super) fn hole(&self, claims: &Map<String, Value>) -> Option<&String> {
         let is_hole =
             |item: &Value| item.is_null() || item.as_str().is_some_and(|text| text.trim().is_empty());
@@ -59,7 +60,8 @@ impl FileForms {
 }
 
 impl Forms {
-    /// Splits the lists of a file's record, and gives its parts the names by which the tokens call them.
+    /// Splits the lists of a file's record, and gives its columns the names that the tokens have for
+    /// them.
     pub(super) fn file_claims(&self, claims: &mut Map<String, Value>, hidden: &mut BTreeSet<String>) {
         if let Some(mark) = &self.file.text_mark {
             unmark(claims, mark, &self.file.claims.key);
@@ -96,13 +98,14 @@ impl Forms {
                 None => {}
             }
         }
-        // Those that have got their names just now.
+        // The lists that got their names just now.
         for (path, form) in &lists {
             split(claims, path, form, hidden);
         }
     }
 
-    /// The fields that a file's record has, by path: what a JSON file tells is what some of its records have.
+    /// The fields of a file's record, by path. A JSON file shows the fields that some of its records
+    /// have.
     pub fn fields_of(&self, record: Map<String, Value>) -> BTreeSet<String> {
         let mut claims = record.into_iter().collect();
         self.file_claims(&mut claims, &mut BTreeSet::new());
@@ -117,8 +120,9 @@ impl Forms {
     }
 }
 
-/// Takes the mark away that an export puts before its texts, so that no spreadsheet runs them: before all of
-/// them, as is seen by the key, which begins with no such mark itself; else before those that it would run.
+/// Removes the mark that an export puts before texts so that no spreadsheet runs them. If the key has the
+/// mark, every text has it, because no key begins with it on its own. Else only texts that a spreadsheet
+/// would run have it.
 fn unmark(claims: &mut Map<String, Value>, mark: &str, key: &[String]) {
     let is_marked = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(mark));
     let all = key.iter().filter_map(|path| claims.get(path)).any(is_marked);

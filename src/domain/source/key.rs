@@ -1,22 +1,23 @@
-//! The Permit user's key, made of what a source calls a person.
+//! Makes the Permit user's key from the source's name for a person.
 
 use crate::domain::identity::{InvalidIdentity, UserKey, is_unseen};
 
-/// How what Permit's pattern does not take is written.
+/// How characters that Permit's pattern does not allow are written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum KeyEncoding {
-    /// It is not: such a person is rejected.
+    /// They are not written: such a person is rejected.
     #[default]
     None,
-    /// As `.XX`, a byte of its UTF-8 in hexadecimal; a dot itself too, so that no two people share a key.
+    /// As `.XX`: one byte of the UTF-8 text in hexadecimal. A dot is written so too, so that no two
+    /// people share a key.
     Percent,
 }
 
 /// The key of the person that the source calls `name`.
 ///
 /// # Errors
-/// Where it is not a key, or is too long as one; and where blanks surround it or control characters are in
-/// it, which no provider writes: what it should be is a guess.
+/// If the result is not a valid key, or is too long. Also if blanks surround `name` or it contains
+/// control characters: no provider writes such a name, so the intended one would be a guess.
 pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Result<UserKey, InvalidIdentity> {
     if name.is_empty() {
         return Err(InvalidIdentity::NoKey);
@@ -30,7 +31,7 @@ pub(super) fn user_key(prefix: &str, name: &str, encoding: KeyEncoding) -> Resul
     }
 }
 
-/// What the source calls the person with this key; `None`: it makes no such key.
+/// What the source calls the person with this key. `None` if the source makes no such key.
 pub(super) fn name_of(prefix: &str, key: &UserKey, encoding: KeyEncoding) -> Option<String> {
     let rest = key.as_str().strip_prefix(prefix)?;
     let name = match encoding {
@@ -58,7 +59,7 @@ fn encode(name: &str) -> String {
     })
 }
 
-/// What [`KeyEncoding::Percent`] has made `key` of; `None`: it has not made it.
+/// The text that [`KeyEncoding::Percent`] made `key` from. `None` if it makes no such key.
 pub fn decode(key: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.bytes();

@@ -1,44 +1,44 @@
 //! Texts that hold more than one value.
 //!
-//! A text whose form is declared is split. One whose form is not, and that could be a list, is never taken
-//! for one name ([`could_be_one`]), and never split on a guess: where the readings of it differ, what it says
-//! is unknown ([`readings`]).
+//! A text with a declared form is split. A text without one that could be a list is never taken for one
+//! name ([`could_be_one`]), and never split on a guess. If its readings differ, what it says is unknown
+//! ([`readings`]).
 
 use serde_json::Value;
 
 use crate::domain::strict_json;
 
-/// No list of names is nested deeper, nor an object that says something of a person.
+/// No list of names is nested deeper, and no object that describes a person.
 const DEEPEST: usize = 32;
 
 /// How a text holds several values: `[source.lists]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ListForm {
-    /// `text`: it does not; a comma in it is a part of its one value.
+    /// `text`: a single value. A comma in it is part of the value.
     Text,
-    /// `brackets`: `[a, b]`, and `a` where there is one. How Cognito writes a SAML attribute of several
-    /// values.
+    /// `brackets`: `[a, b]`, or `a` for a single value. Cognito writes a SAML attribute with several
+    /// values this way.
     Brackets,
-    /// `json`: JSON in a text. Where it is an array, its items.
+    /// `json`: JSON in a text. The items of an array are the values.
     Json,
-    /// `dn`: distinguished names with `;` between them, of which the `CN` counts. Active Directory's
-    /// `MemberOf`.
+    /// `dn`: distinguished names separated by `;`. The `CN` counts. Active Directory's `MemberOf` has
+    /// this form.
     DistinguishedNames,
-    /// Any other text: what stands between the values.
+    /// Any other text is the separator between the values.
     Separated {
-        /// The separator.
         by: String,
-        /// Whether a text without the separator may still be a list of another form: so for a provider's
-        /// default, not where the operator says it.
+        /// Whether a text without the separator may still be a list of another form. True for a
+        /// provider's default, false if the operator chose the separator.
         is_default: bool,
     },
 }
 
 impl ListForm {
-    /// From its name in the policy. `is_default`: a provider's default says it.
+    /// The form with this name in the policy. `is_default`: the form is a provider's default.
     ///
     /// # Errors
-    /// Where it is neither a form's name nor a separator: one with letters or digits would cut names in two.
+    /// If the text is neither a form's name nor a separator. A separator with letters or digits would cut
+    /// names in two.
     pub fn parse(text: &str, is_default: bool) -> Result<Self, InvalidListForm> {
         Ok(match text {
             "text" => Self::Text,
@@ -52,8 +52,8 @@ impl ListForm {
         })
     }
 
-    /// The values that `text` holds in this form: an array, or what the JSON is. `None`: it is not of this
-    /// form, and so what it holds is not known.
+    /// The values in `text`: an array, or the JSON value. `None` if the text does not have this form, so
+    /// its values are unknown.
     pub fn read(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         match self {
@@ -65,13 +65,13 @@ impl ListForm {
                 if text.starts_with(['[', '{']) {
                     return None;
                 }
-                // Of a form that the operator has not named, what is still a list after the split is of
-                // another form.
+                // The operator did not choose this separator. If a part still looks like a list after the
+                // split, the text has another form.
                 if *is_default && text.split(by.as_str()).any(could_be_one) {
                     return None;
                 }
-                // One name with a mark in it, or two names: left as it is, it is held against the policy as
-                // either.
+                // This is one name with a mark in it, or two names. The text stays whole, and the policy
+                // considers both readings.
                 if *is_default && !text.contains(by.as_str()) && readings(text).next().is_some() {
                     return Some(text.into());
                 }
@@ -81,27 +81,26 @@ impl ListForm {
     }
 }
 
-/// No form of a list.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "`{0}` is not a form of a list: use \"brackets\", \"json\", \"dn\", \"text\", or a separator such as \",\" or \"|\""
 )]
 pub struct InvalidListForm(String);
 
-/// Whether a text may hold several values, by its look.
+/// Whether a text looks as if it may hold several values.
 pub fn could_be_one(text: &str) -> bool {
     let text = text.trim();
     text.starts_with(['[', '{']) || text.contains(SEPARATORS)
 }
 
-/// What stands between values, in the exports and attributes that providers make and people write.
+/// The separators between values, in exports and attributes that providers make and people write.
 const SEPARATORS: [char; 12] =
     [',', ';', '|', '\n', '\r', '\t', '\u{2028}', '\u{2029}', '\u{3001}', '\u{ff0c}', '\u{ff1b}', '\u{60c}'];
 
-/// Every value that some reading of an undeclared text would find in it, but for the text itself.
+/// Every value that some reading of an undeclared text would find in it, except the text itself.
 ///
-/// Blanks, colons and the like separate too here: `acme/editor beta/viewer` may be two names, while
-/// `Ops Team` is rather one. Which it is does not matter until a rule asks for `Ops`.
+/// Blanks, colons and the like separate here too: `acme/editor beta/viewer` may be two names, while `Ops
+/// Team` is probably one. The difference does not matter until a rule asks for `Ops`.
 pub fn readings(text: &str) -> impl Iterator<Item = &str> {
     let is_wrapping = |c: char| c.is_whitespace() || "[]{}()\"'`\\".contains(c);
     let coarse = text.split(SEPARATORS);
@@ -125,7 +124,7 @@ fn json(text: &str) -> Option<Value> {
     if text.is_empty() {
         return Some(Value::Null);
     }
-    // A bare name, as Auth0's CSV has it beside arrays.
+    // A bare name. Auth0's CSV has these beside arrays.
     let is_json = text.starts_with(['[', '{', '"']);
     if !is_json && !could_be_one(text) {
         return Some(Value::Array(vec![text.into()]));
@@ -139,7 +138,7 @@ fn json(text: &str) -> Option<Value> {
 
 fn brackets(text: &str) -> Option<Value> {
     let Some(inner) = text.strip_prefix('[') else {
-        // Bare: one name, unless it looks like another form.
+        // A bare text is one name, unless it looks like another form.
         return (!could_be_one(&unescaped(text, ',')) || is_escaped_name(text))
             .then(|| array(std::iter::once(unescaped(text, ',').as_str())));
     };
@@ -148,12 +147,12 @@ fn brackets(text: &str) -> Option<Value> {
         return items.iter().all(Value::is_string).then_some(Value::Array(items));
     }
     let items = split_unescaped(inner, ',');
-    // A bracket or a quotation mark inside leaves open where a name ends.
+    // With a bracket or a quotation mark inside, it is unclear where a name ends.
     let is_plain = |item: &String| !item.contains(['[', ']', '"']);
     items.iter().all(is_plain).then(|| array(items.iter().map(String::as_str)))
 }
 
-/// One name whose commas are all escaped, and that no other separator cuts.
+/// Whether the text is one name: all of its commas are escaped, and it has no other separator.
 fn is_escaped_name(text: &str) -> bool {
     split_unescaped(text, ',').len() == 1 && !text.contains(['[', ']', ';', '|', '\n', '\r', '\t'])
 }
@@ -168,8 +167,8 @@ fn distinguished_names(text: &str) -> Option<Value> {
     names.map(Value::Array)
 }
 
-/// The value of the first `CN` of a distinguished name (RFC 4514). `None`: it is not one, or several with
-/// another text between them than a semicolon.
+/// The value of the first `CN` of a distinguished name (RFC 4514). `None` if the text is not a
+/// distinguished name, or is several that are not separated by a semicolon.
 fn common_name(name: &str) -> Option<String> {
     let mut parts = split_escaped_raw(name, ',').into_iter().map(|part| {
         let (kind, value) = part.split_once('=')?;
@@ -181,7 +180,7 @@ fn common_name(name: &str) -> Option<String> {
     if kind != "cn" {
         return None;
     }
-    // The domain's components are the last ones: what follows on them is another name.
+    // The domain's components come last. Anything after them is another name.
     let mut in_domain = false;
     for part in parts {
         let is_domain = part?.0 == "dc";
@@ -215,7 +214,7 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// The pieces between unescaped `separator`s, as they are written.
+/// The pieces between unescaped `separator`s. The pieces stay escaped.
 fn split_escaped_raw(text: &str, separator: char) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut start, mut is_escaped) = (0, false);

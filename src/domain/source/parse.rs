@@ -1,4 +1,4 @@
-//! `[[source]]`, from TOML: every fault at once, each with its line.
+//! Reads `[[source]]` from TOML. Reports every fault at once, each with its line.
 
 mod forms;
 
@@ -13,16 +13,17 @@ use super::{Forms, SourceConfig, Sources, TokenDoor, TokenKind};
 use crate::domain::identity::Source;
 use crate::domain::table::{Fault, Faults, Table, Text, did_you_mean};
 
-/// How old a token may be that changes something, where the policy does not say.
+/// The default for the age, in seconds, after which a token changes nothing.
 pub(super) const FRESH_SECONDS: u32 = 600;
 /// The longest leeway that can be set, in seconds.
 const MAX_LEEWAY_SECONDS: u64 = 60;
-/// The leeway where none is set: the clocks of Lambda and of providers are kept to well under a second.
+/// The default leeway, in seconds. The clocks of Lambda and of providers are right to well under a
+/// second.
 const LEEWAY_SECONDS: u64 = 10;
 /// What the tokens of a source are; `auto`: each tells by itself.
 const TOKENS: [(&str, Option<TokenKind>); 3] =
     [("id", Some(TokenKind::Id)), ("access", Some(TokenKind::Access)), ("auto", None)];
-/// What stands for the tenant in an issuer's name.
+/// The placeholder for the tenant in an issuer's name.
 const TENANT_ID: &str = "{tenant_id}";
 
 impl Sources {
@@ -37,12 +38,12 @@ impl Sources {
     }
 }
 
-/// `None`: what it is called cannot be told.
+/// `None` if the source has no usable name.
 fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>) -> Option<SourceConfig> {
     let at = table.at.clone();
     let before = faults.count();
     let named = table.text("name");
-    // One of another type has been told.
+    // A name of another type is already reported.
     let is_broken = faults.count() > before;
     let user_pool = table.text("user_pool");
     let issuers = table.texts("issuer");
@@ -75,9 +76,9 @@ fn source(mut table: Table<'_, '_>, others: &[SourceConfig], faults: &Faults<'_>
         faults.add(
             &at,
             format!(
-                "the key of a user pool's people is `sub`, not `{}`: what tells of one of them names the `sub`, and by most \
-                 other attributes a pool cannot be asked for a person before something is taken from them. Leave `key` out; \
-                 `key_prefix` may be put before it, and an attribute can be copied, [user] attributes",
+                "the key of a user pool's people is `sub`, not `{}`: events name a person by `sub`, and a pool cannot be searched \
+                 by most other attributes. Leave `key` out. \
+                 `key_prefix` can be put before the `sub`, and `attributes` in [user] can copy another attribute",
                 read.claims.key.join("`, `")
             ),
         );
@@ -96,22 +97,19 @@ fn nameless(at: &Range<usize>, faults: &Faults<'_>) -> Option<Source> {
 
 fn given_name((name, at): &Text<'_>, faults: &Faults<'_>) -> Option<Source> {
     if name.chars().any(char::is_control) {
-        faults.add(
-            at,
-            "the source's name has a control character in it: a ledger and people must be able to name it",
-        );
+        faults.add(at, "the source's name contains a control character: remove it");
     }
     if name.trim().is_empty() { nameless(at, faults) } else { Some(Source::named(name)) }
 }
 
-/// Two sources that would be one another.
+/// Reports two sources with the same name, user pool or issuer.
 fn clash(source: &SourceConfig, other: &SourceConfig, faults: &Faults<'_>, at: &Range<usize>) {
     let line = other.line;
     if source.name == other.name {
         faults.add(
             at,
             format!(
-                "the source `{}` is there twice, see line {line}: what a ledger names must be one directory",
+                "the source `{}` is declared twice, see line {line}: give each source its own name",
                 source.name
             ),
         );
@@ -128,14 +126,15 @@ fn clash(source: &SourceConfig, other: &SourceConfig, faults: &Faults<'_>, at: &
     }
 }
 
-/// A user pool, and an issuer of Cognito's, are Cognito's where nothing else is said.
+/// The provider's name and forms. The default is `cognito` for a user pool or a Cognito issuer, else
+/// `oidc`.
 fn provider_of(table: &mut Table<'_, '_>, has_pool: bool, is_cognitos: bool) -> (String, Forms) {
     let default = if has_pool || is_cognitos { "cognito" } else { "oidc" };
     let (name, at) = table.text("provider").unwrap_or((default, table.at.clone()));
     if has_pool && name != "cognito" {
         table.faults.add(
             &at,
-            format!("a `user_pool` is Cognito's, and the provider is `{name}`: leave one of them out"),
+            format!("`user_pool` needs the provider `cognito`, but the provider is `{name}`: leave one of them out"),
         );
     }
     let Some(text) = file_of(name) else {
@@ -181,7 +180,7 @@ fn tokens(table: &mut Table<'_, '_>, issuers: Option<Vec<Text<'_>>>, forms: &For
         return None;
     };
     if issuers.is_empty() {
-        faults.add(&table.at, "`issuer` names none: give the `iss` of the tokens");
+        faults.add(&table.at, "`issuer` names no issuer: set it to the `iss` of the tokens");
     }
     let (audiences, client_ids) = (audiences.unwrap_or_default(), client_ids.unwrap_or_default());
     if audiences.is_empty() && client_ids.is_empty() && !(forms.own_key_set && jwks_uri.is_some()) {
@@ -223,7 +222,7 @@ fn with_tenants(faults: &Faults<'_>, issuers: &[Text<'_>], tenants: Option<Vec<T
     let has_tenant = issuers.iter().any(|(issuer, _)| issuer.contains(TENANT_ID));
     if let (Some(tenants), false) = (&tenants, has_tenant) {
         let at = tenants.first().map(|(_, at)| at.clone()).unwrap_or_default();
-        faults.add(&at, format!("`tenants` are put in for {TENANT_ID}, which `issuer` does not have"));
+        faults.add(&at, format!("`tenants` replace {TENANT_ID} in `issuer`, but `issuer` does not contain it: add it, or remove `tenants`"));
     }
     let tenants = tenants.unwrap_or_default();
     let mut all = Vec::new();
@@ -233,7 +232,7 @@ fn with_tenants(faults: &Faults<'_>, issuers: &[Text<'_>], tenants: Option<Vec<T
                 faults.add(
                     at,
                     format!(
-                        "{TENANT_ID} stands for the tenants that are trusted: name them, tenants = [\"...\"]"
+                        "{TENANT_ID} is a placeholder for the trusted tenants: list them as tenants = [\"...\"]"
                     ),
                 );
             }
@@ -244,7 +243,10 @@ fn with_tenants(faults: &Faults<'_>, issuers: &[Text<'_>], tenants: Option<Vec<T
     }
     for (tenant, at) in &tenants {
         if tenant.is_empty() || !tenant.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            faults.add(at, format!("`{tenant}` is not a tenant's id: only letters, digits, - _ and . are"));
+            faults.add(
+                at,
+                format!("`{tenant}` is not a tenant's id: it may contain only letters, digits, - _ and ."),
+            );
         }
     }
     let mut seen = BTreeSet::new();

@@ -8,7 +8,7 @@ use super::Forms;
 use super::parse::forms;
 use crate::domain::table::{Fault, Faults, Table};
 
-/// Every provider by its name, with its file.
+/// Every provider's name and file.
 pub const PROVIDERS: [(&str, &str); 11] = [
     ("auth0", include_str!("../../../providers/auth0.toml")),
     ("clerk", include_str!("../../../providers/clerk.toml")),
@@ -23,14 +23,13 @@ pub const PROVIDERS: [(&str, &str); 11] = [
     ("workos", include_str!("../../../providers/workos.toml")),
 ];
 
-/// The provider's file.
 pub(super) fn file_of(name: &str) -> Option<&'static str> {
     PROVIDERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// The forms of a provider by its name; none at all of one that does not exist.
+/// The forms of the provider with this name. Empty if there is no such provider.
 pub(super) fn forms_of(name: &str) -> Forms {
-    /// Those of a pool without a `[[source]]`, which every event asks for.
+    /// The forms of a pool without a `[[source]]`. Every event asks for them.
     static COGNITO: LazyLock<Forms> = LazyLock::new(|| read("cognito"));
 
     fn read(name: &str) -> Forms {
@@ -40,7 +39,7 @@ pub(super) fn forms_of(name: &str) -> Forms {
     if name == "cognito" { COGNITO.clone() } else { read(name) }
 }
 
-/// The forms of a provider's file, and what is wrong with it: nothing, as a test sees to.
+/// The forms in a provider's file, and what is wrong with it. A test makes sure that nothing is.
 pub(super) fn load(text: &str) -> (Forms, Vec<Fault>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let faults = Faults::of(text);

@@ -1,4 +1,4 @@
-//! From a person's claims at a door to an identity.
+//! Turns a person's claims at a door into an identity.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ use crate::domain::path::{self, values};
 use crate::domain::told::Told;
 
 impl SourceConfig {
-    /// The person that a user pool's attributes are about, with their groups; `None`: they were not looked
-    /// up.
+    /// The person that a user pool's attributes describe, with their groups. `groups` is `None` if they
+    /// were not looked up.
     ///
     /// # Errors
     /// As [`SourceConfig::identity`].
@@ -34,7 +34,7 @@ impl SourceConfig {
     ) -> Result<Identity, Rejected> {
         let mut claims: Map<String, Value> =
             attributes.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        // Not the pool's own to write: a custom attribute has `custom:` before its name.
+        // No attribute of a pool can be this claim: a custom one begins with `custom:`.
         claims.remove(POOL_GROUPS);
         if let Some(groups) = groups {
             claims.insert(POOL_GROUPS.to_owned(), groups.into_iter().collect());
@@ -67,8 +67,8 @@ impl SourceConfig {
         let enabled = record.may_sign_in(forms, now)?;
         let groups = record.groups()?;
         let (first_name, last_name) = (record.name(&at.first_name), record.name(&at.last_name));
-        // A token shows names as the client asked for them: without the scope `profile` everybody would lose
-        // theirs.
+        // A token shows names only if the client asked for them. Without the scope `profile`, everybody
+        // would lose theirs.
         let lacks = match door {
             Door::Token(_) => Names::default(),
             Door::Pool | Door::Trigger | Door::File(_) => {
@@ -98,10 +98,10 @@ impl SourceConfig {
 }
 
 impl SourceConfig {
-    /// Whose these claims are, whatever else is wrong with them.
+    /// The key of the person with these claims, whatever else is wrong with them.
     ///
     /// # Errors
-    /// Where there is no key that Permit takes.
+    /// If there is no key that Permit accepts.
     pub fn key_at(
         &self,
         door: &Door,
@@ -118,23 +118,22 @@ struct Record<'s> {
     is_file: bool,
     claims: Map<String, Value>,
     told: Told,
-    /// Texts that are declared to be one value.
+    /// The paths of texts that are declared to be a single value.
     plain: BTreeSet<String>,
-    /// What a file's columns are called otherwise.
+    /// The other names of a file's columns.
     names: &'s BTreeMap<String, Vec<String>>,
-    /// Claims that are there, and of which nothing is known: the text is not of its declared form.
+    /// Claims that exist but are unknown, for example because the text does not have its declared form.
     hidden: BTreeSet<String>,
-    /// Columns that are there, and empty.
+    /// Columns that exist but are empty.
     blank: BTreeSet<String>,
 }
 
-/// The groups of a person.
 #[derive(Default)]
 struct Groups {
     names: BTreeSet<String>,
-    /// Texts that may hold several, with where each is.
+    /// Texts that may hold several groups, with the path of each.
     unsplit: BTreeMap<String, String>,
-    /// Whether there are no others.
+    /// Whether the person has no other groups.
     whole: bool,
 }
 
@@ -180,7 +179,7 @@ impl<'s> Record<'s> {
         self.told.clone().hiding(self.hidden.iter().cloned())
     }
 
-    /// Whether an address that is not there, or not verified, is so in the directory.
+    /// Whether an address that is missing or unverified here is so in the directory too.
     fn tells_email(&self) -> bool {
         let told = self.told();
         let is_there = |path: &String| !values(&self.claims, path).is_empty();
@@ -197,19 +196,19 @@ impl<'s> Record<'s> {
         paths.iter().find_map(|path| values(&self.claims, path).into_iter().find_map(one_text))
     }
 
-    /// Whether there is nothing at these paths, and the view would show it.
+    /// Whether there is nothing at these paths although the view would show it.
     fn lacks(&self, paths: &[String]) -> bool {
         let told = self.told();
         !paths.is_empty()
             && paths.iter().all(|path| values(&self.claims, path).is_empty() && told.tells(path))
     }
 
-    /// A name, as people can read it.
+    /// A name that people can read.
     fn name(&self, paths: &[String]) -> Option<String> {
         self.text(paths).as_deref().and_then(readable)
     }
 
-    /// The address, and the same where it is verified.
+    /// The address, and the same address again if it is verified.
     fn email(&self, now: Timestamp) -> Result<(Option<Email>, Option<VerifiedEmail>), Rejected> {
         let email = self.text(&self.at.email).and_then(|text| Email::new(&text));
         let is_verified = self.is_verified(email.as_ref(), now)?;
@@ -220,7 +219,7 @@ impl<'s> Record<'s> {
     fn key(&self, now: Timestamp) -> Result<UserKey, Rejected> {
         let at = self.at;
         let refused = |error| Rejected::Key(error, at.key.clone());
-        // An address is a key only where it is verified, and in one spelling.
+        // An address is a key only if it is verified, and then in lower case.
         let is_email = |path: &String| path == "email" || at.email.contains(path);
         let has_key = |path: &&String| self.text(std::slice::from_ref(*path)).is_some();
         let key = match at.key.iter().find(has_key) {
@@ -237,7 +236,7 @@ impl<'s> Record<'s> {
     fn is_verified(&self, email: Option<&Email>, now: Timestamp) -> Result<bool, Rejected> {
         let email = email.map(Email::as_str);
         for test in &self.at.email_verified {
-            // A token says it by `true`, and Cognito by "true"; what else is there proves nothing.
+            // A token says `true`, and Cognito says "true". Any other value proves nothing.
             if !self.is_file && test.asks == Asks::Says {
                 let found = values(&self.claims, &test.path);
                 let says =
@@ -265,7 +264,8 @@ impl<'s> Record<'s> {
                 .ask(&self.claims, &forms.words, None, now)
                 .map_err(|unclear| rejected(test, &unclear, Rejected::UnknownWord))?;
             may &= answer.unwrap_or(true);
-            // Nobody is `blocked` where that is empty; who is not said to be `active` may be anything.
+            // An empty `blocked` means that the person is not blocked. An empty `active` may mean
+            // anything.
             if test.may && test.asks == Asks::Says {
                 says_so |= answer.is_some();
                 blank = blank.or(Some(&test.path).filter(|path| self.blank.contains(*path)));
@@ -282,7 +282,8 @@ impl<'s> Record<'s> {
         let mut groups = Groups { whole: !self.at.groups.is_empty(), ..Groups::default() };
         for path in &self.at.groups {
             let values = values(&self.claims, path);
-            // Of one organization, what there is is known whole: that there may be others, `told` says.
+            // If the view shows one organization, it shows all groups in it. `told` says that there may
+            // be groups in others.
             let is_told = || told.tells(path) || told.is_of_one(path);
             groups.whole &= !self.hidden.contains(path) && (!values.is_empty() || is_told());
             if self.is_file && self.hidden.contains(path) {
@@ -295,9 +296,9 @@ impl<'s> Record<'s> {
             }
             for value in values {
                 match value {
-                    // What a name with control characters in it is to be is a guess.
+                    // The name without its control characters would be a guess.
                     value if !is_clean(value) => groups.whole = false,
-                    // One that is left out would look as if the person had left that group.
+                    // If an item were left out, it would look as if the person had left that group.
                     Value::Array(items) => {
                         for item in items {
                             let name = item.as_str().or_else(|| self.name_in(path, item));
@@ -321,7 +322,7 @@ impl<'s> Record<'s> {
         Ok(groups)
     }
 
-    /// The name of a group that is an object in the list at `path`, where another path leads through it:
+    /// The name of a group that is an object in the list at `path`, if another path leads to the name:
     /// `groups.display`.
     fn name_in<'v>(&self, path: &str, item: &'v Value) -> Option<&'v str> {
         let members = item.as_object()?;
@@ -351,8 +352,9 @@ fn rejected(test: &Test, unclear: &Unclear, word: fn(String) -> Rejected) -> Rej
     }
 }
 
-/// A value that is one text: its own, a whole number's, or the one item of a list. A number that is not
-/// whole, or too large to be held exactly, is written in several ways, and two of them in one.
+/// The value as one text: a text, a whole number, or the only item of a list. `None` for a number that is
+/// not whole or too large to be exact: one such number has several spellings, and two of them may have
+/// the same one.
 fn one_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

@@ -7,50 +7,45 @@ use serde_json::{Map, Value};
 
 use crate::domain::path;
 
-/// What is asked of one claim.
+/// A question about one claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Test {
-    /// Where it is.
     pub path: String,
-    /// What is asked.
     pub asks: Asks,
-    /// What a yes means; `may = false` turns it round.
+    /// What a yes means. `may = false` reverses it.
     pub may: bool,
 }
 
-/// What is asked of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asks {
     /// Whether it is a yes: a flag in the usual spellings, or one of the source's words.
     Says,
     /// `present`: whether it has any value.
     Present,
-    /// `future`: whether it is a time that has not come yet.
+    /// `future`: whether it is a time in the future.
     Future,
-    /// `contains`: whether the person's address is it, or in it.
+    /// `contains`: whether it is the person's address, or a list that contains it.
     Contains,
 }
 
 /// The words of a source for who may sign in, in lower case.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Words {
-    /// Those who may.
     pub may_sign_in: BTreeSet<String>,
-    /// Those who may not.
     pub may_not: BTreeSet<String>,
 }
 
-/// What cannot be read as yes or no. The value is not in it: it may be anything.
+/// Why a claim cannot be read as yes or no. The value is left out, because it may be anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unclear {
     /// Neither a flag nor a known word.
     Word,
-    /// No time.
+    /// Not a time.
     Time,
 }
 
 impl Test {
-    /// The answer; `None`: the claim is not there, or empty.
+    /// The answer. `None` if a missing or empty claim says neither yes nor no.
     pub fn ask(
         &self,
         claims: &Map<String, Value>,
@@ -61,14 +56,14 @@ impl Test {
         let values = path::values(claims, &self.path);
         let values: Vec<&Value> = values.into_iter().filter(|value| !is_empty(value)).collect();
         let Some(first) = values.first() else {
-            // A list that has no values, and no time, says no.
+            // A list without values says no, and so does a missing time.
             let says_no = matches!(self.asks, Asks::Present | Asks::Future);
             return Ok(says_no.then_some(!self.may));
         };
         let yes = match self.asks {
             Asks::Says => match says(first, words)? {
                 Said::Flag(flag) => flag,
-                // A word says of the person who may: it is not turned round with the column.
+                // A word says whether the person may sign in, so `may = false` does not reverse it.
                 Said::Word(may) if self.may => may,
                 Said::Word(_) if is_of_either(first) => return Err(Unclear::Word),
                 Said::Word(may) => return Ok(Some(may)),
@@ -92,7 +87,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether a value may stand for none: a tool's word for it, or a no where a time should be.
+/// Whether a value may mean "no value": a tool's word for it, or a no in place of a time.
 fn is_perhaps_nothing(value: &Value) -> bool {
     const NOTHING: [&str; 14] = [
         "null",
@@ -126,9 +121,8 @@ fn is_perhaps_nothing(value: &Value) -> bool {
     }
 }
 
-/// What a value says.
 enum Said {
-    /// Yes or no, to what the claim is called.
+    /// Yes or no, as an answer to the claim's name.
     Flag(bool),
     /// A word for who may sign in.
     Word(bool),
@@ -143,7 +137,7 @@ fn says(value: &Value, words: &Words) -> Result<Said, Unclear> {
         Value::Array(items) if items.len() == 1 && !items[0].is_array() => return says(&items[0], words),
         Value::Array(_) | Value::Object(_) | Value::Null => return Err(Unclear::Word),
     };
-    // The source's own words go first: to somebody `0` is a status.
+    // The source's own words come first: for some sources `0` is a status.
     if words.may_sign_in.contains(&text) {
         return Ok(Said::Word(true));
     }
@@ -153,8 +147,8 @@ fn says(value: &Value, words: &Words) -> Result<Said, Unclear> {
     flag(&text).map(Said::Flag).ok_or(Unclear::Word)
 }
 
-/// Whether the word may be said of the person, or of what the column is called: of a block that is active, or
-/// of who is.
+/// Whether the word may describe either the person or what the column is named after: an active block, or
+/// an active person.
 fn is_of_either(value: &Value) -> bool {
     value.as_str().is_some_and(|text| matches!(text.trim().to_lowercase().as_str(), "active" | "inactive"))
 }
@@ -168,12 +162,12 @@ pub(in crate::domain) fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// `None`: a time without end, as PostgreSQL's `infinity`.
+/// `None` if the time never ends, as PostgreSQL's `infinity`.
 fn time(value: &Value) -> Result<Option<Timestamp>, Unclear> {
     match value {
         Value::Number(number) => {
             let number = number.as_i64().ok_or(Unclear::Time)?;
-            // Milliseconds from the year 5138 on, were they seconds.
+            // Milliseconds: as seconds, they would begin in the year 5138.
             let time = if number.abs() >= 100_000_000_000 {
                 Timestamp::from_millisecond(number)
             } else {
@@ -185,7 +179,7 @@ fn time(value: &Value) -> Result<Option<Timestamp>, Unclear> {
             let text = text.trim();
             match text {
                 "infinity" => return Ok(None),
-                // No time at all, which is long gone.
+                // No time at all counts as long past.
                 "-infinity" | "none" => return Ok(Some(Timestamp::MIN)),
                 _ => {}
             }

@@ -27,12 +27,12 @@ fn read(source: &SourceConfig, door: &Door, claims: Value) -> Result<Identity, R
 const ID: Door = Door::Token(TokenKind::Id);
 const ACCESS: Door = Door::Token(TokenKind::Access);
 
-/// A file that has all these columns.
+/// A file with these columns.
 fn file(columns: &[&str]) -> Door {
     Door::File(Told::only(columns.iter().map(|column| (*column).to_owned())))
 }
 
-/// What a policy grants the person, and what it leaves because it is not told.
+/// What a policy grants the person, and how many rules stay undecided.
 fn grants(policy: &str, identity: &Identity) -> (Vec<String>, usize) {
     let desired = self::policy(policy).evaluate(identity);
     (desired.grants.iter().map(ToString::to_string).collect(), desired.untold.len())
@@ -114,10 +114,10 @@ user_pool = "pool"
     line 3: [[source]] has no field `issuers`; did you mean `issuer`?
     line 4: the source needs `audiences` or `client_ids`: without them a token for any other application would do
     line 4: `algorithms` is empty: name at least one, or leave it out to allow every public-key one
-    line 7: {tenant_id} stands for the tenants that are trusted: name them, tenants = ["..."]
+    line 7: {tenant_id} is a placeholder for the trusted tenants: list them as tenants = ["..."]
     line 8: `tokens` is "id" or "access" or "auto", not `idd`; did you mean `id`?
     line 10: `fresh_seconds` is a whole number from 0 to 315360000
-    line 11: `key` names no claim: nobody would have a key
+    line 11: `key` is empty, so nobody would have a key: name a claim
     line 12: [source.claims] has no field `emial`; did you mean `email`?
     line 14: `key_encoding` is "none" or "percent", not `base64`
     line 15: the test has no field `presnt`; did you mean `present`?
@@ -126,7 +126,7 @@ user_pool = "pool"
     line 18: `comma` is not a form of a list: use "brackets", "json", "dn", "text", or a separator such as "," or "|"
     line 19: `a` is both in may_sign_in and in may_not: take it out of one
     line 22: `audiences` says how tokens are checked, and there is no `issuer`: name it
-    line 22: the source `b` is there twice, see line 4: what a ledger names must be one directory
+    line 22: the source `b` is declared twice, see line 4: give each source its own name
     line 24: `audiences` takes exact texts, without blanks and wildcards, not `*`
     line 25: `pool` is not a user pool's id: it has the form REGION_ID, as in eu-west-1_AbCdEfGhI
     "#);
@@ -136,10 +136,10 @@ user_pool = "pool"
 fn a_slip_in_a_source_is_told_once() {
     for (text, said) in [
         ("[[source]]\nname = 7\n", "line 2: `name` is a text"),
-        ("[[source]]\nname = \"a\\u0007b\"\n", "line 2: the source's name has a control character in it"),
+        ("[[source]]\nname = \"a\\u0007b\"\n", "line 2: the source's name contains a control character"),
         ("[[source]]\nname = \" \"\n", "line 2: the source has no name"),
         ("[[source]]\nname = \"a\"\nclaims.key = 7\n", "line 3: `key` is a text, or a list of texts"),
-        ("[[source]]\nname = \"a\"\nclaims.key = []\n", "line 3: `key` names no claim"),
+        ("[[source]]\nname = \"a\"\nclaims.key = []\n", "line 3: `key` is empty"),
         ("[[source]]\nname = \"a\"\nname = \"b\"\n", "line 3: "),
     ] {
         let InvalidPolicy(faults) = text.parse::<Policy>().unwrap_err();
@@ -181,17 +181,17 @@ fn a_saml_attribute_of_several_groups_counts_each_and_an_undeclared_one_none() {
     }
     let one = |source| grants(policy, &read(source, &Door::Pool, event("admins")).unwrap());
     assert_eq!((one(&declared), one(&undeclared)), (granted(&["acme/admin"]), granted(&["acme/admin"])));
-    // Of no declared form: nothing is known.
+    // The text does not have its declared form, so nothing is known.
     let odd = read(&declared, &Door::Pool, event("admins,editors")).unwrap();
     assert_eq!(grants(policy, &odd), (vec![], 2));
-    // The trigger has not looked the pool's groups up: those of the attribute count, and none is taken for
-    // lack of the others.
+    // The trigger has not looked up the pool's groups. The groups of the attribute count, and no role is
+    // revoked because the others are missing.
     let event = read(&declared, &Door::Trigger, json!({"sub": "u", "custom:groups": "admins"})).unwrap();
     let (grants, untold) = grants(policy, &event);
     assert_eq!((grants, untold, event.groups), (vec!["acme/admin".to_owned()], 1, None));
 }
 
-/// What Cognito makes of a SAML provider's groups and identities, in events and in tokens.
+/// How Cognito shows a SAML provider's groups and identities, in events and in tokens.
 #[test]
 fn a_federated_person_is_the_same_by_an_event_and_by_a_token() {
     let policy = r#"
@@ -536,7 +536,7 @@ fn the_key_of_a_pools_people_is_their_sub_perhaps_with_a_prefix() {
         assert!(told.starts_with("line 1: the key of a user pool's people is `sub`"), "{told}");
     }
     assert_eq!(faults("key_prefix = \"crm.\"\nkey_encoding = \"percent\""), "");
-    // Its tokens alone: the source is the pool's all the same.
+    // With tokens only, the source is still the pool's.
     let tokens = "[[source]]\nissuer = \"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a\"\nclient_ids = [\"c\"]\nclaims.key = \"email\"\n";
     assert!(tokens.parse::<Policy>().unwrap_err().to_string().contains("a user pool's people"));
 }
@@ -590,7 +590,7 @@ mod one_organization {
     const OF_ACME: &str = "[[grant]]\nwhen = { group = \"admin\", attribute = \"o.slg\", equals = \"acme\" }\ntenant = \"ops\"\nrole = \"operator\"\n";
     const OF_ANY: &str = "[[grant]]\nwhen = { group = \"admin\" }\ntenant = \"default\"\nrole = \"staff\"\n";
 
-    /// What stays of `before`, and what comes.
+    /// What stays of `before`, and what is new.
     fn after(policy: &str, identity: &Identity, before: &[&str]) -> Vec<String> {
         let desired = self::policy(policy).evaluate(identity);
         let before: Vec<Grant> = before.iter().map(|grant| grant.parse().unwrap()).collect();
@@ -616,11 +616,11 @@ mod one_organization {
         assert_eq!(after(CLERK, &acme("admin"), &before), ["acme/admin", "beta/admin"]);
         assert_eq!(after(CLERK, &beta, &before), ["acme/admin", "acme/member", "beta/member"]);
         assert_eq!(after(CLERK, &token(Value::Null), &before), before, "no organization is active");
-        // Of one organization that the rule names: its token tells all, and others' tokens nothing.
+        // The rule names one organization. Its token decides the rule, and other tokens decide nothing.
         assert_eq!(after(OF_ACME, &acme("member"), &["ops/operator"]), [""; 0]);
         assert_eq!(after(OF_ACME, &acme("admin"), &[]), ["ops/operator"]);
         assert_eq!(after(OF_ACME, &beta, &["ops/operator"]), ["ops/operator"]);
-        // Whatever the organization is: no token tells that it is none.
+        // The rule accepts any organization. No token can show that none fits.
         assert_eq!(after(OF_ANY, &beta, &["default/staff"]), ["default/staff"]);
         let v1 = read(&clerk, &ACCESS, json!({"sub": "user_1", "org_slug": "acme", "org_role": "org:admin"}))
             .unwrap();
@@ -658,8 +658,8 @@ mod one_organization {
     }
 
     proptest! {
-        /// Sign-ins into one organization after the other: each changes its own, and leaves what the others
-        /// gave.
+        /// Sign-ins into one organization after another: each changes its own roles, and leaves those of
+        /// the others.
         #[test]
         fn sessions_in_several_organizations_do_not_undo_each_other(
             sessions in prop::collection::vec((select(vec!["acme", "beta", "gamma"]), select(vec!["admin", "member"])), 1..8),
@@ -680,7 +680,7 @@ mod one_organization {
     }
 }
 
-/// The rules of a view: what is told less never grants more, and never takes away more.
+/// The rules of a view: a view that shows less never grants more, and never takes away more.
 mod views {
     use proptest::prelude::*;
     use proptest::sample::{select, subsequence};
@@ -715,8 +715,8 @@ mod views {
         tenants.iter().flat_map(|tenant| roles.map(|role| Grant::new(tenant, role).unwrap())).collect()
     }
 
-    /// The texts in which a claim may come: one name, several in some form, none; and what somebody writes
-    /// who means harm.
+    /// The texts in which a claim may come: one name, several names in some form, none, and the texts of
+    /// an attacker.
     fn texts() -> impl Strategy<Value = Value> {
         let names = vec!["acme/editor", "beta/viewer", "staff", "acme", "beta", "pro"];
         let between = vec![", ", "|", ";", "\n", "\r\n", "\r", "\t", " ", "\u{2028}", "\u{ff0c}"];
@@ -752,7 +752,7 @@ mod views {
 
     const CLAIMS: [&str; 5] = ["groups", "plan", "app", "email", "email_verified"];
 
-    /// What a person would have after a look through this view, who had `before`.
+    /// What a person who had `before` would have after a sync through this view.
     fn after(policy: &Policy, identity: &Identity, before: &[Grant]) -> BTreeSet<Grant> {
         let desired = policy.evaluate(identity);
         let kept = before.iter().filter(|grant| desired.untold.iter().any(|untold| untold.fits(grant)));
@@ -798,8 +798,8 @@ mod views {
             prop_assert_eq!(after(&policy, &unsplit, &had), had.into_iter().collect::<BTreeSet<_>>());
         }
 
-        /// A user pool by its four doors: its list, a trigger event, an ID token of an app client that may
-        /// read some attributes, an access token. Whatever one grants, no other takes.
+        /// The four doors of a user pool: its list, a trigger event, an ID token of an app client that
+        /// may read some attributes, and an access token. No door takes away what another grants.
         #[test]
         fn the_doors_of_a_user_pool_do_not_undo_each_other(
             plan in select(vec!["", "pro", "free"]),
@@ -844,8 +844,8 @@ mod views {
             }
         }
 
-        /// An ID token and an export of one source, about one person, never disagree on what both can tell:
-        /// neither takes what the other gives.
+        /// A token and an export of one source, about the same person, never disagree about what both can
+        /// show: neither takes away what the other grants.
         #[test]
         fn two_doors_of_one_source_do_not_undo_each_other(
             claims in claims(), token_lacks in subsequence(CLAIMS.to_vec(), 0..5), file_lacks in subsequence(CLAIMS.to_vec(), 0..5),

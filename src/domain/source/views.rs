@@ -1,4 +1,4 @@
-//! What a view tells: by its door, and by what is in it.
+//! What a view shows, depending on its door and its content.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use super::{Forms, OneOrganization, SourceConfig, Tells, TokenKind};
 use crate::domain::path;
 use crate::domain::told::{Told, covers};
 
-/// The name under which the groups of a user pool stand among a person's claims.
+/// The claim that holds the groups of a user pool.
 pub const POOL_GROUPS: &str = "cognito:groups";
 
-/// By which door a person came, and so what the silence of their claims means.
+/// The door through which a person came. It decides what a missing claim means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Door {
     /// A user pool's list. The groups are put in as `cognito:groups`, `UserStatus` as `cognito:user_status`.
     Pool,
-    /// A trigger event. Groups that were not looked up are not there.
+    /// A trigger event. It has groups only if they were looked up.
     Trigger,
     /// A verified token.
     Token(TokenKind),
-    /// A record of a file whose columns, or whose fields that some record has, are told.
+    /// A record of a file. The file shows these columns, or these fields that some record has.
     File(Told),
 }
 
 impl SourceConfig {
-    /// What this door tells of everybody: a claim that is not there is absent.
+    /// What this door shows of everybody: if such a claim is missing, it is absent.
     pub fn told(&self, door: &Door) -> Told {
         self.forms.told(door)
     }
@@ -45,7 +45,7 @@ impl Forms {
 }
 
 impl Tells {
-    /// What a token with these claims tells, beside what every token of its kind does.
+    /// What a token with these claims shows, in addition to what every token of its kind shows.
     pub(super) fn shown(&self, told: Told, claims: &Map<String, Value>, groups: &[String]) -> Told {
         let (here, elsewhere): (Vec<_>, Vec<_>) =
             self.whole.iter().cloned().partition(|name| claims.get(name).is_some_and(Value::is_object));

@@ -1,34 +1,28 @@
-//! What the Lambda is asked: a request, or an event of a schedule.
+//! The Lambda's input: a request, or a schedule's event.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::{InvalidSubPrefix, SubPrefix};
 
-/// A request for one run. Nothing said: a full run.
+/// A request for one run. An empty request means a full run.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Request {
     /// Read and plan, and write nothing.
     pub dry_run: bool,
-    /// Only the people whose `sub` begins so.
+    /// Only the people whose `sub` starts with this prefix.
     pub sub_prefix: Option<SubPrefix>,
 }
 
-/// Neither a request nor an event. A member that is misspelt must not end in a run that nobody asked for.
+/// The payload is neither a request nor an event. A misspelt member is an error, so that a typo cannot
+/// start a full run.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRequest {
-    /// Not an object of the right members.
     #[error(
         "the request is neither an EventBridge event nor {{\"dry_run\": true, \"sub_prefix\": \"3f\"}}, both optional: \
-         line {line}, column {column} is not expected"
+         unexpected input at line {line}, column {column}"
     )]
-    Malformed {
-        /// Where.
-        line: usize,
-        /// Where.
-        column: usize,
-    },
-    /// No beginning of a `sub`.
+    Malformed { line: usize, column: usize },
     #[error(transparent)]
     SubPrefix(#[from] InvalidSubPrefix),
 }
@@ -51,7 +45,7 @@ impl Request {
             line: error.line(),
             column: error.column(),
         };
-        // A list would do for a struct, member by member.
+        // serde would also accept a list for the struct, member by member.
         serde_json::from_str::<serde_json::Map<String, Value>>(payload).map_err(malformed)?;
         let Form { dry_run, sub_prefix } = serde_json::from_str(payload).map_err(malformed)?;
         let sub_prefix = sub_prefix.map(|prefix| prefix.parse()).transpose()?;
@@ -95,6 +89,9 @@ mod tests {
             );
         }
         let error = Request::parse(r#"{"dry-run": true}"#).unwrap_err().to_string();
-        assert!(error.contains("dry_run") && error.ends_with("line 1, column 10 is not expected"), "{error}");
+        assert!(
+            error.contains("dry_run") && error.ends_with("unexpected input at line 1, column 10"),
+            "{error}"
+        );
     }
 }

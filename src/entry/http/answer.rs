@@ -1,9 +1,10 @@
-//! What becomes of a token, as HTTP says it: statuses, and problems (RFC 9457) with a stable code a cause.
+//! The HTTP answers to a token: statuses, and problems (RFC 9457) with a stable code for each cause.
 //!
-//! A code tells what the caller may know. Who brings a token that a trusted issuer signed learns what else is
-//! wrong with it (`expired`, `aud_not_allowed`), and who brings no token at all what is wrong with its form.
-//! That a token is not signed by anybody trusted is one code, `not_trusted`: which issuers, keys and
-//! algorithms are configured is nobody's business. The log has the exact cause.
+//! A code says only what the caller may know. If a trusted issuer signed the token, the code says what
+//! else is wrong with it (`expired`, `aud_not_allowed`). If there is no token, the code says what is
+//! wrong with the request's form. If no trusted issuer signed the token, the code is always
+//! `not_trusted`, because the caller must not learn which issuers, keys and algorithms are configured.
+//! The log has the exact cause.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,21 +25,21 @@ use crate::permit::Error;
 use crate::sync::one::sign_in::{Failure, Outcome};
 use crate::sync::one::{SyncError, Synced};
 
-/// When to try again where nothing better is known: by then the breaker lets one try.
+/// The default retry delay. By then the breaker lets one request try.
 const RETRY: Duration = Duration::from_secs(10);
-/// The longest that a caller is told to wait.
+/// The longest retry delay.
 const RETRY_MOST: Duration = Duration::from_mins(5);
 
-/// Why there is no person.
+/// Why a request names no person.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// There is no token to look at
+    /// There is no readable token
     #[error(transparent)]
     NoBearer(#[from] NoBearer),
-    /// The token is not good, or cannot be told to be
+    /// The token is invalid, or cannot be checked yet
     #[error(transparent)]
     Token(#[from] Rejection),
-    /// The token is good, and its source cannot say who its person is
+    /// The token is valid, but its source cannot say who the person is
     #[error(transparent)]
     Identity(#[from] Rejected),
 }
@@ -46,7 +47,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn into_response(self) -> Response<String> {
         match self {
-            // RFC 6750 §3.1: no error code where there are no credentials.
+            // RFC 6750 §3.1: no error code when credentials are absent.
             Self::NoBearer(NoBearer::Missing) => {
                 unauthorized("token_missing", r#"Bearer realm="permit-handoff""#)
             }
@@ -79,7 +80,7 @@ fn code(rejection: &Rejection) -> &'static str {
     }
 }
 
-/// What was done for a person.
+/// The answer for a person who is synced.
 #[derive(Serialize)]
 struct Done<'a> {
     user: &'a str,
@@ -88,15 +89,15 @@ struct Done<'a> {
     revoked: &'a BTreeSet<Grant>,
 }
 
-/// What will be.
+/// The answer for a person who is queued.
 #[derive(Serialize)]
 struct Queued<'a> {
     user: &'a str,
     queued: bool,
 }
 
-/// A person without a grant is refused. If Permit knows them, they are synced first, so that what they had is
-/// taken back.
+/// Refuses a person without a grant. If Permit knows them, they are synced first, so that their old roles
+/// are revoked.
 pub(super) fn of_arrived(arrived: Arrived) -> Response<String> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let user = key.as_str();
@@ -146,7 +147,7 @@ pub(super) fn healthy() -> Response<String> {
     response(StatusCode::OK, "application/json", r#"{"status":"ok"}"#.to_owned())
 }
 
-/// To `OPTIONS`; what a preflight asks is told by [`Cors`](super::cors::Cors).
+/// The answer to `OPTIONS`. [`Cors`](super::cors::Cors) adds the answer to a preflight.
 pub(super) fn options(route: Route) -> Response<String> {
     let mut response = Response::new(String::new());
     *response.status_mut() = StatusCode::NO_CONTENT;

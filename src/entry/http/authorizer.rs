@@ -1,22 +1,23 @@
-//! The function as the Lambda authorizer of an API Gateway: it verifies the token, syncs the person, and lets
-//! them in with their key and roles in the context.
+//! The function as the Lambda authorizer of an API Gateway. It verifies the token, syncs the person, and
+//! lets them in with their key and roles in the context.
 //!
-//! | who asks | it gets |
+//! | caller | answer |
 //! | --- | --- |
 //! | an HTTP API, payload 2.0 | the simple response |
-//! | a REST API, `TOKEN` or `REQUEST`; an HTTP API, payload 1.0 | an IAM policy; the error `Unauthorized`, which is a 401, for a bad token |
+//! | a REST API, `TOKEN` or `REQUEST`; an HTTP API, payload 1.0 | an IAM policy; for a bad token the error `Unauthorized`, which becomes a 401 |
 //!
-//! The context is the same: `user`, the key of the Permit user; `roles`, all role assignments that the user
-//! has in Permit, `tenant/role` with a comma between two; `synced`, `true` or `false`: Permit is not up to
-//! date with the token, and `roles` is empty. All are strings.
+//! The context is the same for all callers, and all its values are strings. `user` is the key of the
+//! Permit user. `roles` holds all role assignments of the user in Permit, as `tenant/role`, separated by
+//! commas. `synced` is `true` or `false`. If it is `false`, Permit is not up to date with the token, and
+//! `roles` is empty.
 //!
-//! The token is the one that API Gateway remembers the answer by: of its identity source, where the event
-//! says that (HTTP APIs and `TOKEN` do). A `REQUEST` authorizer of a REST API does not say it, and must have
-//! the header `Authorization` for it.
+//! The token is the one by which API Gateway caches the answer. It comes from the identity source, if the
+//! event has it (events of HTTP APIs and of `TOKEN` do). The event of a REST API's `REQUEST` authorizer
+//! does not, so that authorizer must use the header `Authorization` as its identity source.
 //!
-//! API Gateway remembers an answer by the token, for every path. So the policy's resource is the whole stage
-//! of the API, not the one path that was asked for, which would deny the next; and a temporary failure (the
-//! issuer's keys cannot be fetched) is an error: API Gateway remembers denials, and no errors.
+//! API Gateway caches an answer by the token, for every path. So the policy's resource is the API's whole
+//! stage: a policy for only the requested path would deny the next one. A temporary failure (the issuer's
+//! keys cannot be fetched) is an error, because API Gateway caches denials but not errors.
 
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn verdict(arrived: Arrived) -> Result<(UserKey, Option<Value>), Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {
         Outcome::Refused { .. } => return Err(Unanswered::Unavailable),
-        // Permit's own state decides, as far as it is of the same directory.
+        // Permit's own state decides, if it belongs to the same directory.
         Outcome::Held { why: Refused::OtherDirectory(_) | Refused::NotAdopted, .. } | Outcome::Stranger => {
             return Ok((key, None));
         }

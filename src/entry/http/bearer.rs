@@ -1,16 +1,16 @@
-//! The token in `Authorization` (RFC 6750 §2.1). It is taken from nowhere else: not from the query, which
-//! ends up in logs, nor from the body.
+//! The token in the header `Authorization` (RFC 6750 §2.1). It is not read from the query, which ends up
+//! in logs, nor from the body.
 
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
-/// Why a request has no token that could be looked at.
+/// Why a request has no usable token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum NoBearer {
-    /// No header, or one of another scheme
+    /// There is no header, or it has another scheme
     #[error("there is no bearer token")]
     Missing,
-    /// Two headers, or what cannot be one token
+    /// There are two headers, or the value cannot be one token
     #[error("`Authorization` is malformed")]
     Malformed,
 }
@@ -20,12 +20,13 @@ pub(super) fn of_headers(headers: &HeaderMap) -> Result<&str, NoBearer> {
     match (values.next(), values.next()) {
         (None, _) => Err(NoBearer::Missing),
         (Some(value), None) => of_value(value.as_bytes()),
-        // Which one counts is a matter of taste, and those before and behind this function may differ in it.
+        // Which header counts is not defined: a component before or behind this function may choose the
+        // other.
         (Some(_), Some(_)) => Err(NoBearer::Malformed),
     }
 }
 
-/// The name of the scheme is in any case (RFC 9110 §11.1), with blanks round it and the token.
+/// The scheme's name may be in any case (RFC 9110 §11.1). Blanks around it and the token are ignored.
 pub(super) fn of_value(value: &[u8]) -> Result<&str, NoBearer> {
     const BLANK: [char; 2] = [' ', '\t'];
     let value = str::from_utf8(value).map_err(|_| NoBearer::Malformed)?.trim_matches(BLANK);
@@ -34,7 +35,7 @@ pub(super) fn of_value(value: &[u8]) -> Result<&str, NoBearer> {
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
         return Err(NoBearer::Missing);
     }
-    // A comma: two headers that were joined on the way here.
+    // A comma means that two headers were joined on the way.
     if token.contains(|c: char| c == ',' || !c.is_ascii_graphic()) {
         return Err(NoBearer::Malformed);
     }

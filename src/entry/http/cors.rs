@@ -1,8 +1,9 @@
-//! Which browser apps may ask (the Fetch standard, "CORS protocol"). Nobody, unless the operator names them.
+//! Which browser apps may send requests (the Fetch standard, "CORS protocol"): only those that the
+//! operator names.
 //!
-//! An allowed app may send `POST` with `Authorization`, and read the body of the answer: no more methods, no
-//! more headers, no cookies. What is not allowed is answered just the same, without the headers that would
-//! let the app read it.
+//! An allowed app may send `POST` with `Authorization` and read the answer. It may use no other methods
+//! or headers, and no cookies. Other apps get the same answer, without the headers that would let them
+//! read it.
 
 use lambda_http::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -12,8 +13,7 @@ use lambda_http::http::{HeaderMap, HeaderValue, Method};
 
 use super::route::Route;
 
-/// How long a browser remembers a preflight's answer, in seconds: a withdrawn origin is withdrawn within this
-/// time.
+/// How long a browser caches a preflight's answer, in seconds. A withdrawn origin works for this long.
 const MAX_AGE: &str = "600";
 
 /// The allowed origins.
@@ -26,7 +26,7 @@ impl Cors {
         Self { origins }
     }
 
-    /// Adds to an answer's headers what the browser is to know.
+    /// Adds the CORS headers to an answer.
     pub(super) fn apply(
         &self,
         route: Option<Route>,
@@ -37,7 +37,7 @@ impl Cors {
         if self.origins.is_empty() || route != Some(Route::Handoff) {
             return;
         }
-        // Also where there is no origin: a cache must not give that answer to an app.
+        // Set even without an origin, so that a cache does not give that answer to an app.
         answer.insert(VARY, HeaderValue::from_static("origin"));
         let mut origins = request.get_all(ORIGIN).iter();
         let (Some(origin), None) = (origins.next(), origins.next()) else { return };

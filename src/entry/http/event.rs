@@ -1,7 +1,7 @@
-//! The events of AWS's front doors, and answers in the form that each of them takes.
+//! The events of AWS's front doors, and answers in the form of each.
 //!
-//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics where a client's `Host`
-//! is not a host, and where there are two `Authorization` headers it keeps one.
+//! The types are `lambda_http`'s. Its conversion to a request is not used: it panics on an invalid
+//! `Host`, and keeps only one of two `Authorization` headers.
 
 use std::collections::HashMap;
 
@@ -20,23 +20,22 @@ use serde_json::value::RawValue;
 use super::question::Question;
 use super::route::{Place, Route};
 
-/// What the function is asked.
 pub(super) enum Event {
     /// A request, through a front door of this form
     Request(Form, Call),
-    /// A request with a header, a method or the like that is none
+    /// A request with an invalid header, method or the like
     Unreadable,
-    /// Who is to be let in
+    /// An authorizer's question: may this person pass?
     Question(Question),
 }
 
-/// A request, as far as it matters.
+/// The parts of a request that are used.
 pub(super) struct Call {
     pub(super) method: Method,
-    /// `None`: there is no such address
+    /// `None` if there is no such address
     pub(super) route: Option<Route>,
     pub(super) headers: HeaderMap,
-    /// In bytes, as the event has it: perhaps in base64
+    /// The length in bytes, as the event has the body: perhaps in base64
     pub(super) body_len: usize,
 }
 
@@ -54,7 +53,6 @@ pub(super) enum Form {
 /// The answer, to be serialized.
 #[derive(Serialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "each is what AWS documents under its name")]
 #[non_exhaustive]
 pub enum Reply {
     RestApi(ApiGatewayProxyResponse),
@@ -66,22 +64,23 @@ pub enum Reply {
 /// Why there is no answer. API Gateway and the log see the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// The token is not good. API Gateway knows this very word, and answers 401
+    /// The token is invalid. API Gateway knows this exact word, and answers 401
     #[error("Unauthorized")]
     Unauthorized,
-    /// There is no telling yet. Not a denial, which API Gateway would remember
-    #[error("the token cannot be checked, or its person not synced, at the moment: try again")]
+    /// There is no decision yet. This is not a denial, because API Gateway caches denials
+    #[error("the token cannot be checked, or the person cannot be synced, right now: try again")]
     Unavailable,
-    /// It comes from somewhere else
+    /// The event has another sender
     #[error(
-        "the event is neither a request (function URL, HTTP API, REST API, load balancer) nor an authorizer's: invoke the function through one of these"
+        "unknown event: invoke the function through a function URL, HTTP API, REST API or load balancer, or as an API Gateway authorizer"
     )]
     UnknownEvent,
 }
 
 impl Event {
     pub(super) fn parse(event: &str) -> Result<Self, Unanswered> {
-        /// What tells the kinds of event apart: a client has no say in the names at the top.
+        /// The members that distinguish the kinds of events. A client cannot set the names at the top
+        /// level.
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Kind<'e> {
@@ -152,7 +151,7 @@ fn load_balancer(request: AlbTargetGroupRequest) -> Call {
     }
 }
 
-/// The headers with all their values; where the front door does not send those, with the last of each.
+/// The headers with all their values, or with only the last of each if the front door does not send all.
 fn every_value(multi_value_headers: HeaderMap, headers: HeaderMap) -> HeaderMap {
     if multi_value_headers.is_empty() { headers } else { multi_value_headers }
 }
@@ -181,7 +180,7 @@ impl Form {
                 let mut answer = AlbTargetGroupResponse::default();
                 answer.status_code = status.as_u16().into();
                 answer.status_description = Some(status.to_string());
-                // Which of the two it reads is a setting of the target group.
+                // A setting of the target group decides which of the two is read.
                 answer.headers = headers.clone();
                 answer.multi_value_headers = headers;
                 answer.body = body;

@@ -17,9 +17,10 @@ pub(super) struct Question {
     /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`; an HTTP API with payload 2.0 has
     /// `routeArn` instead
     pub(super) method_arn: Option<String>,
-    /// Of `TOKEN`
+    /// Only in `TOKEN` events
     authorization_token: Option<String>,
-    /// Of HTTP APIs: the values of the identity sources; with payload 1.0 one text, with commas between them
+    /// Only from HTTP APIs: the values of the identity sources. With payload 1.0 they are one text,
+    /// separated by commas
     identity_source: Option<IdentitySource>,
     headers: Option<BTreeMap<String, String>>,
     multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
@@ -67,8 +68,8 @@ impl Question {
     }
 }
 
-/// The one token among the values that an answer is remembered by. Other values may stand beside it: a path,
-/// a stage.
+/// The only token among the identity source's values. Other values, such as a path or a stage, may be
+/// beside it.
 fn of_identity_source<'a>(values: impl Iterator<Item = &'a str>) -> Result<&'a str, NoBearer> {
     let tokens = values.map(|value| bearer::of_value(value.as_bytes()));
     let mut tokens = tokens.filter(|token| *token != Err(NoBearer::Missing));

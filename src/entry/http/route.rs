@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-/// The addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route {
     /// `/handoff`
@@ -11,20 +10,19 @@ pub(super) enum Route {
     Health,
 }
 
-/// What an event says of where the request went.
+/// Where a request went, as the event says.
 pub(super) struct Place<'e> {
-    /// The path as the client wrote it, perhaps with the stage or a base path before it
+    /// The path as the client wrote it, which may begin with the stage or a base path
     pub(super) path: &'e str,
-    /// The API's stage
     pub(super) stage: Option<&'e str>,
     /// The path of the API's route, a template: `/handoff`, `/auth/{proxy+}`
     pub(super) template: Option<&'e str>,
-    /// What the template's parameters are
+    /// The values of the template's parameters
     pub(super) parameters: &'e HashMap<String, String>,
 }
 
 impl Route {
-    /// The methods that it takes, as `Allow` has them.
+    /// The allowed methods, as in the header `Allow`.
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::Handoff => "POST, OPTIONS",
@@ -32,11 +30,11 @@ impl Route {
         }
     }
 
-    /// `None`: there is no such address.
+    /// `None` if there is no such address.
     ///
-    /// A base path (of a custom domain) is in the path and named nowhere in the event. So where the API has a
-    /// route for the request, the route's last segment decides, and otherwise the path, which is compared
-    /// whole: an address that a firewall's rules do not know must not lead here.
+    /// The base path of a custom domain is in the path, but the event does not name it. So if the API has
+    /// a route for the request, the route's last segment decides. Otherwise the whole path must match: a
+    /// path that a firewall's rules do not know must not lead here.
     pub(super) fn of(place: &Place<'_>) -> Option<Self> {
         let Place { path, stage, template, parameters } = *place;
         let in_template = template.and_then(|template| template.rsplit_once('/')).and_then(|(_, last)| {

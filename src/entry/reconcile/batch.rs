@@ -8,7 +8,7 @@ use crate::aws::change::Change;
 use crate::aws::queue::{Message, Unreadable};
 use crate::domain::identity::Source;
 
-/// What SQS hands to the function.
+/// The event from SQS.
 #[derive(Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]
@@ -22,7 +22,7 @@ struct Record {
     body: String,
 }
 
-/// What the function answers: SQS keeps these messages, and drops the others.
+/// The function's answer: SQS keeps these messages, and deletes the others.
 #[derive(Serialize, PartialEq, Eq, Default, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -47,7 +47,9 @@ impl Answer {
 pub(super) enum Poison {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("the message is of a directory that this deployment does not know: {0}")]
+    #[error(
+        "the message names a directory that this deployment does not know: {0}; check USER_POOL_ID and the policy's sources"
+    )]
     UnknownSource(Source),
 }
 
@@ -55,11 +57,10 @@ pub(super) enum Poison {
 #[allow(clippy::large_enum_variant, reason = "there are few at a time, and they live for a moment")]
 pub(super) enum Parsed {
     Ours(Message),
-    /// An event of EventBridge, as it came.
+    /// An event straight from EventBridge.
     Event(Change),
 }
 
-/// The messages of a batch.
 pub(super) struct Messages {
     records: Vec<Record>,
     kept: BTreeSet<usize>,
@@ -70,7 +71,7 @@ impl Messages {
         Self { records: batch.records, kept: BTreeSet::new() }
     }
 
-    /// Each message by its place.
+    /// All messages, each with its index.
     pub(super) fn parse(&self) -> Vec<(usize, Result<Parsed, Poison>)> {
         let parse = |record: &Record| match Change::parse(&record.body) {
             Some(change) => Ok(Parsed::Event(change)),

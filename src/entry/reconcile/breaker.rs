@@ -1,5 +1,5 @@
-//! How many people may lose their roles because they left the directory, one by one, before a bulk sync must
-//! say so.
+//! Limits how many people may lose their roles, one by one, because they left the directory. Above the
+//! limit, a bulk sync decides.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,24 +10,24 @@ use crate::domain::deprovision::Departure;
 use crate::permit::{Error, Permit};
 use crate::sync::many::Applier;
 
-/// Departures are counted over this time.
+/// The time over which departures are counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// So many are let pass whatever the share is: in a small environment one person is many percent.
+/// This many people may leave, whatever the share is: in a small environment one person is many percent.
 const FEW: usize = 5;
 /// Environments of `reconcile` that run at once: `MaximumConcurrency` in the template.
 const AT_ONCE: usize = 2;
 
-/// Counts departures. What stands in Permit counts for all execution environments; what this one let pass is
-/// in it too, where Permit shows it late, and where Permit has too many users to be asked.
+/// Counts departures. The count in Permit covers all execution environments. The departures that this
+/// environment allowed count too, because Permit may show them late, or have too many users to be asked.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<VecDeque<Timestamp>>);
 
-/// What Permit tells of its users.
+/// Permit's counts of its users.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
-    /// All of them.
+    /// All users.
     pub(super) users: u64,
-    /// Those who have lost everything since the window began; `None`: there are too many users to look at
+    /// Users who have lost everything since the window began. `None` if there are too many users to read
     /// each.
     pub(super) departed: Option<usize>,
 }
@@ -52,12 +52,12 @@ impl Breaker {
         passed.retain(|then| now.duration_since(*then) < WINDOW);
         match told.departed {
             Some(departed) => most.saturating_sub(departed.max(passed.len())),
-            // The others let as many pass.
+            // The other environments allow as many.
             None => (most / AT_ONCE).saturating_sub(passed.len()),
         }
     }
 
-    /// One is let pass.
+    /// Counts one departure.
     pub(super) fn passes(&self, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(now);
     }
@@ -71,7 +71,7 @@ mod tests {
         "2026-11-24T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
     }
 
-    /// How many of a hundred who leave in one batch pass, by a breaker that knows what Permit tells.
+    /// How many of a hundred people who leave in one batch may pass, if Permit gives these counts.
     fn passed(breaker: &Breaker, minute: i64, told: Told, max_percent: f64) -> usize {
         let passed = breaker.left(at(minute), told, max_percent).min(100);
         (0..passed).for_each(|_| breaker.passes(at(minute)));
@@ -94,10 +94,10 @@ mod tests {
         let told = |departed| Told { users: 1_000, departed };
         assert_eq!(passed(&Breaker::default(), 0, told(Some(48)), 5.0), 50 - 48);
         assert_eq!(passed(&Breaker::default(), 0, told(Some(99)), 5.0), 0);
-        // What this one let pass counts too where Permit shows it late.
+        // Departures that this environment allowed count too, because Permit may show them late.
         let breaker = Breaker::default();
         assert_eq!(passed(&breaker, 0, told(Some(0)), 5.0) + passed(&breaker, 1, told(Some(0)), 5.0), 50);
-        // Where nobody can tell, each takes its part.
+        // Without a count from Permit, each environment takes its part.
         assert_eq!(passed(&Breaker::default(), 0, told(None), 5.0), 25);
     }
 }

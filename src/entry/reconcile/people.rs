@@ -1,4 +1,4 @@
-//! The people of a batch, each once, whatever number of messages name them.
+//! The people of a batch. Each is there once, however many messages name them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::domain::identity::{Identity, Source, UserKey};
 use crate::sync::many::{Item, Target};
 use crate::telemetry::metrics;
 
-/// People who are asked for at a time.
+/// How many people are looked up at a time.
 const SIDE_BY_SIDE: usize = 4;
 
 /// The people of one directory.
@@ -25,15 +25,15 @@ pub(super) struct People {
 struct Person {
     /// The messages that name them.
     messages: BTreeSet<usize>,
-    /// What any sender was about to grant.
+    /// The grants that any sender was about to make.
     claims: BTreeSet<Grant>,
-    /// Their newest token.
+    /// The identity in their newest token.
     identity: Option<Identity>,
     /// What the directory says of them.
     found: Option<Result<Looked, NotWhole>>,
-    /// An event says that they were deleted.
+    /// Whether an event says that they were deleted.
     deleted: bool,
-    /// When they changed, by the first of the events about them.
+    /// When they changed, by the earliest event about them.
     changed_at: Option<Timestamp>,
     why: Why,
     count: u8,
@@ -42,7 +42,7 @@ struct Person {
 }
 
 impl People {
-    /// Takes in that a message names a person.
+    /// Notes that a message names a person.
     pub(super) fn note(
         &mut self,
         message: usize,
@@ -75,7 +75,7 @@ impl People {
         }
     }
 
-    /// Takes in that an event names a person.
+    /// Notes that an event names a person.
     pub(super) fn note_change(&mut self, message: usize, key: UserKey, deleted: bool, at: Timestamp) {
         self.note(message, Lead { key: key.clone(), grants: BTreeSet::new() }, None, Why::Change, 0);
         if let Some(person) = self.people.get_mut(&key) {
@@ -84,7 +84,7 @@ impl People {
         }
     }
 
-    /// Reads everybody in their directory.
+    /// Reads each person who is left in their directory.
     pub(super) async fn read(&mut self, lookup: &dyn Lookup) {
         let left = self.people.iter_mut().filter(|(_, person)| !person.is_done);
         let asked = left.map(|(key, person)| async move {
@@ -94,7 +94,7 @@ impl People {
         stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
     }
 
-    /// Those that the directory did not tell of. They are done with, in this batch.
+    /// The people that the directory could not be read for. This batch is done with them.
     pub(super) fn unread(&mut self) -> Vec<(UserKey, NotWhole)> {
         let mut unread = Vec::new();
         for (key, person) in &mut self.people {
@@ -121,11 +121,12 @@ impl People {
             (Some(found), _) => (target(found.as_ref().ok()?, *deleted)?, None),
             (None, Some(identity)) => {
                 let mut identity = identity.clone();
-                // What is too old creates nobody: they may have been deleted since.
+                // Old evidence creates nobody: the person may have been deleted since.
                 identity.evidence.creates &= !identity.evidence.is_stale(now);
                 let voucher = identity.clone();
                 let mut target = target(&Looked::There(identity), false)?;
-                // Anybody can get a token of some issuers: without a grant they do not become a user.
+                // Some issuers give tokens to anybody, so a person without a grant does not become a
+                // user.
                 if let Target::Present(desired) = &mut target {
                     desired.evidence.creates &= !desired.grants.is_empty();
                 }
@@ -133,13 +134,13 @@ impl People {
             }
             (None, None) => return None,
         };
-        // What this one changes is looked at once more.
+        // If this look changes something, another look follows.
         let mut item = Item::unread(target).looked_at(count.saturating_add(1), voucher);
         item.claims.clone_from(claims);
         Some(item)
     }
 
-    /// Whether the directory itself has told of them, and would again.
+    /// Whether the person was read from the directory, which can be read again.
     pub(super) fn can_read_again(&self, key: &UserKey) -> bool {
         self.people.get(key).is_some_and(|person| person.found.is_some())
     }

@@ -1,17 +1,17 @@
-//! What stands in documents beside their people.
+//! The fields beside the people of a document.
 
 use serde_json::Value;
 
-/// What stands in documents beside their people.
+/// What the documents have beside their people.
 #[derive(Default, Debug)]
 pub(in crate::file) struct Beside {
-    /// Why more people are in the directory than here.
+    /// Why the directory has more people than the file.
     pub(in crate::file) more: Option<String>,
-    /// The arrays, as paths.
+    /// The paths of the arrays.
     pub(super) arrays: Vec<String>,
-    /// How many people there were.
+    /// The number of people read.
     pub(super) people: u64,
-    /// How many there are in the directory, as the last document has it.
+    /// The number of people in the directory, according to the last document.
     total: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ impl Beside {
         self
     }
 
-    /// What the fields beside the people say of others.
+    /// Looks in the fields beside the people for signs of more people.
     pub(super) fn note(&mut self, fields: &[(String, Value)]) {
         self.more = None;
         for (name, value) in fields {
@@ -46,7 +46,7 @@ impl Beside {
         }
     }
 
-    /// The arrays, for people.
+    /// The arrays, for an error message.
     pub(in crate::file) fn named_arrays(&self) -> String {
         if self.arrays.is_empty() {
             return "it has no arrays".to_owned();

@@ -1,30 +1,29 @@
-//! Where the people of a document are looked for.
+//! Where to look for the people of a document.
 
 use serde_json::{Map, Value};
 
 use crate::domain::path;
 
-/// Where lists of people are in a document, whatever the provider.
+/// Where lists of people are, for any provider.
 const PLACES: [&str; 5] = ["value", "Resources", "Users", "users", "data"];
 
 /// Where the people of a document are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::file) enum Places {
-    /// In the array at this path, and nowhere else. `[].users`: in those of each item of a document that is
-    /// an array.
+    /// In the array at this path only. `[].users` means in each item of a document that is an array.
     At(String),
-    /// In an array at one of the usual paths; or the document is an array, or a person.
+    /// In an array at one of the usual paths, or the document itself is an array or a person.
     Usual {
-        /// More such paths.
+        /// More paths, beside the usual ones.
         more: Vec<String>,
-        /// Where a person has a key: an object with one of them is not a document, although it has an empty
-        /// array.
+        /// Paths of a person's key. An object with one of them is a person, even if it also has an empty
+        /// array at a usual path.
         keys: Vec<String>,
     },
 }
 
 impl Places {
-    /// Whether `object` has people in it, and is not one of them.
+    /// Whether `object` is a document with people in it, rather than a person.
     pub(in crate::file) fn are_in(&self, object: &Map<String, Value>) -> bool {
         let is_list = |value: &Value| {
             let items = value.as_array();
@@ -49,14 +48,14 @@ impl Places {
     }
 }
 
-/// Where the people may be, seen from a value.
+/// Where the people can be, relative to a value.
 #[derive(Clone, Copy)]
 pub(super) enum Goal<'p> {
-    /// At a usual place below it, or at one of these.
+    /// At a usual place below the value, or at one of these paths.
     Usual(&'p [String]),
-    /// At this path below it.
+    /// At this path below the value.
     At(&'p str),
-    /// It is the array. `sure`: whatever is in it.
+    /// The value is the array. `sure` if it counts whatever it contains.
     Here { sure: bool },
 }
 

@@ -1,4 +1,4 @@
-//! The way through a document to its people.
+//! Walks through a document to its people.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,24 +11,24 @@ use super::Each;
 use super::beside::Beside;
 use super::places::{Goal, Places};
 
-/// How a file has its people: one form a file.
+/// Where the people of a file are. A file has only one form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Arrays,
     Objects,
 }
 
-/// A reading on its way.
+/// The state of reading a file.
 pub(super) struct Walk<'a> {
     places: &'a Places,
     unread: &'a Cell<u64>,
     each: Each<'a>,
     pub(super) beside: Beside,
-    /// `None`: no document was read yet.
+    /// `None` until a document was read.
     pub(super) form: Option<Form>,
-    /// Why it is unsure where the people are.
+    /// Why the place of the people is ambiguous.
     pub(super) failed: Option<String>,
-    /// No more people are wanted.
+    /// `each` wants no more people.
     pub(super) stopped: bool,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Walk<'a> {
         Err(E::custom("stopped"))
     }
 
-    /// Takes a document that has nobody in an array: it is a person, or has an empty array.
+    /// Takes a document without people in an array. It is a person, or its array is empty.
     fn take_object<E: serde::de::Error>(&mut self, fields: Vec<(String, Value)>) -> Result<(), E> {
         let goal = Goal::of(self.places);
         let is_empty = |(name, value): &(String, Value)| {
@@ -71,15 +71,16 @@ impl<'a> Walk<'a> {
 
     fn has_form<E: serde::de::Error>(&mut self, form: Form) -> Result<(), E> {
         match self.form.replace(form) {
-            Some(other) if other != form => {
-                Err(self.fail("some documents have people in an array, and others are people".to_owned()))
-            }
+            Some(other) if other != form => Err(self.fail(
+                "some documents have people in an array, others are people themselves: use one form per file"
+                    .to_owned(),
+            )),
             _ => Ok(()),
         }
     }
 }
 
-/// A value on the way to the people: gives itself where it has none of them.
+/// A value on the way to the people. Deserializes to itself if it contains none of them.
 pub(super) struct Node<'w, 'a, 'p> {
     walk: &'w mut Walk<'a>,
     path: String,
@@ -192,7 +193,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
                 (Some(value), _) => fields.push((name, value)),
                 (None, Some(other)) => {
                     return Err(walk.fail(format!(
-                        "people are in `{other}` and in `{below}`: say which are meant, as in --people {other}"
+                        "people are in `{other}` and in `{below}`: choose one, as in --people {other}"
                     )));
                 }
                 (None, None) => found = Some(below),
@@ -218,7 +219,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     }
 }
 
-/// An array that is not one of people.
+/// Reads an array that does not contain people.
 fn collected<'de, A: SeqAccess<'de>>(
     mut values: Vec<Value>,
     mut items: A,

@@ -3,28 +3,25 @@
 /// Why a key of a set is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// Not a JWK, or its numbers are no key: not on the curve, an impossible exponent, …
+    /// Not a JWK, or its numbers do not form a key: not on the curve, an impossible exponent, …
     #[error("the key is malformed")]
     Malformed,
-    /// A `kty` or `crv` that is not supported: `Ed448`, `secp256k1`, …
+    /// An unsupported `kty` or `crv`: `Ed448`, `secp256k1`, …
     #[error("the key is of a type that is not supported")]
     Unsupported,
     /// `oct`: a shared secret has no place in a public set
     #[error("the key is a shared secret")]
     Symmetric,
-    /// It comes with a member of its private part: anybody may have signed with it
+    /// A private member is published with it: anyone may have signed with it
     #[error("the key is published with its private part")]
     Private,
-    /// RSA under 2,048 bits
     #[error("the RSA key is under 2,048 bits")]
     TooSmall,
-    /// RSA over 8,192 bits
     #[error("the RSA key is over 8,192 bits")]
     TooLarge,
-    /// Its private part can be computed from it, or it takes signatures that nobody made
-    #[error("the key is weak: its private part can be computed, or it takes signatures that nobody made")]
+    #[error("the key is weak: its private part can be computed, or it accepts forged signatures")]
     Weak,
-    /// `use`, `key_ops` or `alg` say that it is for something else
+    /// `use`, `key_ops` or `alg` say that it has another purpose
     #[error("the key is not for verifying signatures")]
     NotForSignatures,
 }

@@ -68,7 +68,7 @@ fn codes_are_kept_where_they_are_codes() {
     );
     assert_eq!(error_of(403, &permit_error("FORBIDDEN_ACCESS", "no")).code(), "FORBIDDEN_ACCESS");
     assert_eq!(error_of(409, &permit_error("jane@example.com", "no")).code(), "CONFLICT");
-    // The one that says nothing of the request.
+    // This 409 says nothing about the request.
     let busy = permit_error("CONCURRENT_OPERATION_DISALLOWED", "busy");
     assert_eq!(error_of(409, &busy), Error::Unavailable { status: Some(409), may_be_applied: false });
 }

@@ -1,4 +1,4 @@
-//! What a client is told, and what it counts.
+//! A client's settings and counts.
 
 use std::time::Duration;
 
@@ -11,15 +11,14 @@ use crate::permit::pacing::Class;
 /// How to reach Permit.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The API.
     pub api_url: Address,
-    /// The environment; `None`: the key's own.
+    /// The environment. `None` means the key's own.
     pub environment: Option<Environment>,
     /// A PDP that takes the writes of handles which are not [patient](Permit::patient).
     pub pdp_url: Option<Address>,
-    /// What [`Permit::patient`] takes a share of.
+    /// The limits of which [`Permit::patient`] takes a share.
     pub limits: Limits,
-    /// The longest that one attempt of a request may take.
+    /// How long one attempt of a request may take.
     pub timeout: Duration,
 }
 
@@ -34,22 +33,19 @@ impl Settings {
 /// A Permit environment and its project, each by id or by key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Environment {
-    /// The project.
     pub project: String,
-    /// The environment.
     pub environment: String,
 }
 
-/// Requests sent so far, each attempt counted.
+/// Requests sent so far. Each attempt counts.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Counts {
     /// GET.
     pub read: u64,
-    /// POST, PUT and DELETE of one thing.
+    /// Writes of one object: POST, PUT, PATCH and DELETE.
     pub write: u64,
-    /// Bulk calls.
     pub bulk: u64,
-    /// Those of the above that Permit answered with 429.
+    /// How many of these Permit answered with 429.
     pub throttled: u64,
 }
 
@@ -66,14 +62,14 @@ impl Counts {
     }
 }
 
-/// What a request is that a turn is waited for: see [`Permit::turn`].
+/// The kind of request to wait for: see [`Permit::turn`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
     /// A POST or PUT of one thing.
     Write,
     /// A DELETE of one thing.
     Delete,
-    /// A bulk call that makes or replaces.
+    /// A bulk call that creates or replaces.
     BulkWrite,
     /// A bulk call that deletes.
     BulkDelete,

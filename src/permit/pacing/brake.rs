@@ -4,34 +4,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pace is halved this often at most: it ends at an eighth.
+/// The pace is halved at most this often, down to an eighth.
 const MOST_HALVINGS: u32 = 3;
 
 /// How far one limit is slowed down.
 ///
-/// Each refusal halves the pace, and each window that passes without one doubles it again. Requests that were
-/// under way together are refused together, and are one refusal.
+/// Each refusal halves the pace, and each window without a refusal doubles it again. Requests that are
+/// sent together are refused together, and count as one refusal.
 pub(super) struct Brake {
-    /// Between two requests at full pace.
+    /// The time between two requests at full pace.
     period: Duration,
     window: Duration,
-    /// Nothing passes before.
+    /// Nothing passes before this time.
     paused_until: Instant,
-    /// The last request that passed.
+    /// When the last request passed.
     last: Option<Instant>,
     halvings: u32,
-    /// When the pace was halved, or doubled, last.
+    /// When the pace was last halved or doubled.
     since: Instant,
 }
 
 impl Brake {
-    /// Holds nothing up yet.
+    /// Starts at full pace.
     pub(super) fn new(period: Duration, window: Duration) -> Self {
         let now = Instant::now();
         Self { period, window, paused_until: now, last: None, halvings: 0, since: now }
     }
 
-    /// Permit refused a request, and said to wait so long.
+    /// Permit refused a request, and asked for this pause.
     pub(super) fn refused(&mut self, pause: Duration) {
         let now = Instant::now();
         if self.paused_until <= now {
@@ -42,7 +42,7 @@ impl Brake {
         self.since = self.paused_until;
     }
 
-    /// When the next request may pass, as far as this goes.
+    /// When the brake lets the next request pass.
     pub(super) fn holds_until(&mut self) -> Instant {
         let now = Instant::now();
         while self.halvings > 0 && now >= self.since + self.window {

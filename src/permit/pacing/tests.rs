@@ -7,7 +7,7 @@ const WRITE: Class = Class { write: true, ..READ };
 const DELETE: Class = Class { delete: true, ..WRITE };
 const BULK: Class = Class { bulk: true, ..WRITE };
 
-/// When requests of these classes pass, if there is no end of them, six of each at a time, for `minutes`.
+/// When requests of these classes pass within `minutes`, if six of each class always wait.
 async fn passed(pacer: Pacer, classes: &[Class], minutes: u64) -> Vec<(Class, Instant)> {
     let pacer = Arc::new(pacer);
     let end = Instant::now() + Duration::from_mins(minutes);
@@ -69,7 +69,7 @@ async fn requests_of_all_kinds_together_keep_to_every_limit() {
     assert!(most_in(minute, &times(&passed, |class| class.write)) <= 210);
     assert!(most_in(minute, &times(&passed, |class| class.delete)) <= 42);
     assert!(most_in(minute * 10, &times(&passed, |class| class.bulk)) <= 70);
-    // None starves.
+    // No class starves.
     for class in [READ, WRITE, DELETE, BULK] {
         let count = times(&passed, |other| other == class).len();
         assert!(count >= 40, "{class:?}: {count} in half an hour");
@@ -92,7 +92,7 @@ async fn a_wait_past_the_deadline_is_refused_at_once() {
     pacer.pass(BULK, deadline).await.unwrap();
     assert_eq!(pacer.pass(BULK, deadline).await, Err(Error::DeadlineExceeded));
     assert_eq!(start.elapsed(), Duration::ZERO);
-    // It was not counted, and holds nobody up.
+    // The refused request was not counted, and does not hold up others.
     pacer.pass(READ, deadline).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
@@ -107,7 +107,8 @@ async fn a_refusal_pauses_its_own_limit_and_what_falls_under_it() {
     pacer.pass(BULK, None).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(20));
 
-    // Also one that is waiting already, and an earlier pause does not shorten a later one.
+    // The pause also holds a request that waits already, and a pause that ends earlier does not shorten
+    // it.
     let pacer = Arc::new(pacer);
     let start = Instant::now();
     pacer.refused(READ, Duration::from_secs(5));
@@ -122,7 +123,7 @@ async fn a_refusal_pauses_its_own_limit_and_what_falls_under_it() {
     assert!(start.elapsed() >= Duration::from_secs(31));
 }
 
-/// How many bulk calls pass in the `window`s after the start, if there is no end of them.
+/// How many bulk calls pass in each of the first `windows` windows, if some always wait.
 async fn bulk_calls_in_each_window(pacer: &Pacer, windows: u64) -> Vec<usize> {
     let window = Duration::from_mins(10);
     let mut counts = Vec::new();
@@ -142,7 +143,7 @@ async fn bulk_calls_in_each_window(pacer: &Pacer, windows: u64) -> Vec<usize> {
 async fn each_refusal_halves_the_pace_and_each_window_without_one_doubles_it() {
     let pacer = Pacer::new(Limits::default(), 1.0);
     assert_eq!(bulk_calls_in_each_window(&pacer, 2).await, [99, 96]);
-    // Three that were under way together are one refusal.
+    // Three requests that were sent together count as one refusal.
     for pause in [1, 3, 2] {
         pacer.refused(BULK, Duration::from_secs(pause));
     }

@@ -1,4 +1,4 @@
-//! Where the PDP is, and whether it is left alone for a while.
+//! The PDP's address, and whether it is left alone for a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

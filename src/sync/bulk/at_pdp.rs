@@ -1,8 +1,9 @@
-//! The proof at the PDP: whether permission checks see what the run has changed.
+//! The proof at the PDP: do permission checks see what the run has changed?
 //!
-//! Permit's API and a PDP may disagree for long: role assignments were seen that stayed pending, and a PDP
-//! that answered from a smaller set of data with its health green. Only the PDP itself tells. It is asked
-//! about a few users, since to Permit each of them is then active in this month.
+//! Permit's API and a PDP can disagree for a long time. Role assignments have been seen to stay pending,
+//! and a PDP has been seen to answer from incomplete data while it reported healthy. So the run asks the
+//! PDP itself. It asks about a few users only, because Permit counts each of them as active in this
+//! month.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,12 +17,12 @@ use crate::permit::{AtPdp, Error, Permit};
 use crate::sync::catalog::Known;
 use crate::sync::one::Synced;
 
-/// Users that are asked about.
+/// How many users to ask about.
 const USERS: usize = 5;
-/// The pauses between questions, a minute in all.
+/// The pauses between questions in seconds, a minute in all.
 const PAUSES: [u64; 8] = [1, 2, 3, 4, 8, 12, 15, 15];
 
-/// A few of those whose roles a run has changed, each as likely as any other.
+/// A few of the users whose roles a run has changed. Each user is equally likely to be picked.
 #[derive(Default)]
 pub(super) struct Sample {
     seen: u64,
@@ -35,7 +36,7 @@ struct Changed {
 }
 
 impl Changed {
-    /// Whether the PDP knows of it. What it does not tell proves nothing against it.
+    /// Whether the PDP shows this change. A role that it says nothing about does not count against it.
     fn is_at(&self, pdp: &AtPdp) -> bool {
         let Self { granted, revoked } = self;
         granted.iter().all(|grant| pdp.knows(grant) != Some(false))
@@ -44,8 +45,8 @@ impl Changed {
 }
 
 impl Sample {
-    /// Takes in what became of a user. A role that permits nothing is not asked about: what a PDP says of a
-    /// user does not show it.
+    /// Adds the outcome of one user. Roles that permit nothing are left out: a PDP's answer does not show
+    /// them.
     pub(super) fn note(&mut self, key: &UserKey, synced: &Synced, known: &Known) {
         let shown = |grants: &BTreeSet<Grant>| -> BTreeSet<Grant> {
             grants.iter().filter(|grant| !known.is_powerless(grant)).cloned().collect()
@@ -63,7 +64,7 @@ impl Sample {
                 self.users.remove(&leaves);
             }
         }
-        // What was done last counts.
+        // The latest change wins.
         let user = self.users.entry(key.clone()).or_default();
         user.granted.retain(|grant| !revoked.contains(grant));
         user.revoked.retain(|grant| !granted.contains(grant));
@@ -71,8 +72,8 @@ impl Sample {
         user.revoked.extend(revoked.difference(granted).cloned());
     }
 
-    /// Asks the PDP until it knows of all of them, or its time is over. `None`: there is nothing to ask, or
-    /// no time for it.
+    /// Asks the PDP until it shows all changes or the pauses are used up. `None` if there is nothing to
+    /// ask, or the deadline comes first.
     pub(super) async fn prove(&self, permit: &Permit, deadline: Option<Instant>) -> Option<AtPdpTotals> {
         if !permit.has_pdp() || self.users.is_empty() {
             return None;
@@ -107,7 +108,7 @@ impl Sample {
                     asked,
                     agreed,
                     reason,
-                    "the PDP does not know of roles that Permit has: permission checks are out of date"
+                    "the PDP still lacks role changes that Permit has: its permission checks are out of date, so check the PDP and its connection to Permit"
                 );
                 return Some(totals);
             };

@@ -58,20 +58,19 @@ pub(super) struct Census {
     source: Source,
     users: IndexMap<UserKey, Row>,
     pub(super) listing: Listing,
-    /// The roles and tenants that exist.
     pub(super) known: Arc<Known>,
     /// What was planned for people who left.
     pub(super) departed: BTreeMap<UserKey, Gone>,
-    /// A few of those whose roles were changed.
     pub(super) sample: Sample,
-    /// People to look at once more, alone: others kept writing to them, or the reading passed over them.
+    /// People who need another look, alone: other writers kept changing them, or the reading of the
+    /// directory missed them.
     pub(super) unsettled: BTreeSet<UserKey>,
 }
 
 /// Somebody who left.
 pub(super) struct Gone {
     pub(super) departure: Departure,
-    /// Roles that stood beforehand in no ledger.
+    /// Roles that no ledger named before the change.
     pub(super) others: BTreeSet<Grant>,
 }
 
@@ -89,8 +88,8 @@ impl Census {
         }
     }
 
-    /// Reads what Permit has: users, or those whose keys begin with `prefix`, roles, tenants. `address` is
-    /// told who has which e-mail address, and `None` when the list is read again from its start.
+    /// Reads what Permit has: users (all, or those whose keys begin with `prefix`), roles and tenants.
+    /// `address` receives each user's e-mail address, and `None` when the list is read from its start.
     pub(super) async fn read(
         &mut self,
         permit: &Permit,
@@ -113,7 +112,9 @@ impl Census {
             }
         }
         if !self.listing.whole {
-            tracing::warn!("Permit's list of users does not add up: nobody is deprovisioned in this run");
+            tracing::warn!(
+                "Permit's list of users kept changing or failed while it was read: nobody is deprovisioned in this run, and the next run tries again"
+            );
         }
         Ok(())
     }
@@ -134,7 +135,7 @@ impl Census {
         places.filter(|(_, row)| row.state == State::Unseen { owned: true }).map(|(place, _)| as_place(place))
     }
 
-    /// Notes that the directory named this person. `None`: it did so before.
+    /// Marks this person as named by the directory. `None` if they are marked already.
     pub(super) fn name(&mut self, key: &UserKey) -> Option<Place> {
         match self.place(key) {
             Some(place) if !matches!(self.state(place), Some(State::Unseen { .. })) => None,
@@ -164,7 +165,7 @@ impl Census {
         }
     }
 
-    /// What Permit knows of them; `None`: nothing, or they were sent a change.
+    /// What Permit knows of the user. `None` if it knows nothing, or the run has sent them a change.
     pub(super) fn facts(&self, place: Place) -> Option<Facts> {
         let (_, row) = self.users.get_index(place as usize)?;
         (row.state != State::Wanted).then(|| unpacked(&row.block)).flatten()
@@ -175,7 +176,7 @@ impl Census {
         (row.state == State::Wanted).then(|| unpacked(&row.block)).flatten()
     }
 
-    /// Whether a user of ours has an address that nobody has proven to be theirs, as far as is known.
+    /// Whether the user's address is unverified, by what the run wants for them or else by their ledger.
     pub(super) fn has_unverified_email(&self, place: Place) -> bool {
         if let Some((desired, _)) = self.wanted(place) {
             return desired.email_verified == Some(false);
@@ -184,7 +185,7 @@ impl Census {
         ledger.is_some_and(|ledger| ledger.email_unverified)
     }
 
-    /// A user of ours is to lose their address: none is wanted of them any more.
+    /// Removes the address from what the run wants for this user: they are to lose it.
     pub(super) fn forget_email(&mut self, place: Place) {
         if let Some((mut desired, others)) = self.wanted(place) {
             desired.email = None;
@@ -206,12 +207,12 @@ impl Census {
         }
     }
 
-    /// Notes what becomes of somebody who left.
+    /// Notes what happens to a person who left.
     pub(super) fn want_gone(&mut self, key: UserKey, departure: Departure) {
         self.departed.insert(key, Gone { departure, others: BTreeSet::new() });
     }
 
-    /// Nothing of this user is wanted any more: Permit takes none of it, or newer evidence stands.
+    /// Drops the user from the proof: they were rejected, or newer evidence exists.
     pub(super) fn give_up(&mut self, key: &UserKey) {
         self.departed.remove(key);
         if let Some(place) = self.place(key) {
@@ -219,7 +220,7 @@ impl Census {
         }
     }
 
-    /// Everybody in the directory who was sent a change, and is not yet proven.
+    /// People in the directory who were sent a change that is not proven yet.
     pub(super) fn changed(&self) -> impl Iterator<Item = &UserKey> {
         self.users.iter().filter(|(_, row)| row.state == State::Wanted).map(|(key, _)| key)
     }

@@ -1,4 +1,4 @@
-//! People who are gone: what they lose, if the breaker lets it pass.
+//! People who left: what they lose, if the breaker allows it.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use crate::domain::policy::WhenMissing;
 use crate::permit::Error;
 use crate::sync::many::{Applier, Item, Target};
 
-/// The directory is asked about this many people at a time.
+/// How many people the directory is asked about at a time.
 const SIDE_BY_SIDE: usize = 8;
 
 /// People who left, and what becomes of each.
 type Leavers = Vec<(Facts, Departure)>;
 
 impl Run<'_> {
-    /// Whether a user who is so now is to be deleted.
+    /// Whether a user with these facts is to be deleted.
     pub(super) fn doom(&self) -> impl Fn(&Facts) -> bool + Send + Sync + use<> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         let source = self.directory.source().clone();
@@ -34,8 +34,7 @@ impl Run<'_> {
         Departure::new(facts, &self.policy.deprovision, self.options.now)
     }
 
-    /// Everybody who left and would be deleted by now, and who is kept for a role that somebody else gave
-    /// them.
+    /// People who left and would be deleted by now, but are kept because somebody else gave them a role.
     fn kept_for_others(&self) -> Vec<UserKey> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         if rule.missing != WhenMissing::Delete {
@@ -55,7 +54,7 @@ impl Run<'_> {
     /// Whether so many people may lose something in this run.
     fn allowed(&self, affected: usize) -> Result<(), Refusal> {
         let rule = &self.policy.deprovision;
-        // People that a partial list hides may have left.
+        // A partial list may hide people who left.
         if (affected > 0 || rule.missing != WhenMissing::Keep) && !self.census.listing.whole {
             return Err(Refusal::PartialView("Permit's list of users"));
         }
@@ -67,8 +66,8 @@ impl Run<'_> {
         }
     }
 
-    /// What becomes of each of `leaving`. The flag: the directory answered for all of them; from the others
-    /// nothing is taken.
+    /// What happens to each person in `leaving`. The flag says whether the directory answered for all of
+    /// them. People without an answer lose nothing.
     async fn decide(&mut self, leaving: Vec<Place>, applier: &Applier) -> Result<(Leavers, bool), Error> {
         let (mut leavers, mut losing) = (Vec::new(), Vec::new());
         for facts in leaving.into_iter().filter_map(|place| self.census.facts(place)) {
@@ -105,12 +104,14 @@ impl Run<'_> {
                     gone.insert(key);
                 }
                 Ok(true) => {
-                    tracing::warn!("a user who was not listed is in the directory all the same");
+                    tracing::warn!(
+                        "the directory's list missed a user who is in it: the user keeps their roles"
+                    );
                     self.census.unsettled.insert(key);
                 }
                 Err(error) => {
                     all_told = false;
-                    tracing::warn!(%error, "the directory did not say whether a user is gone");
+                    tracing::warn!(%error, "the directory could not be asked whether a user is gone: the user keeps their roles in this run");
                 }
             }
         }
@@ -119,8 +120,8 @@ impl Run<'_> {
         all_told
     }
 
-    /// Reads them again, and says what becomes of each who still is to lose something: a person who came
-    /// back, and signed in while this run went on, has lost the mark.
+    /// Reads these users again and decides again. Returns those who still lose something: a person who
+    /// came back and signed in during this run no longer has the mark.
     async fn refresh(&self, applier: &Applier, losing: Vec<UserKey>) -> Result<Leavers, Error> {
         if losing.is_empty() {
             return Ok(Vec::new());
@@ -136,9 +137,11 @@ impl Run<'_> {
         Ok(decided.filter(|(_, departure)| loses(departure)).collect())
     }
 
-    /// Sees to those that the directory did not name, and to the disabled. Called when it was read whole.
+    /// Handles the people that the directory did not name, and disabled people. Called only if the
+    /// directory was read whole.
     ///
-    /// `doubt`: why it may have people that it did not name; then nobody is missing.
+    /// `doubt`: why the directory may have people that it did not name. With a doubt, nobody counts as
+    /// missing.
     pub(super) async fn depart(
         &mut self,
         doubt: Option<&str>,
@@ -188,7 +191,7 @@ impl Run<'_> {
         self.land(writer).await
     }
 
-    /// Puts people who left into their batch. Those who are to be deleted come back.
+    /// Puts people who left into their batch. Returns those who are to be deleted.
     fn put_leavers(&mut self, leavers: Leavers, writer: &mut Writer) -> Vec<UserKey> {
         let (rule, now) = (self.policy.deprovision, self.options.now);
         let mut doomed = Vec::new();
@@ -205,7 +208,8 @@ impl Run<'_> {
         doomed
     }
 
-    /// Plans those who lose something and wait for an address, as long as that lets any of them go; then all.
+    /// Plans people who lose something and wait for an address, until a round helps nobody. Then it plans
+    /// the rest.
     async fn settle_losing(&mut self, writer: &mut Writer) -> Result<(), Error> {
         for _ in 0..PASSED_ON {
             let left = |planner: &Planner<'_>| (planner.losing.people.len(), planner.waiting.len());
@@ -222,13 +226,13 @@ impl Run<'_> {
         self.write_losing(true, writer).await
     }
 
-    /// `last`: those who still wait are synced without the address.
+    /// If `last`, nobody waits any longer: they are planned even if another user still has the address.
     async fn write_losing(&mut self, last: bool, writer: &mut Writer) -> Result<(), Error> {
         let items = self.planner.plan_losing(last, &mut self.census, &mut self.report);
         self.write(items, writer).await
     }
 
-    /// Everybody keeps their roles in this run.
+    /// Finishes the people who were held back, so that everybody keeps their roles in this run.
     pub(super) async fn keep_roles(&mut self, writer: &mut Writer) -> Result<(), Error> {
         self.report.revocations_refused = self.planner.losing.present as u64;
         self.report.disabled_kept = self.planner.losing.disabled as u64;

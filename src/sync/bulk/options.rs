@@ -9,20 +9,18 @@ use crate::domain::directory::NotWhole;
 use crate::domain::identity::Source;
 use crate::permit::Error;
 
-/// What one run is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// A name for the run.
     pub run_id: String,
     /// Read and plan, and write nothing.
     pub dry_run: bool,
-    /// Only the people whose key begins so.
+    /// Sync only people whose key begins with this.
     pub sub_prefix: Option<SubPrefix>,
-    /// Deprovision more than the policy's `max_percent`. An empty or a partial view is refused all the same.
+    /// Deprovision more than the policy's `max_percent`. An empty or partial view is still refused.
     pub approve_deprovision: bool,
-    /// Take over the people of this directory: their ledgers name the run's own from then on.
+    /// Take over the people of this directory: from then on their ledgers name the run's own directory.
     pub take_over: Option<Source>,
-    /// When the run stops, wherever it is; `None`: it takes the time that it takes.
+    /// When the run stops, wherever it is. `None` if it has no time limit.
     pub deadline: Option<Instant>,
     /// The time by which the grace of missing people is counted.
     pub now: Timestamp,
@@ -43,29 +41,19 @@ impl Options {
     }
 }
 
-/// Why a run failed. What it had done until then stands, and the next run goes on from it.
+/// Why a run failed. What it did until then remains, and the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 pub enum BulkSyncError {
-    /// The directory was not read whole. Those who were read are synced, and nobody was deprovisioned.
+    /// The directory was not read whole. The people who were read are synced, and nobody was
+    /// deprovisioned.
     #[error("{source}; the people read until then are synced, and nobody was deprovisioned")]
-    Directory {
-        /// What was not read.
-        source: NotWhole,
-        /// What was done.
-        report: Box<Report>,
-    },
-    /// Permit.
+    Directory { source: NotWhole, report: Box<Report> },
+    /// A request to Permit failed.
     #[error("the bulk sync stopped: {source}")]
-    Permit {
-        /// Its answer, or why there is none.
-        source: Error,
-        /// What was done.
-        report: Box<Report>,
-    },
+    Permit { source: Error, report: Box<Report> },
 }
 
 impl BulkSyncError {
-    /// What was done until the run failed.
     pub fn report(&self) -> &Report {
         let (Self::Directory { report, .. } | Self::Permit { report, .. }) = self;
         report

@@ -23,20 +23,20 @@ use crate::permit::Error;
 use crate::sync::many::{Call, Item, Target};
 use crate::sync::one::{LeftOut, SyncError, leave_out};
 
-/// People who may wait for an address at a time, about 500 bytes each. The next ones are synced without it.
+/// How many people may wait for an address at a time, at about 500 bytes each. Further people do not
+/// wait.
 const WAITING: usize = 50_000;
 
-/// Plans people one by one.
 pub(super) struct Planner<'a> {
     policy: Arc<Policy>,
     observer: &'a dyn Observer,
-    /// Keeps no more people who lose something than the breaker lets pass.
+    /// Whether the operator lets the run deprovision more than the breaker allows.
     approved: bool,
     takes_over: Option<Source>,
     /// How far this machine's clock is ahead of Permit's.
     pub(super) ahead: SignedDuration,
     is_dry: bool,
-    /// Only a part of Permit's users is known, and so of their addresses.
+    /// Whether the run knows only a part of Permit's users, and so of their addresses.
     is_part: bool,
     pub(super) emails: Emails,
     /// People who want an e-mail address that another user is about to give up.
@@ -44,13 +44,13 @@ pub(super) struct Planner<'a> {
     pub(super) losing: Losing,
 }
 
-/// People in the directory who are to lose something, until the breaker has spoken. Once there are more than
-/// it lets pass, only their number counts.
+/// People in the directory who are to lose something, held until the breaker decides. Once there are more
+/// than it allows, only their number counts.
 #[derive(Default)]
 pub(super) struct Losing {
-    /// Those who may not sign in any more.
+    /// How many of them are disabled.
     pub(super) disabled: usize,
-    /// Those who may, and are to lose a role.
+    /// How many of them may sign in and are to lose a role.
     pub(super) present: usize,
     /// Those who wait for the breaker, or for an address.
     pub(super) people: Vec<Loser>,
@@ -80,7 +80,6 @@ impl Person {
 }
 
 impl<'a> Planner<'a> {
-    /// Plans for a run of these `options`.
     pub(super) fn new(policy: Arc<Policy>, observer: &'a dyn Observer, options: &Options) -> Self {
         Self {
             policy,
@@ -101,14 +100,14 @@ impl<'a> Planner<'a> {
         self.losing.disabled + self.losing.present
     }
 
-    /// Plans one person of the directory. `None`: nothing to do, or not yet.
+    /// Plans one person of the directory. `None` if there is nothing to do now.
     pub(super) fn plan(
         &mut self,
         identity: &Identity,
         census: &mut Census,
         report: &mut Report,
     ) -> Option<Item> {
-        // Named twice: once is enough.
+        // The directory named the person before: once is enough.
         let place = census.name(&identity.key)?;
         report.pool.users += 1;
         self.observer.met(identity);
@@ -131,7 +130,8 @@ impl<'a> Planner<'a> {
         self.consider(person, identity.enabled, census, report)
     }
 
-    /// Plans those who wait for an address again. `last`: they get no more time, and are synced without it.
+    /// Plans people who wait for an address again. If `last`, nobody waits any longer: they are planned
+    /// even if another user still has the address.
     pub(super) fn plan_waiting(&mut self, last: bool, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let plan = |(place, desired)| {
@@ -142,8 +142,9 @@ impl<'a> Planner<'a> {
         waiting.filter_map(plan).collect()
     }
 
-    /// Plans people who lose something, after the breaker let them pass. Someone who waits for an address
-    /// that another person may still give up is planned by a later call; `last`: there is none.
+    /// Plans people who lose something, after the breaker let them pass. A person who waits for an
+    /// address that another user may still give up is left to a later call. If `last`, there is no later
+    /// call.
     pub(super) fn plan_losing(&mut self, last: bool, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.plan_loser(loser, last, census, report)).collect()
@@ -165,8 +166,8 @@ impl<'a> Planner<'a> {
         Some(self.send(person, &plan, call, census, report))
     }
 
-    /// Plans people who would lose something, after the breaker refused. People who may sign in keep their
-    /// roles, and the rest of their plans is carried out; nothing changes for the others.
+    /// Plans people who would lose something, after the breaker refused. People who may sign in keep
+    /// their roles and get the rest of their plan. Nothing changes for disabled people.
     pub(super) fn keep_losing(&mut self, census: &mut Census, report: &mut Report) -> Vec<Item> {
         let people = std::mem::take(&mut self.losing.people).into_iter();
         people.filter_map(|loser| self.keep(loser, census, report)).collect()
@@ -199,8 +200,8 @@ impl<'a> Planner<'a> {
         let is_disabled = !enabled && self.policy.deprovision.disabled == WhenDisabled::Unassign;
         let plan = person.plan();
         let loses = is_disabled && !plan.is_idle() && actual.is_some_and(has_ours);
-        // What somebody loses does not wait for an address: they are held back, and their address is seen to
-        // then.
+        // A loss does not wait for an address. Hold the person back for the breaker; their address is
+        // handled when they are planned.
         if loses || revokes(&plan) {
             let Person { place, desired, actual: _ } = person;
             return self.hold_back(Loser { place, desired, is_disabled }, census, report);
@@ -247,7 +248,7 @@ impl<'a> Planner<'a> {
             self.losing.people.push(loser);
             return None;
         }
-        // There are too many: the breaker lets none of them pass.
+        // Too many people would lose something: the breaker lets none of them pass.
         self.keep(loser, census, report)
     }
 
@@ -273,12 +274,11 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Whether a user has anything that this project gave them.
+/// Whether the user's ledger names any role.
 fn has_ours(facts: &Facts) -> bool {
     facts.ledger.as_ref().is_some_and(|ledger| !ledger.grants.is_empty())
 }
 
-/// Whether the person loses a role.
 fn revokes(plan: &Plan) -> bool {
     matches!(plan, Plan::Change(Change { revoke, .. }) if !revoke.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What stands in the way of people, grouped by cause: 1,600 people who lack one tenant are one problem.
+//! The problems of a run, grouped by cause: 1,600 people who lack one tenant are one problem.
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::permit::Error;
 use crate::sync::one::{LeftOut, SyncError};
 
-/// Users that a group names; the others are counted.
+/// How many users a problem names. The others are only counted.
 const NAMED: usize = 20;
-/// Causes that are told apart. A directory in which each record is wrong in its own words has no end of them.
+/// How many causes are told apart. If each record is wrong in its own words, there is no end of causes.
 const CAUSES: usize = 100;
 
 /// Why a person, or a part of one, is not synced, and what to do about it.
@@ -16,9 +16,8 @@ const CAUSES: usize = 100;
 pub struct Cause {
     /// Permit's code, or one in its style.
     pub code: String,
-    /// What is wrong.
     pub what: String,
-    /// What to do; empty where `what` says it.
+    /// What to do. Empty if `what` says it.
     pub remedy: String,
 }
 
@@ -27,23 +26,19 @@ pub struct Cause {
 pub struct Problem {
     /// Permit's code, or one in its style.
     pub code: String,
-    /// What is wrong.
     pub what: String,
-    /// What to do.
     #[serde(rename = "do")]
     pub remedy: String,
     /// How many people have it.
     pub count: u64,
-    /// The first of them.
+    /// The first people who have it.
     pub users: Vec<String>,
 }
 
-/// Problems as they come in.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Problems(IndexMap<(String, String), Problem>);
 
 impl Cause {
-    /// A part of a person that is left out.
     pub fn of_part(part: &LeftOut) -> Self {
         match part {
             // Many roles may lack one thing.
@@ -54,46 +49,47 @@ impl Cause {
         }
     }
 
-    /// A person that Permit takes nothing of.
     pub fn of_error(error: &SyncError) -> Self {
         if let SyncError::Evidence(refused) = error {
             return Self::of_text(refused.code(), &refused.to_string(), "");
         }
         let remedy = match error {
-            SyncError::Unsettled => "run it again when nobody else writes to these users",
-            SyncError::TooManyGrants(_) => "let the policy grant fewer roles on instances to one person",
-            SyncError::Permit(Error::Unreadable) => {
-                "look at this user in Permit: nothing of theirs is changed"
+            SyncError::Unsettled => "run the sync again when no other writer is changing these users",
+            SyncError::TooManyGrants(_) => {
+                "change the policy so that it grants one person fewer roles on instances"
             }
+            SyncError::Permit(Error::Unreadable) => "check this user in Permit: they were left unchanged",
             SyncError::Permit(Error::Rejected { .. }) => {
-                "correct the fields that it names in the directory, or take them out of [user] in the policy"
+                "in the directory, correct the fields that Permit names, or remove them from [user] in the policy"
             }
             SyncError::Permit(Error::Conflict { .. } | Error::NotFound) => {
-                "run it again; if it stays, look at one of these users in Permit"
+                "run the sync again; if the problem remains, check one of these users in Permit"
             }
             SyncError::Evidence(_) | SyncError::TooSoon => "",
-            SyncError::Permit(_) => "run it again; if it stays, ask Permit's support",
+            SyncError::Permit(_) => "run the sync again; if the problem remains, ask Permit's support",
         };
         Self { code: error.code().to_owned(), what: error.to_string(), remedy: remedy.to_owned() }
     }
 
-    /// Somebody who left, and is not deleted.
+    /// The cause for a person who left but is not deleted.
     pub fn kept_for_others() -> Self {
         Self {
             code: "FOREIGN_ROLE".into(),
-            what: "the person left and is not deleted, since somebody else gave them a role".into(),
+            what: "the person left but is not deleted, because somebody else gave them a role in Permit"
+                .into(),
             remedy: "take that role away in Permit, and the next run deletes them; or delete the user there"
                 .into(),
         }
     }
 
-    /// A record that the directory cannot give as a person. `reason` says what is wrong and, after a colon,
-    /// what to do.
+    /// The cause for a record that the directory cannot turn into a person. `reason` says what is wrong
+    /// and, after a colon, what to do.
     pub fn of_record(reason: &str) -> Self {
         Self::of_text("INVALID_INPUT", reason, "correct the record in the directory")
     }
 
-    /// What is wrong, a colon, what to do; `otherwise`: what to do where the text does not say.
+    /// Splits `text` into what is wrong and, after a colon, what to do. `otherwise` is what to do if the
+    /// text does not say.
     fn of_text(code: &str, text: &str, otherwise: &str) -> Self {
         let (what, remedy) = text.split_once(": ").unwrap_or((text, otherwise));
         Self { code: code.into(), what: what.into(), remedy: remedy.into() }
@@ -101,7 +97,6 @@ impl Cause {
 }
 
 impl Problems {
-    /// Notes that `user` has a problem.
     pub fn add(&mut self, user: &str, cause: Cause) {
         let Cause { code, mut what, remedy } = cause;
         if !self.0.contains_key(&(code.clone(), what.clone())) && self.0.len() >= CAUSES {
@@ -118,14 +113,13 @@ impl Problems {
         }
     }
 
-    /// Those that most people have, first.
+    /// The problems, the most common first.
     pub fn sorted(&self) -> Vec<&Problem> {
         let mut sorted: Vec<&Problem> = self.0.values().collect();
         sorted.sort_by_key(|problem| std::cmp::Reverse(problem.count));
         sorted
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -137,7 +131,7 @@ impl Serialize for Problems {
     }
 }
 
-/// The text without what differs from one record to the next: quoted values and figures.
+/// The text with quoted values and numbers masked, because they differ from one record to the next.
 fn masked(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut quote = None;

@@ -17,11 +17,11 @@ use crate::permit::{Error, LATE_PAUSES, MAX_BULK_USERS};
 use crate::sync::many::{Applier, Item, Listed, MISSED, Target};
 use crate::sync::one::appeared;
 
-/// Late users who are looked at before all are.
+/// How many late users are looked at before all are.
 const PROBES: usize = 5;
-/// How often what drifted is planned again.
+/// How often drifted users are planned again.
 const ROUNDS: u32 = 2;
-/// Drifted users who are planned again within the run; the next run sees to more.
+/// How many drifted users are planned again within the run. The next run handles the rest.
 const DRIFTED: usize = 10 * MAX_BULK_USERS;
 
 /// What was read back.
@@ -31,22 +31,22 @@ struct Check {
     expected: u64,
     checked: u64,
     drifted: u64,
-    /// The drifted, at most [`DRIFTED`].
+    /// The drifted users, at most [`DRIFTED`].
     items: Vec<Drifted>,
-    /// Users with one fault alone: a role that no ledger names. Waiting does not help: the role is there.
+    /// Users whose only fault is a role that no ledger names. Waiting does not help: the role is there.
     claimed: Vec<Item>,
-    /// Those who were deleted, and are there.
+    /// Users who were deleted but still exist.
     undead: Vec<UserKey>,
 }
 
-/// A user who is not as they should be.
+/// A user who does not match what was wanted.
 struct Drifted {
     item: Item,
-    /// Their roles that are somebody else's; `None`: nobody looked before they were made.
+    /// The user's roles that are not ours. `None` if the run created the user, so nobody looked before.
     others: Option<BTreeSet<Grant>>,
 }
 
-/// What a reading of a user tells.
+/// What reading a user back shows.
 enum Judged {
     AsWanted,
     Claimed(Item),
@@ -54,8 +54,8 @@ enum Judged {
 }
 
 impl Run<'_> {
-    /// Reads back every user that was changed, and plans again those who are not as they should be. Whether
-    /// all are, in the end.
+    /// Reads back every user that was changed, and plans again the users that do not match. Returns
+    /// whether all users match in the end.
     pub(super) async fn prove(&mut self, applier: &Applier) -> Result<bool, Error> {
         let Check { checked, drifted, mut items, mut claimed, mut undead, .. } =
             self.check_late(applier).await?;
@@ -64,7 +64,11 @@ impl Run<'_> {
         let (mut round, mut left) = (0, drifted);
         while left > 0 && round < ROUNDS {
             round += 1;
-            tracing::warn!(drifted = left, round, "what was read back is not what was wanted: planned again");
+            tracing::warn!(
+                drifted = left,
+                round,
+                "users read back from Permit do not match the plan: planning them again"
+            );
             claimed.extend(items.into_iter().map(|drifted| drifted.item));
             self.again(applier, claimed, undead).await?;
             let check = self.check_late(applier).await?;
@@ -87,18 +91,14 @@ impl Run<'_> {
         applier.delete(undead, &self.doom()).await.stopped.map_or(Ok(()), Err)
     }
 
-    /// Reads back, and again those who are not yet as they should be: Permit shows late what a bulk call
-    /// wrote.
+    /// Reads back, and reads users that do not match again: Permit shows the writes of a bulk call late.
     async fn check_late(&mut self, applier: &Applier) -> Result<Check, Error> {
         let mut check = self.check(applier).await?;
         for pause in LATE_PAUSES {
             if check.items.is_empty() && check.undead.is_empty() || !applier.may_be_late() {
                 break;
             }
-            tracing::info!(
-                late = check.drifted,
-                "Permit does not show yet what was written: it is asked again"
-            );
+            tracing::info!(late = check.drifted, "Permit does not show recent writes yet: reading again");
             if self.options.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause) {
                 return Err(Error::DeadlineExceeded);
             }
@@ -108,7 +108,7 @@ impl Run<'_> {
         Ok(check)
     }
 
-    /// Takes out of `check` those who are as they should be by now.
+    /// Takes the users who match by now out of `check`.
     async fn look_again(&mut self, applier: &Applier, check: &mut Check) -> Result<(), Error> {
         // If the first few are still late, the others are too.
         for few in [PROBES, usize::MAX] {
@@ -169,7 +169,7 @@ impl Run<'_> {
         let left: Vec<UserKey> = self.census.changed().cloned().chain(gone).collect();
         let each = |key: UserKey, facts| self.compare(&key, facts, &mut check);
         applier.each_single(&applier.permit, left.into_iter(), each).await?;
-        // Those who cannot be read are not proven.
+        // Users that cannot be read are not proven.
         check.drifted += self.census.changed().count() as u64;
         Ok(check)
     }
@@ -178,7 +178,7 @@ impl Run<'_> {
         let (target, others) = match self.census.departed.get(key) {
             Some(Gone { departure: Departure::Delete, others: _ }) => {
                 check.checked += 1;
-                // One who came back since they were deleted is there by right.
+                // A person who came back after the deletion may exist.
                 if actual.is_some_and(|facts| (self.doom())(&facts)) {
                     check.drifted += 1;
                     check.undead.push(key.clone());
@@ -219,16 +219,17 @@ impl Run<'_> {
         if is_claimed { Judged::Claimed(item) } else { Judged::Drifted(Drifted { item, others }) }
     }
 
-    /// Where no look is sent ahead of writes, the run itself sees to what two writers did to each other:
-    /// roles that came to stand meanwhile and that no ledger names. Where newer evidence stands, those alone
-    /// that this run set out to give.
+    /// If no look is sent ahead of writes, the run itself repairs what two writers did to each other.
+    /// Returns the roles to claim: those that appeared meanwhile and that no ledger names. If newer
+    /// evidence exists, or the earlier roles are unknown, it returns only roles that this run set out to
+    /// give.
     fn claims(
         &self,
         target: &Target,
         actual: Option<&Facts>,
         others: Option<&BTreeSet<Grant>>,
     ) -> BTreeSet<Grant> {
-        // Of a user without a ledger nothing is ours.
+        // A user without a ledger has nothing of ours.
         let actual = actual.filter(|facts| self.looks.is_none() && facts.ledger.is_some());
         let Some(actual) = actual else { return BTreeSet::new() };
         let mut claims = appeared(&self.policy, others.unwrap_or(&BTreeSet::new()), actual);

@@ -9,112 +9,101 @@ use crate::permit::Counts;
 
 /// The most rejections that a report lists.
 const MAX_REJECTIONS: usize = 1_000;
-/// The most that the listed rejections take, in bytes of text: Step Functions takes an answer of 256 KiB,
+/// How many bytes of text the listed rejections may take. Step Functions accepts an answer of 256 KiB,
 /// Lambda one of 6 MB.
 const MAX_REJECTED_TEXT: usize = 128 * 1024;
-/// What a rejection takes beside its text: the names of its members, quotes and commas.
+/// How many bytes a rejection takes beside its text: member names, quotes and commas.
 const REJECTION_FRAME: usize = 40;
 
 /// The outcome of one run.
 ///
-/// A dry run counts what it would have done; it verifies nothing, and has converged where there is nothing to
-/// do.
+/// A dry run counts what it would have done. It verifies nothing, and has converged if there is nothing
+/// to do.
 #[allow(clippy::struct_excessive_bools, reason = "a report, with a field for each thing to tell")]
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 pub struct Report {
     /// A name for this run, in the logs too.
     pub run_id: String,
-    /// Nothing was written.
     pub dry_run: bool,
-    /// `false`: time ran out, and the next run goes on.
+    /// `false` if the run stopped early. The next run continues.
     pub complete: bool,
     /// What was read back equals what was wanted.
     pub converged: bool,
-    /// The directory.
     pub pool: PoolTotals,
     /// Permit's environment, or the part of it under `sub_prefix`, before the run.
     pub permit: PermitTotals,
-    /// Users made.
+    /// Users created.
     pub created: u64,
     /// Users changed: their attributes, their role assignments, or both.
     pub updated: u64,
-    /// Users of the directory that Permit knew as they should be.
+    /// People in the directory who needed no change.
     pub unchanged: u64,
-    /// Role assignments made.
+    /// Role assignments added.
     pub assigned: u64,
-    /// Role assignments taken back.
+    /// Role assignments removed.
     pub unassigned: u64,
     /// Users deleted.
     pub deleted: u64,
     /// Users newly marked as missing.
     pub tombstoned: u64,
-    /// What could not be synced; a user may be here for a part of them only. At most 1,000, and 128 KiB.
+    /// What could not be synced. A user may be listed for a part only. At most 1,000 entries and 128 KiB.
     pub rejected: Vec<Rejection>,
     /// How many more rejections there were than `rejected` lists.
     #[serde(skip_serializing_if = "is_zero")]
     pub rejected_more: u64,
-    /// The same by cause, those that most people have first.
+    /// The rejections by cause, the most common first.
     pub problems: Problems,
-    /// Why nobody was deprovisioned; `None`: nothing stood against it.
+    /// Why people were not deprovisioned. `None` if nothing prevented it.
     pub refused: Option<String>,
-    /// Whether `--approve-deprovision` lets it pass.
+    /// Whether `--approve-deprovision` overrides `refused`.
     #[serde(skip)]
     pub can_be_approved: bool,
     /// People in the directory who kept a role that they should have lost, because of `refused`.
     pub revocations_refused: u64,
-    /// People in the directory who may not sign in any more and kept their roles, because of `refused`.
-    /// Nothing of them was changed.
+    /// Disabled people in the directory who kept their roles because of `refused`. Nothing about them was
+    /// changed.
     #[serde(skip_serializing_if = "is_zero")]
     pub disabled_kept: u64,
-    /// Role assignments that a rule could give, and that stood in no ledger before the run: somebody gave
-    /// them by hand, or a writer was cut off. They are left as they are.
+    /// Role assignments that a rule could give and that no ledger named before the run: somebody gave
+    /// them by hand, or a writer was cut off. The run leaves them alone.
     #[serde(skip_serializing_if = "Unowned::is_empty")]
     pub unowned: Unowned,
-    /// People changed although the pool's changes come as events: what events missed. `None`: there are no
-    /// events.
+    /// People changed although the pool sends its changes as events: what the events missed. `None` if
+    /// there are no events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missed_by_events: Option<u64>,
-    /// People that the run changed.
     #[serde(skip)]
     pub people_changed: u64,
     /// People of the directory who were not synced at all, each once. People with a part left out do not
     /// count.
     #[serde(skip)]
     pub people_rejected: u64,
-    /// The proof.
     pub verified: Verified,
-    /// Requests to Permit during the run.
     pub permit_requests: Counts,
-    /// How long the run took.
     pub seconds: f64,
 }
 
 /// What was found in the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct PoolTotals {
-    /// People.
     pub users: u64,
-    /// Groups.
     pub groups: u64,
 }
 
 /// What was found in Permit.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct PermitTotals {
-    /// Users.
     pub users: u64,
     /// Users whose ledger names the directory as its source.
     pub owned: u64,
 }
 
-/// Role assignments that no ledger names, and that a rule could give.
+/// Role assignments that a rule could give and that no ledger names.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Unowned {
-    /// People who have one.
     pub people: u64,
-    /// The role assignments.
     pub roles: u64,
-    /// The first of the people.
+    /// The first people who have one.
     pub users: Vec<Holder>,
 }
 
@@ -123,17 +112,16 @@ pub struct Unowned {
 pub struct Holder {
     /// The user's key.
     pub user: String,
-    /// The roles.
     pub roles: Vec<String>,
 }
 
 crate::domain::redacted_debug!(Holder);
 
 impl Unowned {
-    /// People who are named; the others are counted.
+    /// How many people are named. The others are only counted.
     const NAMED: usize = 20;
 
-    /// Takes in what `facts` has of the kind.
+    /// Adds the user's role assignments that a rule could give and that their ledger does not name.
     pub fn note(&mut self, policy: &Policy, facts: &Facts) {
         if facts.ledger.is_none() {
             return;
@@ -151,7 +139,6 @@ impl Unowned {
         }
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.people == 0
     }
@@ -162,28 +149,28 @@ impl Unowned {
 pub struct Verified {
     /// Users whose facts were read again after they had been written.
     pub checked: u64,
-    /// Those of them that were not as they should be, and were planned again.
+    /// Users who did not match and were planned again.
     pub drifted: u64,
-    /// The proof at the PDP; `None`: there is no PDP, nobody's roles were changed, or time ran out.
+    /// The proof at the PDP. `None` if there is no PDP, no roles were changed, or time ran out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_pdp: Option<AtPdpTotals>,
 }
 
-/// What the PDP said of a sample of those whose roles were changed.
+/// What the PDP said about a sample of the users whose roles were changed.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
 pub struct AtPdpTotals {
     /// Users it was asked about.
     pub asked: u64,
-    /// Those of whose roles it knew in the end.
+    /// Users whose changes the PDP showed in the end.
     pub agreed: u64,
-    /// How long it took until it knew of all, or was given up.
+    /// How long it took until the PDP showed all changes, or the run gave up.
     pub seconds: f64,
 }
 
 /// A user, or a part of one, that was not synced.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
-    /// The user's key; where that is what is wrong, what stands in its place.
+    /// The user's key. If the key is what is wrong, what the record has in its place.
     pub user: String,
     /// Why, and what to do.
     pub reason: String,
@@ -213,8 +200,8 @@ impl Report {
         }
     }
 
-    /// How many people were read and became nothing of what a run can make of them. It is 0 at the end of a
-    /// run, or somebody was passed over: a fault of this program.
+    /// How many people were read but not counted under any outcome. It is 0 at the end of a run, unless
+    /// this program has a fault and passed somebody over.
     pub fn unaccounted(&self) -> u64 {
         let Self { created, updated, unchanged, people_rejected, disabled_kept, .. } = self;
         self.pool.users.abs_diff(created + updated + unchanged + people_rejected + disabled_kept)
@@ -225,7 +212,7 @@ impl Report {
         self.rejected.len() as u64 + self.rejected_more
     }
 
-    /// Everything that was written, or would have been.
+    /// How many changes were written, or would have been in a dry run.
     pub fn changes(&self) -> u64 {
         self.created + self.updated + self.assigned + self.unassigned + self.deleted + self.tombstoned
     }

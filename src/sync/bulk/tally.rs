@@ -1,4 +1,4 @@
-//! Counts: what became of the plans, into the report and the census.
+//! Counts the results of the plans, for the report and the census.
 
 use super::census::Census;
 use super::observer::Observer;
@@ -25,7 +25,7 @@ impl Report {
         for Settled { target, outcome } in settled {
             let synced = match outcome {
                 Ok(synced) => synced,
-                // Somebody has synced them since this run read the directory.
+                // Another writer has synced them since this run read the directory.
                 Err(SyncError::Evidence(Refused::Older)) => {
                     self.unchanged += u64::from(is_first);
                     census.give_up(target.key());
@@ -64,7 +64,6 @@ impl Report {
         stopped.map_or(Ok(()), Err)
     }
 
-    /// Takes in who was deleted.
     pub(super) fn count_deleted(
         &mut self,
         census: &mut Census,
@@ -94,7 +93,7 @@ impl Report {
         }
     }
 
-    /// What Permit can hold of `desired`: the proof must not expect more.
+    /// `desired` without the parts that Permit cannot hold, so that the proof does not expect them.
     fn without(
         &mut self,
         mut desired: Desired,
@@ -142,7 +141,7 @@ impl Report {
         }
     }
 
-    /// Somebody who left and is not deleted, for a role that is not ours.
+    /// Reports a person who left but is not deleted because of a role that is not ours.
     pub(super) fn reject_kept(&mut self, key: &UserKey, observer: &dyn Observer) {
         let cause = Cause::kept_for_others();
         self.tell(observer, (key.as_str(), None), format!("{}: {}", cause.what, cause.remedy), cause);

@@ -1,4 +1,4 @@
-//! Does: gathers plans into batches and sends them, a few at a time.
+//! Gathers plans into batches and sends them, a few at a time.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use futures::stream::FuturesUnordered;
 use crate::permit::MAX_BULK_USERS;
 use crate::sync::many::{Applied, Applier, Item};
 
-/// Batches that are written at a time: one is prepared, or waits for its turn, while the other is with
-/// Permit.
+/// How many batches are written at a time. One is prepared or waits for its turn while Permit handles the
+/// other.
 const IN_FLIGHT: usize = 2;
 
 /// Plans on their way to Permit.
 pub(super) struct Writer {
     applier: Arc<Applier>,
-    /// Plans that wait for their batch to fill.
+    /// Plans whose batch is not full yet.
     creates: Vec<Item>,
     changes: Vec<Item>,
     flight: FuturesUnordered<BoxFuture<'static, Applied>>,
@@ -33,12 +33,10 @@ impl Writer {
         batch.push(item);
     }
 
-    /// Sends every batch that is full.
     pub(super) fn send_full(&mut self) {
         self.send(MAX_BULK_USERS);
     }
 
-    /// Sends what is left.
     pub(super) fn send_all(&mut self) {
         self.send(1);
     }
@@ -54,13 +52,12 @@ impl Writer {
         }
     }
 
-    /// Drops the plans that are not sent.
     pub(super) fn drop_unsent(&mut self) {
         self.creates.clear();
         self.changes.clear();
     }
 
-    /// Whether no more should be planned until a batch has landed.
+    /// Whether to plan no more until a batch has landed.
     pub(super) fn is_busy(&self) -> bool {
         self.flight.len() >= IN_FLIGHT
     }
@@ -69,7 +66,7 @@ impl Writer {
         self.flight.is_empty()
     }
 
-    /// The next batch that landed; `None`: none is on its way.
+    /// The next batch that landed. `None` if none is in flight.
     pub(super) async fn landed(&mut self) -> Option<Applied> {
         self.flight.next().await
     }

@@ -1,5 +1,5 @@
-//! Addresses that Permit may refuse. What it does with one is found out by one request, and not by a call
-//! that fails for all.
+//! Addresses that Permit may refuse. One request finds out what Permit does with such an address, so that
+//! no bulk call fails for everybody.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,24 +12,24 @@ use crate::domain::identity::Email;
 use crate::permit::Error;
 use crate::sync::one::{LeftOut, Synced};
 
-/// Changes of address in one batch of a part that are made one by one.
+/// How many address changes of one batch are made one by one, if only a part of Permit's users is listed.
 const ONE_BY_ONE: usize = 100;
 
 /// What Permit was found to do with addresses, in this run.
 #[derive(Default)]
 pub(super) struct Addresses {
-    /// Whether two users may have one address, spelled alike; `None`: not yet known.
+    /// Whether two users may have the same address, spelled alike. `None` if not known yet.
     shared: Mutex<Option<bool>>,
-    /// The same, where it is spelled otherwise.
+    /// Whether two users may have the same address, spelled differently. `None` if not known yet.
     shared_otherwise: Mutex<Option<bool>>,
-    /// Spellings of the latter that were tried: another user has those as they are, now.
+    /// Spellings that were tried: another user now has an address in exactly this spelling.
     tried: Mutex<HashSet<String>>,
-    /// A special-use domain was refused.
+    /// Whether Permit refused an address in a special-use domain.
     refuses_special_use: AtomicBool,
 }
 
 impl Applier {
-    /// Sees to addresses that Permit may refuse: those that are left may go by bulk calls.
+    /// Handles addresses that Permit may refuse. The items that are returned may go by bulk calls.
     pub(super) async fn try_addresses(
         &self,
         mut items: Vec<Item>,
@@ -42,8 +42,8 @@ impl Applier {
         for item in seconds {
             items.extend(self.try_second(item, settled).await?);
         }
-        // Where only a part of Permit's users was listed, it is not known who of the others holds the
-        // address; a single call asks for less than cutting a batch up.
+        // If only a part of Permit's users was listed, the address may belong to one of the others.
+        // Single calls then take fewer requests than cutting a batch up.
         let changes = |item: &Item| item.actual.is_some() && item.new_email().is_some();
         if self.prefix.is_some() && items.iter().filter(|item| changes(item)).count() <= ONE_BY_ONE {
             let changed = items.extract_if(.., |item| changes(item)).collect();
@@ -52,8 +52,8 @@ impl Applier {
         Ok(items)
     }
 
-    /// Somebody whose address another user has. Whether Permit takes that, its documents do not say for sure:
-    /// the first one of a run is tried alone, and the others go by what became of it.
+    /// Handles a person whose address another user has. Permit's documents do not say for sure whether
+    /// that is allowed: the first such person of a run is tried alone, and the others follow that result.
     async fn try_second(&self, mut item: Item, settled: &mut Vec<Settled>) -> Result<Option<Item>, Error> {
         let spelled = item.new_email().map(|email| email.as_str().to_owned());
         let (Call::Second(second), Some(spelled)) = (item.call, spelled) else { return Ok(Some(item)) };
@@ -86,7 +86,7 @@ impl Applier {
         }
     }
 
-    /// Permit refused the form of these items' addresses: they go without.
+    /// Permit refused the form of these items' addresses: they are written without them.
     pub(super) fn refused_addresses(&self, items: &mut [Item], refused: &[usize]) {
         for index in refused {
             if let Some(item) = items.get_mut(*index) {

@@ -24,7 +24,7 @@ pub(super) struct Count {
     pub(super) tries: u32,
     /// Failures in all.
     pub(super) rounds: u32,
-    /// A refusal of it was waited out: readings show all that there is.
+    /// A refusal was waited out: reads now show everything.
     pub(super) waited: bool,
 }
 
@@ -34,7 +34,7 @@ impl Batch {
     }
 }
 
-/// Cuts items up so that no part's ledgers take more than a bulk call should.
+/// Splits items so that the ledgers of each part fit in one bulk call.
 pub(super) fn by_size(items: Vec<Item>) -> Vec<Vec<Item>> {
     let mut parts = vec![Vec::new()];
     let mut size = 0;
@@ -60,7 +60,7 @@ pub(super) async fn take_back(permit: &Permit, change: &Change) -> Result<(), Er
     Ok(())
 }
 
-/// A 500: the service is there, and something in the request may be what it stumbles over.
+/// Whether this is a 500: the service is up, and something in the request may make it fail.
 pub(super) fn is_internal(error: &Error) -> bool {
     matches!(error, Error::Unavailable { status: Some(500), .. })
 }
@@ -70,7 +70,7 @@ pub(super) async fn pause(tries: u32) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
 }
 
-/// The plans of those who are to be changed; the others are settled.
+/// The items to change, with their plans. The other items are settled.
 pub(super) fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item>, Vec<Plan>) {
     let mut plans = Vec::with_capacity(items.len());
     let mut left = Vec::with_capacity(items.len());
@@ -108,12 +108,12 @@ pub(super) fn applied(
     unassigned
 }
 
-/// Whether what a bulk call wrote may be why Permit refuses this, though readings do not show it yet.
+/// Whether Permit may have refused this because of a bulk call's write that reads do not show yet.
 pub(super) fn may_be_unseen(error: &Error) -> bool {
     matches!(error, Error::Conflict { .. } | Error::NotFound) && !error.names_email()
 }
 
-/// The culprits each alone and the others together, where Permit has named them; otherwise halves.
+/// Each culprit alone and the other items together, if Permit named culprits. Otherwise halves.
 pub(super) fn cut(items: Vec<Item>, culprits: &[usize], waited: bool) -> Vec<Batch> {
     let mut alone = Vec::new();
     let mut others = Vec::new();

@@ -1,4 +1,4 @@
-//! One attempt: the calls of many plans, in the order of the law.
+//! One attempt: the calls of many plans, in the order that plans require.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -13,22 +13,21 @@ use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
 use crate::permit::{Error, LATE_PAUSES, Permit, Turn};
 use crate::sync::roles::Roles;
 
-/// How many users are read to learn whether role assignments inside bulk creates are honoured. The first may
-/// have stood before, and tells nothing.
+/// How many users are read to learn whether Permit honours role assignments inside bulk creates. The
+/// first user may have existed before, and then tells nothing.
 const PROBES: usize = 3;
 
-/// A call that failed.
 pub(super) struct Failed {
     pub(super) error: Error,
-    /// The plans at fault, by their index, where Permit named them.
+    /// The indexes of the plans at fault, if Permit named them.
     pub(super) culprits: Vec<usize>,
-    /// Those of them whose address is.
+    /// The culprits whose address is at fault.
     pub(super) addresses: Vec<usize>,
-    /// What such a call waits its turn for.
+    /// The turn that such a call waits for.
     pub(super) turn: Turn,
 }
 
-/// What the first call for these plans waits its turn for.
+/// The turn that the first call for these plans waits for.
 pub(super) fn first_turn(plans: impl Iterator<Item = Plan>) -> Turn {
     let revoked = |plan: Plan| if let Plan::Change(Change { revoke, .. }) = plan { revoke.len() } else { 0 };
     match plans.map(revoked).sum() {
@@ -38,7 +37,7 @@ pub(super) fn first_turn(plans: impl Iterator<Item = Plan>) -> Turn {
     }
 }
 
-/// Values for a call, each with the index of the plan that it is from.
+/// Values for a call, each with the index of its plan.
 struct Indexed<T> {
     values: Vec<T>,
     plans: Vec<usize>,
@@ -88,23 +87,25 @@ impl Applier {
         Ok(roles_too)
     }
 
-    /// Makes the users. Whether they have their roles.
+    /// Creates the users. Returns whether they have their roles.
     async fn create(&self, permit: &Permit, news: Indexed<NewUser>) -> Result<bool, Failed> {
         let Indexed { values: mut users, plans } = news;
         let on_instances = users.iter().any(|user| user.grants.iter().any(|grant| grant.instance.is_some()));
         if users.len() < FEW {
             let singles = users.iter().map(|user| async {
                 let facts = permit.create_user(user).await?;
-                // Permit may answer with a user that stood there already.
+                // Permit may answer with a user that already existed.
                 let stood = facts.ledger.as_ref() != Some(&user.user.ledger);
                 if stood { Err(Error::Conflict { code: None, about_email: false }) } else { Ok(()) }
             });
             let done = try_join_all(singles).await;
             return done.map(|_| !on_instances).map_err(|error| failed(error, &[], Turn::Write));
         }
-        // A person may have thousands of roles on instances: they follow, so many a call.
+        // A person may have thousands of roles on instances: these are assigned afterwards, a limited
+        // number in each call.
         users.iter_mut().for_each(|user| user.grants.retain(|grant| grant.instance.is_none()));
-        // The first one learns whether embedded role assignments are honoured; the others wait for that.
+        // The first batch learns whether Permit honours embedded role assignments. The others wait for
+        // that.
         let mut embedded = self.embedded.lock().await;
         if let Some(honoured) = *embedded {
             drop(embedded);
@@ -117,7 +118,7 @@ impl Applier {
         Ok(embedded.unwrap_or(false) && !on_instances)
     }
 
-    /// `users` come out as they went in.
+    /// Leaves `users` unchanged in the end.
     async fn bulk_create(
         &self,
         permit: &Permit,
@@ -137,8 +138,8 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether users who were just made have the roles that were embedded; `None`: it cannot be told from
-    /// these. They may be seen late.
+    /// Whether users who were just created have the roles that were embedded. `None` if these users
+    /// cannot tell. Reads may show them late.
     async fn honours_embedded(&self, users: &[NewUser]) -> Result<Option<bool>, Error> {
         let probes: Vec<_> = users.iter().filter(|user| !user.grants.is_empty()).take(PROBES).collect();
         let mut pauses = LATE_PAUSES.iter();
@@ -184,8 +185,8 @@ async fn replace(permit: &Permit, users: &Indexed<UserWrite>) -> Result<(), Fail
     permit.bulk_replace(values).await.map_err(|error| failed(error, plans, Turn::BulkWrite))
 }
 
-/// The plans that a 422 of a bulk call names, by the places in the body: `body.operations.17.email`,
-/// `body.17.role`.
+/// A failed call, with the plans that a bulk call's 422 names by their places in the body:
+/// `body.operations.17.email`, `body.17.role`.
 fn failed(error: Error, plans: &[usize], turn: Turn) -> Failed {
     let fields: &[String] = if let Error::Rejected { fields, .. } = &error { fields } else { &[] };
     let plan = |field: &&String| {

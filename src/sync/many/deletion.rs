@@ -13,19 +13,19 @@ use crate::domain::identity::UserKey;
 use crate::permit::{Error, MAX_BULK_USERS, Permit, Turn};
 use crate::sync::looks::WINDOW;
 
-/// Whether a user who is so is to be deleted.
+/// Decides from a user's facts whether to delete them.
 pub type IsDoomed<'a> = &'a (dyn Fn(&Facts) -> bool + Send + Sync);
 
-/// What became of users who were to be deleted.
+/// The results for users who were to be deleted.
 #[derive(Default)]
 pub struct Deleted {
-    /// Those who are gone.
+    /// Users who no longer exist.
     pub gone: Vec<UserKey>,
-    /// Those who are not to be deleted, as a last look shows.
+    /// Users who are not to be deleted after all, as a last read shows.
     pub spared: Vec<UserKey>,
     /// Users that Permit does not delete.
     pub rejected: Vec<(UserKey, Error)>,
-    /// Why the others are not gone, or may not be.
+    /// Why the other users may still exist.
     pub stopped: Option<Error>,
 }
 
@@ -44,7 +44,8 @@ impl Batch {
 }
 
 impl Applier {
-    /// Deletes users who are still doomed when their turn comes. That one is gone already is fine.
+    /// Deletes users who are still to be deleted when their turn comes. A user who no longer exists
+    /// counts as deleted.
     pub async fn delete(&self, keys: Vec<UserKey>, is_doomed: IsDoomed<'_>) -> Deleted {
         if self.is_dry {
             return Deleted { gone: keys, ..Deleted::default() };
@@ -85,7 +86,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether the user is gone.
+    /// Deletes one user. Returns whether the user is gone.
     async fn delete_one(&self, key: &UserKey, is_doomed: IsDoomed<'_>) -> Result<bool, Error> {
         let mut windows = 0;
         loop {
@@ -103,7 +104,7 @@ impl Applier {
         }
     }
 
-    /// Whether a call failed because its window was over, and not the time.
+    /// Whether a call failed because its window was over, and not because the run's time was.
     fn came_late(&self, error: &Error, taken: Instant) -> bool {
         *error == Error::DeadlineExceeded && self.permit.outlasts(taken + WINDOW)
     }
@@ -157,7 +158,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Those who stand and are to be deleted; of the others, what became of them.
+    /// Returns the users who exist and are still to be deleted. Notes what happened to the others.
     async fn still_doomed(
         &self,
         permit: &Permit,

@@ -1,4 +1,4 @@
-//! What a bulk call wrote, and a reading may not show yet: it is asked for again, and not written again.
+//! What a bulk call wrote and a read may not show yet: it is read again, and not written again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -12,11 +12,11 @@ use crate::domain::identity::UserKey;
 use crate::domain::plan::{Change, NewUser, Plan, UserWrite};
 use crate::permit::{Error, LATE, LATE_PAUSES};
 
-/// Late users who are looked at before all are: if the first few are still late, the others are too.
+/// How many late users are looked at before all are: if the first few are still late, so are the others.
 const PROBES: usize = 5;
 
-/// What the bulk calls of a process wrote a moment ago. Somebody who comes again in that time is not planned
-/// from a reading from before.
+/// What the bulk calls of a process wrote a moment ago. A user who comes again soon is not planned from
+/// an older read.
 #[derive(Default)]
 pub struct Recent {
     written: Mutex<HashMap<UserKey, Written>>,
@@ -30,7 +30,7 @@ struct Written {
 }
 
 impl Recent {
-    /// Notes what a plan that was carried out wrote. `roles_too`: a user who was made has their roles.
+    /// Notes what a plan wrote that was carried out. `roles_too`: whether a created user has their roles.
     fn note(&self, plan: &Plan, roles_too: bool) {
         let none = BTreeSet::new();
         let (key, ledger, granted, revoked) = match plan {
@@ -63,7 +63,7 @@ impl Recent {
         written.retain(|_, written| written.at.elapsed() < LATE);
     }
 
-    /// Whether `facts`, as they were read, are from before what was written.
+    /// Whether `facts` do not show yet what was written.
     fn is_late(&self, key: &UserKey, facts: Option<&Facts>) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Written { at, ledger, granted, revoked }) = written.get(key) else { return false };
@@ -75,7 +75,7 @@ impl Recent {
             && read != wrote
             && read.as_of > wrote.as_of
         {
-            // Somebody has changed them since.
+            // Another writer has changed the user since.
             return false;
         }
         ledger.is_some() && facts.ledger != *ledger
@@ -85,7 +85,6 @@ impl Recent {
 }
 
 impl Applier {
-    /// Notes what was written by these plans.
     pub(super) fn wrote(&self, plans: &[Plan], roles_too: bool) {
         if let Some(recent) = &self.recent {
             recent.forget_old();
@@ -93,7 +92,7 @@ impl Applier {
         }
     }
 
-    /// Whether a reading of this user is from before what this process wrote.
+    /// Whether a read of this user does not show yet what this process wrote.
     pub(super) fn is_late(&self, item: &Item, facts: Option<&Facts>) -> bool {
         let of_process = || self.recent.as_ref().is_some_and(|r| r.is_late(item.target.key(), facts));
         (item.was_sent() && facts.is_none()) || of_process()
@@ -103,7 +102,7 @@ impl Applier {
     pub(super) async fn wait_for(&self, items: &[&mut Item]) -> Result<(), Error> {
         let mut late: Vec<&Item> = items.iter().map(|item| &**item).collect();
         for pause in LATE_PAUSES {
-            tracing::info!(late = late.len(), "Permit does not show yet what was written: it is asked again");
+            tracing::info!(late = late.len(), "Permit does not show recent writes yet: reading again");
             self.permit.pause(pause).await?;
             for few in [PROBES, usize::MAX] {
                 let rest = late.split_off(few.min(late.len()));

@@ -16,7 +16,8 @@ use crate::permit::{Error, Permit, UsersPage};
 
 /// Requests at a time.
 const SIDE_BY_SIDE: usize = 8;
-/// Users that the pages did not show are asked for alone, up to this many: a list moves while it is read.
+/// Up to this many users that the pages did not show are read one by one, because the list shifts while
+/// it is read.
 pub(in crate::sync) const MISSED: usize = 100;
 
 /// How long the reading before a call may take: it leaves two thirds of the window to the calls.
@@ -27,12 +28,12 @@ const READING: Duration = Duration::from_secs(8);
 pub(in crate::sync) enum Listed {
     /// To its end, or as far as was wanted.
     Whole,
-    /// A page did not come.
+    /// A page failed.
     InPart,
 }
 
 impl Applier {
-    /// Reads users by key. Who is not in the answer is not in Permit.
+    /// Reads users by key. A user who is missing from the answer is not in Permit, or cannot be read.
     pub(in crate::sync) async fn read(
         &self,
         permit: &Permit,
@@ -56,14 +57,15 @@ impl Applier {
         Ok(found)
     }
 
-    /// How many users can be read in time to write: all, where the pages of everybody can.
+    /// How many users can be read in time to write. There is no limit if all pages can be read in that
+    /// time.
     pub(super) fn reach(&self) -> usize {
         let reach = self.permit.reads_within(READING).max(FEW);
         let pages = self.listed.load(Ordering::Relaxed) / UsersPage::ROWS as u64 + 1;
         if pages <= reach as u64 { usize::MAX } else { reach }
     }
 
-    /// Those whose reading, where it is needed, leaves time to write; and the others.
+    /// Splits off the items that cannot be read in time to write. Items that need no read do not count.
     pub(super) fn within_reach(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
         let reach = self.reach();
         let mut stale = 0;
@@ -75,11 +77,11 @@ impl Applier {
         (items, later)
     }
 
-    /// Reads once more everybody who is to be changed and was not read just now.
+    /// Reads again every user who is to be changed and was not read just now.
     ///
-    /// A write replaces the whole user, the ledger with it. Somebody who has signed in since they were listed
-    /// may have roles that only the newer ledger names; under the older one those would be nobody's, and
-    /// never be revoked.
+    /// A write replaces the whole user, including the ledger. A user who has signed in since the listing
+    /// may have roles that only the newer ledger names. Under the older ledger these roles would belong
+    /// to nobody, and would never be revoked.
     pub(super) async fn freshen(&self, permit: &Permit, items: &mut [Item]) -> Result<(), Error> {
         let mut stale: Vec<&mut Item> = items.iter_mut().filter(|item| item.is_stale()).collect();
         if stale.is_empty() {
@@ -108,7 +110,7 @@ impl Applier {
         users as u64 > listed / UsersPage::ROWS as u64 + 1
     }
 
-    /// All users, until `each` breaks off, or a page does not come.
+    /// Gives all users to `each`, until it breaks off or a page fails.
     pub(in crate::sync) async fn each_listed(
         &self,
         permit: &Permit,
@@ -123,7 +125,7 @@ impl Applier {
         while let Some(page) = pages.next().await {
             let page = match page {
                 Err(error) if error.is_transient() && error != Error::DeadlineExceeded => {
-                    tracing::warn!(%error, "a page of Permit's users did not come: they are read one by one");
+                    tracing::warn!(%error, "a page of Permit's user list could not be read: reading the users one by one");
                     return Ok(Listed::InPart);
                 }
                 page => page?,
@@ -140,8 +142,8 @@ impl Applier {
         Ok(Listed::Whole)
     }
 
-    /// How many of Permit's `users` are so; `None`: there are too many of them to look at each in a few
-    /// seconds, or a page did not come.
+    /// How many of Permit's `users` meet `is_so`. `None` if there are too many to look at in a few
+    /// seconds, or a page failed.
     pub async fn count_if_soon(
         &self,
         users: u64,
@@ -170,8 +172,8 @@ impl Applier {
         Ok(roles)
     }
 
-    /// These users, each with a request of its own; `None`: not in Permit. One that cannot be read is left
-    /// out: what is planned for somebody who is not there changes nobody who is.
+    /// Reads these users, each with a request of its own. `each` gets `None` if a user is not in Permit.
+    /// A user who cannot be read is left out: a plan for an absent user cannot change an existing one.
     pub(in crate::sync) async fn each_single(
         &self,
         permit: &Permit,

@@ -1,4 +1,4 @@
-//! Those of a batch who go one by one, as a sign-in does.
+//! The items of a batch that are written one by one, as by a sign-in.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use crate::permit::{Error, Turn};
 use crate::sync::one::{Snapshot, Sync, SyncError, Synced};
 
 impl Applier {
-    /// One by one, side by side.
+    /// Writes items by single calls, a few side by side.
     pub(super) async fn few(&self, items: Vec<Item>, settled: &mut Vec<Settled>) -> Result<(), Error> {
         let mut singles = futures::stream::iter(items.into_iter().map(|item| self.one(item)))
             .buffer_unordered(SIDE_BY_SIDE);
@@ -73,7 +73,7 @@ impl Applier {
         Snapshot::read(&self.permit, item.target.key()).await
     }
 
-    /// Takes from one who left what they are to lose.
+    /// Takes from a person who left what they are to lose.
     pub(super) async fn depart(&self, item: &Item, mut seen: Snapshot) -> Result<Synced, Error> {
         let mut permit = self.permit.clone();
         for _ in 0..=WINDOWS {

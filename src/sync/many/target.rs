@@ -20,17 +20,15 @@ use crate::sync::one::{Ahead, LeftOut, Snapshot, SyncError, Synced};
 /// How a user should be.
 #[derive(Clone)]
 pub enum Target {
-    /// They are in the directory, and the policy says this of them.
+    /// The user is in the directory, and the policy says this about them.
     Present(Desired),
-    /// They are not, and this becomes of them, deletion apart.
+    /// The user is not in the directory. They lose what `rule` says, but are not deleted here.
     Absent {
-        /// Who.
         key: UserKey,
-        /// The directory that they left. Somebody who is another's by now loses nothing.
+        /// The directory that the user left. A user who belongs to another directory by now loses
+        /// nothing.
         source: Source,
-        /// The policy's `[deprovision]`.
         rule: Deprovision,
-        /// The time of the run.
         now: Timestamp,
     },
 }
@@ -39,30 +37,30 @@ redacted_debug!(Target, Item);
 
 /// A user to settle.
 pub struct Item {
-    /// How they should be.
     pub target: Target,
-    /// What Permit is believed to know; `None`: no such user.
+    /// What Permit is believed to know. `None` if there is no such user.
     pub actual: Option<Facts>,
     /// Role assignments that may be ours although no ledger names them.
     pub(crate) claims: BTreeSet<Grant>,
-    /// What stood in no ledger before the first write: somebody else's. `None`: nothing was written yet.
+    /// The roles that no ledger named before the first write: they are not ours. `None` if nothing was
+    /// written yet.
     stood: Option<BTreeSet<Grant>>,
     /// What has been taken out of the target since.
     pub(super) left_out: BTreeSet<LeftOut>,
     /// Permit lacked the user when they were first planned.
     is_new: bool,
-    /// Since when `actual` is so; `None`: it may be minutes old.
+    /// When the read of `actual` began. `None` if `actual` may be minutes old.
     taken: Option<Instant>,
-    /// Nobody knows what Permit has of them.
+    /// Whether it is unknown what Permit has for the user.
     is_unread: bool,
     pub(crate) call: Call,
-    /// The first plan of them that was begun, and may be done in part.
+    /// The first plan that was begun for the user. It may be done in part.
     begun: Option<Plan>,
-    /// The roles of a user who was made, and may lack them.
+    /// The roles of a user who was created and may lack them.
     made: Option<BTreeSet<Grant>>,
-    /// What was announced of them, and when.
+    /// The grants that a look announced, and when.
     pub(super) told: Option<(Instant, BTreeSet<Grant>)>,
-    /// What a token said of them, where nothing else does.
+    /// What a token said about the user, if nothing else tells about them.
     voucher: Option<Identity>,
     /// How many looks led here.
     count: u8,
@@ -79,20 +77,19 @@ pub enum Call {
     Second(Second),
 }
 
-/// How an address is spelled that another user has.
+/// How an address that another user has is spelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Second {
-    /// As theirs.
+    /// Exactly as that user's.
     Same,
     /// Otherwise: in another case, or with the domain in another form.
     Other,
 }
 
-/// How old a reading may be that a call begins with. The call has the rest of the window.
+/// How old a read may be when a call begins. The call has the rest of the window.
 const FRESH: Duration = Duration::from_secs(10);
 
 impl Target {
-    /// The user's key.
     pub fn key(&self) -> &UserKey {
         match self {
             Self::Present(desired) => &desired.key,
@@ -100,12 +97,11 @@ impl Target {
         }
     }
 
-    /// What to do so that they are so.
     pub fn plan(&self, actual: Option<&Facts>) -> Plan {
         self.claiming(actual, &BTreeSet::new())
     }
 
-    /// The same, where `claims` may be ours although no ledger names them: see [`Plan::claiming`].
+    /// Like `plan`, but `claims` may be ours although no ledger names them: see [`Plan::claiming`].
     pub fn claiming(&self, actual: Option<&Facts>, claims: &BTreeSet<Grant>) -> Plan {
         match self {
             Self::Present(desired) => Plan::claiming(desired, actual, claims),
@@ -119,7 +115,6 @@ impl Target {
 }
 
 impl Item {
-    /// A user to bring from `actual` to `target`.
     pub fn new(target: Target, actual: Option<Facts>) -> Self {
         let is_new = actual.is_none();
         Self {
@@ -140,19 +135,19 @@ impl Item {
         }
     }
 
-    /// A user to bring to `target`, not asked for at Permit yet.
+    /// A user to bring to `target` who was not read from Permit yet.
     pub fn unread(target: Target) -> Self {
         Self { is_unread: true, is_new: false, ..Self::new(target, None) }
     }
 
-    /// The same, found by a look, the `count`-th in a row; and the token that tells of them, where nothing
-    /// else does.
+    /// The item as found by a look, the `count`-th in a row. `voucher`: the token's identity, if nothing
+    /// else tells about the user.
     #[must_use]
     pub fn looked_at(self, count: u8, voucher: Option<Identity>) -> Self {
         Self { voucher, count, ..self }
     }
 
-    /// The same, and somebody who left keeps what their ledger names.
+    /// Lets a person who left keep what their ledger names.
     #[must_use]
     pub fn keeping(mut self) -> Self {
         if let Target::Absent { rule, .. } = &mut self.target {
@@ -177,17 +172,18 @@ impl Item {
         }
     }
 
-    /// Takes in what Permit has, and since when.
+    /// Takes over what Permit has, and when the read began.
     pub(super) fn see(&mut self, actual: Option<Facts>, taken: Instant) {
         (self.actual, self.taken, self.is_unread) = (actual, Some(taken), false);
     }
 
-    /// What is known of them may be otherwise by now.
+    /// Notes that what is known of the user may have changed.
     pub(super) fn outdate(&mut self) {
         (self.taken, self.is_unread) = (None, true);
     }
 
-    /// A plan of them is carried out. From here on its roles may stand, and the ledger may be another.
+    /// Notes that a plan is being carried out. From here on its roles may exist, and the ledger may be a
+    /// different one.
     pub(super) fn begins(&mut self, plan: &Plan) {
         if let Plan::Change(Change { grant, .. }) = plan {
             self.stood
@@ -196,19 +192,20 @@ impl Item {
         }
     }
 
-    /// A plan of them was begun, and they are to be read again.
+    /// Notes that a plan was begun, and that the user must be read again.
     pub(super) fn begun(&mut self, plan: Plan) {
         self.begun.get_or_insert(plan);
         self.outdate();
     }
 
-    /// A call has made them, if nobody else had, and maybe without their roles.
+    /// Notes that a call has created the user, unless they existed, and maybe without their roles.
     pub(super) fn was_created(&mut self, user: &NewUser) {
         self.made = Some(user.grants.clone());
         self.outdate();
     }
 
-    /// Whether a call has made them, if nobody else had: then they stand, whatever a reading shows.
+    /// Whether a call has created the user, unless they existed. Either way they exist, whatever a read
+    /// shows.
     pub(super) fn was_sent(&self) -> bool {
         self.made.is_some()
     }
@@ -220,7 +217,7 @@ impl Item {
         self.is_unread || (!is_fresh && self.actual.is_some())
     }
 
-    /// When the last call ends that changes them; `None`: they are not to be changed.
+    /// When the last call that changes the user must end. `None` if the user is not to be changed.
     pub(super) fn good_until(&self) -> Option<Instant> {
         let taken = self.taken.filter(|_| self.actual.is_some());
         taken.map(|taken| taken + WINDOW)
@@ -238,19 +235,17 @@ impl Item {
         }
     }
 
-    /// How they are told of in the queue.
     pub(super) fn ahead<'a>(&'a self, looks: &'a Looks) -> Ahead<'a> {
         Ahead { looks, identity: self.voucher.as_ref(), count: self.count }
     }
 
-    /// Whether somebody must be told that these grants are about to be made.
+    /// Whether a look must be sent before these grants are made.
     pub(super) fn is_to_tell(&self, grants: &BTreeSet<Grant>) -> bool {
         let is_told =
             |(at, told): &(Instant, BTreeSet<Grant>)| at.elapsed() < WINDOW && grants.is_subset(told);
         self.count < MOST_LOOKS && !self.told.as_ref().is_some_and(is_told)
     }
 
-    /// What somebody is told.
     pub(super) fn notice<'a>(&'a self, grants: &'a BTreeSet<Grant>) -> Notice<'a> {
         let source = match &self.target {
             Target::Present(desired) => &desired.source,
@@ -260,12 +255,11 @@ impl Item {
         Notice { source, key, identity, grants, count }
     }
 
-    /// What to do.
     pub fn plan(&self) -> Plan {
         self.would_plan(self.actual.as_ref())
     }
 
-    /// What to do if Permit knows this of them.
+    /// What to do if Permit knows `actual` of the user.
     pub(super) fn would_plan(&self, actual: Option<&Facts>) -> Plan {
         self.target.claiming(actual, &self.claims)
     }
@@ -295,7 +289,7 @@ impl Item {
         self.is_new && self.actual.as_ref().is_some_and(is_ours)
     }
 
-    /// What became of them alone. `was_made`: an earlier call has made them.
+    /// The result of single calls for this user. `was_made`: an earlier call has created them.
     pub(super) fn finished(self, outcome: Result<Synced, SyncError>, was_made: bool) -> Settled {
         let Self { target, left_out, made, .. } = self;
         let outcome = outcome.map(|mut synced| {
@@ -306,7 +300,6 @@ impl Item {
         Settled { target, outcome }
     }
 
-    /// The user is as they should be, by `plan`.
     pub(super) fn settled(mut self, plan: Plan) -> Settled {
         // What was begun first is what was done in the end, in however many steps.
         let plan = match (self.begun.take(), plan) {
@@ -340,7 +333,7 @@ impl Item {
 }
 
 impl Synced {
-    /// The same, and this was left out beforehand.
+    /// Adds what was left out before.
     pub(super) fn without(mut self, left_out: BTreeSet<LeftOut>) -> Self {
         self.left_out.extend(left_out);
         self

@@ -1,5 +1,5 @@
-//! The tenants and resource instances that a capture names and Permit lacks: made where the policy lets them
-//! be.
+//! The tenants and resource instances that a capture names and Permit lacks. They are created if the
+//! policy allows it.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,13 @@ use crate::sync::one::LeftOut;
 /// The tenants, as this applier knows them.
 pub(super) struct Tenants {
     exist: BTreeSet<Key>,
-    /// Permit was asked to make them and does not.
+    /// Tenants that Permit was asked to create and did not.
     refused: BTreeSet<Key>,
 }
 
 impl Applier {
-    /// Makes the tenants that the users' roles are in. A role in one that Permit does not make is left out.
+    /// Creates the tenants that the users' roles are in. A role in a tenant that Permit refuses to create
+    /// is left out.
     pub(super) async fn make_tenants(&self, items: &mut [Item]) -> Result<(), Error> {
         if !self.policy.create_tenants {
             return Ok(());
@@ -82,7 +83,7 @@ impl Applier {
 }
 
 impl Applier {
-    /// Leaves out the roles on resource instances that Permit lacks and nobody is to create.
+    /// Leaves out roles on resource instances that Permit lacks and that the policy does not create.
     pub(super) async fn check_instances(&self, items: &mut [Item]) -> Result<(), Error> {
         if self.catalog.resources().is_empty() {
             return Ok(());

@@ -9,8 +9,8 @@ use crate::domain::policy::{Attempt, Desired};
 use crate::permit::{Error, LATE_PAUSES};
 
 impl Sync<'_> {
-    /// Reads the user after `error`. Permit may refuse to make a user that a bulk call made, and not show
-    /// them yet: so it is where it refuses them without an address too.
+    /// Reads the user after `error`. Permit may refuse to create a user that a bulk call has created and
+    /// that reads do not show yet. That is so if Permit also refuses the user without an address.
     pub(super) async fn read_after(&mut self, error: &Error, stood: bool) -> Result<Snapshot, Error> {
         let seen = self.read().await?;
         let is_conflict = matches!(error, Error::Conflict { .. }) && !error.names_email();
@@ -48,7 +48,7 @@ impl Sync<'_> {
         }
     }
 
-    /// Whether an address is written, if the ledger does not stand against it.
+    /// Whether the address is written, unless the ledger rules it out.
     pub(super) fn tries_email(&self) -> bool {
         self.desired.email.is_some() && !matches!(self.desired.attempt, Attempt::Refused(_))
     }
@@ -85,12 +85,14 @@ impl Sync<'_> {
                 Err(error) => return Err(error),
             }
         }
-        tracing::info!("an address that nobody had verified went to its verified owner");
+        tracing::info!(
+            "an unverified e-mail address was taken from a user, because another user has verified it"
+        );
         Ok(true)
     }
 
-    /// Takes out of what is desired what Permit cannot hold, as `error` and what it knows now tell.
-    /// `stood`: the plan that failed took the user to stand in Permit.
+    /// Takes out of `desired` what Permit cannot hold, judging by `error` and by what Permit knows now.
+    /// `stood`: whether the failed plan assumed that the user exists.
     pub(super) async fn learn(
         &mut self,
         error: &Error,
@@ -98,7 +100,8 @@ impl Sync<'_> {
         actual: Option<&Facts>,
     ) -> Result<(), Error> {
         match error {
-            // Not the key, which is still free or still this user's: so it is the address that is taken.
+            // The key is not the cause, because it is still free or still this user's. So the address is
+            // taken.
             Error::Conflict { .. }
                 if stood == actual.is_some() && self.desired.new_email(actual).is_some() =>
             {

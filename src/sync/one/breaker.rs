@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that open it.
+/// How many failures in a row open the breaker.
 const FAILURES: u32 = 3;
 /// How long it stays open, and how long one trial may take before the next.
 const OPEN: Duration = Duration::from_secs(10);
 
-/// Closed at first: everybody may ask.
+/// A circuit breaker. It is closed at first: every caller may ask.
 #[derive(Default, Debug)]
 pub struct Breaker(Mutex<State>);
 
 #[derive(Default, Debug)]
 struct State {
     failures: u32,
-    /// Nobody asks before this; then one does, and moves it on.
+    /// No caller may ask before this time. Then one caller may, and moves the time on.
     shut_until: Option<Instant>,
 }
 
@@ -35,12 +35,12 @@ impl Breaker {
         }
     }
 
-    /// The answer came: closed again.
+    /// Notes that an answer came: the breaker closes.
     pub fn succeeded(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
-    /// It did not come.
+    /// Notes that no answer came.
     pub fn failed(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.failures += 1;

@@ -13,34 +13,30 @@ use crate::sync::catalog::Missing;
 /// Why a person is not synced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SyncError {
-    /// Permit's answer, or why there is none.
     #[error(transparent)]
     Permit(#[from] Error),
     /// The evidence may not change what Permit has.
     #[error(transparent)]
     Evidence(#[from] Refused),
-    /// The user was changed a moment ago.
-    #[error("the user was changed a moment ago: the next change waits a little")]
+    #[error("the user was changed a moment ago: the next change waits a few seconds")]
     TooSoon,
-    /// What Permit knows changed under every plan.
-    #[error("the user kept changing in Permit: {ROUNDS} plans were made in vain")]
+    #[error("other writers kept changing this user in Permit: {ROUNDS} attempts failed")]
     Unsettled,
-    /// The ledger would be too large.
     #[error(
-        "the policy grants {0} roles, more than one Permit user's ledger holds ({max} KiB): grant fewer on instances",
+        "the policy grants this person {0} roles, which do not fit in one Permit user's ledger ({max} KiB): grant fewer roles on instances",
         max = Desired::MAX_LEDGER / 1024
     )]
     TooManyGrants(usize),
 }
 
 impl SyncError {
-    /// Whether a later look at this one person may do better: others wrote to them meanwhile. What Permit
-    /// refuses stays refused, and a look would end among the dead letters each night.
+    /// Whether a later look at this one person may succeed, because other writers changed them meanwhile.
+    /// What Permit refuses stays refused: such a look would end in the dead-letter queue each night.
     pub fn may_settle_alone(&self) -> bool {
         *self == Self::Unsettled
     }
 
-    /// A stable code: Permit's own where it gave one.
+    /// A stable code. It is Permit's own if Permit gave one.
     pub fn code(&self) -> &str {
         match self {
             Self::Permit(error) => error.code(),
@@ -52,36 +48,27 @@ impl SyncError {
     }
 }
 
-/// A part of a person that could not be synced; the rest was.
+/// A part of a person that could not be synced. The rest was synced.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum LeftOut {
-    /// Another user of the environment has the address.
     #[error(
         "another Permit user has the e-mail address: the person is synced without it; to change that, delete the other \
          user or give one of them another address"
     )]
     EmailTaken,
-    /// Permit does not take it for an address.
     #[error(
         "Permit refuses the form of the e-mail address: the person is synced without it; correct the address in the \
          directory"
     )]
     EmailRefused,
-    /// Something of the person that the policy would use, and cannot.
+    /// A value of the person that the policy would use, but cannot.
     #[error(transparent)]
     Flaw(#[from] Flaw),
-    /// A grant that names what does not exist.
     #[error("{grant} was not granted: {missing}; {}", missing.remedy())]
-    Grant {
-        /// The grant.
-        grant: Grant,
-        /// What Permit lacks.
-        missing: Missing,
-    },
+    Grant { grant: Grant, missing: Missing },
 }
 
 impl LeftOut {
-    /// An address that Permit refused.
     pub fn email(why: WhyRefused) -> Self {
         match why {
             WhyRefused::Taken => Self::EmailTaken,
@@ -100,22 +87,18 @@ impl LeftOut {
     }
 }
 
-/// What was done.
+/// What a sync did for one user.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Synced {
-    /// The user is new in Permit.
     pub created: bool,
     /// Permit was written to.
     pub changed: bool,
-    /// The role assignments that were made.
     pub granted: BTreeSet<Grant>,
-    /// The role assignments that were taken back.
     pub revoked: BTreeSet<Grant>,
     /// All role assignments that the user now has, made by anybody.
     pub roles: BTreeSet<Grant>,
-    /// Those of them that stood beforehand in no ledger, and were left: somebody else's. `None`: nobody
-    /// looked beforehand, since the user was made.
+    /// The user's roles that no ledger named before and that were left alone: they are not ours. `None`
+    /// if the user was created, so nobody looked before.
     pub others: Option<BTreeSet<Grant>>,
-    /// What could not be synced.
     pub left_out: BTreeSet<LeftOut>,
 }

@@ -1,6 +1,6 @@
-//! A sign-in: one person synced within a budget, with a queue for when Permit does not answer in time.
+//! A sign-in: syncs one person within a budget, and has a queue for when Permit does not answer in time.
 //!
-//! Signing in is never the price: whatever Permit does, [`SignIn::run`] answers within its budget, and says
+//! Signing in must not suffer: whatever Permit does, [`SignIn::run`] answers within its budget, and says
 //! whether the person may pass.
 
 mod outcome;
@@ -34,17 +34,17 @@ use crate::telemetry::metrics::{self};
 
 /// What is kept of the budget for the queue, at most.
 const QUEUE_SHARE: Duration = Duration::from_millis(900);
-/// One change a person in this time: one signed-in person must not use up the writes that Permit takes for
-/// all.
+/// How long a person waits between two changes: one signed-in person must not use up the writes that
+/// Permit allows for everybody.
 pub const WRITE_PAUSE: Duration = Duration::from_secs(10);
-/// How many people a warm function remembers: some 100 bytes each, and what their roles take.
+/// How many people a warm function remembers, at about 100 bytes each plus their roles.
 const REMEMBERED: u64 = 10_000;
 
-/// What a sign-in may cost, and what becomes of it when Permit fails.
+/// What a sign-in may cost, and what happens if Permit fails.
 pub struct Settings {
-    /// The longest that [`SignIn::run`] takes.
+    /// How long [`SignIn::run`] may take.
     pub budget: Duration,
-    /// How long an unchanged person is not looked up again; zero: always look.
+    /// How long an unchanged person is not looked up again. Zero means always look.
     pub cache_ttl: Duration,
     /// Whether the person passes when Permit cannot be reached.
     pub on_failure: OnFailure,
@@ -55,13 +55,13 @@ pub struct Settings {
     pub write_pause: Duration,
 }
 
-/// Somebody at the door.
+/// A person at a door.
 pub struct Arrival {
-    /// Who, without what `groups` will tell.
+    /// Who the person is, without the groups that are looked up later.
     pub identity: Identity,
-    /// Permit is not expected to know them: a sign-up.
+    /// A sign-up: Permit is not expected to know them.
     pub is_new: bool,
-    /// The time by which their token may be too old.
+    /// The time that their token's age is judged by.
     pub now: Timestamp,
     /// Whether they may become a Permit user without a grant.
     pub may_be_new: bool,
@@ -74,7 +74,7 @@ pub struct SignIn {
     catalog: Catalog,
     settings: Settings,
     looks: Option<Looks>,
-    /// People for whom a token that was too old sent a look a moment ago.
+    /// People for whom a look was sent a moment ago, because their token was too old.
     looked_at: Cache<UserKey, ()>,
     /// People who were changed here a moment ago.
     changed: Cache<UserKey, ()>,
@@ -105,15 +105,15 @@ impl SignIn {
         }
     }
 
-    /// The policy that is put to everybody.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
     /// Syncs the person who arrived, within the budget counted from `started`.
     ///
-    /// `groups` looks their groups up, beside the first request to Permit; `None`: they are not known, and
-    /// then neither grant nor revoke. It is given the instant at which it is given up.
+    /// `groups` looks up their groups, beside the first request to Permit. It gets the instant at which
+    /// it is given up. If it returns `None`, the groups are not known: then they neither grant nor
+    /// revoke.
     pub async fn run<G, F>(&self, started: Instant, arrival: Arrival, groups: G) -> Outcome
     where
         G: FnOnce(Instant) -> F,
@@ -162,7 +162,7 @@ impl SignIn {
                 Err(_) => Failure::OutOfTime,
             }
         } else {
-            // The queue's message is to say of the groups what there is to say.
+            // The queue message should carry the groups, if they are known.
             identity.groups = identity.groups.or(groups.await);
             Failure::BreakerOpen
         };
@@ -184,8 +184,8 @@ impl SignIn {
         let seen = self.seen.has(&identity.key);
         let known = identity.groups.clone();
         let actual: Snapshot = if seen || is_new {
-            // A sign-up's first request comes after the groups: what it needs beforehand is asked beside
-            // them.
+            // A sign-up's first request comes after the groups. It needs the environment, so ask for that
+            // beside them.
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
@@ -201,7 +201,7 @@ impl SignIn {
             };
             tokio::try_join!(looked_up, Snapshot::read(permit, &key))?.1
         };
-        // Permit has answered by now, and so told its time.
+        // Permit has answered by now, so its time is known.
         identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
         let desired = self.policy.evaluate(identity);
         let state = self.seen.state(&desired);
@@ -233,7 +233,7 @@ impl SignIn {
         if synced.changed && !self.settings.write_pause.is_zero() {
             self.changed.insert(identity.key.clone(), ());
         }
-        // A role that is still to be made is looked for again at the next sign-in.
+        // If a role could not be given, look for it again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
             self.seen.note(&identity.key, state, Some(&synced.roles));
         }
@@ -245,7 +245,7 @@ impl SignIn {
         })
     }
 
-    /// What is too old may say what Permit has already, and nothing else.
+    /// Evidence that is too old may confirm what Permit has, but changes nothing.
     async fn too_old(
         &self,
         permit: &Permit,
@@ -298,10 +298,11 @@ impl SignIn {
         }
     }
 
-    /// Whether the user was changed so short a time ago that a change more waits: people decide themselves
-    /// how often they come to this door, with which of their tokens, and what they can change of themselves.
-    /// The ledger says it to every environment; this one knows it of tokens that were kept, too, each of
-    /// which is newer than the one before.
+    /// Whether the user was changed so recently that another change must wait. People decide themselves
+    /// how often they come to this door, with which of their tokens, and what they can change about
+    /// themselves. The ledger tells every environment of the last change. The `changed` cache also covers
+    /// a person who kept several tokens, each newer than the one before, and sends them one after the
+    /// other.
     fn is_too_soon(&self, desired: &Desired, actual: Option<&Facts>) -> bool {
         let Plan::Change(change) = Plan::new(desired, actual) else { return false };
         if self.changed.contains_key(&desired.key) {
@@ -313,8 +314,8 @@ impl SignIn {
         change.write.is_some() && since.is_some_and(|since| since < self.settings.write_pause)
     }
 
-    /// Where evidence was too old, and its directory can be read, the person is looked at there: once in a
-    /// while.
+    /// If the evidence was too old and its directory can be read, has the person looked at there, once in
+    /// a while.
     async fn look_for_oneself(&self, deadline: Instant, identity: &Identity, outcome: Outcome) -> Outcome {
         let Outcome::Held { why: why @ (Refused::Older | Refused::Stale | Refused::Undated), roles, .. } =
             outcome
@@ -331,7 +332,7 @@ impl SignIn {
         Outcome::Held { why, roles, queued }
     }
 
-    /// Whether the queue has taken the person before the deadline.
+    /// Queues the person. Returns whether the queue took them before the deadline.
     async fn queue(&self, deadline: Instant, identity: &Identity, why: Why, delay: Duration) -> bool {
         let Some(looks) = &self.looks else { return false };
         let (source, key, grants) = (&identity.source, &identity.key, &BTreeSet::new());

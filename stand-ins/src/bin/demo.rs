@@ -1,14 +1,14 @@
-//! `make run`: both jobs of the project, end to end on real parts, told step by step.
+//! `make run`: both jobs of the project, end to end on real parts, explained step by step.
 //!
-//! 1. Someone signs in to cognito-local, which fires the trigger: the built `post-authentication`, attached
-//!    to cargo-lambda, reads Permit's key from moto's Secrets Manager and syncs the person to the Permit
-//!    stand-in.
-//! 2. `permit-handoff plan` says what a bulk sync of a user pool in moto would do, on the terminal and as a
-//!    page.
-//! 3. The schedule's event goes to the built `bulk-sync`, which does it. Then once more, which must write
+//! 1. Someone signs in to cognito-local, which fires the trigger: the built `post-authentication`,
+//!    attached to cargo-lambda, reads Permit's key from moto's Secrets Manager and syncs the person to
+//!    the Permit stand-in.
+//! 2. `permit-handoff plan` shows what a bulk sync of a user pool in moto would do, on the terminal and
+//!    as a page.
+//! 3. The schedule's event goes to the built `bulk-sync`, which runs the sync. A second run must write
 //!    nothing.
 //!
-//! Each step is checked: a run that ends well has shown what it says.
+//! Each step is checked, so a run that succeeds proves what it prints.
 
 #![allow(clippy::print_stdout, reason = "telling is what this program is for")]
 
@@ -40,13 +40,13 @@ when = { group = "{tenant}/{role}" }     # the group "acme/editor" is the role e
 const SECRET: &str = "permit-handoff/permit-api-key";
 const SCHEDULED: &str = include_str!("../../../events/scheduled.json");
 const PEOPLE: usize = 300;
-/// The width of what is told.
+/// The width of the output.
 const COLUMNS: usize = 80;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let started = Instant::now();
-    // Whichever way this ends, what was started is dropped first, and each part with it.
+    // However this ends, everything that it started is dropped and stopped first.
     let result = tokio::select! {
         result = demo() => result,
         _ = tokio::signal::ctrl_c() => {
@@ -147,7 +147,7 @@ async fn filled_pool(moto: &Moto) -> Result<UserPool> {
     Ok(pool)
 }
 
-/// What `permit-handoff plan` says, and where its page is.
+/// Returns the output of `permit-handoff plan` and the path of its page.
 fn plan(settings: &[(String, String)]) -> Result<String> {
     let page = project_root().join("target/run.html");
     let is_coloured = std::io::stdout().is_terminal() || std::env::var_os("CLICOLOR_FORCE").is_some();
@@ -155,7 +155,7 @@ fn plan(settings: &[(String, String)]) -> Result<String> {
     println!("$ permit-handoff plan --report target/run.html");
     let mut plan = Command::new(built("permit-handoff")?);
     plan.args(["plan", "--color", colours, "--report"]).arg(&page).envs(settings.iter().cloned());
-    // A plan that differs from Permit ends with 1.
+    // A plan that finds changes exits with 1.
     let output = plan.env("COLUMNS", "80").stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
@@ -163,10 +163,10 @@ fn plan(settings: &[(String, String)]) -> Result<String> {
         "plan failed: {text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // What to type next has the settings of this run, which ends soon.
+    // Leave out the suggested next command: its settings are those of this run, which ends soon.
     let shown = text.split("\nNext: ").next().unwrap_or_default().trim_end();
     println!("{shown}");
-    // From here, where that is a shorter way.
+    // Relative to the current folder, if that is shorter.
     let here = std::env::current_dir().unwrap_or_default();
     Ok(page.strip_prefix(here).unwrap_or(&page).display().to_string())
 }
@@ -213,7 +213,7 @@ fn figure(report: &Value, place: &str) -> u64 {
     report.pointer(place).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// A function that was built beside this program.
+/// The path of a function that was built beside this program.
 fn built(name: &str) -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(path.exists(), "{name} is not built: run `make run`, or `cargo build --workspace` before");
@@ -234,7 +234,7 @@ fn section(title: &str) {
     println!("\n{title}\n");
 }
 
-/// A text, broken at 80 columns.
+/// Prints text, wrapped at 80 columns.
 fn say(text: &str) {
     let mut line = String::new();
     for word in text.split(' ') {

@@ -1,7 +1,7 @@
-//! `make pictures`: the pictures of README, from real runs of the built programs on moto and the Permit
+//! `make pictures`: makes README's pictures from real runs of the built programs on moto and the Permit
 //! stand-in.
 //!
-//! Terminals become SVG, the page a PNG by a headless Chromium. All go to `docs/pictures/`.
+//! Terminals become SVG; a headless Chromium renders the page as PNG. All go to `docs/pictures/`.
 
 #![allow(clippy::print_stdout, reason = "telling is what this program is for")]
 
@@ -32,10 +32,10 @@ when = { group = "{tenant}/{role}" }
 max_percent = 20
 "#;
 
-/// The largest picture that belongs into a repository.
+/// The largest picture to keep in the repository.
 const LARGEST: u64 = 200 * 1024;
 
-/// A folder with a policy, and the settings of an operator.
+/// A folder with a policy, and an operator's settings.
 struct Desk {
     folder: tempfile::TempDir,
     settings: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl Desk {
         Ok(Self { folder, settings: Vec::new(), pictures })
     }
 
-    /// 239 people in a pool, and Permit beside it.
+    /// Adds a pool of 239 people, and Permit.
     async fn with_a_pool(mut self, sandbox: &Sandbox, moto: &Moto) -> Result<(Self, UserPool)> {
         let pool = moto.create_pool("customers").await?;
         for some in people(239).chunks(100) {
@@ -92,7 +92,7 @@ impl Desk {
         Ok((self, pool))
     }
 
-    /// What a command prints, with its colours.
+    /// The output of a command, with its colours.
     fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(built("permit-handoff")?);
         command.args(arguments).args(["--color", "always"]).envs(self.settings.iter().cloned());
@@ -102,7 +102,7 @@ impl Desk {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// A terminal in which this was typed, as SVG.
+    /// Writes an SVG of a terminal in which this was typed.
     fn picture(&self, name: &str, typed: &str, text: &str) -> Result<()> {
         let svg = Term::new().render_svg(&format!("\u{1b}[1m{typed}\u{1b}[0m\n{text}"));
         let path = self.pictures.join(format!("{name}.svg"));
@@ -139,8 +139,8 @@ fn told(picture: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Since the sync: three admins are none any more, five people are new, seven are in groups whose tenant or
-/// role does not exist, two left. The address of somebody to explain.
+/// Changes the pool after the sync: three admins lose their group, five people are new, seven are in
+/// groups whose tenant or role does not exist, two left. Returns the address of a person to explain.
 async fn changed(pool: &UserPool) -> Result<String> {
     for n in [0, 10, 20] {
         let name = format!("person-{n:05}@example.com");
@@ -161,7 +161,7 @@ async fn changed(pool: &UserPool) -> Result<String> {
     Ok("jane@example.com".to_owned())
 }
 
-/// A program that was built beside this one.
+/// The path of a program that was built beside this one.
 fn built(name: &str) -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(path.exists(), "{name} is not built: run `make pictures`");

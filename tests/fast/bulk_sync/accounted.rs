@@ -1,5 +1,5 @@
-//! A run counts each person that it has read, and does not say that it has converged while somebody keeps
-//! what they should lose: whatever people wait for, and whatever was cut off before.
+//! A run counts each person that it has read, and does not report convergence while someone keeps what
+//! they should lose, whatever people wait for and whatever was cut off before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::bulk_sync::support::{
     MemoryDirectory, Person, bulk_sync, hours_later, options, people, person, policy_with, roles, sync,
 };
 
-/// Somebody of a few keys and addresses, so that all want what another one has.
+/// A person with one of a few keys and addresses, so that people compete for them.
 fn somebody() -> impl Strategy<Value = Person> {
     let key = prop_oneof![12 => "[0-7]-u", 1 => Just("not a key".to_owned())];
     let groups =
@@ -35,16 +35,16 @@ fn somebody() -> impl Strategy<Value = Person> {
         })
 }
 
-/// A user who is not as this project left them.
+/// A user who differs from what this project would leave.
 #[derive(Clone, Debug)]
 enum Odd {
-    /// Made by hand, with an address of the others'.
+    /// Created by hand, with another person's address.
     Foreign(u8),
-    /// Of another directory.
+    /// Belongs to another directory.
     Elsewhere,
-    /// In a form that nobody can read.
+    /// In a form that cannot be read.
     Unreadable,
-    /// Somebody gave them a role by hand.
+    /// Has a role that was granted by hand.
     Promoted,
 }
 
@@ -58,13 +58,13 @@ fn odds() -> impl Strategy<Value = BTreeMap<String, Odd>> {
     prop::collection::btree_map("[0-9]-u", odd, 0..3)
 }
 
-/// What goes wrong on the way.
+/// What goes wrong during the run.
 #[derive(Clone, Debug)]
 enum Trouble {
     None,
-    /// A run before this one was cut off at this request.
+    /// An earlier run was cut off at this request.
     CutOff(u64, bool),
-    /// A request fails, and was applied or not.
+    /// A request fails, applied or not.
     Fails(u64, bool),
 }
 
@@ -93,7 +93,7 @@ fn rules() -> impl Strategy<Value = (Policy, bool)> {
     })
 }
 
-/// The roles that the policy gives this person, of those that exist.
+/// The roles that the policy gives this person, if they exist.
 fn wanted(person: &Person, unassigns_disabled: bool) -> BTreeSet<String> {
     if !person.enabled && unassigns_disabled {
         return BTreeSet::new();
@@ -118,7 +118,7 @@ fn seed(sandbox: &Sandbox, odds: &BTreeMap<String, Odd>) {
             Odd::Unreadable => user.unwrap_or_default().role("acme/member").unreadable(),
             Odd::Promoted => user.unwrap_or_default().role("acme/member"),
         };
-        // An address that another one has by now is not given twice.
+        // Skip an address that another user already has.
         if sandbox.seed_users([(key.clone(), user)]).is_err() {
             let user = UserState::new().role("acme/member");
             sandbox.seed_users([(key.clone(), user)]).unwrap();
@@ -126,7 +126,7 @@ fn seed(sandbox: &Sandbox, odds: &BTreeMap<String, Odd>) {
     }
 }
 
-/// A run that ends with its `n`-th request.
+/// A run that is cut off at its `n`-th request.
 async fn cut_off(sandbox: &Sandbox, directory: &MemoryDirectory, policy: &Policy, n: u64, applied: bool) {
     let fault = if applied { Fault::hang_after() } else { Fault::hang() };
     let before = sandbox.counts().faulted;
@@ -176,7 +176,7 @@ async fn try_case(case: Case) -> Result<(), TestCaseError> {
         bulk_sync(&sandbox, &directory, policy.clone()).run(later.clone(), &Nobody).await.unwrap();
     sandbox.clear_faults();
 
-    // Each who was read is one of what a run can make of them.
+    // Each person who was read counts as exactly one of a run's results.
     let keys: BTreeSet<&str> =
         after.iter().map(|person| person.key.as_str()).filter(|key| *key != "not a key").collect();
     let invalid = after.iter().filter(|person| person.key == "not a key").count();
@@ -188,11 +188,11 @@ async fn try_case(case: Case) -> Result<(), TestCaseError> {
         return Ok(());
     }
 
-    // And has what the policy says, or the report says that they have not.
+    // Each person has what the policy says, or the report says that they do not.
     let users = sandbox.snapshot().users;
     let refused = report.refused.is_some();
     for key in keys {
-        // Named twice: once is enough.
+        // People may appear twice; the first counts.
         let person = after.iter().find(|person| person.key == key).unwrap();
         let wanted = wanted(person, unassigns_disabled);
         if let Some(Odd::Elsewhere | Odd::Unreadable) = odds.get(key) {
@@ -215,7 +215,8 @@ async fn try_case(case: Case) -> Result<(), TestCaseError> {
         }
     }
 
-    // So a run after it finds no role to give or take. Of more people of ours, the breaker lets more pass.
+    // So a run after this one finds no role to grant or revoke. The breaker may let more losses pass when
+    // we have more users.
     if refused {
         return Ok(());
     }
@@ -247,7 +248,8 @@ proptest! {
     }
 }
 
-/// Longer than a run follows: who is left at its end is synced without the address, and is not forgotten.
+/// A longer chain than a run follows: whoever is left at its end is synced without the address, and is
+/// not forgotten.
 #[tokio::test(start_paused = true)]
 async fn however_long_the_chain_of_those_who_pass_an_address_on_nobody_is_forgotten() {
     for backwards in [false, true] {
@@ -270,8 +272,8 @@ async fn however_long_the_chain_of_those_who_pass_an_address_on_nobody_is_forgot
     }
 }
 
-/// People who lose a role pass addresses on too: what they lose does not wait, and they get the address in
-/// the same run.
+/// People who lose a role also pass addresses on: the loss does not wait, and they get the address in the
+/// same run.
 #[tokio::test(start_paused = true)]
 async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
     for (name, semantics) in Semantics::each() {
@@ -282,12 +284,12 @@ async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
         bulk_sync(&sandbox, &directory, policy.clone()).run(options(), &Nobody).await.unwrap();
         let address = |n: usize| format!("{n:08x}-u@example.com");
         let demoted = |n: usize| people(8).swap_remove(n);
-        // The first takes the second's, the second that of the third, who loses nothing, and that one a new
-        // one.
+        // The first takes the second's address, the second takes the third's, and the third, who loses
+        // nothing, takes a new one.
         crowd[0] = demoted(0).with("email", &address(1));
         crowd[1] = demoted(1).with("email", &address(2));
         crowd[2] = crowd[2].clone().with("email", "new@example.com");
-        // These two swap: that is nobody's to grant, and they lose what they lose.
+        // These two swap addresses. Neither can have the other's, but both still lose their roles.
         crowd[4] = demoted(4).with("email", &address(5));
         crowd[5] = demoted(5).with("email", &address(4));
         directory.set(crowd);
@@ -313,7 +315,7 @@ async fn people_who_lose_a_role_pass_addresses_on_within_one_run() {
     }
 }
 
-/// People that the breaker keeps are counted, those who may sign in and those who may not.
+/// People whose roles the breaker keeps are counted, whether they are enabled or disabled.
 #[tokio::test]
 async fn the_disabled_who_keep_their_roles_are_counted() {
     let sandbox = Sandbox::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! The proof at the PDP.
+//! The bulk sync's proof at the PDP.
 
 use permit_handoff::sync::bulk::report::{AtPdpTotals, Report};
 use permit_handoff::sync::bulk::{BulkSync, Nobody, Options};
@@ -32,7 +32,7 @@ async fn the_pdp_is_asked_about_a_few_of_those_who_were_changed_and_nobody_else(
         directory.set(people(30));
         assert_eq!(told(&sync(&sandbox, &directory).await), (5, 5), "{name}: roles that were taken back");
 
-        // Who is not changed is not made active in Permit by being asked about.
+        // Asking the PDP makes a user active in Permit, so the run does not ask about unchanged users.
         sandbox.clear_requests();
         let report = sync(&sandbox, &directory).await;
         assert_eq!(report.verified.at_pdp, None, "{name}");
@@ -58,7 +58,7 @@ async fn a_pdp_that_never_knows_is_given_up_after_a_minute_and_the_run_says_so()
         let AtPdpTotals { asked, agreed, seconds } = report.verified.at_pdp.unwrap();
         assert!((asked, agreed) == (5, 0) && (60.0..70.0).contains(&seconds), "{pdp:?}: {report:?}");
     }
-    // Revocations that a frozen PDP does not know of: the demoted may still do all of it.
+    // A frozen PDP does not know of revocations: demoted users may still do everything.
     let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
     let directory = MemoryDirectory::new(editors(30));
     sync(&sandbox, &directory).await;
@@ -75,7 +75,7 @@ async fn a_pdp_that_is_away_proves_nothing_and_holds_no_run_up() {
     assert_eq!(told(&report), (5, 0), "{report:?}");
 }
 
-/// What a PDP says of a user does not show a role that permits nothing: that is not for lagging.
+/// The PDP's answer about a user does not include a role that permits nothing. That is not a delay.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_permits_nothing_is_not_asked_about() {
     let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
@@ -89,7 +89,7 @@ async fn a_role_that_permits_nothing_is_not_asked_about() {
         people(count).into_iter().map(|person| person.in_group("acme/pilot")).collect()
     };
     let directory = MemoryDirectory::new(pilots(30));
-    // Each has a role besides that permits something.
+    // Each also has a role that permits something.
     assert_eq!(told(&sync(&sandbox, &directory).await), (5, 5));
     directory.set(people(30));
     assert_eq!(sync(&sandbox, &directory).await.verified.at_pdp, None, "they lost that role alone");

@@ -1,4 +1,4 @@
-//! What a run does, and what it costs.
+//! What a run does, and how many requests it needs.
 
 use permit_handoff::sync::bulk::Nobody;
 use permit_sandbox::{Sandbox, Semantics, UserState};
@@ -8,7 +8,7 @@ use crate::bulk_sync::support::{
     MemoryDirectory, Person, bulk_sync, options, people, person, policy, roles, sync,
 };
 
-/// People of all sorts, more than go by single calls.
+/// People of all kinds, too many for single calls.
 fn crowd() -> Vec<Person> {
     let mut crowd = people(30);
     crowd[0] = person("00000000-u").in_group("admins").with("locale", "de");
@@ -53,7 +53,7 @@ async fn changes_are_made_and_what_is_foreign_stays() {
         sandbox.seed_users([("foreign".to_owned(), foreign.clone())]).unwrap();
         let directory = MemoryDirectory::new(crowd());
         sync(&sandbox, &directory).await;
-        // Somebody else gives everybody an attribute and a role.
+        // An administrator gives everyone an attribute and a role.
         let mut state = sandbox.snapshot();
         for user in state.users.values_mut().filter(|user| user.attributes.contains_key("handoff")) {
             user.attributes.insert("seats".into(), json!([1, {"n": null}]));

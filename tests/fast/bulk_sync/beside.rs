@@ -1,5 +1,5 @@
-//! A bulk sync beside whatever else syncs the same people: sign-ins, and another run. Each request of the one
-//! is held up in turn, before it is applied and after, while the other does all of its work.
+//! A bulk sync concurrent with whatever else syncs the same people: sign-ins, and another run. Each
+//! request of one is held in turn, before and after it is applied, while the other does all its work.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,8 +20,8 @@ use crate::bulk_sync::support::{
 };
 use crate::support::{arrive, settings};
 
-/// Who signs in: promoted, moved to another role, with another locale or address, unchanged, new, and one
-/// that others had put into Permit.
+/// The people who sign in: promoted, moved to another role, with another locale or address, unchanged,
+/// new, and one whom an administrator had created in Permit.
 const ARRIVING: [&str; 9] = [
     "00000000-u",
     "00000001-u",
@@ -34,13 +34,13 @@ const ARRIVING: [&str; 9] = [
     "adopted",
 ];
 
-/// Permit, and a directory from which it differs in every way, by batches large enough for bulk calls.
+/// Permit, and a directory that differs from it in every way, in batches large enough for bulk calls.
 struct Scene {
     sandbox: Sandbox,
     permit: Permit,
     directory: MemoryDirectory,
     before: Snapshot,
-    /// Laws that were found broken after a write.
+    /// Rules that were found broken after a write.
     broken: Arc<Mutex<Vec<String>>>,
 }
 
@@ -79,8 +79,8 @@ impl Scene {
         let broken = Arc::new(Mutex::new(Vec::new()));
         let found = broken.clone();
         let as_it_was = before.clone();
-        // Where readings are late, two writers may lose each other's entry for a moment: then the law holds
-        // at rest.
+        // If reads are late, two writers may lose each other's entry for a moment. Then the rule holds
+        // only at rest.
         let is_documented = semantics == Semantics::default();
         sandbox.watch(move |request, now| {
             let endpoint = &request.endpoint;
@@ -90,7 +90,7 @@ impl Scene {
                 found.extend(unowned(&as_it_was, now).map(|broken| format!("{endpoint} {broken}")));
             }
         });
-        // One that is held up must not pass for one that is lost.
+        // A long timeout, so that a held request does not count as lost.
         let permit = permit_within(&sandbox, Duration::from_mins(5));
         Self { sandbox, permit, directory, before, broken }
     }
@@ -103,7 +103,7 @@ impl Scene {
     }
 
     async fn sign_in(&self, key: &str) {
-        // Each in an execution environment of its own: nothing is remembered of anybody.
+        // Each sign-in has its own execution environment, with an empty cache.
         let settings = settings(300_000, OnFailure::Admit);
         let sign_in = SignIn::new(self.permit.clone(), policy(), settings, None);
         let is_new = key == "00000014-u";
@@ -122,7 +122,7 @@ impl Scene {
         assert!(report.converged && report.rejected.is_empty() && report.refused.is_none(), "{report:?}");
     }
 
-    /// What Permit knows after a bulk sync alone, and in how many requests. Then all is as before.
+    /// What Permit has after only a bulk sync, and the number of requests. Then resets everything.
     async fn bulk_sync_alone(&self) -> (Snapshot, u64) {
         self.bulk_sync().await;
         let (end, counts) = (self.sandbox.snapshot(), self.sandbox.counts());
@@ -132,8 +132,8 @@ impl Scene {
         (end, counts.all)
     }
 
-    /// Does `one`, with each of its `requests` in turn held up until `other` is done, before it is applied
-    /// and after. The end must be `wanted`.
+    /// Runs `one`, holding each of its `requests` in turn until `other` is done, before and after it is
+    /// applied. The result must be `wanted`.
     async fn at_any_moment<A: Future, B: Future>(
         &self,
         case: &str,
@@ -165,7 +165,7 @@ impl Scene {
     }
 }
 
-/// Faults of the environment: a user we knew is gone, or something foreign has changed.
+/// Faults in the environment: a user that we knew is gone, or something that is not ours has changed.
 fn touched(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
     before.users.iter().filter_map(|(key, was)| {
         let Some(is) = now.users.get(key) else { return Some(format!("lost {key}")) };
@@ -178,7 +178,7 @@ fn touched(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
     })
 }
 
-/// Where it breaks the law that every role that is not foreign is named by the ledger of its user.
+/// Breaks of the rule that the user's ledger names every role that is not foreign.
 fn unowned(before: &Snapshot, now: &Snapshot) -> impl Iterator<Item = String> {
     now.users.iter().flat_map(|(key, user)| {
         let theirs = before.users.get(key).map(foreign_roles).unwrap_or_default();
@@ -198,7 +198,7 @@ fn foreign_roles(user: &UserState) -> Vec<&String> {
     user.roles.iter().filter(|role| !named.contains(role)).collect()
 }
 
-/// Where `is` differs from `wanted`, user by user.
+/// How `is` differs from `wanted`, per user.
 fn differences(is: &Snapshot, wanted: &Snapshot) -> BTreeMap<String, String> {
     let keys = is.users.keys().chain(wanted.users.keys());
     let differing = keys.filter(|key| is.users.get(*key) != wanted.users.get(*key));
@@ -209,7 +209,7 @@ fn differences(is: &Snapshot, wanted: &Snapshot) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Holds the `n`-th request up.
+/// Holds the `n`-th request.
 fn nth(n: u64) -> impl FnMut(&Request) -> bool + Send {
     let mut came = 0;
     move |_| {
@@ -266,8 +266,7 @@ async fn a_whole_run_at_any_moment_of_another_changes_nothing_of_its_end() {
     }
 }
 
-/// What the bulk sync knows of them is older than what the sign-in knows, and there is something else to
-/// write.
+/// The bulk sync's data is older than the sign-in's, and it has something else to write.
 #[tokio::test(start_paused = true)]
 async fn a_role_that_a_newer_sign_in_grants_stays_in_the_ledger_and_can_be_revoked() {
     const KEY: &str = "00000006-u";
@@ -311,8 +310,8 @@ async fn sign_ins_and_two_runs_all_at_once_change_nothing_of_the_end() {
     }
 }
 
-/// Both whole sets of answers. At any moment of another's is hundreds of runs; that each answer alone does no
-/// harm is in the other tests.
+/// Only the two complete sets of answers: holding every request takes hundreds of runs. Other tests show
+/// that each answer alone does no harm.
 fn both() -> impl Iterator<Item = (String, Semantics)> {
     Semantics::each().into_iter().take(2)
 }

@@ -1,4 +1,4 @@
-//! A plan says blocked exactly where the sync then rejects.
+//! A plan reports people as blocked exactly if the sync then rejects them.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::support::{MemoryDirectory, Person, bulk_sync, options, person, policy_with};
 
-/// A directory in which much is wrong: groups of tenants and roles that do not exist, addresses that two
-/// have, keys that are none, disabled people.
+/// A directory with many faults: groups of tenants and roles that do not exist, addresses that two people
+/// have, invalid keys, disabled people.
 fn some() -> impl Strategy<Value = Person> {
     let key = prop_oneof![8 => "[0-9a-f]{2}-u", 1 => Just("not a key".to_owned())];
     let group = prop::sample::select(vec![
@@ -33,7 +33,7 @@ fn some() -> impl Strategy<Value = Person> {
     })
 }
 
-/// One after the other, each with keys of their own.
+/// People one after another, each with their own key.
 pub(super) fn directory() -> impl Strategy<Value = Vec<Person>> {
     prop::collection::vec(some(), 0..12).prop_map(|mut people| {
         let mut keys = BTreeSet::new();
@@ -73,7 +73,7 @@ proptest! {
     }
 }
 
-/// Waiting for an address that another one has must not make a run forget what the person loses.
+/// A person who waits for another's address must still lose their roles.
 #[tokio::test]
 async fn a_person_who_loses_a_role_does_not_wait_for_an_address() {
     let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();

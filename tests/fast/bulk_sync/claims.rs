@@ -1,5 +1,6 @@
-//! Without a queue for second looks, a run sees by itself to what two writers did to each other: a role that
-//! it gave, or that appeared while it wrote, and that no ledger names is taken into the ledger or taken back.
+//! Without a queue for second looks, a run itself repairs what two writers did to each other. If it gave
+//! a role, or a role appeared while it wrote, and no ledger names the role, the run takes it into the
+//! ledger or revokes it.
 
 use permit_handoff::sync::bulk::report::Report;
 use permit_handoff::sync::bulk::{Nobody, Options};
@@ -12,7 +13,7 @@ use crate::bulk_sync::support::{
 
 const KEY: &str = "00000000-u";
 
-/// Six people, each about to get another role; one of them holds a role by somebody else's hand.
+/// Six people who are each about to get another role. One of them holds a role that was granted by hand.
 async fn scene(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
     let directory = MemoryDirectory::new(people(6));
@@ -28,7 +29,7 @@ fn named(sandbox: &Sandbox) -> Value {
     sandbox.user(KEY).unwrap().attributes["handoff"]["grants"].clone()
 }
 
-/// A run that is held up behind its first request of this kind, while `other` writes.
+/// A run that is held at its first request of this kind, while `other` writes.
 async fn beside(
     (sandbox, directory): &(Sandbox, MemoryDirectory),
     policy: permit_handoff::domain::policy::Policy,
@@ -52,7 +53,7 @@ async fn beside(
 async fn a_role_whose_entry_another_writer_lost_is_taken_into_the_ledger_again() {
     for (name, semantics) in Semantics::each() {
         let scene = scene(semantics).await;
-        // Another writer had read before this run wrote, and replaces the ledger with what it knew.
+        // Another writer had read before this run wrote, and replaces the ledger with what it read.
         let report =
             beside(&scene, policy(), "POST role_assignments/bulk", Moment::Before, |mut user: UserState| {
                 user.attributes["handoff"]["grants"] = json!(["default/viewer"]);
@@ -69,7 +70,7 @@ async fn a_role_whose_entry_another_writer_lost_is_taken_into_the_ledger_again()
 async fn a_role_that_another_writer_gave_and_this_run_forgot_is_taken_back() {
     for (name, semantics) in Semantics::each() {
         let scene = scene(semantics).await;
-        // It had named the role in the ledger that this run replaces, and gives it now.
+        // Another writer had named the role in the ledger that this run replaces, and grants it now.
         let report = beside(&scene, policy(), "PUT bulk/users", Moment::After, |mut user: UserState| {
             user.roles.insert("acme/admin".into());
             user
@@ -93,12 +94,12 @@ async fn what_no_rule_could_give_and_what_stood_before_are_somebody_elses() {
     assert!(report.converged && report.verified.drifted == 0, "{report:?}");
     let expected = ["acme/admin", "acme/editor", "acme/member", "default/viewer"];
     assert_eq!(roles(&scene.0, KEY), expected);
-    // And what stands in no ledger when a run begins is left, whatever the rules could give.
+    // A role that no ledger names when a run begins stays, even if a rule could grant it.
     let report = sync(&scene.0, &scene.1).await;
     assert_eq!((report.changes(), report.verified.drifted), (0, 0), "{report:?}");
     assert_eq!(roles(&scene.0, KEY), expected);
 
-    // But it is told, in a plan too.
+    // But the report names it, in a plan too.
     let dry = Options { dry_run: true, ..options() };
     let planned = bulk_sync(&scene.0, &scene.1, policy()).run(dry, &Nobody).await.unwrap();
     for Report { unowned, .. } in [report, planned] {

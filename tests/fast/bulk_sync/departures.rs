@@ -35,7 +35,7 @@ async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
         let crowd = people(40);
         let directory = MemoryDirectory::new(crowd.clone());
         sync(&sandbox, &directory).await;
-        // Seven leave; somebody else gave one of them a role.
+        // Seven people leave. An administrator gave one of them a role.
         let mut gone = sandbox.user("00000000-u").unwrap();
         gone.roles.insert("default/editor".into());
         gone.attributes.insert("plan".into(), json!("pro"));
@@ -59,7 +59,7 @@ async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
         let report = sync_at(&sandbox, &directory, policy(), 23).await;
         assert_eq!((report.changes(), sandbox.counts().writes()), (0, 0), "{name}: in the grace period");
 
-        // One comes back in time, one is in the pool though no page named them.
+        // One comes back in time; one is in the pool although no page listed them.
         let mut back = crowd[6..].to_vec();
         back.push(crowd[5].clone());
         directory.set(back);
@@ -75,7 +75,7 @@ async fn the_missing_are_marked_then_unassigned_and_welcome_back() {
         assert_eq!(first.attributes["handoff"]["grants"], json!([]), "{name}");
         assert_eq!(roles(&sandbox, "00000000-u"), ["default/editor"], "{name}: what is foreign stays");
 
-        // Everybody comes back, and has their roles.
+        // Everyone comes back and has their roles.
         directory.state.lock().unwrap().overlooked.clear();
         directory.set(crowd);
         let report = sync_at(&sandbox, &directory, policy(), 48).await;
@@ -189,7 +189,7 @@ async fn a_pool_that_breaks_off_is_an_error_and_deprovisions_nobody() {
     assert!(matches!(error, BulkSyncError::Directory { .. }));
     assert!(error.to_string().contains("page 7 of the user pool was not read"), "{error}");
     let report = error.report();
-    assert!(report.refused.as_ref().is_some_and(|why| why.contains("partial view")), "{report:?}");
+    assert!(report.refused.as_ref().is_some_and(|why| why.contains("was not read completely")), "{report:?}");
     assert_eq!((report.updated, report.tombstoned, report.complete), (1, 0, false), "{report:?}");
     assert_eq!(sandbox.user("00000005-u").unwrap().attributes["locale"], "de", "who was read is synced");
     assert!((38..40).all(|n| missing_since(&sandbox, &format!("{n:08x}-u")).is_none()));
@@ -241,7 +241,8 @@ async fn a_part_deprovisions_its_own_alone() {
     let crowd = people(40);
     let directory = MemoryDirectory::new(crowd.clone());
     sync(&sandbox, &directory).await;
-    // 0 to f are gone, 10 to 1f without their last, and those from 20 on do not belong to the part.
+    // People 0 to f are gone, 10 to 1f are there except the last, and those from 20 on are not in this
+    // part.
     directory.set(crowd[16..31].to_vec());
     let part = Options { sub_prefix: Some("0000001".parse().unwrap()), ..options() };
     let report = bulk_sync(&sandbox, &directory, policy()).run(part, &Nobody).await.unwrap();
@@ -253,7 +254,7 @@ async fn a_part_deprovisions_its_own_alone() {
     );
 }
 
-/// An export with an empty column of groups looks as if everybody had left every group.
+/// An export whose groups column is empty looks as if everyone had left every group.
 #[tokio::test(start_paused = true)]
 async fn people_who_are_there_keep_their_roles_where_too_many_would_lose_one() {
     for (name, semantics) in Semantics::each().into_iter().take(2) {
@@ -278,7 +279,7 @@ async fn people_who_are_there_keep_their_roles_where_too_many_would_lose_one() {
         assert_eq!((report.unassigned, report.revocations_refused), (200, 0), "{name}: {report:?}");
         assert!(report.refused.is_none() && report.converged, "{name}: {report:?}");
 
-        // A few are no matter.
+        // A few losses are allowed.
         let mut demoted = people(201);
         demoted[1] = demoted[1].clone().in_group("acme/admin");
         directory.set(demoted);
@@ -311,8 +312,8 @@ async fn people_are_taken_over_from_another_directory_on_command_alone() {
     assert_eq!((report.unchanged, report.permit.owned), (3, 3), "{report:?}");
 }
 
-/// An administrator gave them a role: they are no more ours alone. They lose what is ours, and the report
-/// says why they stay, every time.
+/// An administrator gave them a role, so they are no longer ours alone. They lose what is ours, and every
+/// report says why they stay.
 #[tokio::test(start_paused = true)]
 async fn who_left_and_holds_somebody_elses_role_is_kept_and_reported() {
     for (name, semantics) in Semantics::each() {
@@ -352,8 +353,7 @@ async fn who_left_and_holds_somebody_elses_role_is_kept_and_reported() {
     }
 }
 
-/// The reading passed over them, and they are there: what became of them meanwhile is for a look at them
-/// alone.
+/// The listing skipped them, but they exist. A look at each of them decides what happens.
 #[tokio::test(start_paused = true)]
 async fn who_was_not_read_and_is_there_is_looked_at() {
     let sandbox = Sandbox::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Addresses, which Permit takes once each.
+//! E-mail addresses, which Permit accepts once each.
 
 use permit_handoff::sync::bulk::{Nobody, Options};
 use permit_sandbox::{EmailCase, EmailForm, EmailUnique, Sandbox, Semantics, UserState};
@@ -42,7 +42,7 @@ async fn a_second_holder_of_an_address_is_tried_once_and_what_permit_says_holds(
             assert_eq!(email(&sandbox, "00000012-u").is_some(), !is_unique, "{name}");
             assert_eq!(roles(&sandbox, "00000012-u"), ["default/viewer"], "{name}");
 
-            // The one who has it keeps it, in whatever order they come, and nobody asks again.
+            // The current holder keeps the address, in whatever order people come, and no run asks again.
             crowd.reverse();
             directory.set(crowd);
             sandbox.clear_requests();
@@ -147,7 +147,7 @@ async fn a_name_that_is_gone_is_cleared_and_one_that_is_not_ours_stays() {
         let named = |person: crate::bulk_sync::support::Person| {
             person.with("given_name", "Jane").with("family_name", "Example")
         };
-        // Many by a bulk call, and one alone.
+        // Many people by a bulk call, and one person alone.
         for count in [8, 1] {
             let directory = MemoryDirectory::new(people(count).into_iter().map(named).collect());
             sync(&sandbox, &directory).await;
@@ -169,7 +169,7 @@ async fn a_name_that_is_gone_is_cleared_and_one_that_is_not_ours_stays() {
             sync(&sandbox, &directory).await;
             assert_eq!(sandbox.counts().writes(), 0, "{name}");
 
-            // A name that somebody else gives is not ours to clear.
+            // A name that someone else set is not ours to clear.
             let mut user = sandbox.user("00000000-u").unwrap();
             user.first_name = Some("Theirs".to_owned());
             sandbox.seed_users([("00000000-u".to_owned(), user)]).unwrap();
@@ -187,7 +187,7 @@ async fn an_address_is_passed_on_within_one_run() {
         let mut crowd = people(8);
         let directory = MemoryDirectory::new(crowd.clone());
         sync(&sandbox, &directory).await;
-        // The first takes the second's, the second the third's, and the third a new one.
+        // The first takes the second's address, the second takes the third's, and the third a new one.
         crowd[0] = crowd[0].clone().with("email", "00000001-u@example.com");
         crowd[1] = crowd[1].clone().with("email", "00000002-u@example.com");
         crowd[2] = crowd[2].clone().with("email", "new@example.com");
@@ -222,7 +222,7 @@ async fn two_who_swap_addresses_keep_their_own_and_everything_else_is_synced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_part_asks_for_an_address_that_is_held_outside_of_it_by_a_single_call() {
-    // Where addresses can be shared, there is nothing to ask for.
+    // If users can share an address, the sync does not need to check.
     let unique = |(_, semantics): &(String, Semantics)| semantics.email_unique == EmailUnique::Unique;
     for (name, semantics) in Semantics::each().into_iter().filter(unique) {
         let foreign = UserState::new().email("00000003-u@example.com");

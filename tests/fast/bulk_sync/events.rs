@@ -1,4 +1,5 @@
-//! Where the pool's changes come as events, whatever a run finds to change is what they missed.
+//! If the pool's changes arrive as events, everything that a run changes is something that the events
+//! missed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whatever goes wrong on the way to Permit.
+//! Faults on the way to Permit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::bulk_sync::support::{
     try_sync,
 };
 
-/// A sandbox and a directory that differ in every way: people to make, to change, to promote, to demote, and
+/// A sandbox and a directory that differ in every way: people to create, change, promote and demote, and
 /// some who are disabled or gone.
 async fn torn(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).start().await.unwrap();
@@ -47,8 +47,8 @@ async fn end_state(semantics: Semantics) -> (Snapshot, u64, u64) {
     (sandbox.snapshot(), sandbox.counts().all, sandbox.counts().bulk)
 }
 
-/// A run that ends with its `n`-th request: neither it nor any after it is answered, nor applied unless
-/// `applied`.
+/// A run that is cut off at its `n`-th request. That request and later ones get no answer, and are not
+/// applied unless `applied`.
 async fn kill(sandbox: &Sandbox, directory: &MemoryDirectory, n: u64, applied: bool) {
     let before = sandbox.counts().faulted;
     let fault = if applied { Fault::hang_after() } else { Fault::hang() };
@@ -86,8 +86,8 @@ async fn killed_at_each_request_in_turn_the_next_run_goes_on() {
     }
 }
 
-/// Killed at random, and the next run too, and the next; then one is let go on to its end. Together they send
-/// what one whole run sends, and what each had in flight when it was killed: two calls at most.
+/// Runs are killed at random, again and again, until one is left to complete. Together they send what one
+/// whole run sends, plus what each had in flight when it was killed: at most two calls each.
 #[tokio::test(start_paused = true)]
 async fn killed_at_random_again_and_again_the_runs_together_do_the_work_of_one() {
     let mut random = fastrand::Rng::with_seed(20_261_124);
@@ -110,7 +110,7 @@ async fn killed_at_random_again_and_again_the_runs_together_do_the_work_of_one()
     }
 }
 
-/// The first call of each kind is struck by `fault`, and the run ends as it would have.
+/// `fault` strikes the first call of each kind, and the run still ends as it would have.
 async fn struck(name: String, semantics: Semantics, fault: Fault) {
     let (expected, ..) = end_state(semantics).await;
     let (sandbox, directory) = torn(semantics).await;
@@ -149,7 +149,7 @@ async fn one_bad_record_stands_alone_and_the_rest_are_in() {
         let semantics = Semantics { failed_bulk, ..Semantics::default() };
         let sandbox = Arc::new(Sandbox::builder().semantics(semantics).start().await.unwrap());
         let directory = MemoryDirectory::new(people(READ_AHEAD + 900));
-        // Somebody takes an address after the list was read.
+        // Someone takes an address after the list was read.
         let meddled = sandbox.clone();
         directory.while_planning(move || {
             let taken = UserState::new().email("000004b0-u@example.com");
@@ -170,7 +170,7 @@ async fn a_record_that_permit_names_is_taken_out_at_once() {
     for (name, semantics) in Semantics::each() {
         let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
         let mut crowd = people(100);
-        // An address for us, and none for Permit.
+        // An address that we accept but Permit refuses.
         crowd[70] = crowd[70].clone().with("email", "jane..doe@-example-.com");
         let report = sync(&sandbox, &MemoryDirectory::new(crowd)).await;
         assert_eq!((report.created, report.rejected.len()), (100, 1), "{name}: {report:?}");
@@ -184,7 +184,8 @@ async fn a_record_that_permit_names_is_taken_out_at_once() {
     }
 }
 
-/// On a paused clock: what was not made is waited for as if it were late.
+/// On a paused clock, because the run waits for a user that was not created as if that user only showed
+/// late.
 #[tokio::test(start_paused = true)]
 async fn a_user_who_is_made_meanwhile_is_planned_again() {
     for post_existing_user in [PostExistingUser::Conflict, PostExistingUser::ReturnExisting] {
@@ -223,7 +224,7 @@ async fn two_runs_at_once_do_no_harm() {
     }
 }
 
-/// On a paused clock, which goes on when nothing but an answer that never comes is waited for.
+/// On a paused clock, which advances when the run only waits for an answer that never comes.
 #[tokio::test(start_paused = true)]
 async fn out_of_time_it_stops_and_the_next_run_goes_on() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -251,7 +252,7 @@ async fn permit_that_refuses_the_key_is_an_error_with_a_report() {
     assert!(!error.report().complete && !error.report().converged);
 }
 
-/// On a paused clock, which goes on while the sync waits for its turn.
+/// On a paused clock, which advances while the sync waits for its turn.
 #[tokio::test(start_paused = true)]
 async fn under_the_documented_limits_nothing_is_refused_and_a_refusal_is_waited_out() {
     let sandbox = Sandbox::builder().limits(Limits::documented()).start().await.unwrap();
@@ -285,7 +286,7 @@ async fn under_the_documented_limits_nothing_is_refused_and_a_refusal_is_waited_
     assert_eq!(report.permit_requests.throttled, 1, "{report:?}");
 }
 
-/// Calls the run off after so many people.
+/// Calls the run off after this many people.
 struct After {
     people: u64,
     reached: AtomicBool,

@@ -1,4 +1,4 @@
-//! Permit's list, which moves while it is read.
+//! Permit's list of users, which changes while it is read.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::bulk_sync::support::{MemoryDirectory, people, sync};
 
-/// A sandbox that knows 250 people, each of them in the directory but the first.
+/// A sandbox with 250 users. All of them except the first are in the directory.
 async fn known(semantics: Semantics) -> (Sandbox, MemoryDirectory) {
     let sandbox = Sandbox::builder().semantics(semantics).start().await.unwrap();
     let directory = MemoryDirectory::new(people(250));
@@ -21,8 +21,8 @@ async fn a_user_who_moves_over_a_page_boundary_is_neither_lost_nor_deprovisioned
     for list_order in [ListOrder::Oldest, ListOrder::Newest] {
         let (sandbox, directory) = known(Semantics { list_order, ..Semantics::default() }).await;
         sandbox.seed_users([("other".to_owned(), UserState::new())]).unwrap();
-        // The first page is read, then a user of it is deleted, then the others are read: they fail once, and
-        // are asked for again after half a second or more.
+        // The first page is read, then one of its users is deleted, then the other pages are read: they
+        // fail once, and are requested again after half a second or more.
         sandbox.inject(Fault::status(503).on("GET", "*/users?page=2*").nth(1));
         sandbox.inject(Fault::status(503).on("GET", "*/users?page=3*").nth(1));
         let first = if list_order == ListOrder::Oldest { "00000005-u" } else { "other" };
@@ -99,7 +99,7 @@ async fn a_page_that_never_comes_deprovisions_nobody_and_the_rest_goes_on() {
     assert_eq!(sandbox.user("00000000-u").unwrap().attributes["locale"], "de");
 }
 
-/// A list of roles or tenants that is short proves nothing of what somebody has: it stays, and is named.
+/// An incomplete list of roles or tenants proves nothing: a user's role stays, and the report names it.
 #[tokio::test]
 async fn a_short_list_of_roles_or_tenants_takes_nothing_from_anybody() {
     for list in ["*/roles?*", "*/tenants?*"] {
@@ -121,7 +121,7 @@ async fn a_short_list_of_roles_or_tenants_takes_nothing_from_anybody() {
     }
 }
 
-/// Full pages beside a count that is too low: there may be more.
+/// The pages are full, but the count is too low: there may be more.
 #[tokio::test]
 async fn a_count_that_is_too_low_hides_no_role() {
     let mut builder = Sandbox::builder();
@@ -140,8 +140,8 @@ async fn a_count_that_is_too_low_hides_no_role() {
     assert_eq!(permit.roles().await.unwrap().keys.len(), 154);
 }
 
-/// A list that hides the one who left: the run does not say that all is done. On a paused clock: who is not
-/// listed is waited for.
+/// If the list hides the person who left, the run does not report that all is done. On a paused clock,
+/// because the run waits for users who are not listed.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_hides_who_left_is_said_to_be_short() {
     let (sandbox, directory) = known(Semantics::default()).await;

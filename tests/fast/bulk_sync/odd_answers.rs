@@ -1,5 +1,5 @@
-//! Permit answers as nobody expects, at any endpoint that is called: nothing panics, nothing is taken on a
-//! guess, and when the answers are right again, so is all the rest.
+//! Permit gives unexpected answers at any endpoint. Nothing panics, nothing is revoked on a guess, and
+//! once the answers are right again, so is everything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,40 +23,41 @@ use serde_json::{Value, json};
 use super::support::{MemoryDirectory, Person, now, options, people, permit_with, person};
 use crate::support::{arrive, settings};
 
-/// Somebody with a new name and nothing else new.
+/// A person whose only change is a new name.
 const ONE: &str = "00000003-u";
 
-/// What becomes of an answer.
+/// What happens to an answer.
 #[derive(Clone, Debug)]
 enum Odd {
-    /// Another answer altogether: status, headers, body.
+    /// A different answer: status, headers, body.
     Instead(u16, &'static [(&'static str, &'static str)], &'static str),
-    /// It ends early: so many of 256 parts are sent.
+    /// It is cut short: only this many of 256 parts are sent.
     Cut(u8),
     /// It never comes.
     Silent,
-    /// Some value in it is another.
+    /// One value in it is replaced.
     Value(u16, Value),
-    /// This field of this user is another.
+    /// This field of one user is replaced.
     Field(&'static str, Value),
-    /// Each object in it has a member that nobody knows.
+    /// Each object in it has an unknown member.
     Unknown,
     /// Each row comes twice.
     Twice,
     /// The last rows of the page are missing.
     Short(u8),
-    /// It counts wrong.
+    /// Its count is wrong.
     Total(Value),
 }
 
 impl Odd {
-    /// Whether it may be taken for what is there: no client could tell.
+    /// Whether a client cannot tell that the answer is wrong.
     fn is_plausible(&self) -> bool {
         const EMPTY: &str = r#"{"data": [], "total_count": 0}"#;
         matches!(self, Self::Value(..) | Self::Field(..) | Self::Instead(200, _, EMPTY))
     }
 
-    /// Whether the request may not have been applied: the answer says no, or nothing that Permit would say.
+    /// Whether the request may not have been applied: the answer is a refusal, or is nothing that Permit
+    /// would send.
     fn may_refuse(&self) -> bool {
         matches!(self, Self::Instead(status, _, body) if *status >= 300 || body.contains("error_code") || body.starts_with('<'))
             || matches!(self, Self::Silent)
@@ -121,7 +122,7 @@ fn each_object(json: &mut Value, change: &mut dyn FnMut(&mut serde_json::Map<Str
     }
 }
 
-/// The values in it, itself apart.
+/// How many values it contains, without itself.
 fn count(json: &Value) -> usize {
     match json {
         Value::Array(items) => items.iter().map(|item| 1 + count(item)).sum(),
@@ -130,7 +131,7 @@ fn count(json: &Value) -> usize {
     }
 }
 
-/// Replaces the value at `place` in the order of reading.
+/// Replaces the value at `place`, counted in reading order.
 fn replace(json: &mut Value, place: &mut usize, by: &Value) -> bool {
     let members: Box<dyn Iterator<Item = &mut Value>> = match json {
         Value::Array(items) => Box::new(items.iter_mut()),
@@ -150,18 +151,18 @@ fn replace(json: &mut Value, place: &mut usize, by: &Value) -> bool {
     false
 }
 
-/// Which answers are odd: those of this method and this text in the path, the first so many of them.
+/// Which answers are odd: the first few to requests with this method and this text in the path.
 #[derive(Clone, Debug)]
 struct Strike {
     method: &'static str,
     path: &'static str,
     times: u8,
-    /// Whether the request is applied, where the answer leaves it open.
+    /// Whether the request is applied, if the answer leaves it open.
     applied: bool,
     odd: Odd,
 }
 
-/// Somebody between Permit and its client.
+/// A proxy between Permit and its client.
 #[derive(Clone)]
 struct Between {
     to: String,
@@ -184,7 +185,7 @@ impl Between {
         *self.strike.lock().unwrap() = strike;
     }
 
-    /// What becomes of the answer, and whether the request is applied.
+    /// What happens to the answer, and whether the request is applied.
     fn odd(&self, method: &str, path: &str) -> Option<(Odd, bool)> {
         let mut strike = self.strike.lock().unwrap();
         let strike =
@@ -245,7 +246,7 @@ fn policy() -> Policy {
     POLICY.parse().unwrap()
 }
 
-/// Twelve people: some will be promoted, demoted, disabled and gone.
+/// Twelve people, of whom some will be promoted, demoted, disabled or gone.
 fn before() -> Vec<Person> {
     let mut crowd = people(12);
     for (n, person) in crowd.iter_mut().enumerate() {
@@ -276,7 +277,7 @@ struct World {
 }
 
 impl World {
-    /// Permit as it is once everybody of `before` is in; the directory is that of `after`.
+    /// Permit after a sync of `before`; the directory is that of `after`.
     async fn start() -> Self {
         let sandbox = Sandbox::builder().tenant("acme").resource_role("project", "reader");
         let sandbox = sandbox.instance("acme/project:apollo").instance("acme/project:gemini");
@@ -288,7 +289,7 @@ impl World {
         let world = Self { sandbox, directory: MemoryDirectory::new(before()), between, permit };
         world.sync().await.unwrap();
         let mut snapshot = world.sandbox.snapshot();
-        // What others gave and wrote.
+        // What administrators granted and wrote.
         let second = snapshot.users.get_mut("00000002-u").unwrap();
         second.roles.insert("default/admin".to_owned());
         second.attributes.insert("plan".to_owned(), json!("pro"));
@@ -314,7 +315,7 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(work)
 }
 
-/// Before the odd run, and after one without anything odd.
+/// The states before the odd run, and after a run without anything odd.
 fn bounds() -> &'static (Snapshot, Snapshot) {
     static BOUNDS: OnceLock<(Snapshot, Snapshot)> = OnceLock::new();
     BOUNDS.get_or_init(|| {
@@ -336,7 +337,8 @@ fn roles(snapshot: &Snapshot) -> BTreeMap<String, BTreeSet<String>> {
     snapshot.users.iter().map(|(key, user)| (key.clone(), user.roles.clone())).collect()
 }
 
-/// Nobody is gone, and no role, but those that should be; nobody has more than they had or should have.
+/// Only those users and roles are gone that should be, and no user has more than before or than they
+/// should have.
 fn harmless(now: &Snapshot, odd: &Odd) -> Result<(), TestCaseError> {
     let (before, clean) = bounds();
     for (key, was) in &before.users {
@@ -464,7 +466,7 @@ proptest! {
             let now = world.sandbox.snapshot();
             harmless(&now, &strike.odd)?;
             if let Ok(report) = &ended {
-                // Who was read is counted, and a run that says it is done is.
+                // Everyone who was read is counted, and a run that says it is done is done.
                 prop_assert_eq!(report.pool.users, 13);
                 let is_quiet = report.rejected.is_empty() && report.refused.is_none();
                 if report.converged && report.complete && is_quiet && !strike.odd.is_plausible() {
@@ -502,7 +504,8 @@ proptest! {
     }
 }
 
-/// Every field of a user in every form: the person is synced, or named; the others are synced.
+/// For every field of a user in every form: the person is synced or named in the report, and the others
+/// are synced.
 #[test]
 fn a_field_in_any_form_is_one_person_at_most() {
     let fields = ["key", "email", "first_name", "attributes", "roles", "associated_tenants", "updated_at"];
@@ -512,7 +515,7 @@ fn a_field_in_any_form_is_one_person_at_most() {
     };
     for field in fields {
         for form in &forms {
-            // That is another user.
+            // This makes it a different user.
             if (field, form) == ("key", &json!("x")) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! `policy diff` says what two real syncs differ by.
+//! `policy diff` shows exactly the difference between two real syncs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -57,7 +57,7 @@ proptest! {
             let sandbox = Sandbox::builder().tenant("acme").start().await.unwrap();
             let pool = MemoryDirectory::new(people.clone());
             let before = synced(&sandbox, &pool, &old).await;
-            // What exists by then: the first sync may have made tenants.
+            // What exists by now: the first sync may have created tenants.
             let known = Catalog::default().ask(&permit(&sandbox)).await.unwrap();
             let after = synced(&sandbox, &pool, &new).await;
             let comparison = Comparison { old: &old, new: &new, known: Some(&known) };
@@ -79,7 +79,7 @@ proptest! {
     }
 }
 
-/// What the policies' sources may say of a file, whose groups stand in a column of their own form, and of who
+/// What the policies' sources may say about a file whose groups column has its own form, and about who
 /// may sign in.
 const SOURCES: [&str; 5] = [
     "[[source]]\nname = \"crm\"\n[source.lists]\ngroups = \",\"\n",
@@ -114,7 +114,7 @@ async fn synced_file(sandbox: &Sandbox, path: &Path, policy: &str) -> Roles {
     sandbox.snapshot().users.into_iter().map(|(key, user)| (key, user.roles.into_iter().collect())).collect()
 }
 
-/// What the built command says that each person loses and gains.
+/// Each person's losses and gains, as the built command prints them.
 fn told(folder: &Path, sandbox: &Sandbox) -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_permit-handoff"));
     command.args([

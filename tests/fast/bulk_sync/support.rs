@@ -17,12 +17,12 @@ use permit_handoff::sync::bulk::{BulkSync, BulkSyncError, Nobody, Options};
 use permit_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
-/// More than the sync reads ahead while it lists Permit's users.
+/// More people than the sync reads ahead while it lists Permit's users.
 pub(crate) const READ_AHEAD: usize = 1_100;
 
 pub(crate) const SOURCE: &str = "local_pool";
 
-/// The pool of everybody, which the policy does not name.
+/// The tests' user pool, which the policy does not name.
 static POOL: LazyLock<Arc<SourceConfig>> = LazyLock::new(|| Sources::default().of_user_pool(SOURCE));
 
 pub(crate) const POLICY: &str = r#"
@@ -74,7 +74,7 @@ pub(crate) struct Person {
     pub(crate) enabled: bool,
 }
 
-/// Somebody with an e-mail of their own.
+/// A person with their own e-mail address.
 pub(crate) fn person(key: &str) -> Person {
     let attributes = vec![("email".to_owned(), format!("{key}@example.com"))];
     Person { key: key.to_owned(), attributes, groups: BTreeSet::new(), enabled: true }
@@ -117,19 +117,19 @@ impl Person {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) people: Vec<Person>,
-    /// People who are there, and that the reading does not name.
+    /// People who exist but are not listed.
     pub(crate) overlooked: BTreeSet<String>,
-    /// The reading breaks off after so many.
+    /// The listing fails after this many people.
     pub(crate) breaks_after: Option<usize>,
-    /// When the people are read; `None`: [`now`].
+    /// The time at which the people are read. `None` means [`now`].
     pub(crate) as_of: Option<Timestamp>,
-    /// Nobody can be asked for.
+    /// Whether single people cannot be looked up.
     pub(crate) mute: bool,
-    /// Called once the sync has begun to plan: after so many records that they do not fit in between.
+    /// Called once the sync has begun to plan, after more records than fit between.
     pub(crate) while_planning: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// People in memory.
+/// A directory in memory.
 #[derive(Clone)]
 pub(crate) struct MemoryDirectory {
     source: Source,
@@ -142,7 +142,7 @@ impl MemoryDirectory {
         Self { source: Source::named(SOURCE), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Does `work` after Permit's users were listed and before the last people are planned. There must be
+    /// Does `work` after Permit's users are listed and before the last people are planned. There must be
     /// more people than the sync reads ahead.
     pub(crate) fn while_planning(&self, work: impl FnOnce() + Send + 'static) {
         self.state.lock().unwrap().while_planning = Some(Box::new(work));
@@ -195,22 +195,22 @@ impl Directory for MemoryDirectory {
     }
 }
 
-/// A client that is told the environment, so that it asks for nothing but what is tested.
+/// A client with a configured environment, so that it makes only the requests under test.
 pub(crate) fn permit(sandbox: &Sandbox) -> Permit {
     permit_within(sandbox, Duration::from_secs(5))
 }
 
-/// The same, and the sandbox is the PDP too.
+/// Like `permit`, with the sandbox as the PDP too.
 pub(crate) fn permit_at_pdp(sandbox: &Sandbox) -> Permit {
     permit_with(sandbox, &sandbox.url(), Duration::from_secs(5), Some(sandbox.url().parse().unwrap()))
 }
 
-/// The same with another time for an attempt.
+/// Like `permit`, with another timeout per attempt.
 pub(crate) fn permit_within(sandbox: &Sandbox, timeout: Duration) -> Permit {
     permit_with(sandbox, &sandbox.url(), timeout, None)
 }
 
-/// The same by way of somebody who stands before the sandbox, at `url`.
+/// Like `permit_within`, through a proxy for the sandbox at `url`.
 pub(crate) fn permit_with(
     sandbox: &Sandbox,
     url: &str,

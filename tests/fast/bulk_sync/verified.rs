@@ -1,5 +1,5 @@
-//! An address that its directory has not verified keeps nobody who has verified it from having it, and never
-//! the other way round.
+//! A person with an unverified address never keeps the address from a person who has verified it, and the
+//! verified owner always keeps it.
 
 use permit_handoff::config::OnFailure;
 use permit_handoff::domain::identity::{Evidence, Identity};
@@ -13,7 +13,7 @@ use crate::support::{arrive, permit, person as somebody, settings};
 
 const ADDRESS: &str = "jane@example.com";
 
-/// Under these answers two users cannot have one address.
+/// The answers under which two users cannot share an address.
 fn unique() -> impl Iterator<Item = (String, Semantics)> {
     Semantics::each().into_iter().filter(|(_, semantics)| semantics.email_unique == EmailUnique::Unique)
 }
@@ -49,7 +49,7 @@ async fn a_sign_in_takes_its_verified_address_from_whoever_has_not_verified_it()
         let after = sandbox.user("squatter").unwrap();
         assert_eq!(after, UserState { email: None, ..before }, "{name}: nothing else is touched");
 
-        // Coming again does not give it back, and the owner's is not taken a second time.
+        // Another sign-in does not give it back, and the owner's address is not taken again.
         for (key, verified) in [("squatter", "false"), ("owner", "true"), ("squatter", "false")] {
             sign_in(&sandbox, key, ADDRESS, verified).await;
             assert_eq!(email(&sandbox, "owner").as_deref(), Some(ADDRESS), "{name}: {key} came");
@@ -81,7 +81,7 @@ async fn an_address_that_is_verified_or_somebody_elses_work_stays() {
         let adopted = UserState::new().email("adopted@example.com");
         let sandbox = Sandbox::builder().tenant("acme").semantics(semantics).user("hand", elsewhere.clone());
         let sandbox = sandbox.user("adopted", adopted).start().await.unwrap();
-        // One who was there before us, with an address by somebody else's hand, is taken on unverified.
+        // An existing user whose address was set by hand is adopted unverified.
         sign_in(&sandbox, "adopted", "adopted@example.com", "false").await;
         sign_in(&sandbox, "first", ADDRESS, "true").await;
         for verified in ["true", "false"] {
@@ -116,7 +116,7 @@ async fn a_bulk_sync_gives_an_address_to_its_verified_owner_in_whatever_order_th
             assert_eq!(email(&sandbox, &owner).as_deref(), Some(ADDRESS), "{case}");
             assert_eq!(email(&sandbox, &squatter), None, "{case}");
 
-            // From then on nothing is written for it.
+            // After that nothing more is written for it.
             sync(&sandbox, &directory).await;
             let report = sync(&sandbox, &directory).await;
             assert_eq!((report.changes(), report.converged), (0, true), "{case}: {report:?}");
@@ -143,8 +143,8 @@ async fn a_bulk_sync_takes_it_from_who_had_it_since_an_earlier_run() {
     }
 }
 
-/// What an address stands for is in the ledger alone: the policy's e-mail rules are by verified addresses, as
-/// ever.
+/// Only the ledger says whether an address is verified. The policy's e-mail rules still need a verified
+/// address.
 #[test]
 fn an_unverified_address_grants_nothing() {
     let policy: Policy =

@@ -1,4 +1,4 @@
-//! What each end of the sync is answered with.
+//! The answer for each outcome of a sync.
 
 use permit_handoff::config::OnFailure;
 use permit_sandbox::{Fault, UserState};
@@ -47,7 +47,7 @@ async fn an_unchanged_person_costs_no_request() {
 
 const ONLY_BY_GROUP: &str = "[[grant]]\nwhen = { group = \"{tenant}/{role}\" }";
 
-/// Whether the token says that there is no grant, or does not say.
+/// Whether the token says that there is no grant or says nothing.
 #[tokio::test]
 async fn without_a_grant_nobody_becomes_a_user() {
     let world = World::with(With { policy: ONLY_BY_GROUP, ..With::default() }).await;
@@ -65,7 +65,7 @@ async fn without_a_grant_nobody_becomes_a_user() {
         (2, 0),
         "a known stranger costs nothing"
     );
-    // With a grant they do.
+    // With a grant they become a user.
     assert_eq!(
         world.post(&world.id_token(&json!({"sub": "s1", "groups": ["acme/editor"]}))).await.status,
         200
@@ -85,7 +85,7 @@ async fn without_a_grant_a_person_is_synced_and_refused() {
     }
     assert!(world.sandbox.user("u1").unwrap().roles.is_empty(), "what they had is taken back");
 
-    // A token that does not say which groups its person has, refuses nobody and takes nothing back.
+    // A token that does not contain its person's groups refuses nobody and revokes nothing.
     assert_eq!(world.post(&with(json!(["acme/editor"]))).await.status, 200);
     let silent = world.token(&json!({"sub": "u1"}));
     is_ok(&world.post(&silent).await, &done("u1", false, &[], &[]));

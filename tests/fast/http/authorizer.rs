@@ -1,4 +1,4 @@
-//! The function as API Gateway's authorizer, in each of the forms.
+//! The function as API Gateway's authorizer, in each form.
 
 use permit_handoff::config::OnFailure;
 use permit_handoff::entry::http::Unanswered;
@@ -36,11 +36,11 @@ async fn a_good_token_is_let_in_with_key_and_roles() {
         let token = world.id_token(&json!({"sub": "u1", "groups": ["acme/editor"]}));
         let roles = "acme/editor,acme/viewer,default/viewer";
         let context = json!({"user": "u1", "roles": roles, "synced": "true"});
-        // The second time from memory.
+        // The second answer comes from the cache.
         for _ in 0..2 {
             assert_eq!(world.ask(&fixture(form, &token)).await, Ok(allowed(form, "u1", &context)), "{form}");
         }
-        // Once before the change, and once after it.
+        // One read before the change and one after it.
         assert_eq!(world.sandbox.counts().read, 2, "{form}");
         assert!(world.sandbox.user("u1").unwrap().roles.contains("acme/editor"), "{form}");
     }
@@ -60,7 +60,7 @@ async fn a_bad_token_is_not() {
             }
         }
     }
-    // API Gateway makes a 401 from this very text.
+    // API Gateway answers 401 for exactly this text.
     assert_eq!(Unanswered::Unauthorized.to_string(), "Unauthorized");
     assert_eq!(world.sandbox.counts().all, 0);
 }
@@ -87,8 +87,8 @@ async fn no_header_and_two_headers_are_not_let_in() {
     assert_eq!(world.ask(&event).await, Ok(json!({"isAuthorized": false})));
 }
 
-/// API Gateway remembers the answer by the identity source. Were the token taken from elsewhere, one person's
-/// answer would be remembered for whatever another one sends there.
+/// API Gateway caches the answer by the identity source. If the authorizer read the token from elsewhere,
+/// one person's answer would be cached for whatever another person sends there.
 #[tokio::test]
 async fn the_token_is_the_one_that_the_answer_is_remembered_by() {
     let world = World::start().await;
@@ -97,7 +97,7 @@ async fn the_token_is_the_one_that_the_answer_is_remembered_by() {
         let answer = world.ask(event).await;
         answer.ok().and_then(|answer| answer["context"]["user"].as_str().map(str::to_owned))
     };
-    // The header of the fixture has the token of somebody else.
+    // The fixture's header has another person's token.
     let with = |source: Value| {
         let mut event = fixture("authorizer-http-api", &other);
         event["identitySource"] = source;
@@ -113,7 +113,7 @@ async fn the_token_is_the_one_that_the_answer_is_remembered_by() {
         assert_eq!(user(&with(source.clone())).await, None, "{source}");
     }
 
-    // Payload 1.0, of an HTTP API, has it too.
+    // Payload 1.0 of an HTTP API also has it.
     let mut event = fixture("authorizer-rest-request", &other);
     event["identitySource"] = json!(bearer);
     assert_eq!(user(&event).await.as_deref(), Some("jane"));
@@ -135,7 +135,7 @@ async fn without_a_grant_a_person_is_denied() {
     }
 }
 
-/// API Gateway remembers a denial by the token, so nothing that passes may be one.
+/// API Gateway caches a denial by the token, so a temporary failure must not be a denial.
 #[tokio::test]
 async fn what_may_pass_is_an_error_and_no_denial() {
     for form in FORMS {

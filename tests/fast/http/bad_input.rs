@@ -1,4 +1,4 @@
-//! What strangers send.
+//! Bad requests, as strangers may send them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn the_header_is_one_bearer_token_or_nothing() {
         (Some(format!("DPoP {good}")), "token_missing", NO_TOKEN),
         (Some(good.clone()), "token_missing", NO_TOKEN),
         (Some(format!("Bearer {good} {good}")), "authorization_malformed", INVALID),
-        // As a function URL joins two headers.
+        // A function URL joins two headers like this.
         (Some(format!("Bearer {good},Bearer {good}")), "authorization_malformed", INVALID),
         (Some(format!("Bearer {good}é")), "authorization_malformed", INVALID),
         (Some("Bearer x".to_owned()), "token_shape", INVALID),
@@ -98,7 +98,7 @@ async fn each_bad_token_has_its_code() {
         answer.is_problem(401, code);
         assert_eq!(answer.header("www-authenticate"), INVALID);
     }
-    // A good token, whose groups cannot be read: that is not the same as none.
+    // A valid token whose groups cannot be read: that is not the same as no groups.
     world.post(&token(json!({"groups": {"admins": true}}))).await.is_problem(422, "claims_unclear");
     assert_eq!(world.sandbox.counts().all, 0);
 }
@@ -168,7 +168,7 @@ async fn methods_and_addresses_that_are_not_there() {
     assert_eq!(world.sandbox.counts().all, 0);
 }
 
-/// `lambda_http` itself panics at each of the first three.
+/// `lambda_http` itself panics on each of the first three.
 #[tokio::test]
 async fn odd_requests_are_answered_and_end_nothing() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! Browser apps: what the CORS protocol asks and is told.
+//! Browser apps: the questions and answers of the CORS protocol.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn an_allowed_app_may_post_with_its_token_and_no_more() {
         ];
         assert_eq!(cors_headers(&answer), expected);
 
-        // The app may read errors too: it is to know whether to sign in again.
+        // The app may read errors too, so that it knows whether to sign in again.
         for (token, status) in [(world.token(&json!({})), 200), ("x".to_owned(), 401)] {
             let headers = json!({"origin": origin, "authorization": format!("Bearer {token}")});
             let answer = world.request(&request("POST", "/handoff", &headers)).await;
@@ -81,7 +81,7 @@ async fn no_other_origin_is_let_in_by_likeness() {
         let answer = world.request(&preflight(origin)).await;
         assert_eq!((answer.status, cors_headers(&answer)), (204, vec![("vary", "origin")]), "{origin}");
     }
-    // No origin at all: the answer still depends on it, as far as caches go.
+    // Even without an origin, the answer depends on it as far as caches are concerned.
     let answer = world.request(&request("POST", "/handoff", &json!({}))).await;
     assert_eq!(cors_headers(&answer), [("vary", "origin")]);
 }

@@ -1,4 +1,4 @@
-//! Each of AWS's front doors, with an event as it sends it.
+//! Each of AWS's front doors, with an event in its form.
 
 use serde_json::{Value, json};
 

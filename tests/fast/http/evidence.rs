@@ -1,4 +1,4 @@
-//! Tokens that are too old, and tokens of people who are another directory's.
+//! Tokens that are too old, and tokens of people who belong to another directory.
 
 use permit_sandbox::UserState;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::signer::NOW;
 
 const FORM: &str = "authorizer-http-api";
 
-/// A token of `u1`, issued so many seconds ago, who is then in these groups.
+/// A token of `u1`, issued this many seconds ago, with these groups.
 fn token(world: &World, seconds: u64, groups: &[&str]) -> String {
     world.id_token(&json!({"sub": "u1", "groups": groups, "iat": NOW - seconds, "nbf": NOW - seconds}))
 }
@@ -39,7 +39,7 @@ async fn a_token_from_before_a_change_gives_nothing_back() {
     assert_eq!(world.post(&token(&world, 30, &[])).await.status, 200, "demoted");
     let before = world.sandbox.snapshot();
     world.post(&token(&world, 60, &["admins"])).await.is_problem(401, "token_too_old");
-    // The authorizer goes by what Permit has, and writes nothing.
+    // The authorizer uses what Permit has, and writes nothing.
     let context = json!({"user": "u1", "roles": "default/viewer", "synced": "true"});
     let answer = world.ask(&fixture(FORM, &token(&world, 60, &["admins"]))).await;
     assert_eq!(answer, Ok(json!({"isAuthorized": true, "context": context})));

@@ -1,4 +1,4 @@
-//! From claims to the person that the policy sees.
+//! From claims to the identity that the policy reads.
 
 use std::collections::BTreeSet;
 
@@ -90,7 +90,7 @@ async fn groups_are_known_none_or_not_known() {
     for (changes, expected) in [
         (json!({"nonce": "n", "groups": ["b", "a"]}), some(&["a", "b"])),
         (json!({"groups": []}), some(&[])),
-        // Silence: of an ID token, none; of an access token, nothing.
+        // Claims without groups: in an ID token that means no groups; in an access token it says nothing.
         (json!({"nonce": "n"}), some(&[])),
         (json!({"token_use": "id"}), some(&[])),
         (json!({"token_use": "access"}), None),

@@ -1,5 +1,5 @@
-//! `docs/providers.md`: every block of it. Its sources are read, its tokens verified, its exports read by
-//! their source; shell, JavaScript and YAML are held to their form.
+//! Checks every block of `docs/providers.md`: reads its sources, verifies its tokens, and reads its
+//! exports with their source. Checks only the form of shell, JavaScript and YAML.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ use crate::signer::{NOW, Signer, key_set};
 
 /// A block of the page.
 struct Block {
-    /// The line of its first fence.
+    /// The line of its opening fence.
     line: usize,
     heading: String,
     /// The last line of text before it.
@@ -63,10 +63,10 @@ fn page() -> Vec<Block> {
     blocks
 }
 
-/// A person: the key, the groups that are known, whether those are all, whether they may sign in.
+/// A person: the key, the known groups, whether those are all, and whether the person may sign in.
 type Person = (&'static str, &'static [&'static str], bool, bool);
 
-/// What a provider's section gives.
+/// The expected results of a provider's section.
 struct Section {
     heading: &'static str,
     token: Option<Person>,
@@ -294,7 +294,7 @@ async fn each_export_of_the_page_is_read_by_its_source() {
     }
 }
 
-/// Whether the brackets and quotes of JavaScript, or of anything like it, close.
+/// Whether the brackets and quotes of JavaScript-like text are balanced.
 fn is_closed(text: &str) -> bool {
     let (mut open, mut quote) = (Vec::new(), None);
     let mut rest = text.chars().peekable();
@@ -314,7 +314,7 @@ fn is_closed(text: &str) -> bool {
     open.is_empty() && quote.is_none()
 }
 
-/// Whether `program`, where it is installed, takes the text.
+/// Whether `program` accepts the text. False if it is not installed.
 fn takes(program: &str, arguments: &[&str], text: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("block.mjs");
@@ -335,7 +335,7 @@ fn every_block_of_the_page_is_of_its_language() {
     for Block { line, heading, before, language, text } in page() {
         let place = format!("docs/providers.md:{line} ({heading})");
         let is_right = match language.as_str() {
-            // Read and used by the tests above, where a section has it.
+            // The tests above read and use it, if a section has it.
             "toml" => SECTIONS.iter().any(|section| section.heading == heading),
             "csv" => before.starts_with("An export"),
             "json" => {
@@ -344,7 +344,7 @@ fn every_block_of_the_page_is_of_its_language() {
             }
             "sh" => takes("bash", &["-n"], &text),
             "js" => {
-                // As a module, what it is called from may be awaited; `exports` is another kind's.
+                // As a module it may use top-level `await`. `exports` belongs to another kind of module.
                 let text = text.replace("exports.", "globalThis.");
                 is_closed(&text) && (!has_node || takes("node", &["--check"], &text))
             }

@@ -1,5 +1,5 @@
-//! Every attack of RFC 8725 and of the usual tool lists, each refused with its own code. Whatever can be
-//! signed is signed with the right key, so that nothing but the rule in question refuses it.
+//! Every attack of RFC 8725 and of the usual tools' lists, each refused with its own code. Whatever can
+//! be signed is signed with the right key, so that only the rule under test refuses it.
 
 use aws_lc_rs::hmac;
 use permit_handoff::oidc::{algorithm::Algorithm, key_set::KeySet};
@@ -30,7 +30,7 @@ impl Scene {
         code(verify(token, &default_issuers(), &self.keys))
     }
 
-    /// A token with good claims and those members added to its header, rightly signed.
+    /// A token with good claims and these members added to its header, correctly signed.
     fn with_header(&self, members: &Value) -> String {
         let mut header = self.ec.header();
         header.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -126,7 +126,7 @@ fn a_kid_cannot_lead_to_a_key_of_another_kind() {
             sign(&scene.ec, "EdDSA", "ec"),
         ],
     );
-    // The key is an RSA key, but the provider says that it is for RS256.
+    // It is an RSA key, but the provider says that it is for RS256.
     let pss = Signer::new("pss", Algorithm::Rs256);
     let keys = key_set(&[pss.jwk()]);
     let pss = pss.with_algorithm(Algorithm::Ps256);
@@ -196,11 +196,11 @@ fn a_token_cannot_bring_its_own_key_or_rules() {
     ] {
         all(&scene, expected, [scene.with_header(&json!({ member: value }))]);
     }
-    // The same by the attacker, who signs with the key that is brought along.
+    // The same from the attacker, who signs with the key in the header.
     let mut header = scene.attacker.header();
     header["jwk"] = scene.attacker.jwk();
     all(&scene, "header_jwk", [scene.attacker.sign_with(&header, &good_claims())]);
-    // What is harmless stays so.
+    // Harmless members are still accepted.
     all(
         &scene,
         "verified",
@@ -304,7 +304,7 @@ fn a_token_is_three_parts_of_at_most_16_kib() {
 fn each_part_has_one_spelling() {
     let scene = Scene::new();
     let (header, payload) = (scene.ec.header().to_string(), good_claims().to_string());
-    // Lengths at which base64 leaves two and four bits over.
+    // Lengths at which base64 leaves two and four spare bits.
     let padded =
         |text: &str, length: usize| format!("{text}{}", " ".repeat((length + 3 - text.len() % 3) % 3));
     for over in [1, 2] {
@@ -350,11 +350,11 @@ fn each_part_has_one_spelling() {
             format!("{token}\0"),
         ],
     );
-    // An empty part is base64 of nothing, and nothing is no JSON.
+    // An empty part is base64 of nothing, which is not JSON.
     all(&scene, "json_invalid", [scene.ec.sign_parts("", &payload), scene.ec.sign_parts(&header, "")]);
 }
 
-/// The same bytes with a bit set that none of them takes.
+/// The same bytes, spelled with a spare bit set.
 fn spare_bit(text: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = text.split_at(text.len() - 1);
@@ -460,7 +460,7 @@ fn an_issuer_is_the_very_string_that_is_configured() {
         [json!(7), json!([ISSUER]), json!({ISSUER: 1}), json!(true)]
             .map(|issuer| scene.with_claims(&json!({"iss": issuer}))),
     );
-    // An escape is another spelling of the same string.
+    // An escape spells the same string differently.
     let payload = good_claims().to_string().replace("https:", r"\u0068ttps\u003a");
     all(
         &scene,
@@ -508,7 +508,7 @@ fn dates_are_numbers_within_reason() {
             ]
             .map(with),
         );
-        // Past what any integer type holds, which JSON can write.
+        // A JSON number that is too large for any integer type.
         let payload =
             claims_with(&json!({ claim: 123_454_321 })).to_string().replace("123454321", &"9".repeat(100));
         all(
@@ -516,7 +516,7 @@ fn dates_are_numbers_within_reason() {
             out_of_range,
             [scene.ec.sign_texts(scene.ec.header().to_string().as_bytes(), payload.as_bytes())],
         );
-        // `null` is not "left out".
+        // `null` is not the same as absent.
         let payload = claims_with(&json!({ claim: 123_454_321 })).to_string().replace("123454321", "null");
         all(
             &scene,

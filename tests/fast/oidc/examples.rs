@@ -1,7 +1,7 @@
 //! The examples of RFC 7515, 7519 and 8037, byte for byte.
 //!
-//! Their issuer is `joe` and their audience nobody, so no settings could ever accept one: what is checked is
-//! the signature, and that the examples of what is not supported are refused for that reason.
+//! Their issuer is `joe` and they have no audience, so no settings could accept them. The tests check the
+//! signature, and that unsupported examples are refused for that reason.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use permit_handoff::oidc::{Rejection, algorithm::Algorithm, key::VerifyingKey, unverified::UnverifiedToken};
@@ -105,7 +105,7 @@ fn the_examples_with_claims_go_through_the_parser() {
         assert_eq!(unverified.kid(), None);
         assert!(unverified.check_signature(&key).is_ok());
     }
-    // The two others sign a sentence.
+    // The other two sign a sentence.
     assert_eq!(rejection(A4_ES512), "json_invalid");
     assert_eq!(rejection(RFC8037_A4_ED25519), "json_invalid");
 }
@@ -136,7 +136,8 @@ fn what_is_not_supported_is_refused_for_that_reason() {
     let critical = "eyJhbGciOiJub25lIiwNCiAiY3JpdCI6WyJodHRwOi8vZXhhbXBsZS5jb20vVU5ERUZJTkVEIl0sDQogImh0dHA6Ly9leGFtcGxlLmNvbS9VTkRFRklORUQiOnRydWUNCn0.RkFJTA.";
     assert_eq!(rejection(critical), "alg_none");
 
-    // RFC 7519 A.1: an encrypted JWT has five parts (its header as it stands there, the rest in form only).
+    // RFC 7519 A.1: an encrypted JWT has five parts (the header is the RFC's, the rest only has the
+    // form).
     let encrypted = "eyJhbGciOiJSU0ExXzUiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0.AAAA.AAAA.AAAA.AAAA";
     assert_eq!(rejection(encrypted), "token_encrypted");
 }

@@ -1,4 +1,4 @@
-//! Key sets: which keys of them are used, for which tokens, and why not the others.
+//! Key sets: which keys are used for which tokens, and why others are not.
 
 use permit_handoff::oidc::{
     algorithm::Algorithm,
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::signer::{Signer, code, default_issuers, encode, good_claims, key_set, verify};
 
-/// A key of 2,048 bits, made in the way of Infineon's faulty generator (CVE-2017-15361).
+/// A key of 2,048 bits, made like those of Infineon's faulty generator (CVE-2017-15361).
 const ROCA: &str = "s3biYnMPEa_1q30eG7Pnk9VaKn4sqf_nWGDYuxoHvjzJlAFBAuR9BNq1Gv44kIXQiWpeBfxKPp7HRQWlJJt8Owy4QivtCt9z\
     -ZZIe1PA2oW8ncCbrp2iGq7oM9ZH3JRFp01tRbqWKf31_GRBbivmCHzh0gO1d1tfnE0F_R2q0BVvblO1KDIHnFZ33lyaxff72iXiMVyAwVosGJmLsi\
     YjYW9MZajKnKTc1YndOTiD-w8NFYcI6un0lZR3W-G97utkB0S7oS-2_Zo-dicoZfDSWC7LUo2SR9v6c0SKMY25opPXqEX823TUYghnKj6hNQHGgtcz\
     Whofztx95h-TYbSnxQ";
 
-/// The eight points of Ed25519 whose order divides 8, with the second spellings that some of them have, in
+/// The eight points of Ed25519 whose order divides 8, and the second spellings that some of them have, in
 /// hexadecimal.
 const SMALL_ORDER: [&str; 12] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
@@ -58,7 +58,7 @@ fn a_bad_key_spoils_only_itself() {
         (with(rsa.jwk(), &json!({"n": "AQAB"})), KeyFault::TooSmall),
         (with(rsa.jwk(), &json!({"n": ""})), KeyFault::TooSmall),
         (with(rsa.jwk(), &json!({"n": small})), KeyFault::TooSmall),
-        // 2,048 bits by its length, 2,047 by its value.
+        // 2,048 bits by length, 2,047 by value.
         (with(rsa.jwk(), &json!({"n": encode([&[0x7f][..], &[0xc5; 255]].concat())})), KeyFault::TooSmall),
         (with(rsa.jwk(), &json!({"n": large})), KeyFault::TooLarge),
         (with(rsa.jwk(), &json!({"e": "AA"})), KeyFault::Malformed),
@@ -93,13 +93,13 @@ fn a_bad_key_spoils_only_itself() {
         (json!({"kty": "oct", "k": "c2VjcmV0"}), KeyFault::Symmetric),
         (json!({"kty": "AKP"}), KeyFault::Unsupported),
     ] {
-        // The set as a whole works, and the bad key is counted.
+        // The set still works, and the bad key is counted.
         let keys = key_set(&[jwk.clone(), good.jwk()]);
         let kid = jwk.get("kid").and_then(Value::as_str);
         assert_eq!((keys.usable(), keys.faults().collect::<Vec<_>>()), (1, vec![(kid, fault)]), "{jwk}");
         assert_eq!(code(verify(&good.sign(&good_claims()), &default_issuers(), &keys)), "verified");
 
-        // A token that names it is refused for its fault.
+        // A token that names the bad key is refused because of the key's fault.
         if jwk.is_object() {
             let other = with(good.jwk(), &json!({"kid": "other"}));
             let keys = key_set(&[with(jwk.clone(), &json!({"kid": "good"})), other]);
@@ -131,7 +131,7 @@ fn an_ed25519_key_of_small_order_is_no_key() {
         let keys = key_set(&[with(ed.jwk(), &json!({"x": encode(&point)}))]);
         assert_eq!(keys.usable(), 0, "{point:x?}");
     }
-    // None of those that a generator makes.
+    // A generator makes none of these.
     for _ in 0..50 {
         assert_eq!(key_set(&[Signer::new("ed", Algorithm::EdDsa).jwk()]).usable(), 1);
     }

@@ -1,4 +1,4 @@
-//! The key store against a provider on this machine: what it fetches, when, and what it does when it cannot.
+//! The key store with a local provider: what it fetches, when, and what it does if it cannot.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,8 +54,8 @@ async fn a_new_key_is_fetched_when_a_token_names_it() {
     provider.serve_keys(Answer::keys(&[&new]));
     assert_eq!(code(verifier.verify(&provider.token(&new)).await), "verified");
     assert_eq!(provider.fetches(), 2);
-    // The old key is gone from the provider, and so from here: at once, and for sure once the provider may be
-    // asked again.
+    // The provider no longer has the old key, so neither does the store. Its token is unconfirmed at
+    // once, and refused for good once the store may ask the provider again.
     assert_eq!(code(verifier.verify(&provider.token(&old)).await), "key_unconfirmed");
     pass(UNKNOWN_KID_EVERY).await;
     assert_eq!(code(verifier.verify(&provider.token(&old)).await), "key_unknown");
@@ -83,8 +83,8 @@ async fn a_flood_of_made_up_key_ids_neither_reaches_the_provider_nor_delays_a_ro
     let wait = refused.retry_after().expect("a token with an unknown key may be tried again");
     assert!(wait > Duration::ZERO && wait <= UNKNOWN_KID_EVERY, "{wait:?}");
 
-    // The key is rotated in the middle of the flood. A token of it is told to come back, and then it is good,
-    // no matter who asks first.
+    // The key is rotated during the flood. A token signed with the new key is told to come back, and is
+    // then accepted, whoever asks first.
     provider.serve_keys(Answer::keys(&[&old, &new]));
     assert_eq!(code(verifier.verify(&provider.token(&new)).await), "key_unconfirmed");
     pass(UNKNOWN_KID_EVERY / 2).await;
@@ -123,7 +123,7 @@ async fn an_old_set_is_fetched_again_before_it_is_used() {
     assert_eq!(provider.fetches(), 2);
 }
 
-/// The kind: an answer that is a key set counts, whatever is left in it.
+/// What counts is the kind of answer: a key set is believed, whatever is left in it.
 #[tokio::test]
 async fn a_provider_that_has_no_key_left_has_withdrawn_them_all() {
     let signer = ec("k");
@@ -135,7 +135,7 @@ async fn a_provider_that_has_no_key_left_has_withdrawn_them_all() {
         pass(REFRESH_AFTER).await;
         assert_eq!(code(verifier.verify(&provider.token(&signer)).await), "key_unknown", "{left}");
         assert_eq!(provider.fetches(), 2);
-        // The keys that come back are there as soon as the provider may be asked for an unknown one.
+        // Keys that return are used as soon as the store may ask the provider about an unknown key.
         provider.serve_keys(Answer::keys(&[&signer]));
         pass(UNKNOWN_KID_EVERY).await;
         assert_eq!(code(verifier.verify(&provider.token(&signer)).await), "verified");
@@ -146,14 +146,14 @@ async fn a_provider_that_has_no_key_left_has_withdrawn_them_all() {
 async fn a_provider_that_hangs_is_given_up() {
     let signer = ec("k");
     for answer in [Answer::Hang, Answer::HangInBody] {
-        // Without a set to go on with: a refusal.
+        // Without an earlier key set, the token is refused.
         let provider = Provider::start(answer.clone()).await;
         let verifier = provider.verifier();
         let started = std::time::Instant::now();
         assert_eq!(code(verifier.verify(&provider.token(&signer)).await), "keys_unavailable");
         assert!(started.elapsed() < FETCH_TIMEOUT + SECOND, "{:?}", started.elapsed());
 
-        // With one: it is served after a short wait, and the next token does not wait.
+        // With an earlier set, the store uses it after a short wait, and the next token does not wait.
         provider.serve_keys(Answer::keys(&[&signer]));
         pass(RETRY_FIRST).await;
         assert_eq!(code(verifier.verify(&provider.token(&signer)).await), "verified");
@@ -167,7 +167,7 @@ async fn a_provider_that_hangs_is_given_up() {
     }
 }
 
-/// Lambda ends an invocation, and with it whatever it waits for.
+/// Lambda may end an invocation, and with it the request that it waits for.
 #[tokio::test]
 async fn a_request_that_is_given_up_leaves_the_next_one_its_turn() {
     let signer = ec("k");

@@ -1,11 +1,11 @@
-//! No change of one byte of a valid token verifies.
+//! No change of one byte in a valid token verifies.
 
 use permit_handoff::oidc::algorithm::Algorithm;
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 
 use crate::signer::{Signer, default_issuers, good_claims, key_set, verify};
 
-/// Every byte that a part may be spelled with, and the ones that a lenient reader would take in their place.
+/// Every byte that a part may contain, and the ones that a lenient reader would accept instead.
 const SPELLINGS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n\0";
 
 #[test]

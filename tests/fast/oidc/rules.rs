@@ -1,4 +1,4 @@
-//! The tokens of real providers, in their own shapes.
+//! Tokens of real providers, in their own forms.
 
 use permit_handoff::domain::source::TokenKind;
 use permit_handoff::oidc::{Claims, Rejection, algorithm::Algorithm};

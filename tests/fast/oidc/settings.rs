@@ -1,5 +1,5 @@
-//! What a source says of its tokens: every fault, and all of them at once. The form of `[[source]]` itself is
-//! tested beside its parser.
+//! What a source says about its tokens: every fault alone, and all at once. Its parser's own tests check
+//! the form of `[[source]]`.
 
 use permit_handoff::config;
 use permit_handoff::domain::policy::Fault;
@@ -15,7 +15,7 @@ fn faults(settings: &Value) -> Vec<String> {
     }
 }
 
-/// The faults of one source that is good but for those members; `null` takes one away.
+/// The faults of a source that is good except for these members; `null` removes one.
 fn faults_with(members: &Value) -> Vec<String> {
     let mut source = json!({"name": "s", "issuer": "https://issuer.example", "audiences": ["api"]});
     for (name, value) in members.as_object().unwrap() {
@@ -91,14 +91,14 @@ fn each_fault_says_what_it_is_and_what_to_do() {
         ),
         (json!({"jwks": {"keys": []}}), "(it is empty)".into()),
         (json!({"audience": ["api"]}), "did you mean `audiences`?".into()),
-        (json!({"tenants": ["t"]}), "`issuer` does not have".into()),
+        (json!({"tenants": ["t"]}), "`issuer` does not contain it".into()),
     ] {
         let told = faults_with(&members);
         assert!(
             !told.is_empty()
                 && told.iter().all(|told| told.contains(&fault)
                     || told.contains("`algorithms`")
-                    || told.contains("`issuer` names none")),
+                    || told.contains("`issuer` names no issuer")),
             "{members}: {told:?}"
         );
         assert!(told.iter().all(|told| !told.contains("u:p@") && !told.contains(":pw@")), "{told:?}");

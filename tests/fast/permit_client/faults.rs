@@ -115,7 +115,7 @@ async fn an_error_is_no_success_whatever_its_status() {
     let sandbox = sandbox().await;
     let permit = plain(&sandbox);
     permit.environment().await.unwrap();
-    // Permit's form of an error.
+    // Permit's error format.
     sandbox.inject(Fault::status(200));
     let (u1, viewer) = (key("u1"), grant("default/viewer"));
     assert_eq!(permit.user(&u1).await.map(drop), Err(Error::Garbled));
@@ -140,7 +140,7 @@ async fn nothing_outlasts_the_deadline() {
         assert!(start.elapsed() < Duration::from_millis(1_500), "{fault:?}: {:?}", start.elapsed());
         assert!(read.is_transient() && write.is_transient(), "{fault:?}: {read:?} {write:?}");
     }
-    // And with no time left nothing is sent.
+    // With no time left, nothing is sent.
     let sandbox = sandbox().await;
     let permit = plain(&sandbox).until(soon(0));
     assert_eq!(permit.user(&key("u1")).await.map(drop), Err(Error::DeadlineExceeded));
@@ -204,7 +204,7 @@ async fn a_refusal_longer_than_the_deadline_comes_back_at_once() {
     let start = Instant::now();
     let read = permit.patient(1.0).until(soon(5_000)).user(&key("u1")).await.map(drop);
     assert_eq!(read, Err(Error::RateLimited { retry_after: Some(Duration::from_mins(1)) }));
-    // The others of the same pace know by then.
+    // Others that share the pace know it by then.
     let next = permit.patient(1.0).until(soon(5_000)).user(&key("u1")).await.map(drop);
     assert_eq!(next, Err(Error::DeadlineExceeded));
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -215,7 +215,7 @@ async fn a_refusal_longer_than_the_deadline_comes_back_at_once() {
 async fn the_limits_of_the_sandbox_are_honoured_in_both_forms_of_retry_after() {
     for retry_after in [RetryAfter::Seconds, RetryAfter::Date, RetryAfter::None] {
         let limits = Limits { write: Some(2), ..Limits::none() };
-        // A window of a second.
+        // Windows of one second.
         let sandbox =
             Sandbox::builder().limits(limits).speedup(60.0).retry_after(retry_after).start().await.unwrap();
         let permit = plain(&sandbox).patient(1.0);

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 
-/// A secret that is read again on demand, and counts how often.
+/// A secret that can be read again, and that counts the reads.
 struct Rotated {
     new: Result<&'static str, ApiKeyError>,
     renewed: AtomicU32,

@@ -44,7 +44,7 @@ async fn a_new_user_costs_one_request_and_the_scope_is_asked_once() {
     let permit = plain(&sandbox);
     let (first, second) = (permit.until(soon(9_000)), permit.patient(0.7));
     let (u1, u2) = (new_user("u1", &["default/viewer"]), new_user("u2", &[]));
-    // On tasks of their own: what a handle does can be sent between threads.
+    // In separate tasks, to show that a client's work can move between threads.
     let first = tokio::spawn(async move { first.create_user(&u1).await.unwrap() });
     let second = tokio::spawn(async move { second.create_user(&u2).await.unwrap() });
     let (first, second) = (first.await.unwrap(), second.await.unwrap());
@@ -155,7 +155,7 @@ async fn a_bulk_call_of_nothing_or_too_much_is_not_sent() {
 async fn users_come_by_pages_and_by_prefix() {
     let mut builder = Sandbox::builder();
     for n in 0..230 {
-        // Some have an e-mail that begins like the others' keys.
+        // Some have an e-mail address that begins like the others' keys.
         let (key, email) = if n % 10 == 0 {
             (format!("b{n}"), format!("a{n}@example.com"))
         } else {

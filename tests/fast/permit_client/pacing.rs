@@ -1,13 +1,13 @@
-//! The client against the sandbox with Permit's documented limits in force, both on tokio's clock, which is
-//! paused: it goes on when nothing else is to be done, so that an hour of pacing takes a few seconds and no
-//! busy machine counts.
+//! The client against the sandbox with Permit's documented limits. Both use tokio's paused clock, which
+//! advances when there is nothing else to do. So an hour of pacing takes seconds, and a busy machine
+//! changes nothing.
 
 use permit_handoff::permit::{Environment, Limits};
 use permit_sandbox::{Counts, Fault, Sandbox};
 
 use super::*;
 
-/// How exactly the time of a request is known.
+/// How precisely the time of a request is known.
 const STEP: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
@@ -38,21 +38,21 @@ impl Kind {
     }
 }
 
-/// A client that is told these limits, and a sandbox that has the documented ones.
+/// A client with these limits, and a sandbox with the documented ones.
 async fn paced(limits: Limits) -> (Sandbox, Permit) {
     let sandbox = Sandbox::builder().limits(permit_sandbox::Limits::documented()).start().await.unwrap();
     let permit = client(&sandbox, |settings| {
         settings.limits = limits;
         settings.environment =
             Some(Environment { project: sandbox.project(), environment: sandbox.environment() });
-        // An answer that takes the machine its time must not pass for one that never comes.
+        // On a slow machine an answer must not look as if it never came.
         settings.timeout = Duration::from_hours(24);
     });
     (sandbox, permit)
 }
 
-/// Requests of these kinds without end, four of each at a time, for so many minutes. Gives when each bulk
-/// call reached the sandbox, counted from the start.
+/// Sends requests of these kinds without pause, four of each at a time, for `minutes`. Returns when each
+/// bulk call reached the sandbox, counted from the start.
 async fn press(sandbox: &Sandbox, permit: &Permit, kinds: &[Kind], minutes: u64) -> Vec<Duration> {
     let start = Instant::now();
     let end = start + Duration::from_mins(minutes);
@@ -62,7 +62,7 @@ async fn press(sandbox: &Sandbox, permit: &Permit, kinds: &[Kind], minutes: u64)
         let permit = permit.clone();
         async move { while kind.send(&permit).await.is_ok() {} }
     });
-    // Keeps the clock from leaping while answers are on their way.
+    // Keeps the clock from jumping while answers are under way.
     let watch = async {
         let before = sandbox.counts().bulk;
         let mut arrived = Vec::new();
@@ -104,7 +104,7 @@ async fn bulk_calls_reach_their_rate_beside_everything_else_and_none_comes_back(
     assert!(counts.all <= 6 * 700, "{counts}");
 }
 
-/// The requests of `arrived` from `from` on, until `minutes` later.
+/// How many requests of `arrived` came in the `minutes` from `from` on.
 fn within(arrived: &[Duration], from: Duration, minutes: u64) -> usize {
     arrived.iter().filter(|at| (from..from + Duration::from_mins(minutes)).contains(*at)).count()
 }
@@ -116,8 +116,7 @@ async fn a_429_all_the_same_is_honoured_and_slows_it_down_for_a_window() {
         sandbox.inject(Fault::throttle(retry_after).on("*", "*/bulk/users").nth(80));
         let arrived = press(&sandbox, &permit.patient(0.7), &[Kind::Bulk], 40).await;
         assert_eq!(sandbox.counts().throttled, 1, "{retry_after:?}: {}", sandbox.counts());
-        // The 80th call is the one that was refused; nothing was sent until it was time, and then at half the
-        // pace.
+        // The 80th call was refused. Nothing was sent until it was time, and then at half the pace.
         let (refused, next) = (arrived[79], arrived[80]);
         assert!(next + STEP >= refused + least, "{retry_after:?}: {refused:?}, {next:?}");
         assert!(next <= refused + least + Duration::from_secs(25), "{retry_after:?}: {refused:?}, {next:?}");
@@ -130,7 +129,7 @@ async fn a_429_all_the_same_is_honoured_and_slows_it_down_for_a_window() {
 
 #[tokio::test(start_paused = true)]
 async fn limits_that_others_use_up_are_found_by_429s_and_kept_to() {
-    // Permit allows 10 bulk calls a minute, and this client believes in 30.
+    // Permit allows 10 bulk calls a minute, but this client assumes 30.
     let (sandbox, permit) = paced("bulk=30".parse().unwrap()).await;
     press(&sandbox, &permit.patient(1.0), &[Kind::Bulk], 60).await;
     let counts = sandbox.counts();

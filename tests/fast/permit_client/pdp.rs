@@ -17,7 +17,7 @@ async fn sandbox(delay_ms: u64) -> Sandbox {
     sandbox
 }
 
-/// Requests by where they went: (PDP, API), the scope left out.
+/// How many requests went to the PDP and to the API, without those for the scope.
 fn asked(sandbox: &Sandbox) -> (usize, usize) {
     let requests = sandbox.requests();
     let pdp = requests.iter().filter(|request| request.path.starts_with("/facts/")).count();
@@ -39,7 +39,7 @@ async fn writes_go_through_the_pdp_the_user_first_and_then_each_role() {
     permit.replace_user(&user("u1", &[])).await.unwrap();
     permit.assign(&key("u1"), &grant("default/viewer")).await.unwrap();
     permit.assign(&key("u1"), &grant("default/viewer")).await.unwrap();
-    // One read of the check above.
+    // The one API request is the read of the check above.
     assert_eq!(asked(&sandbox), (6, 1));
 }
 
@@ -71,7 +71,7 @@ async fn a_pdp_that_is_not_up_to_it_is_left_alone_and_the_api_is_asked() {
 
 #[tokio::test]
 async fn an_error_of_the_api_that_the_pdp_passes_on_is_not_the_pdps_fault() {
-    // With one of Permit's codes it is Permit's word; a page is the PDP's own.
+    // An error with one of Permit's codes comes from Permit; a page comes from the PDP itself.
     for (fault, goes_on) in
         [(Fault::status(503), true), (Fault::status(500), true), (Fault::html(503), false)]
     {
@@ -151,8 +151,8 @@ async fn neither_a_patient_handle_nor_one_with_no_time_waits_for_a_pdp() {
     assert_eq!(asked(&sandbox), (0, 2));
 }
 
-/// An admin signs in who is none any more, beside a PDP that behaves so. Whether Permit has taken the role
-/// back, and whether the first check at the PDP still finds it.
+/// A former admin signs in while the PDP behaves like this. Returns whether Permit revoked the role, and
+/// whether the first check at the PDP still shows it.
 async fn demoted(pdp: Pdp) -> (bool, bool) {
     let sandbox = Sandbox::builder().start().await.unwrap();
     let sign_in = SignIn::new(through_pdp(&sandbox), policy(), settings(8_000, OnFailure::Admit), None);
@@ -167,12 +167,12 @@ async fn demoted(pdp: Pdp) -> (bool, bool) {
 
 #[tokio::test]
 async fn the_first_check_after_a_demotion_knows_of_it() {
-    // A minute behind the API, and quick with what goes through it.
+    // A minute behind the API, but quick with what goes through the PDP.
     let lags = Pdp { delay_ms: 200, api_lag_ms: 60_000, ..Pdp::default() };
     assert_eq!(demoted(lags).await, (true, false));
-    // It has lost the person's data: it lets nobody in.
+    // The PDP has lost the person's data: it denies everything.
     assert_eq!(demoted(Pdp { part_percent: 0, ..Pdp::default() }).await, (true, false));
-    // It takes nothing in any more: the API has the role taken back all the same, and only the proof at the
-    // PDP tells.
+    // The PDP takes in no more changes. The API still revokes the role, and only the proof at the PDP
+    // shows the difference.
     assert_eq!(demoted(Pdp { frozen: true, ..Pdp::default() }).await, (true, true));
 }

@@ -1,4 +1,4 @@
-//! TLS: the name in the certificate must be the one that was asked for.
+//! TLS: the certificate must have the requested name.
 
 use permit_handoff::permit::Error;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -11,7 +11,7 @@ use super::*;
 
 const SCOPE: &str = r#"{"organization_id": "o", "project_id": "p", "environment_id": "e"}"#;
 
-/// The certificates are trusted by an environment variable, which cannot be set in a process with threads:
+/// An environment variable makes the certificates trusted. It cannot be set in a process with threads, so
 /// the test runs itself again with it.
 const AGAIN: &str = "PERMIT_HANDOFF_TLS_TEST";
 
@@ -52,7 +52,7 @@ fn talk(folder: &std::path::Path) {
     });
 }
 
-/// Answers every request as the scope, with the certificate of `name`, at `https://localhost`.
+/// Answers every request with the scope, with the certificate of `name`, at `https://localhost`.
 async fn serve(folder: &std::path::Path, name: &str) -> String {
     let read = |extension: &str| std::fs::read(folder.join(name).with_extension(extension)).unwrap();
     let certificate = CertificateDer::from(read("cert"));

@@ -1,4 +1,4 @@
-//! What goes over the wire: connections, compression, and lists that are not as expected.
+//! Connections, compression, and unexpected lists.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use permit_sandbox::Sandbox;
 
 use super::*;
 
-/// A server that answers every request with `body`, and keeps the requests' addresses and headers.
+/// A server that answers every request with `body`, and records the requests' addresses and headers.
 async fn fixed(headers: &'static [(&'static str, &'static str)], body: Vec<u8>) -> (Permit, Seen) {
     let seen = Seen::default();
     let app = Router::new().fallback({
@@ -140,7 +140,7 @@ async fn a_connection_is_used_again_after_an_error() {
     assert!(permit.user(&key("nobody")).await.unwrap().is_none());
 }
 
-/// A machine whose clock is an hour ahead, as Permit's answers tell it; and a ledger that such a machine
+/// A machine whose clock is an hour ahead, which Permit's answers show; and a ledger that such a machine
 /// wrote.
 #[tokio::test]
 async fn times_are_by_permits_clock_whatever_this_machines_says() {
@@ -161,7 +161,8 @@ async fn times_are_by_permits_clock_whatever_this_machines_says() {
     }
 }
 
-/// To a machine whose clock is two hours behind, what others wrote just now does not lie in the future.
+/// On a machine whose clock is two hours behind, evidence that others wrote just now does not count as
+/// lying in the future.
 #[tokio::test]
 async fn what_others_noted_stands_on_a_machine_whose_clock_is_behind() {
     let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(2);

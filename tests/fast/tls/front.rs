@@ -1,4 +1,4 @@
-//! TLS in front of a server of this machine, with a certificate authority of its own.
+//! TLS in front of a local server, with its own certificate authority.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
-/// A certificate authority, and the file that trusts it.
+/// A certificate authority, and the file that makes it trusted.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: PathBuf,
@@ -50,15 +50,15 @@ impl Authority {
 /// How a server ends a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Goodbye {
-    /// It says so in TLS, then closes.
+    /// With TLS's closing message.
     Polite,
-    /// It closes.
+    /// Without a message.
     Closed,
-    /// It resets, as a load balancer does that has forgotten the connection.
+    /// With a reset, like a load balancer that has forgotten the connection.
     Reset,
 }
 
-/// Passes bytes on to `upstream`, and can hang up on everybody.
+/// Forwards bytes to `upstream`, and can close all connections.
 pub(crate) struct Front {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -79,7 +79,7 @@ impl Front {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (acceptor, hear, counts) = (acceptor.clone(), hear.clone(), counts.clone());
                 tokio::spawn(async move {
-                    // A client that does not trust us ends the handshake.
+                    // A client that does not trust this authority ends the handshake.
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     counts.0.fetch_add(1, Ordering::SeqCst);
                     counts.1.fetch_add(1, Ordering::SeqCst);
@@ -95,12 +95,12 @@ impl Front {
         format!("https://localhost:{}", self.port)
     }
 
-    /// Handshakes that went well.
+    /// The number of successful handshakes.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Ends all connections, and waits until they are gone.
+    /// Closes all connections, and waits until they are closed.
     pub(crate) async fn hang_up(&self, goodbye: Goodbye) {
         self.goodbye.send(Some(goodbye)).unwrap();
         while self.open.load(Ordering::SeqCst) > 0 {

@@ -1,4 +1,4 @@
-//! The part of Lambda that hands events to a function and takes its answers.
+//! The part of Lambda that delivers events to a function and receives its answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Runtime {
         self.address.to_string()
     }
 
-    /// The trigger's event comes back as it was.
+    /// Sends a trigger's event, which must come back unchanged.
     pub(crate) async fn invoke(&self, event: &str) {
         self.events.send(event.to_owned()).await.unwrap();
         let mut answers = self.answers.lock().await;

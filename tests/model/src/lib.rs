@@ -1,18 +1,19 @@
-//! The write protocol, searched whole: every order in which its steps can come, in a small world.
+//! An exhaustive search of the write protocol: every order of its steps, in a small world.
 //!
-//! Sign-ins, bulk syncs, looks from the queue and an administrator are at one user while the directory
-//! changes. Each may be cut off between any two requests, and a message may be handed over twice. What a
-//! writer does with what it read is decided by the [`Planner`] that the tests give: the real one, on real
-//! ledgers. The driver around it is written here as `sync::one` has it.
+//! Sign-ins, bulk syncs, looks from the queue and an administrator work on one user while the directory
+//! changes. Each may be cut off between any two requests, and a message may be delivered twice. The tests
+//! supply the [`Planner`] that decides what a writer does with what it read: the real one, on real
+//! ledgers. The driver around it is written here, like the one in `sync::one`.
 //!
-//! It is a search of our own and no model checker from a crate: a state is a few dozen bytes, its fingerprint
-//! sixteen, and a plan is looked up by what it depends on, so that a million states take a second or two. The
-//! crates that search (stateright) keep whole states, and bring a web server. It is a crate of its own so
-//! that it alone is optimized in tests.
+//! This is our own search, not a model checker from a crate. A state is a few dozen bytes, its
+//! fingerprint is sixteen bytes, and a plan is looked up by what it depends on, so a million states take
+//! a second or two. The crates for this (stateright) keep whole states and bring a web server. It is a
+//! separate crate so that tests can optimize it alone.
 //!
-//! The time of the protocol is counted in ticks: a writer may write for [`Rules::window`] ticks after its
-//! read, and a message is handed over [`Rules::delay`] ticks after it was sent, or later. A writer that read
-//! in one tick has ended when `window` more are over, so a look is late enough from `2 × window + 1` on.
+//! The protocol's time is counted in ticks. A writer may write for [`Rules::window`] ticks after its
+//! read. A message is delivered [`Rules::delay`] ticks after it was sent, or later. A writer that read in
+//! one tick has ended when `window` more ticks are over, so a look is late enough from `2 × window + 1`
+//! on.
 
 mod search;
 mod state;
@@ -21,49 +22,49 @@ use std::collections::HashMap;
 
 pub use self::search::{Found, search};
 
-/// A set of role assignments, a bit each: [`A`] and [`B`], which the policy grants, and [`FOREIGN`], which an
-/// administrator gives.
+/// A set of role assignments, one bit each: [`A`] and [`B`], which the policy grants, and [`FOREIGN`],
+/// which an administrator grants.
 pub type Roles = u8;
 /// A role that the policy grants.
 pub const A: Roles = 1;
-/// Another.
+/// Another role that the policy grants.
 pub const B: Roles = 2;
 /// A role that no rule grants.
 pub const FOREIGN: Roles = 4;
 
-/// What the writers keep to, and how large the world is.
+/// The rules that the writers follow, and the size of the world.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a world, each by itself")]
 pub struct Rules {
-    /// A look is sent ahead of a write.
+    /// Whether a look is sent before a write.
     pub looks: bool,
-    /// What was granted is read back.
+    /// Whether granted roles are read back.
     pub read_back: bool,
-    /// Ticks.
+    /// How long a writer may write after its read, in ticks.
     pub window: u8,
-    /// Ticks.
+    /// How long a message waits before it is delivered, in ticks.
     pub delay: u8,
-    /// Sign-ins.
+    /// How many sign-ins there are.
     pub sign_ins: usize,
-    /// Bulk syncs, which plan by a list of any age.
+    /// How many bulk syncs there are. They plan from a list of any age.
     pub bulk_syncs: usize,
-    /// The bulk syncs write by what they read, however long ago.
+    /// Whether the bulk syncs write from what they read, however long ago.
     pub bulk_ignores_window: bool,
-    /// Looks that run side by side.
+    /// How many looks run concurrently.
     pub lookers: usize,
-    /// Writers that are cut off.
+    /// How many writers may be cut off.
     pub crashes: u8,
-    /// Messages that are handed over again although they were done with.
+    /// How many messages may be delivered again although they were handled.
     pub repeats: u8,
     /// What the directory says, one after another.
     pub directory: &'static [Roles],
-    /// It has said all of that before anything begins: the first sign-in comes with what it said at first (an
-    /// old token), the next one with what it says in the end. That is the case of two sign-ins around a
-    /// change that matters, in a far smaller world.
+    /// Whether the directory has already changed for the last time when the search begins. The first
+    /// sign-in then brings the directory's first state (an old token), and the next one its last state.
+    /// That covers two sign-ins around a relevant change, in a much smaller world.
     pub has_changed: bool,
-    /// An administrator gives a role meanwhile.
+    /// Whether an administrator grants a role in the meantime.
     pub administrator: bool,
-    /// Whether Permit has the user at first.
+    /// Whether Permit has the user at the start.
     pub stands: bool,
 }
 
@@ -76,45 +77,45 @@ pub struct User {
     pub ledger: Option<(Roles, u8)>,
 }
 
-/// What a writer sets out to do, in this order.
+/// A writer's steps, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Steps {
-    /// The user is made, with these roles and this `as_of`.
+    /// Creates the user, with these roles and this `as_of`.
     pub create: Option<(Roles, u8)>,
-    /// Taken back, one by one.
+    /// Roles to revoke, one by one.
     pub revoke: Roles,
-    /// The user is replaced, with this ledger.
+    /// Replaces the user, with this ledger.
     pub write: Option<(Roles, u8)>,
-    /// Given, one by one.
+    /// Roles to grant, one by one.
     pub grant: Roles,
 }
 
-/// Why nothing is to be done.
+/// Why there is nothing to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Idle {
-    /// All is as it should be, or the evidence may change nothing.
+    /// Everything is right, or the evidence may change nothing.
     Settled,
-    /// Newer evidence stands.
+    /// The ledger has newer evidence.
     Older,
 }
 
 /// A question to the planner.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Question {
-    /// What Permit has; `None`: nobody.
+    /// What Permit has. `None` if it has no such user.
     pub user: Option<User>,
     /// What the directory said.
     pub wanted: Roles,
-    /// When.
+    /// When the directory said it.
     pub as_of: u8,
-    /// What may be ours although no ledger names it.
+    /// Roles that may be ours although no ledger names them.
     pub claims: Roles,
 }
 
-/// The real planner, as the tests give it.
+/// The real planner, which the tests supply.
 pub type Planner<'a> = &'a mut dyn FnMut(Question) -> Result<Steps, Idle>;
 
-/// The planner, each question asked once.
+/// The planner with a cache: it gets each question once.
 struct Plans<'a> {
     planner: Planner<'a>,
     known: HashMap<Question, Result<Steps, Idle>>,
@@ -131,7 +132,7 @@ impl Steps {
         self == Self::default()
     }
 
-    /// All that it gives.
+    /// All roles that the steps grant.
     fn grants(self) -> Roles {
         self.create.map_or(0, |(roles, _)| roles) | self.grant
     }

@@ -1,4 +1,4 @@
-//! Goes through every state that can be reached.
+//! Visits every reachable state.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -9,15 +9,15 @@ use crate::{Planner, Plans, Rules};
 /// What a search found.
 #[derive(Debug)]
 pub struct Found {
-    /// How many states there are.
+    /// How many states were visited.
     pub states: usize,
-    /// In how many of them nobody is at work and nothing waits.
+    /// How many of them have no active writer and no waiting message.
     pub at_rest: usize,
-    /// What was wrong at rest, and how it came to that.
+    /// What was wrong in a state at rest, and the steps that led there.
     pub fault: Option<(String, Vec<String>)>,
 }
 
-/// Two hashes of a state, which differ for different states but once in many billions of billions.
+/// Two hashes of a state. The chance that two different states share both is negligible.
 type Fingerprint = u128;
 
 /// A fingerprint is a hash already.
@@ -40,12 +40,13 @@ impl Hasher for Itself {
     }
 }
 
-/// Two hashes in one go. The hasher of the standard library takes longer than all the rest of a search.
+/// Computes two hashes at once. The standard library's hasher would take longer than the rest of the
+/// search.
 struct Two(u64, u64);
 
 impl Two {
     fn take(&mut self, number: u64) {
-        // Each step can be undone, so that nothing is lost but by chance.
+        // Each step is reversible, so it loses no information.
         let mix = |state: u64, by: u64| {
             let mixed = (state ^ number).wrapping_mul(by);
             mixed ^ mixed >> 29
@@ -85,7 +86,8 @@ fn fingerprint(state: &State) -> Fingerprint {
     u128::from(two.0) << 64 | u128::from(two.1)
 }
 
-/// Searches the world of these rules, by this planner, until something is wrong or there is nothing more.
+/// Searches the world of these rules with this planner, until it finds a fault or there are no more
+/// states.
 pub fn search(rules: Rules, planner: Planner<'_>) -> Found {
     let mut plans = Plans { planner, known: HashMap::new() };
     let mut seen: HashSet<Fingerprint, BuildHasherDefault<Itself>> = HashSet::default();
@@ -111,7 +113,7 @@ pub fn search(rules: Rules, planner: Planner<'_>) -> Found {
     found
 }
 
-/// A shortest way to this state.
+/// A shortest path to this state.
 fn story(rules: Rules, plans: &mut Plans<'_>, end: &State) -> Vec<String> {
     let mut trail: Vec<(State, usize, &'static str)> = vec![(State::start(rules), 0, "start")];
     let mut seen: HashSet<Fingerprint, BuildHasherDefault<Itself>> = HashSet::default();

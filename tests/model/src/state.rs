@@ -1,16 +1,16 @@
-//! One moment of the world, and the moments that may follow.
+//! One state of the world, and the states that may follow.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::{FOREIGN, Idle, Plans, Question, Roles, Rules, Steps, User};
 
-/// A look that leads to another ends here. In a world this small none should.
+/// The longest chain of looks that lead to each other. No chain should reach it in so small a world.
 const MOST_LOOKS: u8 = 4;
-/// How often a writer finds its window over.
+/// How often a writer may find its window over.
 const MOST_LATE: u8 = 1;
 
-/// A moment.
+/// A state of the world.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     user: Option<User>,
@@ -22,9 +22,9 @@ pub(crate) struct State {
     messages: Vec<Message>,
     crashes: u8,
     repeats: u8,
-    /// The administrator has yet to come.
+    /// Whether the administrator is still to come.
     administrator: bool,
-    /// Somebody has read the directory since it last changed, and ended well.
+    /// Whether a writer has read the directory since its last change and finished well.
     is_told: bool,
 }
 
@@ -45,22 +45,23 @@ enum Writer {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Work {
-    /// The message that led here.
+    /// The message that started this work.
     message: Option<Message>,
-    /// Plans by what it has read, however old that is, first.
+    /// Whether it first plans from what it has read, however old.
     is_bulk: bool,
     version: u8,
     as_of: u8,
     reads: bool,
     /// Ticks since the read.
     age: u8,
-    /// How often the window was over before the writing was.
+    /// How often the window ended before the writes did.
     late: u8,
     claims: Roles,
-    /// What was announced, and ticks since; `None`: nothing, or so long ago that it counts no more.
+    /// The announced roles, and the ticks since. `None` if nothing was announced, or so long ago that it
+    /// no longer counts.
     told: Option<(Roles, u8)>,
     steps: Steps,
-    /// Something was granted and is to be read back.
+    /// Whether something was granted and must be read back.
     granted: bool,
 }
 
@@ -71,7 +72,7 @@ impl fmt::Display for State {
 }
 
 impl Work {
-    /// Somebody who has read the directory, and is to read the user.
+    /// A writer that has read the directory and reads the user next.
     fn new(version: u8, as_of: u8, is_bulk: bool, message: Option<Message>) -> Self {
         Self {
             message,
@@ -89,14 +90,14 @@ impl Work {
     }
 }
 
-/// The lowest role of a set, and the others.
+/// The lowest role of a set, and the rest.
 fn first(roles: Roles) -> (Roles, Roles) {
     let lowest = roles & roles.wrapping_neg();
     (lowest, roles & !lowest)
 }
 
 impl State {
-    /// The first moment.
+    /// The first state.
     pub(crate) fn start(rules: Rules) -> Self {
         let held = rules.directory[0];
         let user = User { roles: held, ledger: Some((held, 0)) };
@@ -118,7 +119,7 @@ impl State {
             start.version = u8::try_from(rules.directory.len() - 1).unwrap_or(u8::MAX);
             for at in 0..rules.sign_ins {
                 let version = if at == 0 { 0 } else { start.version };
-                // Their order is that of what they know.
+                // Their order is the order of what they know.
                 start.clock = 1 + u8::try_from(at).unwrap_or(u8::MAX);
                 start.writers[at] = Writer::At(Work::new(version, start.clock, false, None));
             }
@@ -127,12 +128,12 @@ impl State {
         start
     }
 
-    /// Nobody is at work, and nothing waits.
+    /// Whether no writer is active and no message waits.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.messages.is_empty() && !self.writers.iter().any(|writer| matches!(writer, Writer::At(_)))
     }
 
-    /// What is wrong with a moment at rest.
+    /// What is wrong with a state at rest.
     pub(crate) fn fault(&self, rules: Rules) -> Option<String> {
         let user = self.user?;
         let owned = user.ledger.map_or(0, |(grants, _)| grants);
@@ -151,7 +152,8 @@ impl State {
         None
     }
 
-    /// Times matter by their order alone, and of two writers who are so alike not which is which.
+    /// Maps equivalent states to one: only the order of times matters, and equal writers are
+    /// interchangeable.
     fn normalize(&mut self) {
         let mut times = 0_u64;
         let mut note = |time: u8| times |= 1 << time;
@@ -174,7 +176,7 @@ impl State {
         }
         for writer in &mut self.writers {
             if let Writer::At(work) = writer {
-                // Who is about to read begins anew.
+                // A writer about to read starts afresh.
                 work.age = if work.reads { 0 } else { work.age };
                 work.as_of = rank(work.as_of);
                 for (_, as_of) in [&mut work.steps.create, &mut work.steps.write].into_iter().flatten() {
@@ -186,7 +188,7 @@ impl State {
         self.writers.sort_unstable();
     }
 
-    /// Every moment that may follow, and what happens.
+    /// Every state that may follow, and what happens.
     pub(crate) fn next(&self, rules: Rules, plans: &mut Plans<'_>) -> Vec<(&'static str, Self)> {
         let mut next = Vec::new();
         if usize::from(self.version) + 1 < rules.directory.len() {
@@ -201,7 +203,7 @@ impl State {
         }
         next.extend(self.tick(rules).map(|state| ("a tick", state)));
         for at in 0..self.writers.len() {
-            // Of writers who are so alike, one stands for all.
+            // Of equal writers, one is enough.
             if at > 0 && self.writers[at] == self.writers[at - 1] {
                 continue;
             }
@@ -229,10 +231,10 @@ impl State {
         next
     }
 
-    /// Time passes, where that makes any difference.
+    /// Lets time pass. `None` if that makes no difference.
     fn tick(&self, rules: Rules) -> Option<Self> {
-        // A writer that was late has waited for their turn before they read again: they are late no more.
-        // Otherwise there would be no end of reading and announcing.
+        // A writer that was late waited for its turn before it read again, so it is not late any more.
+        // Otherwise reading and announcing would never end.
         let is_hasty = |writer: &Writer| match writer {
             Writer::At(work) => {
                 let ignores = work.is_bulk && rules.bulk_ignores_window;
@@ -268,10 +270,10 @@ impl State {
         state
     }
 
-    /// The next request of a writer.
+    /// Does a writer's next request.
     fn work(&self, rules: Rules, plans: &mut Plans<'_>, at: usize, mut work: Work) -> (&'static str, Self) {
         let mut state = self.clone();
-        // The window is over: what was read counts no more.
+        // After the window, what was read no longer counts.
         let ignores = work.is_bulk && rules.bulk_ignores_window;
         let is_late = work.age > rules.window && !ignores;
         if work.reads || work.steps.is_empty() || is_late {
@@ -279,7 +281,7 @@ impl State {
             let question = Question { user: state.user, wanted, as_of: work.as_of, claims: work.claims };
             match plans.plan(question) {
                 Err(Idle::Older) if work.message.is_some() => {
-                    // Somebody was there with newer evidence: the directory is asked again.
+                    // Another writer had newer evidence: the directory is read again.
                     (work.version, work.as_of, work.reads) = (state.version, state.clock, true);
                     state.writers[at] = Writer::At(work);
                     return ("a look reads the directory again", state);
@@ -303,7 +305,7 @@ impl State {
         ("a request of a writer", state)
     }
 
-    /// A writer knows what to do: it has somebody look again, and then begins.
+    /// A writer has its plan: it sends a look, and then begins.
     fn planned(&mut self, rules: Rules, work: &mut Work, steps: Steps) {
         let grants = work.claims | steps.grants();
         let is_told = work.told.is_some_and(|(told, _)| grants & !told == 0);
@@ -315,7 +317,7 @@ impl State {
         work.steps = steps;
     }
 
-    /// A writer is done, or is cut off.
+    /// A writer finishes or is cut off.
     fn ends(mut self, at: usize, work: Work, well: bool) -> Self {
         self.is_told |= well && work.version == self.version;
         let Some(message) = work.message else {
@@ -323,7 +325,7 @@ impl State {
             return self;
         };
         if !well || self.repeats > 0 {
-            // It is handed over again.
+            // The message is delivered again.
             self.repeats -= u8::from(well);
             self.messages.push(message);
         }
@@ -332,18 +334,18 @@ impl State {
     }
 }
 
-/// The next step of a writer is done.
+/// Does a writer's next step.
 fn request(rules: Rules, user: &mut Option<User>, work: &mut Work) {
     let steps = &mut work.steps;
     if let Some((grants, as_of)) = steps.create.take() {
         match user {
             None => *user = Some(User { roles: grants, ledger: Some((grants, as_of)) }),
-            // It stands: refused.
+            // The user exists, so the creation is refused.
             Some(_) => work.reads = true,
         }
         return;
     }
-    // Nobody deletes users here.
+    // In this model nothing deletes users.
     let Some(user) = user else { return };
     if steps.revoke != 0 {
         let (role, rest) = first(steps.revoke);

@@ -1,4 +1,4 @@
-//! `attach` and `detach` against moto, whose UpdateUserPool resets what it is not given, as AWS's does.
+//! `attach` and `detach` against moto. Its UpdateUserPool resets what it is not given, as AWS's does.
 
 use std::process::Output;
 
@@ -17,10 +17,10 @@ const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:post-a
 const FOREIGN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:welcome-mail";
 const PRE_SIGN_UP: &str = "arn:aws:lambda:eu-central-1:123456789012:function:pre-sign-up";
 
-/// The program itself, on a pipe.
+/// Runs the program with its output in a pipe.
 async fn run(moto: &Moto, arguments: &[&str]) -> Output {
     let mut program = Process::new(env!("CARGO_BIN_EXE_permit-handoff"));
-    // Another region than the pool's: its id says where it is.
+    // A different region than the pool's: the pool's id contains its region.
     program.args(arguments).envs(moto.settings()).env("AWS_REGION", "us-east-1");
     program.output().await.unwrap()
 }
@@ -31,7 +31,7 @@ async fn attach(moto: &Moto, command: &str, pool: &str, more: &[&str]) -> (Optio
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// What is printed, however it is broken into lines; no line is too wide, unless an ARN is.
+/// What is printed, without line breaks. Checks that no line is too wide, unless it has an ARN.
 fn text(bytes: Vec<u8>) -> String {
     let text = String::from_utf8(bytes).unwrap();
     let is_too_wide =
@@ -45,11 +45,11 @@ async fn pool(moto: &Moto, settings: Value) -> String {
     created["UserPool"]["Id"].as_str().unwrap().to_owned()
 }
 
-/// The pool as AWS's protocol has it, without what no update sends.
+/// The pool in AWS's protocol, without the fields that no update sends.
 async fn described(moto: &Moto, pool: &str) -> Value {
     let mut answer = moto.cognito().call("DescribeUserPool", json!({"UserPoolId": pool})).await.unwrap();
     let settings = answer["UserPool"].as_object_mut().unwrap();
-    // moto keeps the parameters of the update itself.
+    // moto stores the update's own parameters.
     for name in ["LastModifiedDate", "UserPoolId", "PoolName"] {
         settings.remove(name);
     }
@@ -155,7 +155,7 @@ async fn only_the_triggers_differ_in_a_pool_with_every_setting() {
 #[tokio::test]
 async fn what_aws_tells_twice_is_sent_once() {
     let moto = Moto::start().await.unwrap();
-    // moto's own defaults have both names of the days, as AWS's have.
+    // moto's defaults use both names for the days, as AWS's do.
     let pool = pool(&moto, json!({"PoolName": "people"})).await;
     let before = described(&moto, &pool).await;
     assert_eq!(before["AdminCreateUserConfig"]["UnusedAccountValidityDays"], 7);
@@ -181,7 +181,7 @@ async fn another_function_is_replaced_only_where_that_is_asked_for() {
     assert!(err.contains("PostConfirmation") && err.contains(FOREIGN) && err.contains("--replace"), "{err}");
     let (code, out, err) = attach(&moto, "attach", &pool, &[]).await;
     assert_eq!(code, Some(2), "{out}{err}");
-    // What is not ours is not taken back.
+    // Detaching leaves functions that are not ours.
     let (code, out, _) = attach(&moto, "detach", &pool, &["--yes"]).await;
     assert_eq!(code, Some(0));
     assert!(out.contains("nothing was sent"), "{out}");
@@ -204,14 +204,14 @@ async fn the_trigger_before_tokens_is_attached_where_it_is_free_and_asked_for() 
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains(&format!("PreTokenGeneration: nothing -> {FUNCTION}")), "{out}");
     assert_eq!(described(&moto, &free).await["LambdaConfig"]["PreTokenGeneration"], FUNCTION);
-    // What is attached is not taken away by an attach that does not ask for it.
+    // An attach without the flag leaves an attached trigger.
     let (code, out, _) = attach(&moto, "attach", &free, &["--yes"]).await;
     assert!(code == Some(0) && out.contains("nothing was sent"), "{out}");
     let (code, out, err) = attach(&moto, "detach", &free, &["--yes"]).await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert_eq!(described(&moto, &free).await["LambdaConfig"], before["LambdaConfig"]);
 
-    // Another function's place, in either of its forms, is never taken.
+    // It never replaces another function, in either form of the trigger.
     let config = json!({"LambdaVersion": "V2_0", "LambdaArn": FOREIGN});
     for triggers in [json!({"PreTokenGeneration": FOREIGN}), json!({"PreTokenGenerationConfig": config})] {
         let taken = pool(&moto, json!({"PoolName": "people", "LambdaConfig": triggers})).await;

@@ -1,5 +1,5 @@
-//! `doctor`: a healthy deployment, one with everything wrong, and each input that is bad, against the sandbox
-//! and moto.
+//! `doctor` against the sandbox and moto: a healthy deployment, one with everything wrong, and each bad
+//! input.
 
 mod bad_inputs;
 mod changes;

@@ -1,7 +1,7 @@
-//! The commands that README.md, `docs/` and `--help` tell people to run: each is one that there is.
+//! The commands in README.md, `docs/` and `--help` exist.
 //!
-//! Those that need nothing but this machine are run elsewhere (`make` targets by `.ci/run`, the commands by
-//! the other tests here, the block "by hand" by `scripts/test-readme.sh`); all others say what they need.
+//! Commands that need only this machine are run elsewhere (`make` targets by `.ci/run`, commands by the
+//! other tests here, the block "by hand" by `scripts/test-readme.sh`). All others say what they need.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +11,12 @@ use clap::{CommandFactory as _, Parser as _};
 use permit_handoff::cli::Cli;
 use stand_ins::project_root;
 
-/// What a block says that cannot be run on a machine alone.
+/// The mark of a block that cannot run on this machine alone.
 const MARK: &str = "# needs ";
 
-/// A block of shell commands of a page.
+/// A page's block of shell commands.
 struct Block {
-    /// Where it is, for people.
+    /// Its page and line.
     place: String,
     text: String,
 }
@@ -56,12 +56,12 @@ fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The commands of a text that begin with `permit-handoff `, each up to what the shell or the prose makes of
-/// the rest.
+/// The commands in a text that begin with `permit-handoff `, each up to where the shell or the prose ends
+/// it.
 fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
     text.split("permit-handoff ").skip(1).filter_map(|rest| {
         let end = rest.find(['`', '\n', '|', '&', ';', ')', '(', '>']).unwrap_or(rest.len());
-        // Two blanks: a remark stands beside the command.
+        // Two blanks begin a remark beside the command.
         let command = rest[..end].split("  ").next().unwrap();
         let words: Vec<String> =
             command.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
@@ -71,7 +71,7 @@ fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
 }
 
 fn parses(words: &[String]) -> Result<(), String> {
-    // CloudFormation puts these in.
+    // CloudFormation fills these in.
     let filled = |word: &String| match word.as_str() {
         "${UserPoolId}" => "eu-west-1_AbCdEfGhI".to_owned(),
         "${PostAuthenticationFunction.Arn}" => "arn:aws:lambda:eu-west-1:123456789012:function:f".to_owned(),
@@ -80,7 +80,7 @@ fn parses(words: &[String]) -> Result<(), String> {
     let all = std::iter::once("permit-handoff".to_owned()).chain(words.iter().map(filled));
     match Cli::try_parse_from(all) {
         Err(error) if error.exit_code() != 0 => Err(error.to_string()),
-        // `--help` is not a command line that runs, and right all the same.
+        // `--help` gives an error in clap, but is correct.
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -93,7 +93,7 @@ fn every_command_of_the_pages_and_of_the_template_is_one_that_there_is() {
     for file in files {
         for words in commands(&fs::read_to_string(&file).unwrap()) {
             seen.insert(words[0].clone());
-            // A name alone speaks of the command.
+            // A name alone refers to the command.
             if words.len() == 1 {
                 continue;
             }
@@ -171,7 +171,7 @@ fn every_link_between_pages_leads_somewhere() {
     }
 }
 
-/// A heading's anchor, as GitHub makes it.
+/// A heading's anchor in GitHub's form.
 fn slug(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     text.chars()

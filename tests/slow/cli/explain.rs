@@ -1,4 +1,4 @@
-//! `explain` by an event, a token and the names of a user.
+//! `explain` for an event, for a token, and for a user by each of their names.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use stand_ins::Person;
 
 use super::{POLICY, World};
 
-/// A token that no key has signed.
+/// An unsigned token.
 fn token(claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!(
@@ -80,7 +80,7 @@ async fn a_token_is_explained_and_said_to_be_unverified() {
     let (_, text) = world.run(&source("b"), &[], &["explain", "--token", path]).await;
     assert!(text.contains("No [[source]] of the policy has that issuer"), "{text}");
 
-    // What nobody has signed may hold what steers a terminal, or turns a line around.
+    // An unsigned token may contain text that controls a terminal or reverses a line.
     let hostile = "\u{1b}]0;x\u{7}\u{1b}[2J\u{202e}nimda";
     let claims = json!({"iss": format!("https://a.example.com/{hostile}"), "sub": "auth0|7", "name": hostile, "custom:tier": hostile});
     std::fs::write(path, self::token(&claims)).unwrap();
@@ -90,10 +90,10 @@ async fn a_token_is_explained_and_said_to_be_unverified() {
         assert!(text.contains("nimda") && !text.contains(steers), "{text:?}");
     }
 
-    // What the handoff would refuse, is refused here, and nothing of it is repeated.
+    // What the handoff would refuse is refused here, and none of it is printed.
     std::fs::write(path, format!("{}x", token(&json!({"iss": "https://a.example.com"})))).unwrap();
     let (exit, text) = world.run(POLICY, &[], &["explain", "--token", path]).await;
-    assert!(exit == 2 && text.contains("the token is refused as it stands"), "{text}");
+    assert!(exit == 2 && text.contains("the token is not valid"), "{text}");
 }
 
 #[tokio::test]

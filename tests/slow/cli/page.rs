@@ -7,7 +7,7 @@ use stand_ins::{Person, project_root};
 
 use super::{POLICY, World};
 
-/// What the browser makes of a page.
+/// Opens the page in a headless browser. Returns the browser's output.
 fn browse(page: &Path, arguments: &[&str]) -> Output {
     let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
@@ -29,10 +29,10 @@ fn browse(page: &Path, arguments: &[&str]) -> Output {
     command.arg(format!("file://{}", page.display())).output().unwrap()
 }
 
-/// So long the scripts of a page may wait, in a time of their own.
+/// How long a page's scripts may wait, in virtual time.
 const WAITS: &str = "--virtual-time-budget=20000";
 
-/// The page without its own policy, and with these scripts after it.
+/// Writes the page without its content security policy, and with these scripts at its end.
 fn with_scripts(page: &Path, harness: &Path, scripts: &[&str]) {
     let html = std::fs::read_to_string(page).unwrap();
     let (before, after) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
@@ -41,7 +41,7 @@ fn with_scripts(page: &Path, harness: &Path, scripts: &[&str]) {
     std::fs::write(harness, open.replace("</body>", &format!("{scripts}</body>"))).unwrap();
 }
 
-/// What these scripts make the title.
+/// The title that these scripts set.
 fn probed(page: &Path, harness: &Path, scripts: &[&str], more: &[&str]) -> String {
     with_scripts(page, harness, scripts);
     let shown = browse(harness, &[&["--dump-dom"], more].concat());
@@ -50,7 +50,7 @@ fn probed(page: &Path, harness: &Path, scripts: &[&str], more: &[&str]) -> Strin
     title.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-/// Somebody searches, filters, sorts and opens a person.
+/// A person searches, filters, sorts and opens a person's row.
 const USED: &str = "(async () => {
   const at = id => document.getElementById(id);
   const shown = () => [...document.querySelectorAll('#people tbody th')].map(th => th.textContent);
@@ -78,7 +78,7 @@ const USED: &str = "(async () => {
   document.title = said.join(' | ');
 })()";
 
-/// What axe-core finds, in the colours of the day and of the night.
+/// What axe-core finds, in the light and the dark colours.
 const AXE: &str = "(async () => {
   document.querySelector('#people tbody th button').click();
   const found = await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']});
@@ -128,7 +128,7 @@ async fn a_page_is_searched_filtered_and_opened_in_a_browser_and_anybody_can_use
         let axe = project_root().join(".local/browser/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(axe).expect("`make browser` installs axe-core");
         let axe = axe.replace("</script", "<\\/script");
-        // By day, and by night.
+        // In light and dark mode.
         for scheme in ["--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"] {
             assert_eq!(probed(&report, &harness, &[&axe, AXE], &[scheme, WAITS]), "axe: []", "{scheme}");
         }
@@ -140,8 +140,8 @@ async fn a_page_fits_a_phone() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let report = synced_page(&world, folder.path()).await;
-    // Whether anything is wider than a phone: the page stands in a frame of that width, and the frame is
-    // measured.
+    // Checks whether anything is wider than a phone: a frame of that width holds the page, and the test
+    // measures the frame.
     let html = std::fs::read_to_string(&report).unwrap();
     let source = html.replace('&', "&amp;").replace('"', "&quot;");
     let harness = folder.path().join("harness.html");
@@ -161,11 +161,10 @@ async fn a_page_fits_a_phone() {
     assert_eq!(rows, 31);
 }
 
-/// The most that a search, a filter or a sort of 10,000 people takes, in milliseconds.
+/// The longest that a search, a filter or a sort of 10,000 people may take, in milliseconds.
 const STUTTER: f64 = 200.0;
 
-/// Searches, filters and sorts with the clock in hand, what is drawn included; then opens everybody. A timer
-/// rings at once.
+/// Times searches, filters and sorts, including drawing; then opens everyone. Timers fire at once.
 const MEASURED: &str = "(() => {
   window.setTimeout = ring => { ring(); return 0; };
   const at = id => document.getElementById(id);
@@ -202,7 +201,7 @@ const MEASURED: &str = "(() => {
   document.title = [opened, at('count').textContent, ...times.map(time => time.toFixed(1))].join(' | ');
 })()";
 
-/// Somebody filters, and prints.
+/// A person filters and prints.
 const PRINTED: &str = "(() => {
   const role = document.getElementById('role');
   role.value = 'acme/editor';
@@ -218,7 +217,8 @@ const PRINTED: &str = "(() => {
   });
 })()";
 
-/// 10,000 people, as many as a page has: no stutter, everybody's reason, and on paper all who were found.
+/// 10,000 people, the most that a page has: it does not stutter, it has everyone's reason, and it prints
+/// everyone who was found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_ten_thousand_people_does_not_stutter_and_can_be_printed() {
     let world = World::start().await;

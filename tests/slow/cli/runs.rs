@@ -1,4 +1,4 @@
-//! Runs from a terminal: Ctrl-C, a reader that goes away, forty columns, a run that breaks off.
+//! Runs from a terminal: Ctrl-C, a reader that goes away, forty columns, a run that fails.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use stand_ins::Person;
 
 use super::{POLICY, World};
 
-/// People in a file, and the arguments that sync them.
+/// A file of people, and the arguments to sync it.
 fn file(people: usize) -> (tempfile::TempDir, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users.csv");
@@ -64,7 +64,7 @@ async fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(world.sandbox.user_count(), 3, "the run went on to its end");
 }
 
-/// What a terminal of forty columns is sent. `script` is a part of every Debian and macOS.
+/// What a terminal of forty columns receives. `script` is part of every Debian and macOS.
 async fn on_a_terminal(world: &World, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
     let plain = world.command(POLICY, more, arguments);
     let mut words = vec![plain.get_program().to_str().unwrap()];
@@ -82,7 +82,7 @@ async fn on_a_terminal(world: &World, more: &[(&str, &str)], arguments: &[&str])
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
-/// What is drawn, without colours and moves of the cursor.
+/// What is drawn, without colours and cursor movements.
 fn drawn(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut characters = text.chars();
@@ -117,7 +117,7 @@ async fn forty_columns_are_enough() {
     let (exit, text) = on_a_terminal(&world, &[("NO_COLOR", "1")], &["explain", "--help"]).await;
     assert_eq!(exit, 0);
     let options = drawn(&text).into_iter().take_while(|line| !line.starts_with("Examples"));
-    // The usages are lines to copy, and are not broken.
+    // Usage lines are for copying, so they are not wrapped.
     for line in
         options.filter(|line| !line.starts_with("Usage") && !line.starts_with("       permit-handoff"))
     {
@@ -140,7 +140,7 @@ async fn what_was_done_until_a_run_broke_off_is_shown() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&page).unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "a page with personal data is its owner's");
 
-    // A page that cannot be written is told before anything is done.
+    // A page that cannot be written is reported before anything else happens.
     world.sandbox.clear_faults();
     let missing = ["sync", "--report", "/nowhere/run.html"];
     let (exit, text) = world.run(POLICY, &[], &missing).await;

@@ -1,4 +1,4 @@
-//! A deployment that cannot work: people sign in all the same, and the operator is told.
+//! A deployment that cannot work: people can still sign in, and the log tells the operator.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const FRIENDLY: &str = "Signing in is not possible at the moment. Please try aga
 
 type SettingsOf = &'static [(&'static str, &'static str)];
 
-/// What may be wrong with a deployment, and what the log says of it.
+/// Faults of a deployment, and what the log says about each.
 const WRONG: &[(&str, SettingsOf, &str)] = &[
     ("a slip in the policy", &[("HANDOFF_POLICY", "[[grant]]\nrol = \"viewer\"")], "line 2"),
     ("no policy", &[("HANDOFF_POLICY", "")], "HANDOFF_POLICY"),
@@ -29,7 +29,7 @@ const WRONG: &[(&str, SettingsOf, &str)] = &[
     ),
 ];
 
-/// The values of a metric, and of its dimension `outcome`, that a log holds.
+/// The values of the sign-in metric's dimension `outcome` in a log.
 fn sign_ins(log: &str) -> Vec<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines
@@ -90,7 +90,7 @@ async fn a_wrong_log_filter_keeps_nobody_from_being_synced() {
     assert!(errors(&log).iter().any(|error| error["error"].as_str().unwrap().contains("RUST_LOG")), "{log}");
 }
 
-/// As the stack makes it, before anybody has put the key in.
+/// The state after a deployment, before anyone has stored the key.
 #[tokio::test]
 async fn a_secret_without_a_value_is_empty_and_not_missing() {
     let stack = Stack::start(&[TRIGGER]).await;

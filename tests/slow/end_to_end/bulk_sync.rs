@@ -1,4 +1,4 @@
-//! `bulk-sync`, with a pool that pages truly.
+//! `bulk-sync`, with a pool that has real pages.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::end_to_end::stack::{Stack, event, invoke, timeless};
 
 const PEOPLE: usize = 1000;
 
-/// The settings of a function that syncs `pool` as fast as it can: by Permit's documented limits, seven
+/// Settings of a function that syncs `pool` as fast as it can. Under Permit's documented limits, seven
 /// single writes take two seconds.
 pub(crate) fn of(pool: &UserPool) -> [(&str, &str); 2] {
     [("USER_POOL_ID", pool.id()), ("PERMIT_LIMITS", "all=100000,write=100000,delete=100000,bulk=10000")]
 }
 
-/// What Permit should know of somebody, the policy of [`crate::end_to_end::stack::POLICY`] put to them by
-/// hand.
+/// What Permit should have for a person, by the policy of [`crate::end_to_end::stack::POLICY`], worked
+/// out by hand.
 pub(crate) fn expected(pool: &UserPool, person: &Person) -> UserState {
     let mut user = UserState::new().email(&person.email);
     for (name, value) in &person.attributes {
@@ -38,7 +38,7 @@ pub(crate) fn expected(pool: &UserPool, person: &Person) -> UserState {
     user.attribute("handoff", ledger)
 }
 
-/// A full run, and its report, which must be a good one.
+/// A full run. Returns its report, which must be a success.
 async fn run(function: &mut Function) -> Value {
     let report = invoke(function, &event("scheduled")).await;
     for (member, expected) in [
@@ -66,7 +66,7 @@ async fn permit_equals_a_pool_of_1000_under_every_semantic_and_the_next_run_writ
     }
     let stranger =
         UserState::new().email("stranger@example.com").attribute("plan", "pro").role("default/member");
-    // Somebody in the pool, and put into Permit by others before.
+    // A person who is in the pool and was already in Permit.
     let adopted = UserState::new().attribute("plan", "free").role("acme/viewer");
     let found = [("stranger".to_owned(), stranger.clone()), (subs[0].clone(), adopted)];
 
@@ -74,7 +74,7 @@ async fn permit_equals_a_pool_of_1000_under_every_semantic_and_the_next_run_writ
     let mut wanted = stack.sandbox.snapshot();
     wanted.users.extend(subs.iter().cloned().zip(people.iter().map(|person| expected(&pool, person))));
     let mut first = expected(&pool, &people[0]).attribute("plan", "free");
-    // The role that they had is not ours to revoke one day, nor are they ours to delete.
+    // Their earlier role is not ours to revoke, and the user is not ours to delete.
     let grants = ["acme/editor", "default/admin", "default/viewer"];
     first.attributes["handoff"] = json!({"source": pool.id(), "grants": grants, "adopted": true});
     assert!(first.roles.contains("acme/viewer") && first.roles.len() == 4, "{first:?}");
@@ -105,7 +105,8 @@ async fn permit_equals_a_pool_of_1000_under_every_semantic_and_the_next_run_writ
         assert_eq!(numbers, right.each_ref(), "{name}: {report}");
         assert_eq!(report["pool"], json!({"users": PEOPLE, "groups": 3}), "{name}");
         assert_eq!(report["verified"], json!({"checked": PEOPLE, "drifted": 0}), "{name}");
-        // Compared one by one: what differs is told, and not two thousand users.
+        // Compare them one by one, so that a failure shows only the differences and not two thousand
+        // users.
         let end = stack.sandbox.snapshot();
         assert_eq!(end.users.len(), wanted.users.len(), "{name}");
         for (key, user) in &wanted.users {

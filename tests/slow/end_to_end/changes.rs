@@ -1,5 +1,5 @@
-//! Changes of a pool: EventBridge's rule as the template has it, SQS, `reconcile`, Permit. And then the bulk
-//! sync, which ends where it would have ended alone.
+//! Changes of a pool, through EventBridge's rule in the template, SQS and `reconcile` to Permit. Then the
+//! bulk sync, which must reach the state that it would have reached alone.
 
 use std::fs;
 
@@ -56,7 +56,7 @@ impl World {
         Self { stack, pool, queue }
     }
 
-    /// What CloudTrail would tell of a call about `sub`.
+    /// CloudTrail's event for a call about `sub`.
     fn event(&self, name: &str, sub: &str) -> Value {
         let now = jiff::Timestamp::now().to_string();
         let detail = json!({
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// All that waits in the queue, as Lambda hands it over.
+    /// All messages that wait in the queue, in the form in which Lambda delivers them.
     async fn waiting(&self) -> Vec<Value> {
         let sqs = self.stack.moto.queues();
         let mut records = Vec::new();
@@ -119,8 +119,9 @@ impl World {
     }
 }
 
-/// Without the time of the evidence, which is when each was last written. Of who left, their roles and the
-/// ledger: their last attribute may have come by an event, and no bulk sync after it saw them.
+/// Permit's state without the time of the evidence, which is when each user was last written. For people
+/// who left, only their roles and the ledger: their last attribute may have come by an event, with no
+/// bulk sync after it.
 fn facts(sandbox: &Sandbox, present: &[String]) -> Snapshot {
     let mut snapshot = sandbox.snapshot();
     for (key, user) in &mut snapshot.users {
@@ -167,7 +168,7 @@ async fn a_change_in_the_pool_is_in_permit_by_the_rule_the_queue_and_reconcile()
     }
     assert!(reconcile.process().log().contains("\"ChangeLag\""), "{}", reconcile.process().log());
 
-    // The rule keeps out what is not worth a look, or not of this pool.
+    // The rule filters out events that need no look or are for another pool.
     let mut elsewhere = world.event("AdminDeleteUser", &sub);
     elsewhere["Detail"] =
         json!(elsewhere["Detail"].as_str().unwrap().replace(world.pool.id(), "eu-central-1_Other0000"));
@@ -182,7 +183,7 @@ async fn a_change_in_the_pool_is_in_permit_by_the_rule_the_queue_and_reconcile()
         ])
         .await;
     assert_eq!(world.waiting().await, Vec::<Value>::new());
-    // A call of people themselves may not tell the pool.
+    // A call that users make themselves may not name the pool.
     let mut own = world.event("DeleteUser", &sub);
     own["Detail"] = json!(own["Detail"].as_str().unwrap().replace("\"userPoolId\"", "\"clientId\""));
     world.put(&[own]).await;
@@ -232,7 +233,7 @@ async fn events_repeated_reordered_and_lost_and_then_a_bulk_sync_end_where_a_bul
             }
             told.push(world.event(name, &sub));
         }
-        // Some are lost, some come twice, and none in order: also those of the rounds before.
+        // Some events are lost, some come twice, and none in order, including those of earlier rounds.
         told.retain(|_| random.below(4) > 0);
         let mut sent: Vec<Value> = told.iter().filter(|_| random.below(2) > 0).cloned().collect();
         for at in (1..sent.len()).rev() {
@@ -250,7 +251,7 @@ async fn events_repeated_reordered_and_lost_and_then_a_bulk_sync_end_where_a_bul
     assert_eq!(facts(sandbox, &subs), facts(&alone, &subs));
 }
 
-/// The same numbers each time.
+/// Random numbers that are the same each time.
 struct Random(u64);
 
 impl Random {

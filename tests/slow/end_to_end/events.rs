@@ -1,4 +1,4 @@
-//! Whatever event comes: it goes back byte for byte, and nobody is refused.
+//! Every event comes back byte for byte, and no sign-in is refused.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::end_to_end::stack::{Stack, events, passes, roles, timeless};
 
 const TRIGGER: &str = "post-authentication";
-/// Where nobody may be refused, even an operator who would rather refuse than miss somebody does not.
+/// Some events must never refuse a user, even with this setting.
 const STRICT: [(&str, &str); 1] = [("SIGN_IN_ON_FAILURE", "deny")];
 
 fn sub_of(event: &Value) -> String {
@@ -80,7 +80,7 @@ async fn an_event_without_a_person_changes_nothing_and_comes_back() {
         good.to_string().replace("PostAuthentication_Authentication", "PreSignUp_SignUp"),
         good.to_string().replace("PostAuthentication_Authentication", "PostAuthentication_FromTheFuture"),
         good.to_string().replace("eu-central-1_Example01", "no pool"),
-        // As it is written: blanks, escapes, members twice, numbers that no float holds.
+        // Byte for byte: blanks, escapes, repeated members, numbers that no float can hold.
         r#"{ "hello" : "w\u00f6rld\/" , "n": 1.50, "n": 12345678901234567890123, "e": 1E400 }"#.to_owned(),
         "[]".to_owned(),
         "\"text\"".to_owned(),
@@ -100,7 +100,7 @@ async fn odd_attributes_are_cleaned_or_left_out_and_the_person_is_synced() {
     let stack = Stack::start(&[TRIGGER]).await;
     let mut function = stack.function(TRIGGER, &[STRICT[0], ("SIGN_IN_CACHE_SECONDS", "0")]);
     let long = "名".repeat(2048);
-    // The attribute, what it is, and what Permit then has.
+    // The attribute, its value, and what Permit then has.
     let cases = [
         ("email", Value::Null, json!(null)),
         ("email", json!(""), json!(null)),

@@ -1,4 +1,4 @@
-//! Permit is away: the queue, and its reconcile.
+//! Permit is unavailable: the queue, and `reconcile` draining it.
 
 use permit_sandbox::Fault;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::end_to_end::stack::{Stack, event, events, invoke, passes, roles};
 const TRIGGER: &str = "post-authentication";
 const REFUSED: &str = "Signing in is not possible at the moment. Please try again in a minute";
 
-/// The settings of a function whose sign-ins wait in `queue`.
+/// Settings of a function that puts sign-ins into `queue`.
 fn with_queue(queue: &str) -> [(&str, &str); 3] {
     [("SIGN_IN_GROUPS", "skip"), ("RECONCILE_QUEUE_URL", queue), ("SIGN_IN_BUDGET_MS", "2000")]
 }
@@ -35,7 +35,7 @@ async fn whatever_permit_does_the_person_passes_and_waits_in_sqs() {
         let waiting = received(&stack, &queue).await;
         assert_eq!(waiting.len(), 1, "{name}: {}", function.process().log_tail());
         assert_eq!(stack.sandbox.user_count(), 0, "{name}");
-        // Only what the policy uses waits there.
+        // The message contains only what the policy uses.
         let body = waiting[0]["body"].as_str().unwrap();
         assert!(body.contains("jane@example.com") && body.contains("Research"), "{name}: {body}");
         assert!(!body.contains("CONFIRMED") && !body.contains("clientid"), "{name}: {body}");
@@ -139,7 +139,7 @@ async fn a_message_that_fails_holds_up_no_other_and_goes_to_the_dead_letters_wit
     assert_eq!(set_aside.len(), 2);
 }
 
-/// What Permit knows, without the time of the evidence.
+/// What Permit has, without the time of the evidence.
 fn undated(mut snapshot: permit_sandbox::Snapshot) -> permit_sandbox::Snapshot {
     for user in snapshot.users.values_mut() {
         if let Some(ledger) = user.attributes.get_mut("handoff").and_then(Value::as_object_mut) {
@@ -157,7 +157,7 @@ fn ids(records: &[Value]) -> Vec<String> {
     ids
 }
 
-/// The ids that an answer of `reconcile` keeps queued, sorted.
+/// The ids that `reconcile` keeps queued, sorted.
 fn kept(answer: &Value) -> Vec<String> {
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
     let mut ids: Vec<_> =
@@ -166,7 +166,7 @@ fn kept(answer: &Value) -> Vec<String> {
     ids
 }
 
-/// The messages of a queue, taken out of it, as Lambda hands them over.
+/// Receives a queue's messages and removes them, in the form in which Lambda delivers them.
 async fn received(stack: &Stack, queue: &str) -> Vec<Value> {
     let sqs = stack.moto.queues();
     let request = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]});

@@ -1,7 +1,7 @@
-//! Nothing that a function writes to its log says who anybody is.
+//! No function writes to its log who a person is.
 //!
-//! Every function that any test here starts is held to it, by [`Private`] in [`crate::end_to_end::stack`];
-//! the test below goes through the failures besides, where logs are most tempted.
+//! [`Private`] in [`crate::end_to_end::stack`] checks this for every function that a test here starts.
+//! The test below also goes through the failures, where logs are most likely to say too much.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use stand_ins::Person;
 
 use crate::end_to_end::stack::{Stack, event, events, invoke};
 
-/// Attributes that say who somebody is.
+/// Attributes that identify a person.
 const TELLING: [&str; 8] = [
     "sub",
     "email",
@@ -24,7 +24,7 @@ const TELLING: [&str; 8] = [
     "custom:department",
 ];
 
-/// What no log may hold: all that the events say of people, every address, and what a test adds.
+/// What no log may contain: all personal data of the events, every address, and what a test adds.
 #[derive(Clone)]
 pub(crate) struct Private(Arc<Mutex<BTreeSet<String>>>);
 
@@ -47,13 +47,13 @@ impl Private {
         self.0.lock().unwrap().extend(words.into_iter().map(str::to_owned));
     }
 
-    /// Adds what is private of a person, their `sub` included.
+    /// Adds a person's private data, with their `sub`.
     pub(crate) fn add_person(&self, person: &Person, sub: &str) {
         self.add([person.email.as_str(), sub]);
         self.add(person.attributes.iter().map(|(_, value)| value.as_str()));
     }
 
-    /// The first that is in `log` as a whole word, and its line.
+    /// The first private word in `log` as a whole word, and its line.
     fn found_in<'l>(&self, log: &'l str) -> Option<(String, &'l str)> {
         let words = self.0.lock().unwrap();
         log.lines().find_map(|line| {
@@ -69,7 +69,7 @@ impl Private {
     }
 }
 
-/// Whether `word` is in `line` and no part of a longer word: `Example` is not in `eu-central-1_Example01`.
+/// Whether `line` contains `word` as a whole word: `Example` is not in `eu-central-1_Example01`.
 fn is_in(word: &str, line: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());

@@ -1,4 +1,4 @@
-//! Permit's API key in Secrets Manager: in each of its forms, wrong in each way, and rotated.
+//! Permit's API key in Secrets Manager: in each form, wrong in each way, and rotated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::end_to_end::stack::{Running, SECRET, Stack, events, passes, roles};
 
 const TRIGGER: &str = "post-authentication";
 
-/// Stands before moto's Secrets Manager and counts how often a secret is read.
+/// A proxy in front of moto's Secrets Manager that counts how often a secret is read.
 struct Door {
     url: String,
     reads: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ impl Door {
         Self { url, reads }
     }
 
-    /// How often a secret was read since this was asked last.
+    /// How often a secret was read since the last call.
     fn reads(&self) -> usize {
         self.reads.swap(0, Ordering::SeqCst)
     }
@@ -123,7 +123,7 @@ async fn a_secret_that_is_wrong_is_told_refuses_nobody_and_is_not_read_at_each_s
     ] {
         stack.sandbox.clear_requests();
         let mut function = door.function(&stack, name);
-        // One more, and Permit would be left alone for a while.
+        // One more failure would open the breaker for a while.
         for _ in 0..3 {
             passes(&mut function, &event).await;
         }

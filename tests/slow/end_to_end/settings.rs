@@ -1,22 +1,21 @@
-//! Settings that are missing or contradict each other: the program ends, with one message that names them
-//! all.
+//! Missing or contradictory settings: the program exits with one message that names them all.
 
 use std::process::{Command, Output};
 
 use crate::end_to_end::stack::{POLICY, binary};
 
-const HEADING: &str = "the settings (environment variables) are wrong";
+const HEADING: &str = "some settings (environment variables) are wrong";
 
 fn run(name: &str, settings: &[(&str, &str)]) -> Output {
     let settings = settings.iter().copied();
     Command::new(binary(name)).env_clear().envs(settings).output().unwrap()
 }
 
-/// Ends `name` by these settings, and gives what it said: the settings that it names.
+/// Runs `name`, which must exit because of these settings. Returns the settings that its message names.
 fn named(name: &str, settings: &[(&str, &str)]) -> Vec<String> {
     let Output { status, stdout, stderr } = run(name, settings);
     let said = String::from_utf8(stderr).unwrap() + &String::from_utf8(stdout).unwrap();
-    // The trigger says it in its log, and starts.
+    // The trigger logs the message and starts.
     let said = said.replace("\\n", "\n");
     assert!(!status.success(), "{name} runs: {said}");
     assert_eq!(said.matches(HEADING).count(), 1, "{name}: one message: {said}");
@@ -76,7 +75,7 @@ fn each_program_names_every_setting_that_is_wrong_at_once() {
         let mut found = named(name, &[&common[..], more].concat());
         expected.sort_unstable();
         found.sort_unstable();
-        // The policy is at fault twice for `handoff`: its text, and the issuer that it lacks.
+        // For `handoff` the policy has two faults: its text, and its missing issuer.
         found.dedup();
         assert_eq!(found, expected, "{name}");
     }

@@ -36,7 +36,7 @@ async fn a_sign_in_through_cognito_reaches_permit_and_the_next_writes_nothing() 
     for (name, semantics) in Semantics::each() {
         stack.sandbox.reset().unwrap();
         stack.sandbox.set_semantics(semantics);
-        // A function of its own for each sign-in: a warm one remembers who it saw.
+        // A new function for each sign-in, because a warm one has a cache.
         let mut settings = stack.settings(&[]);
         settings.extend(cognito.settings());
         let mut function = stack.attach(TRIGGER, settings.clone());

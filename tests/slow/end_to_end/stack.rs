@@ -1,5 +1,5 @@
-//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and functions whose logs are
-//! looked through when they end.
+//! What every test here starts: a sandbox, moto with the secret, cargo-lambda, and functions whose logs
+//! are checked when they end.
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(crate) struct Stack {
     pub(crate) private: Private,
 }
 
-/// A function that runs. When it ends, its whole log is looked through for what is private.
+/// A running function. When it ends, its whole log is checked for private data.
 pub(crate) struct Running {
     function: Function,
     private: Private,
@@ -58,7 +58,7 @@ impl Stack {
         CognitoLocal::start(self.lambda.url(), triggers).await.unwrap()
     }
 
-    /// The settings of a function; `more` are put over them, and one that is empty counts as not set.
+    /// A function's settings, overridden by `more`; an empty value there means not set.
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
         let url = self.sandbox.url();
         let ours = [
@@ -116,7 +116,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path.into()
 }
 
-/// All files of `events/`, by name, as they are written but for the last newline.
+/// All files of `events/`, by name, unchanged except for the last newline.
 pub(crate) fn events() -> Vec<(String, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
     let mut events: Vec<_> = fs::read_dir(folder)
@@ -137,14 +137,14 @@ pub(crate) fn event(name: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Invokes, and fails where the function failed.
+/// Invokes the function. Panics if it fails.
 pub(crate) async fn invoke(function: &mut Function, event: &Value) -> Value {
     let answer = function.invoke(event).await.unwrap();
     assert!(answer.succeeded, "{}\n{}", answer.payload, function.process().log_tail());
     answer.payload
 }
 
-/// Invokes, and fails unless the event comes back byte for byte.
+/// Invokes the function. Panics unless the event comes back byte for byte.
 pub(crate) async fn passes(function: &mut Function, event: &str) {
     let answer = function.invoke_text(event).await.unwrap();
     assert!(answer.succeeded, "{event}: {}\n{}", answer.payload, function.process().log_tail());
@@ -155,17 +155,17 @@ pub(crate) fn roles(sandbox: &Sandbox, key: &str) -> Vec<String> {
     sandbox.user(key).map(|user| user.roles.into_iter().collect()).unwrap_or_default()
 }
 
-/// Signs somebody in while `function` is watched: where it ends, that is told at once.
+/// Does `work` while watching `function`: if it exits, that is reported at once.
 pub(crate) async fn during<T>(function: &mut Function, work: impl Future<Output = Result<T, Error>>) -> T {
     function.during(work).await.unwrap()
 }
 
-/// A user without the time in their ledger, which no test can know. It must be there.
+/// The user without the time in their ledger, which no test can know but which must be present.
 pub(crate) fn timeless(mut user: UserState) -> UserState {
     if let Some(ledger) = user.attributes.get_mut("handoff") {
         let time = ledger.as_object_mut().unwrap().remove("as_of").expect("the ledger has no time");
         time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-        // What it notes of names and addresses has tests of its own.
+        // Its notes on names and addresses have their own tests.
         for noted in ["names", "email_verified"] {
             ledger.as_object_mut().unwrap().remove(noted);
         }

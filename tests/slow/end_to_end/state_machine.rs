@@ -1,4 +1,4 @@
-//! The state machine of the bulk sync, which a local engine runs, with the real `bulk-sync` behind its task.
+//! The bulk sync's state machine, run by a local engine, with the real `bulk-sync` behind its task.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::end_to_end::bulk_sync::{expected, of};
 use crate::end_to_end::stack::{Running, Stack, during, timeless};
 
-/// Executes the state machine, and gives what `state-machine/run.mjs` says of the execution.
+/// Runs the state machine. Returns the output of `state-machine/run.mjs`.
 async fn execute(stack: &Stack, function: &mut Running, options: &[&str]) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(
@@ -40,7 +40,7 @@ async fn company(stack: &Stack) -> (UserPool, Vec<String>) {
     (pool, subs)
 }
 
-/// Fails unless Permit knows everybody of the pool as the policy has them, and nobody else.
+/// Panics unless Permit has exactly the pool's people, as the policy describes them.
 #[track_caller]
 fn assert_in_step(stack: &Stack, pool: &UserPool, subs: &[String]) {
     let found = stack.sandbox.snapshot().users;
@@ -60,7 +60,8 @@ async fn an_execution_brings_permit_in_step_in_one_part_and_in_16() {
     assert_eq!((&whole["status"], &whole["requests"]), (&json!("SUCCEEDED"), &json!([{}])), "{whole}");
     assert_in_step(&stack, &pool, &subs);
 
-    // In parts from nothing, several at a time for the engine; the function takes one after the other.
+    // In parts, from an empty Permit. The engine starts several at a time; the function runs them one by
+    // one.
     stack.sandbox.reset().unwrap();
     let parts = execute(&stack, &mut function, &["--shards", "16", "--concurrency", "4"]).await;
     assert_eq!(parts["status"], "SUCCEEDED", "{parts}");
@@ -70,7 +71,7 @@ async fn an_execution_brings_permit_in_step_in_one_part_and_in_16() {
     assert_eq!(asked, (0..16).map(|part| format!("{part:x}")).collect::<Vec<_>>(), "each part once");
     assert_in_step(&stack, &pool, &subs);
 
-    // A part deprovisions its own alone, and all of them together nobody.
+    // Each part deprovisions only its own people, and all parts together nobody.
     stack.sandbox.clear_requests();
     let again = execute(&stack, &mut function, &["--shards", "16"]).await;
     assert_eq!(again["status"], "SUCCEEDED", "{again}");
@@ -86,7 +87,7 @@ async fn an_execution_whose_function_cannot_read_the_pool_fails_and_says_so() {
     let cause = execution["cause"].as_str().unwrap();
     assert!(cause.contains(r#"["failed"]"#) && cause.contains("docs/operations.md"), "{cause}");
     assert_eq!(execution["requests"], json!([{}, {}, {}]), "tried again twice");
-    // What is to be repaired stands in the part's step.
+    // The failed part's step says what to repair.
     let error = &execution["failed"][0]["error"];
     let error: Value = serde_json::from_str(error["Cause"].as_str().unwrap()).unwrap();
     let message = error["errorMessage"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! `handoff`, with real tokens of cognito-local, by its function URL.
+//! `handoff` with real tokens of cognito-local, through its function URL.
 
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
@@ -6,7 +6,8 @@ use stand_ins::{Error, Person};
 
 use crate::end_to_end::stack::{POLICY, Stack, during, roles, timeless};
 
-/// The policy with a source for cognito-local's tokens, in the ledger by the pool's id as its trigger has it.
+/// The policy with a source for cognito-local's tokens. The ledger names it by the pool's id, as the
+/// trigger does.
 fn with_issuer(issuer: &str, client: &str, more: &str) -> String {
     let pool = issuer.rsplit('/').next().unwrap();
     format!(
@@ -21,7 +22,7 @@ async fn a_token_hands_its_person_over_as_the_trigger_does() {
     let cognito = stack.cognito().await;
     let pool = cognito.create_pool("people").await.unwrap();
     let client = cognito.create_client(&pool).await.unwrap();
-    // cognito-local puts the address, own attributes and the groups into ID tokens, and no names.
+    // cognito-local puts the address, custom attributes and groups into ID tokens, but no names.
     let person = Person::new("jane@example.com")
         .with("custom:department", "Research")
         .in_group("admins")
@@ -55,10 +56,10 @@ async fn a_token_hands_its_person_over_as_the_trigger_does() {
         assert_eq!(body, json!({"user": sub, "created": true, "granted": grants, "revoked": []}));
 
         let by_token = stack.sandbox.user(&sub).unwrap();
-        // The issuer and the pool are one source, by the policy.
+        // By the policy the issuer and the pool are one source.
         assert_eq!(timeless(by_token.clone()), timeless(by_trigger));
 
-        // An access token has no profile: what Permit knows stays, and nothing is to be written.
+        // An access token has no profile: what Permit has stays, and there is nothing to write.
         stack.sandbox.clear_requests();
         let answer = post(&tokens.access_token).await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
@@ -98,7 +99,7 @@ async fn who_brings_no_good_token_is_not_let_in_and_nothing_is_synced() {
     let payload = signed.split_once('.').unwrap().1;
     let other_first = if signature.starts_with('A') { "B" } else { "A" };
     let tampered = format!("{signed}.{other_first}{}", &signature[1..]);
-    // As `{"alg":"none"}`, signed by nobody.
+    // An unsigned token with `{"alg":"none"}`.
     let unsigned = format!("eyJhbGciOiJub25lIn0.{payload}.");
     let bad = [
         (None, "token_missing"),
@@ -123,7 +124,7 @@ async fn who_brings_no_good_token_is_not_let_in_and_nothing_is_synced() {
         assert_eq!(health.status().as_u16(), 200);
         assert_eq!((stack.sandbox.user_count(), stack.sandbox.counts().writes()), (0, 0));
 
-        // The good token among them is good still.
+        // The good token is still accepted after these.
         let good = http.post(format!("{url}/handoff")).bearer_auth(&tokens.id_token).send().await.unwrap();
         assert_eq!(good.status().as_u16(), 200);
         Ok::<_, Error>(())

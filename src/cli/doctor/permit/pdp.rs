@@ -1,4 +1,4 @@
-//! Whether the PDP knows what Permit has.
+//! Checks that the PDP knows what Permit has.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::domain::facts::Facts;
 use crate::domain::grant::Grant;
 use crate::permit::{AtPdp, Error, Permit, Roles};
 
-/// The pauses between questions: what was changed a moment ago may be on its way.
+/// Pauses in seconds between questions: a recent change may not have reached the PDP yet.
 const PAUSES: [u64; 3] = [1, 2, 4];
 
-/// Asks the PDP about one user who has a role; `None`: there is no PDP.
+/// Asks the PDP about one user who has a role. `None` if there is no PDP.
 pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
     if !permit.has_pdp() {
         return None;
@@ -23,7 +23,7 @@ pub(super) async fn look(permit: &Permit, roles: &Roles) -> Option<Finding> {
             return Some(Check::Pdp.note(what, "whether permission checks are up to date is not known", ""));
         }
     };
-    // What a PDP says of a user does not show a role that permits nothing.
+    // A PDP's answer about a user does not include roles that permit nothing.
     let shows = |grant: &Grant| grant.instance.is_none() && !roles.powerless.contains(&grant.role);
     let mut users = page.users.into_iter().filter_map(|mut facts| {
         facts.roles.retain(shows);

@@ -7,14 +7,14 @@ use super::super::pool::{granting_attributes, has_attribute};
 use super::{admins_alone_create, rules};
 use crate::domain::policy::{Condition, Policy};
 
-/// What Cognito sets, and no app client writes unless it names it.
+/// Attributes that Cognito sets. An app client can write them only if it lists them.
 const COGNITOS: [&str; 4] = ["sub", "identities", "email_verified", "phone_number_verified"];
 
 pub(super) fn writable(policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClientType]) -> Vec<Finding> {
     granting_attributes(policy).into_iter().filter_map(|name| of(name, policy, pool, clients)).collect()
 }
 
-/// `None`: nobody of the pool can have the attribute, which is said elsewhere.
+/// `None` if no user of the pool can have the attribute, which `pool` reports.
 fn of(name: &str, policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClientType]) -> Option<Finding> {
     let schema = pool.schema_attributes().iter().find(|attribute| attribute.name() == Some(name));
     let is_cognitos = COGNITOS.contains(&name) || name.starts_with("cognito:");
@@ -31,8 +31,8 @@ fn of(name: &str, policy: &Policy, pool: &UserPoolType, clients: &[UserPoolClien
             if listed.iter().any(|attribute| attribute == name) {
                 return Some(title.to_owned());
             }
-            // AWS documents that such a client's users write the standard attributes. Of custom ones the
-            // worse is taken to be true.
+            // AWS documents that users of such a client can write the standard attributes. For custom
+            // attributes, assume the worse: that they can.
             let writes_defaults = listed.is_empty() && !is_cognitos && !is_for_developers;
             writes_defaults.then(|| format!("{title} (which lists no WriteAttributes)"))
         })

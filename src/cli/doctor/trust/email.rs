@@ -1,4 +1,4 @@
-//! Rules by e-mail domain: whether an address is its owner's, and whose the domain is.
+//! Rules by e-mail domain: whether addresses are verified, and who owns the domain.
 
 use aws_sdk_cognitoidentityprovider::types::{UserPoolType, VerifiedAttributeType};
 
@@ -6,7 +6,7 @@ use super::super::finding::{Check, Finding};
 use super::rules;
 use crate::domain::policy::{Condition, Pattern, Policy};
 
-/// Whether the pool sees to it that addresses are people's own, where rules ask for it.
+/// Checks that the pool verifies e-mail addresses, if rules use them.
 pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding> {
     let Some(rules) = rules(policy, |condition| matches!(condition, Condition::EmailDomain(_))) else {
         return Vec::new();
@@ -19,8 +19,8 @@ pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding>
         return vec![Check::EmailVerified.warning(format!(
                 "the pool does not verify e-mail addresses, and the policy grants by their domain: {rules}"
             ),
-            "`email_verified` is all that stands between a stranger and the role, and something else sets it: an administrator, an import, an identity provider's mapping",
-            "have the pool verify e-mail (AutoVerifiedAttributes), and map email_verified from no provider that does not verify",
+            "only `email_verified` keeps a stranger from the role, and the pool does not set it: an administrator, an import or an identity provider's mapping does",
+            "let the pool verify e-mail (AutoVerifiedAttributes), and map email_verified only from providers that verify addresses",
         )];
     }
     let verified =
@@ -40,7 +40,7 @@ pub(super) fn verification(policy: &Policy, pool: &UserPoolType) -> Vec<Finding>
     vec![verified, changed]
 }
 
-/// Patterns that hold for a domain which anybody could register: `{tenant}.com`.
+/// A warning about patterns that match domains which anyone could register, such as `{tenant}.com`.
 pub(super) fn domains(policy: &Policy) -> Option<Finding> {
     let rules = rules(
         policy,
@@ -53,7 +53,8 @@ pub(super) fn domains(policy: &Policy) -> Option<Finding> {
     ))
 }
 
-/// Whether what stands behind the capture has fewer than two labels: it is not a domain of anybody's.
+/// Whether the pattern's part after the capture has fewer than two labels, so that no particular owner
+/// has the domain.
 fn anybody_could_register(pattern: &Pattern) -> bool {
     let captures = pattern.has_captures();
     let suffix = pattern.literals().last().unwrap_or_default();

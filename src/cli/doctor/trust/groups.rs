@@ -1,4 +1,4 @@
-//! Rules by group: which groups they also fit, and who could make one.
+//! Rules by group: which other groups they match, and who could create such a group.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,19 @@ use crate::aws::UserPoolId;
 use crate::domain::grant::Key;
 use crate::domain::policy::{Capture, Condition, Pattern, Policy};
 
-/// The names of Cognito's built-in identity providers, and two that others are often given.
+/// The names of Cognito's built-in identity providers, and two names that people often give to others.
 const PROVIDERS: [&str; 6] = ["Google", "Facebook", "LoginWithAmazon", "SignInWithApple", "Okta", "SAML"];
-/// Roles that are named; more are counted.
+/// How many roles a finding names. The rest are counted.
 const NAMED_ROLES: usize = 8;
 
-/// Patterns that fit a group which nobody made on purpose: Cognito makes one for each identity provider, and
-/// puts all who come through it there.
+/// A warning about patterns that match a group which Cognito created itself: it creates one for each
+/// identity provider, and puts all users who come through the provider into it.
 pub(super) fn of_providers(policy: &Policy, id: &UserPoolId, pool: &pool::Seen) -> Option<Finding> {
     let made = pool.groups.iter().filter(|group| group.starts_with(&format!("{id}_"))).cloned();
     let names = pool.providers.iter().map(|provider| provider.name.as_str()).chain(PROVIDERS);
     let groups: Vec<String> = made.chain(names.map(|name| format!("{id}_{name}"))).collect();
     let caught = |condition: &Condition| match condition {
-        // One that captures nothing names the group itself: by intent.
+        // A pattern without captures names the group on purpose.
         Condition::Group(pattern) if pattern.has_captures() => {
             groups.iter().find(|group| pattern.matches(group).is_some())
         }
@@ -36,7 +36,7 @@ pub(super) fn of_providers(policy: &Policy, id: &UserPoolId, pool: &pool::Seen) 
     ))
 }
 
-/// Patterns by which a group's name says what it grants, or where.
+/// Warnings about patterns that take the role, the tenant or the instance from a group's name.
 pub(super) fn names(policy: &Policy, roles: Option<&BTreeSet<Key>>) -> Vec<Finding> {
     let by = |has: fn(&Pattern) -> bool| {
         rules(policy, |condition| matches!(condition, Condition::Group(pattern) if has(pattern)))

@@ -1,4 +1,4 @@
-//! What identity providers write, of that which the policy grants from.
+//! What identity providers write into attributes that the policy grants from.
 
 use aws_sdk_cognitoidentityprovider::types::IdentityProviderTypeType as Kind;
 
@@ -8,7 +8,7 @@ use super::rules;
 use crate::aws::sdk::IdentityProvider;
 use crate::domain::policy::{Condition, Policy};
 
-/// Attributes that rules grant from, and that a provider's mapping writes at each sign-in.
+/// Attributes that rules grant from and that a provider's mapping writes at each sign-in.
 pub(super) fn writing(policy: &Policy, providers: &[IdentityProvider]) -> Vec<Finding> {
     let granting = granting_attributes(policy);
     let pairs = providers.iter().flat_map(|provider| {
@@ -25,7 +25,7 @@ pub(super) fn writing(policy: &Policy, providers: &[IdentityProvider]) -> Vec<Fi
             Some(if is_social(kind.as_ref()) {
                 Check::ProviderAttributes.warning(
                     what,
-                    "people edit their own profile there, and with it what they are granted here",
+                    "people can edit their own profile there, and so grant themselves what these rules grant",
                     format!("take {attribute} out of the provider's mapping, or grant from something else"),
                 )
             } else {
@@ -39,12 +39,12 @@ pub(super) fn writing(policy: &Policy, providers: &[IdentityProvider]) -> Vec<Fi
         .collect()
 }
 
-/// Providers that say which addresses are verified, where rules ask for that.
+/// Warnings about providers that set `email_verified`, if rules depend on it.
 pub(super) fn verifying(policy: &Policy, providers: &[IdentityProvider]) -> Vec<Finding> {
     let Some(rules) = rules(policy, |condition| matches!(condition, Condition::EmailDomain(_))) else {
         return Vec::new();
     };
-    // Google says so of addresses that it has verified.
+    // Google sets `email_verified` only for addresses that it has verified.
     let others = providers.iter().filter(|provider| provider.kind != Some(Kind::Google));
     others
         .filter_map(|IdentityProvider { name, kind: _, mapping }| {
@@ -52,14 +52,14 @@ pub(super) fn verifying(policy: &Policy, providers: &[IdentityProvider]) -> Vec<
             Some(Check::EmailVerified.warning(format!(
                     "the identity provider {name} says which addresses are verified, by its `{from}`: {rules}"
                 ),
-                "anybody who can choose an address of that domain there, and is called verified, has the role",
+                "anybody who can choose an address in that domain there, and have it marked as verified, gets the role",
                 "take email_verified out of its mapping, unless it verifies each address itself",
             ))
         })
         .collect()
 }
 
-/// Whether people make their own account there.
+/// Whether users create their own account at the provider.
 fn is_social(kind: Option<&Kind>) -> bool {
     matches!(kind, Some(Kind::Google | Kind::Facebook | Kind::LoginWithAmazon | Kind::SignInWithApple))
 }

@@ -10,7 +10,7 @@ use crate::aws::sdk::IdentityProvider;
 
 const POOL: &str = "eu-west-1_AbCdEfGhI";
 
-/// A pool with these attributes, all mutable, in which people sign up themselves.
+/// A pool with these attributes, all mutable, that lets users sign up themselves.
 fn pool(attributes: &[&str]) -> UserPoolType {
     let schema =
         attributes.iter().map(|name| SchemaAttributeType::builder().name(*name).mutable(true).build());
@@ -27,7 +27,7 @@ fn provider(name: &str, kind: &str, mapping: &[(&str, &str)]) -> IdentityProvide
     IdentityProvider { name: name.to_owned(), kind: Some(kind.into()), mapping }
 }
 
-/// Everything that is said, as `severity check: what`.
+/// All findings, as `severity check: what`.
 fn said(
     policy: &str,
     settings: &UserPoolType,
@@ -93,9 +93,9 @@ fn an_attribute_is_writable_where_an_app_client_says_so_or_says_nothing() {
         starts(&said(&by_attribute(attribute), &settings, &[client(writes)], &[]), &[expected]);
     }
     starts(&said(&by_attribute("locale"), &pool(&[]), &[client(&[])], &[]), &["Error WritableAttributes"]);
-    // That the pool lacks it is said elsewhere.
+    // Another check reports that the pool lacks the attribute.
     assert!(!said(&by_attribute("custom:teir"), &settings, &[client(&[])], &[])[0].contains("Error"));
-    // One client that is open is enough, and only that one is named.
+    // One open client is enough, and the finding names only that one.
     let clients = [client(&["email"]), UserPoolClientType::builder().client_id("c2").build()];
     let said = said(&by_attribute("custom:tier"), &settings, &clients, &[]);
     assert!(said[0].ends_with("through the app client c2 (which lists no WriteAttributes)"), "{said:?}");
@@ -252,7 +252,7 @@ fn an_identity_provider_that_writes_what_grants_is_named() {
     starts(&said("SAML"), &[&format!("Note ProviderAttributes: {writes}"), verifies]);
     starts(&said("OIDC"), &[&format!("Note ProviderAttributes: {writes}"), verifies]);
     starts(&said("Facebook"), &[&format!("Warning ProviderAttributes: {writes}"), verifies]);
-    // Google verifies the addresses that it says are.
+    // Google verifies the addresses that it calls verified.
     starts(&said("Google"), &[&format!("Warning ProviderAttributes: {writes}")]);
     let other: Policy = by("group", "admins").parse().unwrap();
     let providers = [provider("work", "SAML", &mapping)];

@@ -1,4 +1,4 @@
-//! What the next sync does with a person, and what it cannot.
+//! What the next sync does with a person, and what it cannot do.
 
 use std::collections::BTreeSet;
 
@@ -23,14 +23,15 @@ pub(super) struct Next {
 }
 
 impl Next {
-    /// Whether it takes this role back.
+    /// Whether the plan revokes this role.
     pub(super) fn takes(&self, role: &Grant) -> bool {
         matches!(&self.plan, Plan::Change(Change { revoke, .. }) if revoke.contains(role))
     }
 }
 
 impl Explained<'_> {
-    /// What a sync would really do: roles and tenants that do not exist are blocked.
+    /// What a sync would do with the person. Grants whose role, tenant or instance does not exist are
+    /// blocked.
     pub(super) fn next(&self, identity: &Identity) -> Next {
         let mut desired = self.policy.evaluate(identity);
         let mut parts = BTreeSet::new();
@@ -51,7 +52,7 @@ impl Explained<'_> {
         Next { plan: Plan::new(&desired, self.actual()), blocked: blocked.collect() }
     }
 
-    /// What it does with somebody who is in the directory.
+    /// The lines for a person who is in the directory.
     pub(super) fn doing(&self, next: &Next) -> Vec<Line> {
         let mut lines = Vec::new();
         match &next.plan {
@@ -87,14 +88,14 @@ impl Explained<'_> {
         section(heading, lines)
     }
 
-    /// What becomes of somebody who is not in the directory that was asked, and is a user of it in Permit.
+    /// What happens to a Permit user of the searched directory who is no longer in it.
     pub(super) fn departure(&self) -> Option<Departure> {
         let Origin::Nowhere(Some(directory)) = &self.person.origin else { return None };
         let facts = self.actual().filter(|facts| facts.is_owned_by(&directory.source))?;
         Some(Departure::new(facts, &self.policy.deprovision, Timestamp::now()))
     }
 
-    /// What it does with somebody who is not in the directory.
+    /// The lines for a person who is not in the directory.
     pub(super) fn leaving(&self) -> Vec<Line> {
         let (Some(facts), Origin::Nowhere(Some(_))) = (self.actual(), &self.person.origin) else {
             return Vec::new();
@@ -119,7 +120,7 @@ fn lost(role: &Grant, loss: Loss) -> Line {
     Line::new(4).colour(Red, format!("  - {role}")).text(format!("  because {}", loss.told()))
 }
 
-/// What becomes of somebody of ours who left.
+/// The lines for a user of ours who left.
 fn left(departure: &Departure, rule: &Deprovision) -> Vec<Line> {
     let (because, hours) = (Loss::Left.told(), rule.grace_hours);
     match departure {

@@ -10,7 +10,7 @@ use crate::domain::identity::UserKey;
 use crate::domain::source::{Asks, Claims, FileForms, Forms, KeyEncoding, ListForm, Test, Words};
 use crate::domain::table::{Faults, Table, one_or_many};
 
-/// What a provider's file says.
+/// Reads a provider's file.
 pub(in crate::domain::source) fn forms(read: &mut Forms, mut table: Table<'_, '_>) {
     overlay(read, &mut table);
     read.kind = table.word("tokens", &TOKENS).flatten();
@@ -26,7 +26,8 @@ pub(in crate::domain::source) fn forms(read: &mut Forms, mut table: Table<'_, '_
     table.finish();
 }
 
-/// A provider's separators are defaults: a text that has none of them may yet be a list of another form.
+/// Marks a provider's separators as defaults: a text without the separator may still be a list of another
+/// form.
 fn default_separators(lists: &mut BTreeMap<String, ListForm>) {
     for form in lists.values_mut() {
         if let ListForm::Separated { is_default, .. } = form {
@@ -56,8 +57,8 @@ fn file_forms(file: &mut FileForms, table: &mut Table<'_, '_>) {
     file.cells = table.value("cells");
 }
 
-/// `claims`, `lists` and `words`, over what is there. What the operator says of claims and lists holds for
-/// files too.
+/// Puts `claims`, `lists` and `words` on top of the existing ones. The operator's claims and lists apply
+/// to files too.
 pub(super) fn overlay(read: &mut Forms, table: &mut Table<'_, '_>) {
     if let Some(claims) = table.table("claims", "[source.claims]") {
         put_over(&mut [&mut read.claims, &mut read.file.claims], claims);
@@ -91,7 +92,7 @@ fn put_over(all: &mut [&mut Claims], mut table: Table<'_, '_>) {
     let before = faults.count();
     let key = table.names::<Vec<_>>("key");
     if key.as_ref().is_some_and(Vec::is_empty) && faults.count() == before {
-        faults.add(&table.at, "`key` names no claim: nobody would have a key");
+        faults.add(&table.at, "`key` is empty, so nobody would have a key: name a claim");
     }
     let key_prefix = table.text("key_prefix").map(|(prefix, at)| {
         if !prefix.is_empty() && UserKey::new(&format!("{prefix}x")).is_err() {
@@ -118,7 +119,7 @@ fn put<T: Clone>(all: &mut [&mut Claims], given: Option<T>, field: fn(&mut Claim
     }
 }
 
-/// A claim, `{ present = "claim" }` or the like; or a list of them.
+/// One claim, one test such as `{ present = "claim" }`, or a list of them.
 fn tests(table: &mut Table<'_, '_>, name: &'static str) -> Option<Vec<Test>> {
     let value = table.take(name)?;
     Some(one_or_many(value).into_iter().filter_map(|one| test(table.faults, name, one)).collect())

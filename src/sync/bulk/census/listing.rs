@@ -11,17 +11,17 @@ use crate::sync::bulk::observer::{Observer, Phase};
 
 /// Pages at a time.
 const SIDE_BY_SIDE: usize = 8;
-/// How often a list that did not add up is read again.
+/// How often the list is read, at most, until it adds up.
 const PASSES: u32 = 3;
-/// Pages that may fail in one pass and are left for the next; more, and Permit is down.
+/// How many pages of one pass may fail. If more fail, Permit is down; otherwise the list is read again.
 const FAILED_PAGES: u32 = 3;
 
-/// What was listed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(in crate::sync::bulk) struct Listing {
-    /// Users, those that are not ours to judge among them.
+    /// How many users there are, including unreadable ones and ones whose key this project cannot have
+    /// given.
     pub(in crate::sync::bulk) users: u64,
-    /// Every user who stood there when the listing began was read.
+    /// Whether every user was read that existed when the listing began.
     pub(in crate::sync::bulk) whole: bool,
     /// Users that Permit shows in a form that the contract does not have.
     pub(in crate::sync::bulk) unreadable: BTreeSet<UserKey>,
@@ -29,12 +29,12 @@ pub(in crate::sync::bulk) struct Listing {
 
 /// Reads all pages by number.
 ///
-/// A list moves while it is read. A user who is created meanwhile moves others to later pages, where they are
-/// read again. One who is deleted moves others to earlier pages, which were read already: then fewer users
-/// were seen than there were at first, and the list is read again. If a user is missed all the same, the run
-/// takes nothing from them; if it tries to create them, Permit refuses, and they are planned again.
+/// The list shifts while it is read. A new user moves others to later pages, where they are read again. A
+/// deleted user moves others to earlier pages, which were read already. Then fewer users are seen than
+/// there were at first, and the list is read again. If a user is still missed, the run takes nothing from
+/// them. If the run tries to create them, Permit refuses, and they are planned again.
 ///
-/// `address` is told who has which e-mail address, and `None` at the start of each pass.
+/// `address` receives each user's e-mail address, and `None` at the start of each pass.
 pub(super) async fn list_users(
     permit: &Permit,
     prefix: Option<&str>,
@@ -50,7 +50,7 @@ pub(super) async fn list_users(
         if listing.whole {
             break;
         }
-        tracing::info!("Permit's list of users changed while it was read: it is read again");
+        tracing::info!("Permit's list of users changed or a page failed while it was read: reading it again");
     }
     Ok(listing)
 }
@@ -89,7 +89,7 @@ async fn pass(
         }
         observer.progress(Phase::Reading, census.users.len() as u64, Some(seen.last_total));
     }
-    // What has been made since the first page.
+    // Users created since the first page was read.
     let mut page = pages.max(1);
     while last_is_full && seen.rows(census) < seen.last_total {
         page += 1;
@@ -114,7 +114,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Different rows, as far as they can be told apart.
+    /// How many different rows were seen, as far as they can be told apart.
     fn rows(&self, census: &Census) -> u64 {
         census.users.len() as u64 + self.unreadable.len() as u64 + self.foreign + self.others
     }

@@ -11,8 +11,8 @@ use crate::sync::many::{Call, Second};
 use crate::sync::one::LeftOut;
 
 impl Planner<'_> {
-    /// Sees to the address that a person is to get: whether it is tried, and by which call. `None`: they wait
-    /// for it, since another user has it who may give it up yet.
+    /// Decides whether to try a person's address, and by which call. `None` if the person waits, because
+    /// another user has the address and may still give it up.
     pub(super) fn see_to_address(
         &self,
         person: &mut Person,
@@ -27,7 +27,8 @@ impl Planner<'_> {
         };
         let ledger = actual.and_then(|facts| facts.ledger.as_ref());
         let address = self.emails.check(&email, place);
-        // The directory has not verified it for its holder: it is taken from them.
+        // The directory has verified the address for this person but not for its holder: take it from the
+        // holder.
         let takes = takes_from_holder(desired, address, census);
         let refused = desired.refused_email(ledger).filter(|_| !takes);
         match address {
@@ -36,9 +37,9 @@ impl Planner<'_> {
             }
             Address::Free => {}
             _ if refused.is_some() => {}
-            // It is free when what has been planned so far is done.
+            // It is free once the plans so far are carried out.
             Address::Freed if may_wait => return None,
-            // The holder may give it up yet; and if not, it is tried when nothing else is in flight.
+            // The holder may still give it up. If not, it is tried when nothing else is in flight.
             Address::Taken(_) if may_wait && !(takes && census.state(place) == Some(State::Waiting)) => {
                 return None;
             }
@@ -48,7 +49,8 @@ impl Planner<'_> {
                 census.forget_email(holder);
                 return Some(Call::Alone);
             }
-            // Nothing is tried, so what Permit documents counts, unless it was seen to do otherwise.
+            // A dry run tries nothing. It assumes what Permit documents, unless Permit was seen to do
+            // otherwise.
             Address::Taken(_) if self.is_dry && !self.emails.are_shared() => {
                 desired.attempt = Attempt::Refused(WhyRefused::Taken);
             }
@@ -69,7 +71,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether it is known who has which address.
+    /// Whether the holder of every address is known.
     fn knows_all(&self, census: &Census) -> bool {
         !self.is_part && census.listing.whole
     }
@@ -83,8 +85,8 @@ fn spelling(email: &Email, holders: Option<&Email>) -> Second {
     }
 }
 
-/// Whether the directory has verified the address, and not that of the user who has it: then it is taken from
-/// them.
+/// Whether the directory has verified the address for this person, but not for its holder. Then it is
+/// taken from the holder.
 fn takes_from_holder(desired: &Desired, address: Address, census: &Census) -> bool {
     desired.email_verified == Some(true)
         && matches!(address, Address::Taken(holder) if census.has_unverified_email(holder))

@@ -1,8 +1,8 @@
-//! Who holds which e-mail address: Permit takes each once in an environment.
+//! Who holds which e-mail address. Permit accepts each address once in an environment.
 //!
-//! Addresses are kept as keyed hashes of 64 bits. Two of a million addresses share one with a chance of 3 in
-//! 100 million; the later of those two users would then be synced without their address, and the report
-//! would say so.
+//! Addresses are kept as keyed 64-bit hashes. The chance that two of a million addresses share a hash is
+//! 3 in 100 million. Then the later of the two users would be synced without their address, and the
+//! report would say so.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -10,13 +10,13 @@ use std::hash::{BuildHasher, RandomState};
 use crate::domain::identity::Email;
 use crate::sync::bulk::census::Place;
 
-/// The holders of addresses, as Permit will know them when what has been planned so far is done.
+/// The holders of addresses, as Permit will have them once the plans so far are carried out.
 #[derive(Default)]
 pub(in crate::sync::bulk) struct Emails {
     holders: HashMap<u64, Place>,
     /// Addresses that a plan of this run takes away from their holder.
     freed: HashSet<u64>,
-    /// Two users of Permit have one address: it takes them so.
+    /// Two users in Permit have the same address, so Permit allows that.
     shared: bool,
     hasher: RandomState,
 }
@@ -24,11 +24,9 @@ pub(in crate::sync::bulk) struct Emails {
 /// Whether a user can have an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Address {
-    /// They can.
     Free,
-    /// Not yet: it will be free when the earlier plans are done.
+    /// Not yet: it is free once the earlier plans are carried out.
     Freed,
-    /// Another user has it.
     Taken(Place),
 }
 
@@ -46,12 +44,11 @@ impl Emails {
         self.shared |= self.holders.insert(self.hash(email), place).is_some_and(|holder| holder != place);
     }
 
-    /// Whether Permit was seen to let two users have one address.
+    /// Whether two users in Permit were seen with the same address.
     pub(super) fn are_shared(&self) -> bool {
         self.shared
     }
 
-    /// Whether the user at `place` can have `email`.
     pub(super) fn check(&self, email: &Email, place: Place) -> Address {
         let hash = self.hash(email);
         match self.holders.get(&hash) {
@@ -78,7 +75,7 @@ impl Emails {
         }
     }
 
-    /// What was planned so far is done.
+    /// Notes that the plans so far are carried out.
     pub(in crate::sync::bulk) fn settled(&mut self) {
         self.freed.clear();
     }

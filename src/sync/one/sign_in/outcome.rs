@@ -7,44 +7,38 @@ use crate::domain::plan::Refused;
 use crate::sync::one::{SyncError, Synced};
 use crate::telemetry::metrics::SignInOutcome;
 
-/// How a sign-in ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
-    /// Permit was written to, and knows now what it should.
+    /// Permit now knows what it should, apart from parts that were left out.
     Synced(Synced),
     /// Permit knew it already.
     Unchanged {
         /// All role assignments of the user. May be up to `SIGN_IN_CACHE_SECONDS` old.
         roles: BTreeSet<Grant>,
     },
-    /// What the person's directory said is too old, or not its to say: Permit was not written to.
+    /// The evidence is too old, or must not change this user: Permit was not written to.
     Held {
-        /// Why.
         why: Refused,
-        /// All role assignments that the user has, where they are of the same directory.
+        /// All role assignments of the user, if the user belongs to the same directory.
         roles: BTreeSet<Grant>,
         /// Whether the person will be looked at in the directory itself.
         queued: bool,
     },
-    /// Permit does not know the person, and there is nothing to grant: they were not made a user.
+    /// Permit does not know the person, and there is nothing to grant: no user was created.
     Stranger,
-    /// Permit did not take it in time. The person passes.
+    /// Permit was not up to date in time, and the queue has the person. The person passes.
     Queued(Failure),
-    /// Permit did not take it in time and neither did a queue. The person passes, and the bulk sync mends it.
+    /// Permit was not up to date in time, and no queue has the person. The person passes, and the bulk
+    /// sync repairs it.
     Missed(Failure),
-    /// Permit takes nothing of the record, now or later. The person passes, and somebody must look.
+    /// The person cannot be synced, now or later. The person passes, and an administrator must look.
     Rejected(SyncError),
-    /// Permit did not take it in time, and the operator would rather have the person wait.
-    Refused {
-        /// Why.
-        failure: Failure,
-        /// Whether a queue has it.
-        queued: bool,
-    },
+    /// Permit was not up to date in time, and by the operator's settings the person does not pass.
+    Refused { failure: Failure, queued: bool },
 }
 
 impl Outcome {
-    /// The outcome as it is counted.
+    /// The outcome as the metrics count it.
     pub fn counted(&self) -> SignInOutcome {
         match self {
             Self::Synced(synced) if synced.changed => SignInOutcome::Synced,
@@ -61,19 +55,16 @@ impl Outcome {
 /// Why Permit was not up to date in time.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Failure {
-    /// Permit's answer, or why there is none.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// The budget's share for Permit ran out.
     #[error("the sign-in's budget for Permit ran out")]
     OutOfTime,
-    /// Sign-ins before this one failed, and Permit is left alone for a while.
-    #[error("Permit failed a moment ago: it is not asked until it had time to recover")]
+    #[error("Permit failed several times in a row: sign-ins do not ask it again until after a short pause")]
     BreakerOpen,
 }
 
 impl Failure {
-    /// Whether it tells of Permit's health, rather than of this one user.
+    /// Whether the failure is about Permit's health, rather than this one user.
     pub fn is_permits(&self) -> bool {
         match self {
             Self::Sync(SyncError::Permit(error)) => !error.is_refusal(),

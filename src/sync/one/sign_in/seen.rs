@@ -12,9 +12,10 @@ use crate::domain::grant::Grant;
 use crate::domain::identity::{Evidence, UserKey};
 use crate::domain::policy::Desired;
 
-/// Who was found unchanged, or was synced, a moment ago; and in what state.
+/// The people who were found unchanged or were synced a moment ago, and their state.
 ///
-/// A state is kept as a keyed hash of what the policy says of the person: no personal data stays.
+/// A state is kept as a keyed hash of what the policy says about the person, so that no personal data
+/// stays.
 pub(super) struct Seen {
     states: Option<Cache<UserKey, State>>,
     hasher: RandomState,
@@ -23,7 +24,7 @@ pub(super) struct Seen {
 #[derive(Clone)]
 struct State {
     desired: u64,
-    /// `None`: a stranger.
+    /// `None` if the person is a stranger.
     roles: Option<Arc<BTreeSet<Grant>>>,
 }
 
@@ -38,7 +39,7 @@ impl Seen {
         self.states.as_ref().is_some_and(|states| states.contains_key(key))
     }
 
-    /// The outcome for a person who is as they were.
+    /// The outcome for a person who is unchanged since.
     pub(super) fn unchanged(&self, desired: &Desired) -> Option<Outcome> {
         let State { desired: seen, roles } = self.states.as_ref()?.get(&desired.key)?;
         (seen == self.state(desired)).then(|| match roles {

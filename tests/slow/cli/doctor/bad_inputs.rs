@@ -1,4 +1,4 @@
-//! Settings that are missing or wrong, a pool elsewhere, rights that are missing, keys that reach too far.
+//! Missing and wrong settings, a pool in another region, missing rights, keys that cover too much.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ async fn half_of_the_settings_being_wrong_does_not_stop_the_rest() {
         answer.says("settings", "error", fault);
     }
     answer.says("roles", "good", "every role that the policy names (4)");
-    // Of what is wrong nothing else is said.
+    // A wrong setting gives no further findings.
     for check in ["pool", "queue", "limits"] {
         assert!(answer.of(check).is_empty(), "{check}: {}", answer.text);
     }

@@ -1,5 +1,5 @@
-//! What brings changes in the pool in seconds, and sign-ins at managed login: a rule, a trail and a trigger,
-//! in moto.
+//! What delivers changes in the pool and sign-ins at managed login within seconds: a rule, a trail and a
+//! trigger, in moto.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn rule(deployment: &Deployment, state: &str) {
     deployment.moto.events().call("PutTargets", target).await.unwrap();
 }
 
-/// A trail in moto needs its bucket.
+/// Creates a trail. moto requires its bucket to exist.
 async fn trail(deployment: &Deployment, selectors: serde_json::Value) {
     let credential = "Credential=local/20260101/eu-central-1/s3/aws4_request";
     let bucket = reqwest::Client::new()
@@ -47,7 +47,7 @@ async fn the_rule_and_a_trail_that_tells_of_writes_bring_changes() {
     answer.says(check, "warning", "no trail logs management events in this region");
     assert_eq!(answer.code, 1, "with a rule, that is worth a warning");
 
-    // A trail that is off, or tells of reads alone, tells nothing.
+    // A trail that is off, or that logs only reads, delivers nothing.
     trail(&deployment, json!([{"ReadWriteType": "All", "IncludeManagementEvents": true}])).await;
     deployment.json(&[]).await.says(check, "warning", "no trail logs management events");
     deployment.moto.trails().call("StartLogging", json!({"Name": "all"})).await.unwrap();

@@ -1,4 +1,4 @@
-//! A deployment in which all is well, and the door to its AWS.
+//! A healthy deployment, and a proxy in front of its AWS.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 pub(super) const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:post-authentication";
 
-/// moto behind a door that counts the calls, and refuses those that it is told to.
+/// A proxy in front of moto that counts the calls and refuses some on request.
 pub(super) struct Door {
     url: String,
     shared: Arc<Shared>,
@@ -43,12 +43,12 @@ impl Door {
         Self { url, shared }
     }
 
-    /// The operations that were called, in their order.
+    /// The operations that were called, in order.
     pub(super) fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
     }
 
-    /// From now on, a caller of one of these is told that they may not.
+    /// From now on refuses calls to these operations as not allowed.
     pub(super) fn refuse(&self, actions: &[&str]) {
         *self.shared.refused.lock().unwrap() = actions.iter().map(|action| (*action).to_owned()).collect();
     }
@@ -73,7 +73,7 @@ impl Shared {
     }
 }
 
-/// What `doctor` printed, and how it ended.
+/// What `doctor` printed, and its exit code.
 pub(super) struct Answer {
     pub(super) code: i32,
     pub(super) text: String,
@@ -111,7 +111,7 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    /// All is well in it, if the policy is.
+    /// A deployment that is healthy if the policy is.
     pub(super) async fn start(policy: &str) -> Self {
         let (moto, sandbox) = tokio::join!(Moto::start(), Sandbox::builder().tenant("acme").start());
         let (moto, sandbox) = (moto.unwrap(), sandbox.unwrap());
@@ -164,7 +164,7 @@ impl Deployment {
         self.settings.iter().find(|(known, _)| known == name).unwrap().1.clone()
     }
 
-    /// Another pool, which is then the deployment's.
+    /// Creates another pool and makes it the deployment's.
     pub(super) async fn pool(&mut self, settings: Value) -> String {
         let created = self.moto.cognito().call("CreateUserPool", settings).await.unwrap();
         let id = created["UserPool"]["Id"].as_str().unwrap().to_owned();
@@ -199,7 +199,7 @@ impl Deployment {
         }
     }
 
-    /// The pool and the queue, as AWS has them.
+    /// The pool and the queue, as AWS returns them.
     pub(super) async fn described(&self) -> [Value; 2] {
         let pool = json!({"UserPoolId": self.value("USER_POOL_ID")});
         let queue = json!({"QueueUrl": self.value("RECONCILE_QUEUE_URL"), "AttributeNames": ["All"]});
@@ -222,7 +222,7 @@ impl Deployment {
         self.run(&[&["--json"], arguments].concat()).await
     }
 
-    /// The text without what differs from run to run.
+    /// The text without values that differ between runs.
     pub(super) fn anonymous(&self, text: &str) -> String {
         let text = text.replace(&self.value("USER_POOL_ID"), "eu-central-1_POOL");
         // The sandbox's ids are the same each time; its port and moto's are not.
