@@ -1,14 +1,13 @@
 //! Amazon Web Services: the user pool and its events, the queue, the secrets.
 //!
-//! - [`event`]: what a trigger hands to the Lambda; [`change`]: a change in the pool, as CloudTrail tells of
-//!   it;
-//! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]: the
-//!   same behind the AWS SDK; [`read`]: the whole pool as a stream of identities; [`triggers`]: whether it
-//!   still calls us;
-//! - [`queue`]: the queue of people to look at; [`runs`]: the bulk sync's state machine; [`secrets`]: the API
-//!   key;
-//! - [`http`]: how the SDK's requests are sent; [`json_api`]: calls for which the SDK's crate would be too
-//!   much, [`signature`] signs them; [`fault`]: why they failed.
+//! - [`event`]: a trigger's event; [`change`]: a change in the pool, from CloudTrail;
+//! - [`pool`]: the pool page by page ([`pool::UserPool`]), and a person's groups for a sign-in; [`sdk`]:
+//!   its implementation by the AWS SDK; [`read`]: the whole pool as a stream of identities; [`triggers`]:
+//!   whether the pool still calls us;
+//! - [`queue`]: the queue of people to look at; [`runs`]: the bulk sync's state machine; [`secrets`]: the
+//!   API key;
+//! - [`http`]: how the SDK's requests are sent; [`json_api`]: calls whose SDK crates would be too large,
+//!   signed by [`signature`]; [`fault`]: why calls fail.
 
 pub mod change;
 pub mod event;

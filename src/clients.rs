@@ -99,7 +99,7 @@ pub fn permit(settings: &PermitSettings, aws: &SdkConfig, timeout: Duration) -> 
     Permit::new(permit::Settings { api_url, environment, pdp_url, limits, timeout }, key)
 }
 
-/// What sign-ins share, and the queue for those that Permit does not take in time.
+/// What sign-ins share, with the queue for sign-ins that Permit does not take in time.
 pub fn sign_in(settings: config::SignIn, aws: &SdkConfig) -> Result<SignIn, NoClient> {
     let config::SignIn { common, on_failure, budget, cache_ttl, overflow_queue_url, user_pool_id, .. } =
         settings;

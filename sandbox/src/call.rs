@@ -17,7 +17,7 @@ pub(crate) struct Call {
     pub(crate) query: Map<String, Value>,
     pub(crate) body: Value,
     pub(crate) scope: KeyScope,
-    /// When a PDP knows of what is written through it; `None`: when it knows of what goes to the API.
+    /// When a PDP sees what is written through it. `None` if it sees what the API sees.
     pub(crate) visible_in_ms: Option<i64>,
 }
 
@@ -79,7 +79,7 @@ impl Reply {
         Self { status, body: None }
     }
 
-    /// `PaginatedResult` of a page, each of its rows as `read` shows it.
+    /// A page in the form `PaginatedResult`, each row as `read` shows it.
     pub(crate) fn page<T: Serialize>(call: &Call, page: &Page, read: impl Fn(u32) -> T) -> Self {
         #[derive(Serialize)]
         struct Paginated<T> {

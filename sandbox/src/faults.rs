@@ -110,7 +110,7 @@ impl Fault {
         Self::answer(status, &[("content-type", "application/json")], body.to_string())
     }
 
-    /// This answer, and nothing is applied.
+    /// Answers so, and applies nothing.
     fn answer(status: u16, headers: &[(&str, &str)], body: String) -> Self {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self::new(Action::Status { status, headers, body })
@@ -166,7 +166,6 @@ impl Fault {
         Self::new(Action::Garbage)
     }
 
-    /// A redirect.
     pub fn redirect(location: &str) -> Self {
         Self::answer(307, &[("location", location)], String::new())
     }

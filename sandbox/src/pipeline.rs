@@ -33,7 +33,8 @@ const MOST_ROWS: usize = 10_000;
 /// The largest body that is read. A bulk call of 3,000 users with large attributes is well below it.
 const MOST_BYTES: usize = 256 << 20;
 
-/// The facts that a PDP writes itself, and answers when it has them. It passes others on to the API.
+/// The facts that a PDP writes itself, answering once it has them. It passes other requests on to the
+/// API.
 const WRITTEN_BY_PDP: [&str; 6] = [
     "POST facts/users",
     "PUT facts/users/{user_id}",
@@ -215,7 +216,7 @@ async fn check(shared: &Shared, answerer: Answerer, asked: Asked) -> Result<(Rep
         Answerer::Account(_) | Answerer::Nobody(..) => {}
     }
 
-    // A PDP takes facts as the API does.
+    // A PDP accepts facts in the same form as the API.
     let of_api = path.strip_prefix("/facts/").map(|path| format!("/v2/facts/{{proj_id}}/{{env_id}}/{path}"));
     let path = of_api.unwrap_or(path);
     let query: Vec<(String, String)> =

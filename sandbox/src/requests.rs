@@ -48,7 +48,7 @@ pub struct Request {
     pub kind: Kind,
     /// The status of the answer. `None` if there is no answer (yet).
     pub status: Option<u16>,
-    /// The fault that struck it.
+    /// The fault that was injected into it.
     pub fault: Option<Action>,
 }
 

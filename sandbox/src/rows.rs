@@ -1,4 +1,4 @@
-//! Rows of one kind: found by key or id, listed in the order of their making, changed and put back.
+//! Rows of one kind: found by key or id, listed in the order of their creation, changed, and restored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use crate::error::ApiError;
 use crate::ids::{self, Kind};
 use crate::semantics::ListOrder;
 
-/// What stands in a table of its own.
+/// A kind of row.
 pub(crate) trait Row: Clone {
     const KIND: Kind;
-    /// As errors call it.
+    /// Its name in errors.
     const NAME: &'static str;
 
-    /// What finds it, beside its id; `None`: its id alone does.
+    /// Its key. `None` if only its id finds it.
     fn key(&self) -> Option<&Arc<str>>;
 }
 
-/// The rows of one kind. A row is known by its serial number, which makes its id and is never given twice.
+/// The rows of one kind. A row has a serial number, which determines its id and is never used twice.
 ///
-/// A page by number costs the page, not the table. Removing only marks: the order is tidied by the next
-/// reader, once for all that was removed since.
+/// Reading a page costs the page, not the table. Removing only marks a row: the next reader tidies the
+/// order once for all removals since.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<T> {
     by_serial: Vec<Option<T>>,
@@ -28,7 +28,7 @@ pub(crate) struct Rows<T> {
     /// Serials in order of creation. Those of removed rows stay until [`Self::tidy`].
     order: Vec<u32>,
     standing: usize,
-    /// What changed since [`Self::forget`]: a serial, and its row before.
+    /// The changes since [`Self::forget`]: a serial number, and its row before.
     changes: Vec<(u32, Option<T>)>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Page `number` (from 1) of the rows with these serials, which ascend.
+    /// Page `number` (from 1) of the rows with these serial numbers, in ascending order.
     pub(crate) fn of(all: &[u32], order: ListOrder, (number, per_page): (usize, usize)) -> Self {
         let from = number.saturating_sub(1).saturating_mul(per_page);
         let serial = |at: usize| match order {
@@ -64,7 +64,7 @@ impl<T> Default for Rows<T> {
 }
 
 impl<T: Row> Rows<T> {
-    /// The serial of the row with this key or id.
+    /// The serial number of the row with this key or id.
     pub(crate) fn find(&self, key_or_id: &str) -> Result<u32, ApiError> {
         let by_id = || ids::serial(T::KIND, key_or_id).filter(|&serial| self.get(serial).is_some());
         let serial = self.by_key.get(key_or_id).copied().or_else(by_id);
@@ -75,7 +75,7 @@ impl<T: Row> Rows<T> {
         self.by_serial.get(serial as usize)?.as_ref()
     }
 
-    /// Adds a row, unless one has its key.
+    /// Adds a row. Refuses it if its key exists.
     pub(crate) fn add(&mut self, row: T) -> Result<u32, ApiError> {
         if let Some(key) = row.key().filter(|key| self.by_key.contains_key(*key)) {
             return Err(ApiError::duplicate(format!("There is another {} with the key '{key}'", T::NAME)));
@@ -104,7 +104,7 @@ impl<T: Row> Rows<T> {
         self.changes.push((serial, before));
     }
 
-    /// Puts a row in its place, or takes it out; gives the one that was there.
+    /// Puts a row in its place, or removes it. Returns the previous row.
     fn put(&mut self, serial: u32, row: Option<T>) -> Option<T> {
         let place = &mut self.by_serial[serial as usize];
         let before = std::mem::replace(place, row);
@@ -125,12 +125,12 @@ impl<T: Row> Rows<T> {
         before
     }
 
-    /// How many changes were made since [`Self::forget`].
+    /// How many changes there were since [`Self::forget`].
     pub(crate) fn changed(&self) -> usize {
         self.changes.len()
     }
 
-    /// Takes back all changes but the first `kept`.
+    /// Undoes all changes after the first `kept`.
     pub(crate) fn undo(&mut self, kept: usize) {
         while self.changes.len() > kept
             && let Some((serial, before)) = self.changes.pop()
@@ -139,7 +139,7 @@ impl<T: Row> Rows<T> {
         }
     }
 
-    /// Lets the changes stand.
+    /// Keeps the changes for good.
     pub(crate) fn forget(&mut self) {
         self.changes.clear();
     }
@@ -153,7 +153,7 @@ impl<T: Row> Rows<T> {
         self.order.iter().filter_map(|&serial| Some((serial, self.get(serial)?)))
     }
 
-    /// The rows of a page. With a filter the whole table is read.
+    /// The rows of a page. A filter reads the whole table.
     pub(crate) fn page(
         &mut self,
         order: ListOrder,

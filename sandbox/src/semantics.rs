@@ -4,8 +4,8 @@
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-/// Makes [`Semantics`] of a table: a question, and its answers, of which the first is the default. They have
-/// the same names in JSON and on the command line.
+/// Makes [`Semantics`] from a table of questions and their answers. The first answer is the default.
+/// Names are the same in JSON and on the command line.
 macro_rules! questions {
     ($(
         $(#[$question:meta])+

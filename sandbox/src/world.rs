@@ -30,7 +30,7 @@ pub(crate) struct World {
     /// The state before each bulk call. Reads see the first one until its time is over.
     late: Vec<(Instant, World)>,
     pub(crate) users: Rows<User>,
-    /// In lower case, with the users who have the address or had it.
+    /// Each address in lower case, with the users who have it or had it.
     emails: HashMap<String, Vec<u32>>,
     pub(crate) roles: Rows<Role>,
     pub(crate) tenants: Rows<Tenant>,
@@ -50,7 +50,7 @@ pub(crate) enum Size {
 }
 
 impl World {
-    /// With nothing in it.
+    /// An empty world.
     pub(crate) fn new(semantics: Semantics, pdp: Pdp) -> Self {
         let mut world = Self { semantics, ..Self::default() };
         world.set_pdp(pdp);
@@ -126,7 +126,7 @@ impl World {
         result
     }
 
-    /// How many changes each table has seen.
+    /// How many changes each table has had.
     fn changed(&self) -> [usize; 5] {
         let Self { users, roles, tenants, assignments, instances, .. } = self;
         [users.changed(), roles.changed(), tenants.changed(), assignments.changed(), instances.changed()]

@@ -1,5 +1,5 @@
-//! The few calls to AWS services whose SDK crates would weigh more than the rest of a program: in AWS's JSON
-//! protocol.
+//! The few calls to AWS services whose SDK crates would be larger than the rest of a program, in AWS's
+//! JSON protocol.
 
 use std::time::Duration;
 

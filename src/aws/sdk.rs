@@ -42,7 +42,7 @@ impl CognitoPool {
         Self { client: Client::from_conf(config), id, region }
     }
 
-    /// The answer of a call, or why there is none.
+    /// The answer of a call, or why it failed.
     fn answered<T, E: ProvideErrorMetadata>(
         &self,
         request: Request,
@@ -200,7 +200,7 @@ impl Request {
     }
 }
 
-/// `None` where what was asked for is gone meanwhile.
+/// `None` if the thing was deleted in the meantime.
 fn if_there<T>(answer: Result<T, PoolError>) -> Result<Option<T>, PoolError> {
     match answer {
         Err(PoolError::NoSuchPool(_)) => Ok(None),

@@ -79,11 +79,11 @@ pub struct SecretsManagerKey {
     secret_id: String,
     timeout: Duration,
     renew_at_most_every: Duration,
-    state: Mutex<State>,
+    state: Mutex<Cached>,
 }
 
 #[derive(Default)]
-struct State {
+struct Cached {
     key: Option<SecretString>,
     renewed_at: Option<Instant>,
     failure: Option<(Instant, SecretError)>,
@@ -149,7 +149,7 @@ impl SecretsManagerKey {
         if is_refused(&key) { Err(still_refused()) } else { Ok(key) }
     }
 
-    async fn read(&self, state: &mut State) -> Result<SecretString, SecretError> {
+    async fn read(&self, state: &mut Cached) -> Result<SecretString, SecretError> {
         if let Some((at, error)) = &state.failure {
             let stands = if error.is_transient() { PAUSE_AFTER_FAILURE } else { self.renew_at_most_every };
             if at.elapsed() < stands {

@@ -1,4 +1,4 @@
-//! Signs requests to AWS services whose SDK crates would weigh more than what is asked of them.
+//! Signs requests to AWS services whose SDK crates would be too large for the few calls made.
 
 use std::fmt::Display;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use aws_types::SdkConfig;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Body, Request, RequestBuilder};
 
-/// What is missing where no region is known.
+/// The error if no region is known.
 pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or AWS_PROFILE";
 
 /// Why a request was not signed.
@@ -18,7 +18,7 @@ pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or AWS_PROFIL
 #[error("the call was not signed: {0}")]
 pub struct NotSigned(String);
 
-/// The request to `service` with its signature (version 4), by the region and the credentials of `aws`.
+/// Signs the request to `service` (signature version 4) with the region and the credentials of `aws`.
 pub async fn signed(aws: &SdkConfig, service: &str, request: RequestBuilder) -> Result<Request, NotSigned> {
     let failed = |error: &dyn Display| NotSigned(error.to_string());
     let region = aws.region().ok_or_else(|| failed(&NO_REGION))?.as_ref();

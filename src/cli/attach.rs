@@ -86,7 +86,7 @@ enum Action {
 }
 
 impl Args {
-    /// Runs it. What is left out comes from the stack.
+    /// Arguments that are left out come from the stack.
     pub(super) async fn run(
         mut self,
         terminal: &mut Terminal<'_>,
@@ -104,7 +104,7 @@ impl Args {
 }
 
 impl DetachArgs {
-    /// Runs it. What is left out comes from the stack.
+    /// Arguments that are left out come from the stack.
     pub(super) async fn run(
         self,
         terminal: &mut Terminal<'_>,

@@ -109,7 +109,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
     let asks_pool = async {
         match user_pool_id {
             Some(id) if has_aws => pool::look(aws, id, policy).await,
-            _ => pool::Seen::default(),
+            _ => pool::PoolState::default(),
         }
     };
     let asks_queue = async {
@@ -150,7 +150,7 @@ async fn look(settings: &config::Doctor, aws: &SdkConfig) -> Vec<Finding> {
 fn look_at_trust(
     policy: Option<&Policy>,
     user_pool_id: Option<&UserPoolId>,
-    seen: &pool::Seen,
+    seen: &pool::PoolState,
     roles: Option<&BTreeSet<Key>>,
 ) -> Vec<Finding> {
     let Some(policy) = policy else {
@@ -167,7 +167,7 @@ async fn look_at_permit(
     settings: Option<&config::PermitSettings>,
     policy: Option<&Policy>,
     aws: &SdkConfig,
-) -> permit::Seen {
+) -> permit::PermitState {
     let finding = match settings.map(|settings| clients::permit(settings, aws, TIMEOUT)) {
         Some(Ok(permit)) => return permit::look(&permit.until(Instant::now() + PERMIT_IN_ALL), policy).await,
         Some(Err(error)) => Check::ApiKey.error(
@@ -179,7 +179,7 @@ async fn look_at_permit(
             Check::ApiKey.note("Permit was not asked", "a setting that says how to reach it is wrong", "")
         }
     };
-    permit::Seen { findings: vec![finding], roles: None }
+    permit::PermitState { findings: vec![finding], roles: None }
 }
 
 async fn without_credentials(aws: &SdkConfig) -> Option<Finding> {

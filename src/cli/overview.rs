@@ -19,8 +19,8 @@ use crate::domain::policy::{Policy, WhenDisabled};
 use crate::sync::bulk::Planned;
 use crate::sync::bulk::problems::{Cause, Problems};
 
-/// People who may be read and not planned yet, while reasons are kept: they wait for an address or for the
-/// breaker.
+/// How many people are kept while they wait for an address or for the breaker, so that reasons can be
+/// shown.
 const MET: usize = 100_000;
 
 /// How many people lose, gain or keep one role.
@@ -103,7 +103,7 @@ pub(super) struct Totals {
     pub(super) losing: u64,
     /// How many of these gain a role.
     pub(super) gaining: u64,
-    /// Of the people who change, who neither gains nor loses a role.
+    /// How many people change, but neither gain nor lose a role.
     pub(super) fields_alone: u64,
     /// People who are not synced, or only partly.
     pub(super) blocked: u64,
@@ -165,7 +165,7 @@ pub(super) struct Overview {
     /// Reasons for people who were read but not planned yet.
     met: HashMap<String, Vec<Why>>,
     user_names: UserNames,
-    /// The first people who have problems, with each by its code and what is wrong.
+    /// The first people with problems, each with the problem's code and text.
     problems_of: IndexMap<String, (Person, Vec<(String, String)>)>,
     pub(super) totals: Totals,
     pub(super) roles: BTreeMap<String, Moves>,
@@ -218,12 +218,12 @@ impl Overview {
         blocked.take(self.limit).cloned().collect()
     }
 
-    /// The first people; who loses something comes before the others.
+    /// The first people. People who lose something come first.
     pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
         self.losing.iter().chain(&self.others).take(self.limit)
     }
 
-    /// The roles, those that most people lose first.
+    /// The roles. The role that most people lose comes first.
     pub(super) fn sorted_roles(&self) -> Vec<(&str, Moves)> {
         let mut roles: Vec<_> = self.roles.iter().map(|(name, moves)| (name.as_str(), *moves)).collect();
         roles.sort_by_key(|(name, moves)| (std::cmp::Reverse((moves.lost, moves.gained)), *name));

@@ -52,7 +52,7 @@ pub(in crate::cli) fn spoken(grant: &Grant) -> String {
     }
 }
 
-/// `acme/editor, acme/viewer`.
+/// The grants in one line: `acme/editor, acme/viewer`.
 pub(in crate::cli) fn listed(grants: &BTreeSet<Grant>) -> String {
     grants.iter().map(Grant::to_string).collect::<Vec<_>>().join(", ")
 }

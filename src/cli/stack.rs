@@ -78,7 +78,7 @@ impl Stack {
         Ok(Self { settings, trigger })
     }
 
-    /// The stack's setting; of those that are not the project's, what `variable` has.
+    /// The stack's setting. For names that are not this project's, the value of `variable`.
     pub(super) fn setting_or(&self, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
         if is_ours(name) { self.settings.get(name).cloned() } else { variable(name) }
     }

@@ -273,7 +273,7 @@ pub(super) fn what_stands(report: &Report) -> &'static str {
     }
 }
 
-/// How many people become what.
+/// How many people are created, changed, removed or left alone.
 fn planned(totals: &Totals) -> Vec<String> {
     let counts = [
         (totals.deleted, "to be deleted"),

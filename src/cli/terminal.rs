@@ -59,7 +59,7 @@ impl<'a> Terminal<'a> {
         self.out.flush()
     }
 
-    /// Writes a line, broken where the terminal ends. Nothing in it steers the terminal but its own colours.
+    /// Writes a line, wrapped to the terminal. Only its own colours can steer the terminal.
     pub(super) fn show(&mut self, line: &Line) -> io::Result<()> {
         let lines = line.rendered(self.columns, self.colours);
         lines.iter().try_for_each(|line| self.write_all(format!("{line}\n").as_bytes()))

@@ -67,10 +67,10 @@ pub(super) struct Watch {
     waited: Arc<AtomicBool>,
     permit: Permit,
     started: Instant,
-    seen: Mutex<Seen>,
+    seen: Mutex<Gathered>,
 }
 
-struct Seen {
+struct Gathered {
     overview: Overview,
     phase: Option<(Phase, Instant)>,
     line_at: Instant,
@@ -102,19 +102,19 @@ impl Watch {
         let waited = Arc::new(AtomicBool::new(false));
         let waiting = tokio::spawn(tell_waits(permit.clone(), progress.bar(), waited.clone()));
         let now = Instant::now();
-        let seen = Seen { overview, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
+        let seen = Gathered { overview, phase: None, line_at: now, every: SAMPLE_EVERY, samples: Vec::new() };
         let seen = Mutex::new(seen);
         Self { progress, expected, called_off, interrupt, waiting, waited, permit, started: now, seen }
     }
 
-    /// What was seen, with the requests over the run's time if it had to wait for Permit's limits.
+    /// The overview, and the requests over time if the run had to wait for Permit's limits.
     pub(super) fn done(self) -> (Overview, Vec<Sample>) {
         self.interrupt.abort();
         self.waiting.abort();
         if let Progress::Bar(bar) = &self.progress {
             bar.finish_and_clear();
         }
-        let Seen { overview, mut samples, .. } =
+        let Gathered { overview, mut samples, .. } =
             self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         let counts = self.permit.counts();
         samples.push((self.started.elapsed(), counts));
@@ -122,11 +122,11 @@ impl Watch {
         (overview, if has_waited { samples } else { Vec::new() })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Gathered> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, seen: &mut Seen) {
+    fn count(&self, seen: &mut Gathered) {
         let elapsed = self.started.elapsed();
         if seen.samples.last().is_some_and(|(last, _)| elapsed < *last + seen.every) {
             return;

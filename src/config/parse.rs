@@ -109,12 +109,12 @@ pub(super) fn secret_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What has a form of its own.
+/// A value that parses itself.
 pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|invalid: T::Err| invalid.to_string())
 }
 
-/// The same, of which the error goes on behind the text.
+/// As [`parsed`], for an error that reads as a continuation of "`text` is".
 pub(super) fn named<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|invalid: T::Err| format!("`{text}` is {invalid}"))
 }

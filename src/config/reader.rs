@@ -30,9 +30,9 @@ impl fmt::Display for InvalidSettings {
     }
 }
 
-/// Builds settings; all faults or none.
+/// Builds settings: all of them, or every fault.
 ///
-/// `build` reads every variable before it gives up, so that no fault hides another: `?` comes last.
+/// `build` reads every variable before it uses `?`, so that no fault hides another.
 pub(super) fn read<T>(
     lookup: &dyn Fn(&str) -> Option<String>,
     build: impl FnOnce(&mut Reader<'_>) -> Option<T>,
@@ -121,7 +121,8 @@ impl<'l> Reader<'l> {
         parse(&text).map_err(|message| self.fault(name, message)).ok()
     }
 
-    /// One of these words, of which the first is the default. `None`: wrong, which is noted.
+    /// One of these words; the first is the default. `None` if it is another word, which is noted as a
+    /// fault.
     pub(super) fn one_of<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(name).unwrap_or_else(|| words[0].0.to_owned());
         let known = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);

@@ -61,7 +61,7 @@ impl RefusedEmail {
         Self { why, hash: hash.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte)) }
     }
 
-    /// From its text in the ledger.
+    /// Reads its text in the ledger.
     fn read(text: &str) -> Option<Self> {
         let (why, hash) = text.split_once(':')?;
         let why = match why {
@@ -78,7 +78,7 @@ impl RefusedEmail {
     }
 }
 
-/// As in the ledger: `taken:0123456789abcdef`.
+/// The text in the ledger: `taken:0123456789abcdef`.
 impl fmt::Display for RefusedEmail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
@@ -154,7 +154,7 @@ pub struct Facts {
     pub updated_at: Option<Timestamp>,
 }
 
-/// JSON as a text, for a form whose reader cannot tell what comes next.
+/// JSON as a text, for serialization formats that do not describe themselves.
 pub(super) mod as_text {
     use serde::de::DeserializeOwned;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};

@@ -104,7 +104,7 @@ impl fmt::Display for Grant {
     }
 }
 
-/// The text is not a grant, or not the part of one that it should be.
+/// The text is not a grant, or not a valid part of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a grant is written `tenant/role` or `tenant/resource:instance#role`")]
 pub struct InvalidGrant;

@@ -84,7 +84,7 @@ impl Source {
         Self(pool.unwrap_or(iss).into())
     }
 
-    /// The source of this name, as a ledger spells it; a user pool's is its id, `REGION_ID`.
+    /// The source with this name, spelled as in the ledger. A user pool's name is its id, `REGION_ID`.
     pub fn named(name: &str) -> Self {
         Self(name.into())
     }

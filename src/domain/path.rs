@@ -20,8 +20,8 @@ pub fn value<'v>(claims: &'v Map<String, Value>, path: &str) -> Option<&'v Value
     claims.get(path).or_else(|| values(claims, path).into_iter().next())
 }
 
-/// Puts what `change` makes of it in the place of the value at `path`; `None`: takes it out. Only names and
-/// objects lead there. Whether there was one.
+/// Replaces the value at `path` with the result of `change`, or removes it if that is `None`. Follows
+/// only names and objects. Returns whether there was a value.
 pub(crate) fn change(
     claims: &mut Map<String, Value>,
     path: &str,
@@ -40,7 +40,7 @@ pub(crate) fn change(
     })
 }
 
-/// Looks for `path` in `here`, an object of the person's claims `root`.
+/// Looks for `path` in `here`, which is an object within the person's claims `root`.
 fn find<'v>(
     root: &'v Map<String, Value>,
     here: &'v Map<String, Value>,

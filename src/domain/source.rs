@@ -92,7 +92,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// Each with its name.
+    /// Each kind with its name.
     pub const NAMES: [(&str, Self); 2] = [("id", Self::Id), ("access", Self::Access)];
 
     pub fn parse(name: &str) -> Option<Self> {

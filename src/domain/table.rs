@@ -145,7 +145,7 @@ impl<'d, 't> Table<'d, 't> {
         Some(texts)
     }
 
-    /// The same, without their places.
+    /// As [`Self::texts`], without the places.
     pub(crate) fn names<C: FromIterator<String>>(&mut self, name: &'static str) -> Option<C> {
         let texts = self.texts(name)?;
         Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())

@@ -1,15 +1,15 @@
-//! A sign-in as a token of any OpenID provider brings it: `POST /handoff`, `GET /health`, and the authorizer
-//! of an API Gateway.
+//! Sign-ins by a token of any OpenID provider: `POST /handoff`, `GET /health`, and the authorizer of an
+//! API Gateway.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`event`] | which of AWS's events this is: a request or an authorizer's question; and answers in its form |
-//! | [`route`] | which of the two addresses a request is for |
+//! | [`event`] | AWS's events: a request, or an authorizer's question; and answers in their form |
+//! | [`route`] | the two addresses |
 //! | [`bearer`] | the token of a request |
-//! | [`answer`] | what becomes of a token, as statuses and problems (RFC 9457) |
-//! | [`cors`] | which browser apps may ask |
+//! | [`answer`] | the HTTP answers: statuses, and problems (RFC 9457) |
+//! | [`cors`] | the browser apps that may ask |
 //! | [`question`] | an authorizer's event, in AWS's forms |
-//! | [`authorizer`] | what becomes of a token, as an authorizer says it |
+//! | [`authorizer`] | the authorizer's answers |
 
 mod answer;
 mod authorizer;

@@ -144,7 +144,7 @@ impl Form {
     }
 }
 
-/// The records behind so many lines.
+/// The records after the first `prelude` lines.
 fn csv(mut reader: BufReader<File>, separator: u8, prelude: u64) -> io::Result<Csv<impl Read>> {
     for _ in 0..prelude {
         reader.skip_until(b'\n')?;

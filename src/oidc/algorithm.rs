@@ -45,8 +45,8 @@ pub enum KeyType {
     Ed25519,
 }
 
-/// Every algorithm in the order of RFC 7518: its name, as RFC 7518 and 8037 have it, and the only type of key
-/// that it works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
+/// Every algorithm in the order of RFC 7518: its name (RFC 7518, RFC 8037), and the only key type that it
+/// works with. ECDSA's curves are part of the algorithm (RFC 7518 §3.4).
 const TABLE: [(Algorithm, &str, KeyType); 10] = [
     (Algorithm::Rs256, "RS256", KeyType::Rsa),
     (Algorithm::Rs384, "RS384", KeyType::Rsa),
@@ -90,7 +90,7 @@ impl Algorithm {
         TABLE[self as usize].1
     }
 
-    /// The only type of key that it works with.
+    /// The only key type that it works with.
     pub fn key_type(self) -> KeyType {
         TABLE[self as usize].2
     }

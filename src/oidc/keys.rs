@@ -54,11 +54,11 @@ pub(super) struct IssuerKeys {
     pub(super) issuer: Issuer,
     client: Client,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<Cached>,
 }
 
 #[derive(Default)]
-struct State {
+struct Cached {
     held: Option<Held>,
     failures: u32,
     not_before: Option<Instant>,
@@ -88,7 +88,7 @@ impl IssuerKeys {
     pub(super) fn new(mut issuer: Issuer, client: Client, clock: Arc<dyn Clock>) -> Self {
         let since = Moment { monotonic: Instant::now(), wall: clock.now() };
         let held = issuer.preloaded.take().map(|key_set| Held { key_set, since, fetched: false });
-        Self { issuer, client, clock, state: Mutex::new(State { held, ..State::default() }) }
+        Self { issuer, client, clock, state: Mutex::new(Cached { held, ..Cached::default() }) }
     }
 
     /// The key for a token, from the held set or from the provider.
@@ -131,7 +131,7 @@ impl IssuerKeys {
 
     fn look(
         &self,
-        state: &State,
+        state: &Cached,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerifyingKey>, Rejection> {
@@ -142,7 +142,7 @@ impl IssuerKeys {
     }
 
     /// Asks the provider, unless it failed a moment ago. Returns whether there is a new set.
-    async fn fetch(&self, state: &mut State) -> bool {
+    async fn fetch(&self, state: &mut Cached) -> bool {
         if state.not_before.and_then(|then| until(then, Instant::now())).is_some() {
             return false;
         }
@@ -182,7 +182,7 @@ impl IssuerKeys {
     }
 }
 
-impl State {
+impl Cached {
     fn usable(&self, now: Moment) -> Option<&Held> {
         self.held.as_ref().filter(|held| held.since.age(now) < MAX_AGE)
     }

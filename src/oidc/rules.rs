@@ -129,7 +129,7 @@ fn audience(payload: &Map<String, Value>) -> Result<Option<Vec<&str>>, Rejection
     }
 }
 
-/// A claim that is a text where it is there.
+/// A claim that must be a text if it is present.
 fn text<'a>(payload: &'a Map<String, Value>, name: &str, limit: Limit) -> Result<Option<&'a str>, Rejection> {
     payload.get(name).map(|value| value.as_str().ok_or(Rejection::WrongType(limit))).transpose()
 }

@@ -263,7 +263,6 @@ impl Permit {
         Counts { read: count(read), write: count(write), bulk: count(bulk), throttled: count(throttled) }
     }
 
-    /// Reads what is at `url`.
     pub(super) async fn get(&self, url: Url) -> Result<Vec<u8>, Error> {
         self.send(&Call::new(Method::GET, url, Repeat::Always)).await
     }
@@ -271,7 +270,7 @@ impl Permit {
     /// Sends a call, with retries, and returns the body of the 2xx.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let patience = Patience { deadline: self.deadline, patient: self.pacer.is_some() };
-        // On the heap: many callers wait side by side, each within several others.
+        // On the heap: many callers wait side by side, each within several other futures.
         Box::pin(patience.retry(call.repeat, || self.with_key(call))).await
     }
 
@@ -290,7 +289,7 @@ impl Permit {
         }
     }
 
-    /// Not `async` itself: one more layer would hold the future twice.
+    /// Not `async` itself: one more layer would store the future twice.
     pub(super) fn in_time<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Error>> {
         in_time(self.deadline, work)
     }

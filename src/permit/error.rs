@@ -79,7 +79,7 @@ pub enum Error {
         "the API key belongs to a whole {level}: set PERMIT_PROJECT and PERMIT_ENVIRONMENT, or use the key of one environment"
     )]
     KeyScope {
-        /// What the key belongs to: `organization` or `project`.
+        /// The level of the key: `organization` or `project`.
         level: &'static str,
     },
 }

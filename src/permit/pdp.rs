@@ -58,7 +58,7 @@ impl Permit {
         Ok(Some(facts))
     }
 
-    /// Writes through the PDP where there is one to use, else to the API.
+    /// Writes through the PDP if there is a usable one, else to the API.
     pub(super) async fn write(
         &self,
         method: Method,

@@ -69,7 +69,7 @@ impl Patience {
     }
 }
 
-/// Does `work`, by `deadline`.
+/// Does `work`, and fails at `deadline`.
 pub(super) async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Error> {
     let Some(deadline) = deadline else { return Ok(work.await) };
     tokio::time::timeout_at(deadline, work).await.map_err(|_| Error::DeadlineExceeded)

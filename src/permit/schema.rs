@@ -53,7 +53,7 @@ pub enum Reach {
     Environment,
 }
 
-/// Page `page` (from 1) of a list, with so many rows on each.
+/// The address of page `page` (from 1), with `rows` rows on a page.
 pub(super) fn paged(mut url: Url, page: u32, rows: usize) -> Url {
     let (page, rows) = (page.to_string(), rows.to_string());
     url.query_pairs_mut().append_pair("page", &page).append_pair("per_page", &rows);

@@ -260,7 +260,7 @@ pub(super) fn acknowledged(body: &[u8]) -> Result<(), Error> {
     if answer.get("error_code").is_some() { Err(Error::Garbled) } else { Ok(()) }
 }
 
-/// The answer to a write that makes something; that it stands already is fine.
+/// The answer to a write that creates something. It is fine if it exists already.
 pub(super) fn made(answer: Result<Vec<u8>, Error>) -> Result<(), Error> {
     match answer {
         Err(Error::Conflict { .. }) => Ok(()),
@@ -268,7 +268,7 @@ pub(super) fn made(answer: Result<Vec<u8>, Error>) -> Result<(), Error> {
     }
 }
 
-/// The answer to a write that takes something away; that it is not there is fine.
+/// The answer to a write that deletes something. It is fine if it does not exist.
 pub(super) fn gone(answer: Result<Vec<u8>, Error>) -> Result<(), Error> {
     match answer {
         Err(Error::NotFound) => Ok(()),

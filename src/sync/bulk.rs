@@ -54,7 +54,7 @@ const PASSED_ON: u32 = 8;
 /// Records that are read ahead of the planning.
 const RECORDS: usize = 1_024;
 
-/// The reading of a directory, on its way.
+/// The directory's reader, while it runs.
 type Reading<'a> = MaybeDone<BoxFuture<'a, Result<Summary, NotWhole>>>;
 
 /// A directory to sync into a Permit environment.
@@ -138,13 +138,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The whole run. The outer error is Permit's, or the time is over; the inner one: the directory was not
-    /// read whole.
+    /// The whole run. The outer error is Permit's, or the time is over. The inner error says that the
+    /// directory was not read whole.
     async fn all(&mut self) -> Result<Result<(), NotWhole>, Error> {
         let (records, mut received) = mpsc::channel(RECORDS);
         let prefix = self.options.sub_prefix.clone();
         let directory = self.directory;
-        // The directory is read beside everything else.
+        // The directory is read while everything else runs.
         let mut reading = maybe_done(directory.read(prefix.as_ref(), records));
         let applier = match select(Box::pin(self.take_census()), &mut reading).await {
             Either::Left((applier, _)) => applier?,

@@ -114,8 +114,8 @@ impl Catalog {
         }
     }
 
-    /// Of `grants`, those whose resource instance Permit lacks. One that the policy creates is not lacking;
-    /// it is made, if this `creates`.
+    /// The grants whose resource instance Permit lacks. An instance that the policy creates counts as
+    /// existing; it is created if `creates`.
     pub async fn lacking(
         &self,
         permit: &Permit,
@@ -181,7 +181,7 @@ impl Catalog {
         guard.as_ref().filter(|(asked, _)| asked.elapsed() < TTL).map(|(_, known)| known.clone())
     }
 
-    /// What is known already, or else what Permit answers.
+    /// What is known already, else Permit's answer.
     pub async fn known(&self, permit: &Permit) -> Result<Arc<Known>, Error> {
         match self.peek() {
             Some(known) => Ok(known),

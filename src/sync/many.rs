@@ -69,8 +69,8 @@ pub struct Applier {
     catalog: Arc<Catalog>,
     /// The prefix of the key of every user that is read back.
     pub(crate) prefix: Option<String>,
-    /// About how many users a listing goes through: where many are to be read, that is fewer requests than
-    /// reading each alone.
+    /// About how many users a listing goes through. For many users, that is fewer requests than reading
+    /// each alone.
     pub(crate) listed: AtomicU64,
     /// Whether Permit honours role assignments inside bulk creates. `None` if not known yet.
     embedded: Mutex<Option<bool>>,
@@ -82,7 +82,7 @@ pub struct Applier {
     pub(crate) recent: Option<Arc<Recent>>,
     /// One batch of changes is read and written at a time.
     changing: Mutex<()>,
-    /// Nothing is written: it says of each user what it would have done.
+    /// In a dry run nothing is written: each user's result says what would have been done.
     pub(crate) is_dry: bool,
     /// The tenants that exist, and those that Permit refuses to create. `None` if not asked yet.
     tenants: Mutex<Option<Tenants>>,
@@ -297,11 +297,12 @@ impl Applier {
         }
     }
 
-    /// Reads what Permit knows now. Users who now match were written by the failed call: they are settled.
+    /// Reads what Permit knows now. Users who now match were written by the failed call: they are
+    /// settled.
     ///
-    /// `waits`: what stands in the way may be what a bulk call wrote, and readings do not show yet. So they
-    /// are repeated until one tells something new. Gives those who are left, and whether anything is other
-    /// than the plans took it to be.
+    /// If `waits`, a bulk call may have written what is in the way, and reads do not show it yet: reads
+    /// are repeated until one shows something new. Returns the users who are left, and whether anything
+    /// differs from what the plans assumed.
     async fn refresh(
         &self,
         items: Vec<Item>,

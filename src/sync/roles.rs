@@ -1,4 +1,4 @@
-//! Role assignments: each by a call of its own, or many by bulk calls.
+//! Assigns and unassigns roles: by single calls, or many by bulk calls.
 
 use std::ops::Range;
 
@@ -8,18 +8,15 @@ use crate::domain::grant::Grant;
 use crate::domain::identity::UserKey;
 use crate::permit::{Error, MAX_BULK_ASSIGNMENTS, Permit};
 
-/// What becomes of role assignments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Roles {
-    /// They are made.
     Assign,
-    /// They are taken back.
     Unassign,
 }
 
 impl Roles {
-    /// Does so: by single calls where there are less than `many`. The error comes with the place of those
-    /// that were in the same bulk call; `None`: it was a single one.
+    /// Sends the calls: single calls for fewer than `many` roles. The error comes with the range of roles
+    /// in the bulk call that failed, or `None` if it was a single call.
     pub(super) async fn send(
         self,
         permit: &Permit,

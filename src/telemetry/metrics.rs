@@ -11,7 +11,7 @@ use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 use crate::permit::Counts;
 
-/// Makes the values of a dimension of a table: the variant, and the value.
+/// Makes the values of a metric's dimension from a table: the variant, and its value.
 macro_rules! dimension {
     ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$of])*

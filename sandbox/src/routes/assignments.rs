@@ -32,7 +32,7 @@ impl UserRole {
 }
 
 impl RoleAssignment {
-    /// What a request is about. Its user stands in the path or in the body.
+    /// The assignment that a request names. The user is in the path or in the body.
     fn of(call: &mut Call) -> Result<Self, ApiError> {
         if let Some(user) = call.params.get("user_id") {
             call.body["user"] = json!(user);
@@ -40,12 +40,11 @@ impl RoleAssignment {
         call.body()
     }
 
-    /// The user, and what they have or are to have.
+    /// The user, and the role that they have or get.
     pub(super) fn find(&self, world: &mut World) -> Result<(u32, Target), ApiError> {
         Ok((world.users.find(&self.user)?, self.role.target(world)?))
     }
 
-    /// Takes it back.
     pub(super) fn unassign(&self, world: &mut World, known_in_ms: Option<i64>) -> Result<(), ApiError> {
         let (user, target) = self.find(world)?;
         let at = world.assigned(user, target).ok_or_else(|| ApiError::not_found("RoleAssignment"))?;

@@ -1,4 +1,4 @@
-//! Many in one call: `bulk/users`, `bulk/tenants` and `role_assignments/bulk`.
+//! Bulk calls: `bulk/users`, `bulk/tenants` and `role_assignments/bulk`.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -20,7 +20,7 @@ struct Idents {
     idents: Vec<String>,
 }
 
-/// Does `work` with every item of a call, up to the first that fails.
+/// Does `work` with each item of a call, and stops at the first that fails.
 fn each<T>(
     world: &mut World,
     items: Vec<T>,
@@ -31,7 +31,7 @@ fn each<T>(
     Ok(Reply::ok(&json!({})))
 }
 
-/// What becomes of a call to delete what is not there.
+/// Whether a delete call passes over what does not exist, or fails.
 fn skip_missing(world: &World, error: ApiError) -> Result<(), ApiError> {
     let skips = world.semantics.bulk_unassign_missing == BulkUnassignMissing::Skip;
     if skips && error.status() == 404 { Ok(()) } else { Err(error) }

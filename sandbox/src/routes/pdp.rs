@@ -1,4 +1,4 @@
-//! What a PDP itself answers.
+//! The PDP's own answers.
 
 use std::collections::BTreeMap;
 

@@ -56,8 +56,8 @@ impl UserUpdate {
     }
 }
 
-/// POST or PUT of one user, alone or as an item of a bulk call: honours role assignments or not, of which a
-/// PDP knows in so many milliseconds.
+/// POST or PUT of one user, alone or as an item of a bulk call. The arguments say whether role
+/// assignments are honoured, and after how many milliseconds a PDP sees them.
 pub(super) type Write = fn(&mut World, UserCreate, bool, Option<i64>) -> Result<u32, ApiError>;
 
 pub(super) fn list(world: &mut World, call: &mut Call) -> Result<Reply, ApiError> {
@@ -98,7 +98,7 @@ pub(super) fn replace(world: &mut World, call: &mut Call) -> Result<Reply, ApiEr
 
 fn write(world: &mut World, call: &mut Call, status: u16, write: Write) -> Result<Reply, ApiError> {
     let user = call.body()?;
-    // The assignments in a user write come to a PDP after the user: nobody waits for them.
+    // The assignments in a user write reach a PDP after the user, and nobody waits for them.
     let visible_in_ms = call.visible_in_ms.map(|delay_ms| 2 * delay_ms);
     let serial = world.change(Size::Single, |world| write(world, user, true, visible_in_ms))?;
     Ok(Reply::json(status, &world.user_read(serial, None)))

@@ -12,7 +12,7 @@ use crate::ids::Kind;
 use crate::rows::Row;
 use crate::semantics::PostExistingTenant;
 
-/// A tenant; `TenantCreate` is one that is made now.
+/// A tenant. A `TenantCreate` is one that is being created.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Tenant {
     pub(crate) key: Arc<str>,
@@ -37,7 +37,7 @@ impl Row for Tenant {
 pub(crate) struct Role {
     pub(crate) resource: Option<String>,
     pub(crate) key: String,
-    /// `key`, or `resource#key`: no key has a `#`.
+    /// `key`, or `resource#key`. A key never contains `#`.
     name: Arc<str>,
     /// All other fields from its creation, as in the contract's `RoleRead`.
     pub(crate) fields: Map<String, Value>,

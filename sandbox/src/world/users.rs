@@ -75,7 +75,7 @@ impl World {
         self.users.remove(serial);
     }
 
-    /// Refuses a request in which a user has an address that is not valid, naming each.
+    /// Refuses a request with invalid e-mail addresses, and names each of them.
     pub(crate) fn takes_emails(&self, body: &Value) -> Result<(), ApiError> {
         if self.semantics.email_form == EmailForm::AsGiven {
             return Ok(());
@@ -109,7 +109,7 @@ impl World {
         profile
     }
 
-    /// Notes that a user has this address, unless it is another's.
+    /// Notes that a user has this address. Refuses it if another user has it.
     fn take_email(&mut self, serial: u32, email: Option<&str>) -> Result<(), ApiError> {
         let Some(email) = email else { return Ok(()) };
         let Self { users, emails, semantics, .. } = self;

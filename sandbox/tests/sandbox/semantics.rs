@@ -329,7 +329,7 @@ fn each_flips_every_choice_alone() {
     let each = Semantics::each();
     let names: BTreeSet<&str> = each.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), each.len());
-    // Eighteen switches, of which two have three choices, and the two whole ones.
+    // There are eighteen switches, two of them with three choices, and the two settings for all.
     assert_eq!(each.len(), 22);
     let default = serde_json::to_value(Semantics::default()).unwrap();
     let opposite = serde_json::to_value(each[1].1).unwrap();

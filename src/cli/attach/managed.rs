@@ -3,7 +3,8 @@
 
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 
-/// What made the pool, as its tags say. None of them: nobody, or somebody who leaves no tag.
+/// The tool that created the pool, by the pool's tags. `None` if no tag says so: a person, or a tool
+/// without tags.
 pub(super) fn by(pool: &UserPoolType) -> Option<String> {
     let tags = pool.user_pool_tags.as_ref()?;
     let says = |word: &str| {
@@ -18,7 +19,7 @@ pub(super) fn by(pool: &UserPoolType) -> Option<String> {
     let manager = match tags.get("aws:cloudformation:stack-name") {
         // Amplify deploys CloudFormation stacks too. Its tools name them `amplify-...`.
         stack if says("amplify") || stack.is_some_and(|stack| stack.starts_with("amplify-")) => "Amplify",
-        // SAM and CDK, too.
+        // SAM and CDK use CloudFormation too.
         Some(stack) => return Some(format!("the CloudFormation stack {stack}")),
         None if says("terraform") || says("opentofu") => "Terraform",
         None if says("pulumi") => "Pulumi",

@@ -86,7 +86,7 @@ pub(super) enum Check {
     Lists,
 }
 
-/// What the check found. `what` is so, `why` it matters, and what to do (`remedy`).
+/// The result of the check: `what` was found, `why` it matters, and what to do (`remedy`).
 impl Check {
     pub(super) fn good(self, what: impl ToString) -> Finding {
         self.found(Severity::Good, what, "", "")

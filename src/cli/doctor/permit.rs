@@ -19,14 +19,14 @@ const PAGES: u32 = 20;
 
 /// What Permit answered.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct PermitState {
     pub(super) findings: Vec<Finding>,
     /// The roles. `None` if Permit did not return them.
     pub(super) roles: Option<BTreeSet<Key>>,
 }
 
 /// Checks Permit. Reads only.
-pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
+pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> PermitState {
     let mut findings = Vec::new();
     let Environment { project, environment } = match permit.environment().await {
         Ok(environment) => environment,
@@ -37,14 +37,14 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             };
             let finding = reach.and_then(|reach| without_environment(&reach));
             findings.push(finding.unwrap_or_else(|| refused("the API key's environment", &error)));
-            return Seen { findings, roles: None };
+            return PermitState { findings, roles: None };
         }
     };
     let roles = match permit.roles().await {
         Ok(roles) => roles,
         Err(error) => {
             findings.push(refused("the roles", &error));
-            return Seen { findings, roles: None };
+            return PermitState { findings, roles: None };
         }
     };
     findings.push(
@@ -78,7 +78,7 @@ pub(super) async fn look(permit: &Permit, policy: Option<&Policy>) -> Seen {
             "try again later",
         ),
     });
-    Seen { findings, roles: Some(roles.keys) }
+    PermitState { findings, roles: Some(roles.keys) }
 }
 
 /// Roles of users with a ledger that a rule could grant but no ledger names. A bulk sync's report has

@@ -45,14 +45,14 @@ const STANDARD: [&str; 21] = [
 
 /// What the pool answered.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct PoolState {
     pub(super) findings: Vec<Finding>,
     /// Its settings. `None` if the pool did not return them.
     pub(super) settings: Option<UserPoolType>,
     /// Its app clients. `None` if they could not be read, or were not asked for because no rule grants
     /// from an attribute.
     pub(super) clients: Option<Vec<UserPoolClientType>>,
-    /// Its identity providers; none where they are not told, or not asked, since they cannot matter.
+    /// Its identity providers. Empty if they could not be read, or do not matter here.
     pub(super) providers: Vec<IdentityProvider>,
     /// Some of its groups.
     pub(super) groups: Vec<String>,
@@ -74,8 +74,8 @@ pub(super) fn none(policy: Option<&Policy>) -> Finding {
 
 /// Makes each call that the functions make once, about a user who does not exist, then reads the pool's
 /// settings and app clients. Reads only.
-pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Policy>) -> Seen {
-    let mut seen = Seen::default();
+pub(super) async fn look(aws: &SdkConfig, id: &UserPoolId, policy: Option<&Policy>) -> PoolState {
+    let mut seen = PoolState::default();
     // Use the pool's own region, so that a wrong AWS_REGION does not hide other findings.
     let region = Region::new(id.region().to_owned());
     let is_local = id.region() == "local";

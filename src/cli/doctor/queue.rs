@@ -59,7 +59,7 @@ async fn attributes(client: &Client, url: &str) -> Result<Attributes, AwsFault> 
     Ok(answer.attributes.unwrap_or_default())
 }
 
-/// What is wrong with a queue that did not answer, and what to do.
+/// What is wrong with a queue that cannot be read, and what to do.
 fn refused(fault: &AwsFault, queue: &str, setting: &str) -> (String, String) {
     match fault.code() {
         code if code.contains("AccessDenied") => (

@@ -23,7 +23,7 @@ const STRONG: [&str; 5] = ["admin", "owner", "root", "superuser", "operator"];
 /// Checks a policy against what is known of the pool and of Permit's roles.
 pub(super) fn look(
     policy: &Policy,
-    pool: Option<(&UserPoolId, &pool::Seen)>,
+    pool: Option<(&UserPoolId, &pool::PoolState)>,
     roles: Option<&BTreeSet<Key>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -32,7 +32,7 @@ pub(super) fn actual(planned: Planned<'_>) -> Option<&Facts> {
     }
 }
 
-/// The roles that the person has by us.
+/// The person's roles that we granted.
 pub(super) fn ours(actual: Option<&Facts>) -> impl Iterator<Item = &Grant> {
     actual.into_iter().flat_map(|actual| {
         let ledger = actual.ledger.iter().flat_map(|ledger| &ledger.grants);
@@ -40,7 +40,7 @@ pub(super) fn ours(actual: Option<&Facts>) -> impl Iterator<Item = &Grant> {
     })
 }
 
-/// The person, and what becomes of them; `None`: nothing is planned. `details`: with the ledger.
+/// The person, and what changes for them. `None` if nothing is planned. `details` includes the ledger.
 pub(super) fn person(planned: Planned<'_>, details: bool) -> Option<Person> {
     let nothing = BTreeSet::new();
     let actual = actual(planned);

@@ -54,7 +54,7 @@ pub(super) struct Case {
     pub(super) unknown: Option<Vec<GrantPattern>>,
 }
 
-/// Grants by a pattern: `acme/*`, `*/viewer`, `default/project:*#viewer`. A `*` is any key.
+/// A pattern for grants: `acme/*`, `*/viewer`, `default/project:*#viewer`. `*` is any key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct GrantPattern(pub(super) String);
 
@@ -63,11 +63,11 @@ impl GrantPattern {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let pattern = Self(text.to_owned());
         let has_whole_keys = pattern.keys().all(|key| key == "*" || !key.contains('*'));
-        // But for the `*`, it is a grant.
+        // With each `*` replaced, it must be a grant.
         (has_whole_keys && text.replace('*', "_").parse::<Grant>().is_ok()).then_some(pattern)
     }
 
-    /// The tenant and the role, or these with the resource and the instance between them.
+    /// The tenant and the role, with the resource and the instance between them if there are any.
     fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.split(['/', ':', '#'])
     }

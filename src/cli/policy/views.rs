@@ -1,4 +1,4 @@
-//! The same people, as the sources of two policies see them.
+//! The same people, read by the sources of two policies.
 
 use std::collections::HashMap;
 use std::sync::Arc;

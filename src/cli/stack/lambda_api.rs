@@ -45,7 +45,7 @@ pub(super) enum ApiError {
 pub(super) struct Configuration {
     pub(super) function_arn: String,
     pub(super) environment: Option<Environment>,
-    /// In the order in which they are unpacked.
+    /// The layers, in the order in which they are unpacked.
     #[serde(default)]
     pub(super) layers: Vec<Layer>,
 }

@@ -16,7 +16,7 @@ pub(in crate::cli) struct Section {
     pub(in crate::cli) entries: Vec<Vec<Line>>,
     /// How many entries are not in `entries`.
     pub(in crate::cli) more: u64,
-    /// What an entry is, and what several are.
+    /// The singular and the plural of an entry.
     pub(in crate::cli) names: (&'static str, &'static str),
 }
 
@@ -29,9 +29,9 @@ impl Section {
     }
 }
 
-/// As much of each section as there is room for, in turns, so that none takes it all.
+/// As many entries of each section as fit, in turns, so that no section takes all the room.
 ///
-/// Where not even one entry of each has room, the last sections are left out.
+/// If there is not room for one entry of each, the last sections are left out.
 pub(in crate::cli) fn fitted(mut sections: Vec<Section>, room: usize, columns: usize) -> Vec<Line> {
     let height = |lines: &[Line]| lines.iter().map(|line| line.rendered(columns, false).len()).sum::<usize>();
     let size = |section: &Section, shown: usize| {
@@ -103,7 +103,7 @@ fn problem(problem: &Problem, all: bool) -> Vec<Line> {
     lines
 }
 
-/// The first people who have a problem, each by its `name`, and how many more have it.
+/// The first people with a problem, each by `name`, and how many more have it.
 pub(in crate::cli) fn named(problem: &Problem, most: usize, name: impl Fn(&String) -> String) -> String {
     let named = problem.users.iter().take(most).map(name).collect::<Vec<_>>().join(", ");
     let more = problem.count - problem.users.len().min(most) as u64;

@@ -20,7 +20,7 @@ use crate::domain::table::{Faults, Table, Text, one_or_many};
 /// The name that no attribute in Permit can have.
 const RESERVED: &str = "type";
 
-/// The longest grace: ten years.
+/// The longest grace period: ten years.
 const MAX_GRACE_HOURS: u32 = 10 * 365 * 24;
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -20,7 +20,7 @@ const MAX_LEEWAY_SECONDS: u64 = 60;
 /// The default leeway, in seconds. The clocks of Lambda and of providers are right to well under a
 /// second.
 const LEEWAY_SECONDS: u64 = 10;
-/// What the tokens of a source are; `auto`: each tells by itself.
+/// The kinds of token that a source may have. With `auto`, each token says what it is.
 const TOKENS: [(&str, Option<TokenKind>); 3] =
     [("id", Some(TokenKind::Id)), ("access", Some(TokenKind::Access)), ("auto", None)];
 /// The placeholder for the tenant in an issuer's name.

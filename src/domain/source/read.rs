@@ -344,7 +344,7 @@ fn plain<'f>(lists: impl Iterator<Item = (&'f String, &'f ListForm)>) -> BTreeSe
     lists.filter(|(_, form)| **form == ListForm::Text).map(|(path, _)| path.clone()).collect()
 }
 
-/// `word`: what a word that is neither yes nor no leads to.
+/// Makes the error for an unclear value. `word` makes it for a word that is neither yes nor no.
 fn rejected(test: &Test, unclear: &Unclear, word: fn(String) -> Rejected) -> Rejected {
     match unclear {
         Unclear::Word => word(test.path.clone()),

@@ -5,7 +5,7 @@ use crate::domain::identity::InvalidIdentity;
 /// Why a record is not an identity. It contains no value of a claim.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Rejected {
-    /// The key, which was looked for at these places.
+    /// The key is invalid. The list has the places where it was looked for.
     #[error("{0} (the key is read from `{at}`)", at = .1.join("`, or `"))]
     Key(InvalidIdentity, Vec<String>),
     #[error(

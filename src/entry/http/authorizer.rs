@@ -60,10 +60,10 @@ impl Question {
     }
 }
 
-/// Whose token it is, and the context with which they may pass; `None`: they may not.
+/// The key of the token's person, and the context if they may pass. `None` if they may not.
 ///
-/// A person that Permit does not know in time is let in, if the operator admits such people at all: the
-/// application's own checks with Permit decide what they may do.
+/// If Permit does not know a person in time, they may pass, provided that the operator admits such
+/// people: the application's own checks with Permit decide what they may do.
 fn verdict(arrived: Arrived) -> Result<(UserKey, Option<Value>), Unanswered> {
     let Arrived { key, has_no_grants, outcome } = arrived;
     let roles = match outcome {

@@ -1,5 +1,4 @@
-//! An authorizer's event, in the forms of AWS. The token is the one that API Gateway
-//! remembers the answer by.
+//! An authorizer's event, in AWS's forms. The token is the one by which API Gateway caches the answer.
 
 use std::collections::BTreeMap;
 

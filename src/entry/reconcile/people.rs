@@ -29,7 +29,7 @@ struct Person {
     claims: BTreeSet<Grant>,
     /// The identity in their newest token.
     identity: Option<Identity>,
-    /// What the directory says of them.
+    /// What the directory says of the person.
     found: Option<Result<Looked, NotWhole>>,
     /// Whether an event says that they were deleted.
     deleted: bool,
@@ -108,8 +108,8 @@ impl People {
         unread
     }
 
-    /// The person as they should be, at the time `now` by Permit's clock; `None`: there is nothing to do.
-    /// `target` is given what is known of them, and whether an event says that they were deleted.
+    /// How the person should be, at the time `now` by Permit's clock. `None` if there is nothing to do.
+    /// `target` gets what is known of them, and whether an event says that they were deleted.
     pub(super) fn item(
         &self,
         key: &UserKey,

@@ -50,7 +50,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Those since `before`.
+    /// The requests since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {

@@ -1,8 +1,8 @@
-//! What a run knows: Permit's users as they were listed, where the run stands with each, and what it wants of
-//! them.
+//! What a run knows: Permit's users as they were listed, how far the run is with each, and what it wants
+//! for them.
 //!
-//! A million users must fit into memory, so each is kept as one block of bytes, some 200 of them. A user that
-//! the run has sent a change for is kept as what was wanted of them instead, for the proof.
+//! A million users must fit into memory, so each is one block of bytes, some 200 of them. Once the run
+//! has sent a change for a user, the block holds what was wanted instead, for the proof.
 
 mod listing;
 
@@ -29,7 +29,7 @@ pub(super) type Place = u32;
 
 /// Where a run stands with a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum State {
+pub(super) enum Standing {
     /// Permit has them; the directory has not named them yet.
     Unseen {
         /// The ledger names the directory.
@@ -44,13 +44,13 @@ pub(super) enum State {
 }
 
 struct Row {
-    state: State,
-    /// [`Facts`], or what is [`Wanted`]; empty: Permit lacks the user.
+    state: Standing,
+    /// [`Facts`], or [`Wanted`]. Empty if Permit lacks the user.
     block: Box<[u8]>,
 }
 
-/// What is wanted of a user, and their roles that are somebody else's; `None`: nobody looked before the user
-/// was made.
+/// What is wanted for a user, and their roles that are not ours. `None` if nobody looked before the user
+/// was created.
 type Wanted = (Desired, Option<BTreeSet<Grant>>);
 
 /// Permit's users, and what the run makes of them.
@@ -67,7 +67,7 @@ pub(super) struct Census {
     pub(super) unsettled: BTreeSet<UserKey>,
 }
 
-/// Somebody who left.
+/// A person who left.
 pub(super) struct Gone {
     pub(super) departure: Departure,
     /// Roles that no ledger named before the change.
@@ -75,7 +75,7 @@ pub(super) struct Gone {
 }
 
 impl Census {
-    /// An empty census of people that `source` vouches for.
+    /// An empty census for people of `source`.
     pub(super) fn new(source: Source) -> Self {
         Self {
             source,
@@ -119,9 +119,9 @@ impl Census {
         Ok(())
     }
 
-    /// Notes what Permit knows of a user.
+    /// Notes what Permit knows about a user.
     fn insert(&mut self, facts: &Facts) -> Place {
-        let state = State::Unseen { owned: facts.is_owned_by(&self.source) };
+        let state = Standing::Unseen { owned: facts.is_owned_by(&self.source) };
         self.put(&facts.key, Row { state, block: packed(facts) })
     }
 
@@ -132,18 +132,20 @@ impl Census {
     /// Users of ours that the directory has not named yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = Place> {
         let places = self.users.values().enumerate();
-        places.filter(|(_, row)| row.state == State::Unseen { owned: true }).map(|(place, _)| as_place(place))
+        places
+            .filter(|(_, row)| row.state == Standing::Unseen { owned: true })
+            .map(|(place, _)| as_place(place))
     }
 
     /// Marks this person as named by the directory. `None` if they are marked already.
     pub(super) fn name(&mut self, key: &UserKey) -> Option<Place> {
         match self.place(key) {
-            Some(place) if !matches!(self.state(place), Some(State::Unseen { .. })) => None,
+            Some(place) if !matches!(self.state(place), Some(Standing::Unseen { .. })) => None,
             Some(place) => {
-                self.set_state(place, State::Seen);
+                self.set_state(place, Standing::Seen);
                 Some(place)
             }
-            None => Some(self.put(key, Row { state: State::Seen, block: Box::default() })),
+            None => Some(self.put(key, Row { state: Standing::Seen, block: Box::default() })),
         }
     }
 
@@ -151,14 +153,14 @@ impl Census {
         self.users.get_index_of(key).map(as_place)
     }
 
-    pub(super) fn state(&self, place: Place) -> Option<State> {
+    pub(super) fn state(&self, place: Place) -> Option<Standing> {
         self.users.get_index(place as usize).map(|(_, row)| row.state)
     }
 
-    pub(super) fn set_state(&mut self, place: Place, state: State) {
+    pub(super) fn set_state(&mut self, place: Place, state: Standing) {
         if let Some((_, row)) = self.users.get_index_mut(place as usize) {
-            if row.state == State::Wanted {
-                // What was wanted is not what Permit knows.
+            if row.state == Standing::Wanted {
+                // The block holds what was wanted, and that is not what Permit knows.
                 row.block = Box::default();
             }
             row.state = state;
@@ -168,12 +170,12 @@ impl Census {
     /// What Permit knows of the user. `None` if it knows nothing, or the run has sent them a change.
     pub(super) fn facts(&self, place: Place) -> Option<Facts> {
         let (_, row) = self.users.get_index(place as usize)?;
-        (row.state != State::Wanted).then(|| unpacked(&row.block)).flatten()
+        (row.state != Standing::Wanted).then(|| unpacked(&row.block)).flatten()
     }
 
     fn wanted(&self, place: Place) -> Option<Wanted> {
         let (_, row) = self.users.get_index(place as usize)?;
-        (row.state == State::Wanted).then(|| unpacked(&row.block)).flatten()
+        (row.state == Standing::Wanted).then(|| unpacked(&row.block)).flatten()
     }
 
     /// Whether the user's address is unverified, by what the run wants for them or else by their ledger.
@@ -199,11 +201,11 @@ impl Census {
         self.facts(place).and_then(|facts| facts.email).or_else(wanted)
     }
 
-    /// Notes what is wanted of somebody that the directory named, in place of what Permit knew. `others`:
-    /// their roles that stand in no ledger, and are left, as far as somebody has looked.
+    /// Notes what is wanted for a person in the directory, in place of what Permit knew. `others` are
+    /// their roles that no ledger names and that stay, if anybody has looked.
     pub(super) fn want(&mut self, desired: &Desired, others: Option<&BTreeSet<Grant>>) {
         if let Some(row) = self.users.get_mut(&desired.key) {
-            *row = Row { state: State::Wanted, block: packed(&(desired, others)) };
+            *row = Row { state: Standing::Wanted, block: packed(&(desired, others)) };
         }
     }
 
@@ -216,20 +218,20 @@ impl Census {
     pub(super) fn give_up(&mut self, key: &UserKey) {
         self.departed.remove(key);
         if let Some(place) = self.place(key) {
-            self.set_state(place, State::Seen);
+            self.set_state(place, Standing::Seen);
         }
     }
 
     /// People in the directory who were sent a change that is not proven yet.
     pub(super) fn changed(&self) -> impl Iterator<Item = &UserKey> {
-        self.users.iter().filter(|(_, row)| row.state == State::Wanted).map(|(key, _)| key)
+        self.users.iter().filter(|(_, row)| row.state == Standing::Wanted).map(|(key, _)| key)
     }
 
-    /// Takes what is wanted of somebody in the directory, once: a second look gets `None`.
+    /// Takes what is wanted for a person in the directory. A second call returns `None`.
     pub(super) fn take_wanted(&mut self, key: &UserKey) -> Option<Wanted> {
         let place = self.place(key)?;
         let wanted = self.wanted(place)?;
-        self.set_state(place, State::Seen);
+        self.set_state(place, Standing::Seen);
         Some(wanted)
     }
 }
@@ -280,7 +282,7 @@ mod tests {
             let facts = facts(&attributes, &["a/b", "c/d:e#f"]);
             let place = census.insert(&facts);
             assert!(census.facts(place).as_ref() == Some(&facts), "{attributes}");
-            assert_eq!(census.state(place), Some(State::Unseen { owned }), "{attributes}");
+            assert_eq!(census.state(place), Some(Standing::Unseen { owned }), "{attributes}");
         }
     }
 
@@ -314,7 +316,7 @@ mod tests {
         assert!(census.take_wanted(&desired.key).is_none());
     }
 
-    /// A million users are to stay below half a gibibyte.
+    /// A million users must stay below half a gibibyte.
     #[test]
     fn a_user_takes_few_bytes() {
         let mut census = census();

@@ -84,9 +84,9 @@ impl Run<'_> {
         Ok((leavers, all_told))
     }
 
-    /// Asks the directory for each of them once more: they may have come while it was read, or stood on a
-    /// page that moved. `false`: it did not answer for all, and nothing is taken from those. Who is there
-    /// is unsettled.
+    /// Asks the directory for each of them again: they may have come while it was read, or were on a page
+    /// that moved. False if the directory did not answer for all: then nothing is taken from the rest.
+    /// People who are there are unsettled.
     async fn confirm(&mut self, losing: &mut Vec<Facts>) -> bool {
         let directory = self.directory;
         let answers = stream::iter(losing.iter().map(|facts| {
@@ -178,7 +178,7 @@ impl Run<'_> {
             if let Some(place) = self.census.place(key)
                 && let Some(email) = self.census.email(place)
             {
-                // Their address is free.
+                // Their address is free now.
                 self.planner.emails.free(&email, place);
             }
         }

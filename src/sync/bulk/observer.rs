@@ -35,7 +35,7 @@ pub enum Planned<'a> {
 
 /// Watches a run. The run calls it directly, so slow code here slows the run.
 pub trait Observer: Send + Sync {
-    /// So many are done, of so many in all, where that is known.
+    /// `done` items are done, of `total` if that is known.
     fn progress(&self, _phase: Phase, _done: u64, _total: Option<u64>) {}
 
     /// Whether to stop the run. The run asks now and then, and stops cleanly, as if its time had run out.
@@ -52,7 +52,7 @@ pub trait Observer: Send + Sync {
     /// A planned role is left out after all: Permit lacks something that the grant names.
     fn left_out(&self, _user: &str, _grant: &Grant) {}
 
-    /// A person, or a part of one, cannot be synced; with their address, where it is known.
+    /// A person, or part of their record, cannot be synced. `email` is their address, if known.
     fn rejected(&self, _user: &str, _email: Option<&Email>, _cause: &Cause) {}
 }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::emails::Emails;
 use super::Options;
-use super::census::{Census, Place, State};
+use super::census::{Census, Place, Standing};
 use super::observer::{Observer, Planned};
 use super::problems::Cause;
 use super::report::Report;
@@ -52,7 +52,7 @@ pub(super) struct Losing {
     pub(super) disabled: usize,
     /// How many of them may sign in and are to lose a role.
     pub(super) present: usize,
-    /// Those who wait for the breaker, or for an address.
+    /// People who wait for the breaker, or for an address.
     pub(super) people: Vec<Loser>,
 }
 
@@ -209,7 +209,7 @@ impl<'a> Planner<'a> {
         self.go_on(person, plan, false, census, report)
     }
 
-    /// Carries the plan of somebody who loses nothing on.
+    /// Continues with the plan of a person who loses nothing.
     fn go_on(
         &mut self,
         mut person: Person,
@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
         let may_wait = !last && self.waiting.len() < WAITING;
         let attempt = person.desired.attempt;
         let Some(call) = self.see_to_address(&mut person, may_wait, census) else {
-            census.set_state(person.place, State::Waiting);
+            census.set_state(person.place, Standing::Waiting);
             self.waiting.push((person.place, person.desired));
             return None;
         };
@@ -233,14 +233,14 @@ impl<'a> Planner<'a> {
         }
         let Person { place, desired, actual } = &person;
         self.report_address(desired, actual.as_ref(), report);
-        census.set_state(*place, State::Seen);
+        census.set_state(*place, Standing::Seen);
         report.count_idle(desired, &plan, self.observer);
         self.observer.planned(Planned::Sync(Diff { plan: &plan, actual: actual.as_ref() }));
         None
     }
 
     fn hold_back(&mut self, loser: Loser, census: &mut Census, report: &mut Report) -> Option<Item> {
-        census.set_state(loser.place, State::Seen);
+        census.set_state(loser.place, Standing::Seen);
         *(if loser.is_disabled { &mut self.losing.disabled } else { &mut self.losing.present }) += 1;
         let owned = usize::try_from(report.permit.owned).unwrap_or(usize::MAX);
         let passes = passes(&self.policy.deprovision, owned, self.losing());

@@ -41,7 +41,7 @@ pub struct Problems(IndexMap<(String, String), Problem>);
 impl Cause {
     pub fn of_part(part: &LeftOut) -> Self {
         match part {
-            // Many roles may lack one thing.
+            // Many roles may lack the same thing.
             LeftOut::Grant { grant: _, missing } => {
                 Self { code: part.code().into(), what: missing.to_string(), remedy: missing.remedy().into() }
             }

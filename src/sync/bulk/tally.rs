@@ -14,7 +14,7 @@ use crate::sync::many::{Applied, Deleted, Settled, Target};
 use crate::sync::one::{LeftOut, SyncError, Synced};
 
 impl Report {
-    /// Takes in what an applier has done. Unless it `is_first`, these users are counted already.
+    /// Counts what an applier has done. Unless it `is_first`, these users are counted already.
     pub(super) fn count(
         &mut self,
         census: &mut Census,
@@ -152,7 +152,7 @@ impl Report {
         self.tell(observer, user, left_out, Cause::of_part(left_out));
     }
 
-    /// Nothing of a person is synced.
+    /// Counts a person of whom nothing could be synced.
     pub(super) fn reject_person(
         &mut self,
         observer: &dyn Observer,

@@ -86,8 +86,8 @@ pub(super) fn planned(items: Vec<Item>, settled: &mut Vec<Settled>) -> (Vec<Item
     (left, plans)
 }
 
-/// After a call that went well: settles all but the users who were made, unless `roles_too`. A read must tell
-/// whose a user is who stands now, before roles are assigned.
+/// After a successful call: settles all users except new ones, unless `roles_too`. Before roles are
+/// assigned, a read must show whose user it is.
 pub(super) fn applied(
     items: Vec<Item>,
     plans: Vec<Plan>,

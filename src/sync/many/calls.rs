@@ -57,7 +57,7 @@ impl<T> Indexed<T> {
 }
 
 impl Applier {
-    /// Sends the calls for these plans. Those that change users end by `until`. Whether users that were made
+    /// Sends the calls for these plans. Calls that change users end by `until`. Returns whether new users
     /// have their roles.
     pub(super) async fn send(
         &self,

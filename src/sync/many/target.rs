@@ -66,7 +66,7 @@ pub struct Item {
     count: u8,
 }
 
-/// By which call a user is written.
+/// The kind of call that writes a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     /// Whichever is fewest for all.
@@ -210,8 +210,8 @@ impl Item {
         self.made.is_some()
     }
 
-    /// Whether they stand, and were not read just now. To make a user needs no reading: it is refused where
-    /// there is one.
+    /// Whether the user exists and was not read just now. Creating a user needs no read: Permit refuses
+    /// it if they exist.
     pub(super) fn is_stale(&self) -> bool {
         let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < FRESH);
         self.is_unread || (!is_fresh && self.actual.is_some())

@@ -12,10 +12,10 @@ const OPEN: Duration = Duration::from_secs(10);
 
 /// A circuit breaker. It is closed at first: every caller may ask.
 #[derive(Default, Debug)]
-pub struct Breaker(Mutex<State>);
+pub struct Breaker(Mutex<Failures>);
 
 #[derive(Default, Debug)]
-struct State {
+struct Failures {
     failures: u32,
     /// No caller may ask before this time. Then one caller may, and moves the time on.
     shut_until: Option<Instant>,
@@ -37,7 +37,7 @@ impl Breaker {
 
     /// Notes that an answer came: the breaker closes.
     pub fn succeeded(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Failures::default();
     }
 
     /// Notes that no answer came.

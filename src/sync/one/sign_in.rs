@@ -4,7 +4,7 @@
 //! whether the person may pass.
 
 mod outcome;
-mod seen;
+mod recent;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::outcome::{Failure, Outcome};
-use self::seen::Seen;
+use self::recent::RecentPeople;
 use super::breaker::Breaker;
 use super::{Ahead, LeftOut, Snapshot, Sync, SyncError, Synced, leave_out, may_have};
 use crate::aws::queue::{Queue, Why};
@@ -79,7 +79,7 @@ pub struct SignIn {
     /// People who were changed here a moment ago.
     changed: Cache<UserKey, ()>,
     breaker: Breaker,
-    seen: Seen,
+    recent: RecentPeople,
     hasher: OnceLock<UserHasher>,
     /// The requests to Permit that the metrics have counted.
     requests: Mutex<Counts>,
@@ -91,7 +91,7 @@ impl SignIn {
         let policy = Arc::new(policy);
         let readable = settings.readable.clone();
         Self {
-            seen: Seen::new(settings.cache_ttl),
+            recent: RecentPeople::new(settings.cache_ttl),
             looks: queue.map(|queue| Looks::new(Arc::from(queue), policy.clone(), readable)),
             changed: Cache::builder().max_capacity(REMEMBERED).time_to_live(settings.write_pause).build(),
             looked_at: Cache::builder().max_capacity(REMEMBERED).time_to_live(WRITE_PAUSE).build(),
@@ -181,7 +181,7 @@ impl SignIn {
         now: Timestamp,
         groups: impl Future<Output = Option<BTreeSet<String>>>,
     ) -> Result<Outcome, SyncError> {
-        let seen = self.seen.has(&identity.key);
+        let seen = self.recent.has(&identity.key);
         let known = identity.groups.clone();
         let actual: Snapshot = if seen || is_new {
             // A sign-up's first request comes after the groups. It needs the environment, so ask for that
@@ -189,7 +189,7 @@ impl SignIn {
             let environment = async { if is_new { permit.environment().await.map(drop) } else { Ok(()) } };
             let (groups, _) = tokio::join!(groups, environment);
             identity.groups = known.or(groups);
-            if let Some(outcome) = self.seen.unchanged(&self.policy.evaluate(identity)) {
+            if let Some(outcome) = self.recent.unchanged(&self.policy.evaluate(identity)) {
                 return Ok(outcome);
             }
             if is_new { Snapshot::nobody() } else { Snapshot::read(permit, &identity.key).await? }
@@ -204,9 +204,9 @@ impl SignIn {
         // Permit has answered by now, so its time is known.
         identity.evidence = identity.evidence.by_permits_clock(permit.ahead(), Timestamp::now());
         let desired = self.policy.evaluate(identity);
-        let state = self.seen.state(&desired);
+        let state = self.recent.state(&desired);
         if actual.facts.is_none() && !may_be_new && desired.grants.is_empty() {
-            self.seen.note(&identity.key, state, None);
+            self.recent.note(&identity.key, state, None);
             return Ok(Outcome::Stranger);
         }
         if identity.evidence.is_stale(permit.time_of(now))
@@ -235,7 +235,7 @@ impl SignIn {
         }
         // If a role could not be given, look for it again at the next sign-in.
         if !synced.left_out.iter().any(|left_out| matches!(left_out, LeftOut::Grant { .. })) {
-            self.seen.note(&identity.key, state, Some(&synced.roles));
+            self.recent.note(&identity.key, state, Some(&synced.roles));
         }
         Ok(match synced {
             Synced { changed: false, roles, left_out, .. } if left_out.is_empty() => {

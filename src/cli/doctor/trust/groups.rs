@@ -16,7 +16,7 @@ const NAMED_ROLES: usize = 8;
 
 /// A warning about patterns that match a group which Cognito created itself: it creates one for each
 /// identity provider, and puts all users who come through the provider into it.
-pub(super) fn of_providers(policy: &Policy, id: &UserPoolId, pool: &pool::Seen) -> Option<Finding> {
+pub(super) fn of_providers(policy: &Policy, id: &UserPoolId, pool: &pool::PoolState) -> Option<Finding> {
     let made = pool.groups.iter().filter(|group| group.starts_with(&format!("{id}_"))).cloned();
     let names = pool.providers.iter().map(|provider| provider.name.as_str()).chain(PROVIDERS);
     let groups: Vec<String> = made.chain(names.map(|name| format!("{id}_{name}"))).collect();

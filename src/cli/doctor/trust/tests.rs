@@ -4,7 +4,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use super::super::finding::Severity;
-use super::super::pool::Seen;
+use super::super::pool::PoolState;
 use super::*;
 use crate::aws::sdk::IdentityProvider;
 
@@ -35,11 +35,11 @@ fn said(
     groups: &[String],
 ) -> Vec<String> {
     let id = POOL.parse().unwrap();
-    let pool = Seen {
+    let pool = PoolState {
         settings: Some(settings.clone()),
         clients: Some(clients.to_vec()),
         groups: groups.to_vec(),
-        ..Seen::default()
+        ..PoolState::default()
     };
     let roles = ["admin", "viewer"].into_iter().filter_map(Key::new).collect();
     lines(&look(&policy.parse().unwrap(), Some((&id, &pool)), Some(&roles)))
@@ -168,7 +168,7 @@ fn a_pattern_that_fits_cognitos_own_groups_is_named() {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let policy: Policy = by("group", pattern).parse().unwrap();
         let providers = vec![provider("Contractors", "SAML", &[])];
-        let pool = Seen { providers, groups, ..Seen::default() };
+        let pool = PoolState { providers, groups, ..PoolState::default() };
         groups::of_providers(&policy, &POOL.parse().unwrap(), &pool).map(|finding| finding.what)
     };
     assert!(providers("{role}", &[]).unwrap().contains("such as eu-west-1_AbCdEfGhI_Contractors: line 1"));

@@ -86,7 +86,7 @@ pub(super) fn overlay(read: &mut Forms, table: &mut Table<'_, '_>) {
     }
 }
 
-/// Puts what `[source.claims]` says over each of `all`.
+/// Applies `[source.claims]` to each of `all`.
 fn put_over(all: &mut [&mut Claims], mut table: Table<'_, '_>) {
     let faults = table.faults;
     let before = faults.count();

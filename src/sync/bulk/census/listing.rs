@@ -1,4 +1,4 @@
-//! Permit's users, all of them, read once into the census.
+//! Reads all of Permit's users once, into the census.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ async fn pass(
     observer: &dyn Observer,
 ) -> Result<Listing, Error> {
     let first = permit.users_page(1, prefix).await?;
-    let mut seen = Seen { first_total: first.total, last_total: first.total, ..Seen::default() };
+    let mut seen = Pass { first_total: first.total, last_total: first.total, ..Pass::default() };
     let pages = u32::try_from(first.total.div_ceil(UsersPage::ROWS as u64)).unwrap_or(u32::MAX);
     seen.take(first, census, address);
     let mut last_is_full = true;
@@ -104,7 +104,7 @@ async fn pass(
 
 /// One pass over the pages.
 #[derive(Default)]
-struct Seen {
+struct Pass {
     first_total: u64,
     last_total: u64,
     unreadable: BTreeSet<UserKey>,
@@ -113,7 +113,7 @@ struct Seen {
     failed: u32,
 }
 
-impl Seen {
+impl Pass {
     /// How many different rows were seen, as far as they can be told apart.
     fn rows(&self, census: &Census) -> u64 {
         census.users.len() as u64 + self.unreadable.len() as u64 + self.foreign + self.others

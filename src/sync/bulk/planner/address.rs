@@ -5,7 +5,7 @@ use super::{Person, Planner};
 use crate::domain::facts::{Facts, WhyRefused};
 use crate::domain::identity::Email;
 use crate::domain::policy::{Attempt, Desired};
-use crate::sync::bulk::census::{Census, State};
+use crate::sync::bulk::census::{Census, Standing};
 use crate::sync::bulk::report::Report;
 use crate::sync::many::{Call, Second};
 use crate::sync::one::LeftOut;
@@ -40,7 +40,7 @@ impl Planner<'_> {
             // It is free once the plans so far are carried out.
             Address::Freed if may_wait => return None,
             // The holder may still give it up. If not, it is tried when nothing else is in flight.
-            Address::Taken(_) if may_wait && !(takes && census.state(place) == Some(State::Waiting)) => {
+            Address::Taken(_) if may_wait && !(takes && census.state(place) == Some(Standing::Waiting)) => {
                 return None;
             }
             Address::Freed => {}

@@ -35,7 +35,8 @@ impl Emails {
         self.hasher.hash_one(email)
     }
 
-    /// The user at `place` has `email` in Permit, before this run. `None`: all is read again from the start.
+    /// Notes that the user at `place` had `email` in Permit before this run. `None` means that the list
+    /// is read again from the start.
     pub(in crate::sync::bulk) fn note(&mut self, found: Option<(&Email, Place)>) {
         let Some((email, place)) = found else {
             *self = Self::default();

@@ -16,19 +16,19 @@ use crate::domain::policy::Desired;
 ///
 /// A state is kept as a keyed hash of what the policy says about the person, so that no personal data
 /// stays.
-pub(super) struct Seen {
-    states: Option<Cache<UserKey, State>>,
+pub(super) struct RecentPeople {
+    states: Option<Cache<UserKey, Recent>>,
     hasher: RandomState,
 }
 
 #[derive(Clone)]
-struct State {
+struct Recent {
     desired: u64,
     /// `None` if the person is a stranger.
     roles: Option<Arc<BTreeSet<Grant>>>,
 }
 
-impl Seen {
+impl RecentPeople {
     pub(super) fn new(ttl: Duration) -> Self {
         let states =
             (!ttl.is_zero()).then(|| Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build());
@@ -41,7 +41,7 @@ impl Seen {
 
     /// The outcome for a person who is unchanged since.
     pub(super) fn unchanged(&self, desired: &Desired) -> Option<Outcome> {
-        let State { desired: seen, roles } = self.states.as_ref()?.get(&desired.key)?;
+        let Recent { desired: seen, roles } = self.states.as_ref()?.get(&desired.key)?;
         (seen == self.state(desired)).then(|| match roles {
             None => Outcome::Stranger,
             Some(roles) => Outcome::Unchanged { roles: roles.as_ref().clone() },
@@ -50,11 +50,11 @@ impl Seen {
 
     pub(super) fn note(&self, key: &UserKey, state: u64, roles: Option<&BTreeSet<Grant>>) {
         if let Some(states) = &self.states {
-            states.insert(key.clone(), State { desired: state, roles: roles.cloned().map(Arc::new) });
+            states.insert(key.clone(), Recent { desired: state, roles: roles.cloned().map(Arc::new) });
         }
     }
 
-    /// What the policy says of a person, as a number. The same on newer evidence is the same.
+    /// A hash of what the policy says about a person. Newer evidence does not change it.
     pub(super) fn state(&self, desired: &Desired) -> u64 {
         self.hasher.hash_one(Desired { evidence: Evidence::default(), ..desired.clone() })
     }
