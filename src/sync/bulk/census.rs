@@ -330,15 +330,33 @@ mod tests {
         assert!(census.users[0].block.len() < 200, "{}", census.users[0].block.len());
     }
 
+    /// Any JSON that Permit may hold in an attribute.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("\\PC{0,5}", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
     proptest! {
         #[test]
         fn any_facts_come_out_as_they_went_in(
             email in proptest::option::of("[a-zA-Z]{1,5}@[a-z]{1,5}\\.example"),
             first_name in proptest::option::of("\\PC*"),
-            value in "\\PC*",
+            value in any_json(),
             roles in proptest::collection::btree_set("[a-c]/[a-c]", 0..5),
         ) {
-            let attributes = Map::from_iter([("x".to_owned(), Value::String(value))]);
+            let attributes = Map::from_iter([("x".to_owned(), value)]);
             let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
             let facts =
                 Facts::new(UserKey::new("u").unwrap(), email.as_deref(), first_name, None, attributes, roles);
